@@ -1,0 +1,161 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// Member is one backend of a pool. Its identity lasts as long as the pool, also
+// over reloads, for the same scheme, host and port.
+type Member struct {
+	// URI is immutable.
+	URI URI
+	// Name is what users see: scheme://host:port, or unix//path.
+	Name string
+
+	// (state, counters: unexported)
+}
+
+// Availability is what the carrier's own checks say of a member: Caddy's health
+// checks, circuit breaker and max_requests.
+type Availability uint8
+
+// The values of Availability.
+const (
+	Available Availability = iota
+	Full                   // passed over without moving the client
+	Unhealthy              // like down, for this request
+	Foreign                // the carrier cannot reach this member at all
+)
+
+// Checker is asked about members while one is chosen. It must not block.
+type Checker interface {
+	Check(m *Member) Availability
+}
+
+// Request is one client request on its way through a pool. The carrier keeps it
+// for the request's whole life; it is not for concurrent use. The zero value
+// with Key and Checker set is ready.
+type Request struct {
+	// Key is the client's affinity key, hashed by KeyOf; 0 is a key like others.
+	Key uint64
+	// Keyed tells that the key came in with the request (client_ip, cookie,
+	// header), so that an exception may be stored for it.
+	Keyed bool
+	// Home, when not empty, is the Name of the member that the client's cookie
+	// says it was moved to.
+	Home string
+	// Checker is the carrier's opinion of members; nil means all are available.
+	Checker Checker
+	// Deadline, when not zero, is when the carrier itself gives up (lb_try_duration).
+	Deadline time.Time
+	// Safe tells that the method is GET, HEAD, OPTIONS or TRACE: such a request
+	// may be the trial of a member that came back.
+	Safe bool
+	// Present, when not nil, is asked while the request waits whether its client
+	// is still there (HTTP/1.1 with an unread body). It must not block.
+	Present func() bool
+
+	// (member of the attempt, tried set, time without connection, place in the
+	// queue: unexported)
+}
+
+// Outcome is how an attempt ended.
+type Outcome uint8
+
+// The outcomes of an attempt.
+const (
+	// Answered: a response header arrived, whatever its status.
+	Answered Outcome = iota
+	// DialFailed: no connection could be made. The member goes down.
+	DialFailed
+	// DialAborted: the attempt ended before a connection was there, for no
+	// fault of the member: the client left, or a limit of ours.
+	DialAborted
+	// Lost: the connection broke after something of the request was written and
+	// before its response began.
+	Lost
+	// LostReused: a reused connection ended without a byte; says nothing about
+	// the member. The next attempt may go to the same member once more.
+	LostReused
+	// Hung: a hang verdict released the call.
+	Hung
+	// Neutral: says nothing about the member: client left, error reading the
+	// client's body, local fault, our own deadline.
+	Neutral
+)
+
+// Reason is why a request got no member.
+type Reason uint8
+
+// The reasons.
+const (
+	ReasonTimeout    Reason = iota + 1 // option timeout, the first 5 s, or Request.Deadline
+	ReasonExhausted                    // max_reconnect_attempts
+	ReasonTooMany                      // max_waiting
+	ReasonDrained                      // every member is drained
+	ReasonNoFailover                   // max_reconnect_attempts 0: the one backend failed
+	ReasonSpent                        // written to every member, or to three
+	ReasonClosed                       // the pool or its process is stopping; waiting was interrupted
+)
+
+// UnavailableError says that a request gets no member.
+type UnavailableError struct {
+	Pool   string
+	Reason Reason
+	// RetryAfter is at least a second.
+	RetryAfter time.Duration
+	// Last is the last failure of a member in this pool, if any.
+	Last error
+}
+
+// ErrClientGone says that Request.Present answered no while the request waited.
+var ErrClientGone = errors.New("client has left")
+
+// PingResult is a backend's answer to a ping.
+type PingResult struct {
+	// Status is the HTTP status; 0 when the protocol has none (HTTP/2 PING).
+	Status int
+	Err    error
+}
+
+// Carrier reaches members on the pool's behalf.
+type Carrier interface {
+	// Ping sends the pool's ping to m on a new connection and returns its answer.
+	// It obeys ctx.
+	Ping(ctx context.Context, m *Member) PingResult
+	// Release ends every call that is blocked on m after a hang verdict.
+	Release(m *Member)
+	// Warm says which members shall have a warm connection now, all others none.
+	// The carrier makes, checks and refills them; it must not block here.
+	Warm(members []*Member)
+}
+
+// Event is a change that a pool tells of, once per change.
+type Event struct {
+	// Name: failover_interrupted, failover_resumed, failover_failback,
+	// failover_exhausted, failover_in_doubt, failover_membership.
+	Name string
+	// Data has plain, serialisable values; pool is always there. Failure events
+	// carry code (FAILOVER or DISCONNECT) and failed_over (bool).
+	Data map[string]any
+}
+
+// Config describes a pool.
+type Config struct {
+	Name    string
+	URIs    []URI // configured addresses, in order, without duplicates
+	Options Options
+	Carrier Carrier
+	Logger  *slog.Logger
+	// Emit may be nil. It is called from the pool's own goroutine and must not block.
+	Emit func(Event)
+	// Changed, when not nil, is called after the state worth keeping (Snapshot)
+	// has changed. It must not block.
+	Changed func()
+}
