@@ -1,0 +1,154 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package brokerfile
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+
+	"github.com/caddy-broker/caddy-broker/module"
+)
+
+func init() {
+	caddyconfig.RegisterAdapter(adapterName, Adapter{})
+}
+
+const adapterName = "broker"
+
+// Adapter is the `broker` config adapter. It reads an ordinary Caddyfile, or a
+// JSON configuration, and yields the configuration of a broker: everything that
+// serves, logs and stores moves into the configuration of one child named
+// `default`; the broker itself keeps the admin endpoint, and copies of events
+// and storage. It logs to standard error, in the level and format of the default
+// log, and never to a file that a child writes.
+type Adapter struct{}
+
+// Adapt turns body into the broker's configuration.
+func (Adapter) Adapt(body []byte, options map[string]any) ([]byte, []caddyconfig.Warning, error) {
+	config, warnings, err := adaptInner(body, options)
+	if err != nil {
+		return nil, warnings, err
+	}
+	broker, err := split(config, sourceOf(options))
+	return broker, warnings, err
+}
+
+// adaptInner yields the plain configuration.
+func adaptInner(body []byte, options map[string]any) ([]byte, []caddyconfig.Warning, error) {
+	if trimmed := bytes.TrimSpace(body); len(trimmed) > 0 && trimmed[0] == '{' && json.Valid(trimmed) {
+		return trimmed, nil, nil
+	}
+	inner := caddyconfig.GetAdapter("caddyfile")
+	if inner == nil {
+		return nil, nil, errors.New("the caddyfile adapter is not part of this build")
+	}
+	return inner.Adapt(body, options)
+}
+
+func sourceOf(options map[string]any) *module.Source {
+	name, _ := options["filename"].(string)
+	if name == "" || name == "-" {
+		return nil
+	}
+	abs, err := filepath.Abs(name)
+	if err != nil {
+		return nil
+	}
+	return &module.Source{File: abs, Adapter: adapterName}
+}
+
+// split makes the broker's configuration of a plain one.
+func split(config []byte, source *module.Source) ([]byte, error) {
+	var whole map[string]json.RawMessage
+	if err := json.Unmarshal(config, &whole); err != nil {
+		return nil, fmt.Errorf("reading adapted config: %w", err)
+	}
+	var apps map[string]json.RawMessage
+	if raw, ok := whole["apps"]; ok {
+		if err := json.Unmarshal(raw, &apps); err != nil {
+			return nil, fmt.Errorf("reading adapted config: apps: %w", err)
+		}
+	}
+	broker := new(module.App)
+	if raw, ok := apps["broker"]; ok {
+		if err := json.Unmarshal(raw, broker); err != nil {
+			return nil, fmt.Errorf("reading adapted config: apps.broker: %w", err)
+		}
+		delete(apps, "broker")
+	}
+	if broker.Children[module.DefaultChild] != nil {
+		return nil, errors.New("the configuration has a child named \"default\" already: it is a broker's own, load it without --adapter broker")
+	}
+
+	parent := make(map[string]any)
+	for _, key := range []string{"admin", "storage"} {
+		if raw, ok := whole[key]; ok {
+			parent[key] = raw
+		}
+	}
+	delete(whole, "admin")
+	logging, err := parentLogging(whole["logging"])
+	if err != nil {
+		return nil, err
+	}
+	if logging != nil {
+		parent["logging"] = logging
+	}
+
+	delete(whole, "apps")
+	child := make(map[string]any, len(whole)+1)
+	for key, raw := range whole {
+		child[key] = raw
+	}
+	if len(apps) > 0 {
+		child["apps"] = apps
+	}
+	childConfig, err := json.Marshal(child)
+	if err != nil {
+		return nil, fmt.Errorf("writing the child's config: %w", err)
+	}
+	if broker.Children == nil {
+		broker.Children = make(map[string]*module.Child)
+	}
+	broker.Children[module.DefaultChild] = &module.Child{Config: childConfig}
+	broker.Source = source
+
+	parentApps := map[string]any{"broker": broker}
+	if raw, ok := apps["events"]; ok {
+		parentApps["events"] = raw
+	}
+	parent["apps"] = parentApps
+	return json.Marshal(parent)
+}
+
+// parentLogging is the default log's level and format on standard error.
+func parentLogging(raw json.RawMessage) (any, error) {
+	if raw == nil {
+		return nil, nil
+	}
+	var logging struct {
+		Logs map[string]map[string]json.RawMessage `json:"logs"`
+	}
+	if err := json.Unmarshal(raw, &logging); err != nil {
+		return nil, fmt.Errorf("reading adapted config: logging: %w", err)
+	}
+	def := map[string]any{"writer": map[string]string{"output": "stderr"}}
+	for _, key := range []string{"level", "encoder"} {
+		if v, ok := logging.Logs["default"][key]; ok {
+			def[key] = v
+		}
+	}
+	if len(def) == 1 {
+		return nil, nil
+	}
+	return map[string]any{"logs": map[string]any{"default": def}}, nil
+}
+
+// Interface guard
+var _ caddyconfig.Adapter = Adapter{}

@@ -1,0 +1,161 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package module
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+
+	"github.com/caddy-broker/caddy-broker/supervisor"
+	"os"
+)
+
+func adminChildren(w http.ResponseWriter, r *http.Request, parts []string) error {
+	if len(parts) == 0 {
+		if err := method(r, http.MethodGet); err != nil {
+			return err
+		}
+		return answer(w, http.StatusOK, statuses())
+	}
+	c := host.child(parts[0])
+	if c == nil {
+		names := slices.Sorted(maps.Keys(host.list()))
+		if len(names) == 0 {
+			return failure(http.StatusNotFound, "no child %q: this process supervises none", parts[0])
+		}
+		return failure(http.StatusNotFound, "no child %q: there are %s", parts[0], strings.Join(names, ", "))
+	}
+	if len(parts) == 1 {
+		if err := method(r, http.MethodGet); err != nil {
+			return err
+		}
+		return answer(w, http.StatusOK, c.sup.Status())
+	}
+	if parts[1] == "admin" {
+		return c.forward(w, r, "/"+strings.Join(parts[2:], "/"))
+	}
+	if len(parts) > 2 {
+		return failure(http.StatusNotFound, "no resource %q of child %q", strings.Join(parts[1:], "/"), c.name)
+	}
+	operation, known := childOperations[parts[1]]
+	if !known {
+		return failure(http.StatusNotFound, "no operation %q of child %q: there are %s", parts[1], c.name,
+			strings.Join(slices.Sorted(maps.Keys(childOperations)), ", "))
+	}
+	if err := method(r, http.MethodPost); err != nil {
+		return err
+	}
+	if err := operation(c, r); err != nil {
+		return conflict(err)
+	}
+	return answer(w, http.StatusOK, c.sup.Status())
+}
+
+// childOperations are those of the API. An operation goes on when the one who
+// asked for it leaves: its end must not depend on a client.
+var childOperations = map[string]func(c *hosted, r *http.Request) error{
+	"start": func(c *hosted, _ *http.Request) error { return c.sup.Start(context.Background(), nil) },
+	"stop": func(c *hosted, r *http.Request) error {
+		mode := supervisor.Mode(r.URL.Query().Get("mode"))
+		switch mode {
+		case "":
+			mode = supervisor.Immediate
+		case supervisor.Immediate, supervisor.Force:
+		default:
+			return failure(http.StatusBadRequest, "stop mode %q: it is immediate or force", mode)
+		}
+		return c.sup.Stop(context.Background(), mode)
+	},
+	"restart": func(c *hosted, _ *http.Request) error { return c.sup.Replace(context.Background(), nil) },
+	"reload":  func(c *hosted, _ *http.Request) error { return c.reload() },
+	"promote": func(c *hosted, _ *http.Request) error { return c.sup.Promote(context.Background()) },
+}
+
+// conflict gives an error of a supervisor its status.
+func conflict(err error) error {
+	if _, ok := errors.AsType[apiError](err); ok {
+		return err
+	}
+	for _, known := range []error{supervisor.ErrStopped, supervisor.ErrRunning, supervisor.ErrNoStandby, supervisor.ErrSuperseded} {
+		if errors.Is(err, known) {
+			return apiError{http.StatusConflict, err}
+		}
+	}
+	return apiError{http.StatusBadGateway, err}
+}
+
+// reload reads the file that the configuration came from again and loads it, as
+// `caddy reload` does from outside.
+func (c *hosted) reload() error {
+	a := host.deciding()
+	if a == nil || a.Source == nil {
+		return failure(http.StatusConflict, "reloading child %q: the configuration did not come from a file; post the new one to /load", c.name)
+	}
+	adapter := caddyconfig.GetAdapter(a.Source.Adapter)
+	if adapter == nil {
+		return failure(http.StatusConflict, "reloading child %q: no config adapter %q in this build", c.name, a.Source.Adapter)
+	}
+	body, err := os.ReadFile(a.Source.File)
+	if err != nil {
+		return failure(http.StatusBadRequest, "reloading child %q: %w", c.name, err)
+	}
+	config, _, err := adapter.Adapt(body, map[string]any{"filename": a.Source.File})
+	if err != nil {
+		return failure(http.StatusBadRequest, "reloading child %q: %w", c.name, err)
+	}
+	if err := caddy.Load(config, false); err != nil {
+		return failure(http.StatusBadRequest, "reloading child %q: %w", c.name, err)
+	}
+	return nil
+}
+
+// forward passes a request to the active process's own admin endpoint.
+func (c *hosted) forward(w http.ResponseWriter, r *http.Request, path string) error {
+	socket := c.activeAdmin()
+	if socket == "" {
+		return failure(http.StatusServiceUnavailable, "child %q has no process that could answer: it is %s", c.name, c.sup.Status().State)
+	}
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(pr *httputil.ProxyRequest) {
+			pr.Out.URL = &url.URL{Scheme: "http", Host: "127.0.0.1", Path: path, RawQuery: r.URL.RawQuery}
+			pr.Out.Host = "127.0.0.1"
+			pr.Out.Header.Del("Origin") // the parent's endpoint has checked it
+			pr.Out.Header.Del("Sec-Fetch-Mode")
+		},
+		Transport: &http.Transport{
+			DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				var d net.Dialer
+				return d.DialContext(ctx, "unix", socket)
+			},
+		},
+		FlushInterval: -1,
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			_ = answer(w, http.StatusBadGateway, map[string]string{"error": fmt.Sprintf("asking child %q: %v", c.name, err)})
+		},
+	}
+	proxy.ServeHTTP(w, r)
+	return nil
+}
+
+// activeAdmin is the path of the active process's admin socket, "" if there is none.
+func (c *hosted) activeAdmin() string {
+	for _, p := range c.sup.Status().Processes {
+		if p.State == "active" {
+			return p.Admin
+		}
+	}
+	return ""
+}

@@ -1,0 +1,149 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package module
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
+	"go.uber.org/zap/exp/zapslog"
+
+	"github.com/caddy-broker/caddy-broker/supervisor"
+)
+
+// runChild is the whole life of a supervised child: it takes its configuration
+// from the parent, loads it, says that it is ready, and then does what it is told.
+func runChild() (int, error) {
+	caddy.TrapSignals()
+	logger, original, _ := caddy.BufferedLog()
+	defer caddy.UnbufferDefaultLogger(original)
+	limitMemory(logger)
+
+	link, hello, err := supervisor.Connect()
+	if errors.Is(err, supervisor.ErrNoParent) {
+		return caddy.ExitCodeFailedStartup,
+			fmt.Errorf("--child is what a running broker starts by itself: use `caddy broker run --ha`")
+	}
+	if err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
+	rt := newChildRuntime(link, rand.Text())
+	runtime.Store(rt)
+	poolsStart(rt, hello.Data)
+	go link.Serve(rt.orders(hello.DrainTimeout))
+
+	config, err := prepareConfig(hello.Config, hello.Admin)
+	if err == nil {
+		err = caddy.Load(config, true)
+	}
+	if err != nil {
+		link.Failed(err)
+		return caddy.ExitCodeFailedStartup, fmt.Errorf("loading the child's configuration: %w", err)
+	}
+	awaitCertificates(config)
+	if err := link.Ready(); err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
+	rt.heartbeat(context.Background())
+	select {} // the signal handler, or an order, ends the process
+}
+
+// limitMemory makes Go keep to the memory that this system or its container
+// has, as `caddy run` does.
+func limitMemory(logger *zap.Logger) {
+	handler := zapslog.NewHandler(logger.Core(), zapslog.WithName("memlimit"), zapslog.AddStacktraceAt(slog.Level(127)))
+	_, _ = memlimit.SetGoMemLimitWithOpts(
+		memlimit.WithLogger(slog.New(handler)),
+		memlimit.WithProvider(memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)),
+	)
+}
+
+// orders are what the parent's words mean here. Those that take time run on
+// their own: an immediate stop must not keep its escalation waiting.
+func (rt *childRuntime) orders(drainTimeout time.Duration) supervisor.Orders {
+	return supervisor.Orders{
+		Activate: rt.activate,
+		Packets:  rt.readPackets,
+		Drain:    func(timeout time.Duration) { go rt.drain(timeout) },
+		Stop: func(mode supervisor.Mode) {
+			if mode == supervisor.Force {
+				rt.force()
+				return
+			}
+			go rt.stop()
+		},
+		Tell: func(topic string, data json.RawMessage) { poolsTold(topic, data) },
+		Orphaned: func() {
+			caddy.Log().Named("broker").Error("the broker is gone; stopping")
+			if drainTimeout > 0 {
+				time.AfterFunc(drainTimeout, rt.force)
+			}
+			rt.stop()
+		},
+	}
+}
+
+// drain finishes what is in progress within timeout, while clients move to the
+// process that replaced this one, and ends this process.
+func (rt *childRuntime) drain(timeout time.Duration) {
+	rt.leave()
+	_ = rt.link.Released()
+	interruptPools()
+	var deadline <-chan time.Time
+	if timeout > 0 {
+		timer := time.NewTimer(timeout)
+		defer timer.Stop()
+		deadline = timer.C
+	}
+	select {
+	case <-rt.noConns():
+	case <-deadline:
+		rt.inDoubt("the process was replaced and drain_timeout is over")
+		rt.closeConns()
+	}
+	terminate()
+}
+
+// stop takes nothing new, ends what only waits to receive, waits for the
+// requests in progress and ends this process.
+func (rt *childRuntime) stop() {
+	rt.leave()
+	_ = rt.link.Released()
+	interruptPools()
+	tick := time.NewTicker(idlePoll)
+	defer tick.Stop()
+	for rt.requests.len() > 0 {
+		rt.requests.interrupt()
+		<-tick.C
+	}
+	terminate()
+}
+
+// force cuts everything and ends this process at once.
+func (rt *childRuntime) force() {
+	rt.inDoubt("the process was stopped by force")
+	rt.closeConns()
+	certmagic.CleanUpOwnLocks(context.Background(), caddy.Log())
+	os.Exit(caddy.ExitCodeForceQuit)
+}
+
+// inDoubt reports the unsafe requests in progress: they may have been executed,
+// and nobody will hear the answer.
+func (rt *childRuntime) inDoubt(reason string) {
+	rt.requests.each(func(q *inflight) {
+		if q.unsafe() {
+			reportInDoubt(rt, q, reason)
+		}
+	})
+}

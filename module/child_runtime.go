@@ -1,0 +1,155 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package module
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/caddy-broker/caddy-broker/supervisor"
+)
+
+// childRuntime is what a supervised child knows of itself: whether it may
+// accept, whether it is on its way out, and what it has in progress. There is
+// one in a child and none in any other process.
+type childRuntime struct {
+	link  *supervisor.Link
+	probe string // the secret that marks a heartbeat's own request
+
+	activated chan struct{} // closed: accept connections
+	packets   chan struct{} // closed: read datagram sockets
+	leaving   chan struct{} // closed: accept nothing new, on any socket
+	closing   atomic.Bool   // responses say Connection: close
+
+	answered atomic.Uint64 // requests answered, as proof of life
+
+	mu        sync.Mutex
+	listeners map[*listener]struct{}
+	datagrams map[*packetConn]struct{}
+	conns     map[net.Conn]struct{}
+	connsGone chan struct{} // closed and renewed when conns becomes empty
+	h3        map[http3Closer]struct{}
+
+	requests requestSet
+}
+
+// http3Closer is an HTTP/3 server: closing it tells its clients to reconnect.
+type http3Closer interface{ Close() error }
+
+// runtime is this process's, set once by the child command before it loads a
+// configuration.
+var runtime atomic.Pointer[childRuntime]
+
+func newChildRuntime(link *supervisor.Link, probe string) *childRuntime {
+	return &childRuntime{
+		link:      link,
+		probe:     probe,
+		activated: make(chan struct{}),
+		packets:   make(chan struct{}),
+		leaving:   make(chan struct{}),
+		listeners: make(map[*listener]struct{}),
+		datagrams: make(map[*packetConn]struct{}),
+		conns:     make(map[net.Conn]struct{}),
+		connsGone: make(chan struct{}),
+		h3:        make(map[http3Closer]struct{}),
+	}
+}
+
+// activate opens the gate of all listeners. It is called once or not at all.
+func (rt *childRuntime) activate() { closeOnce(rt.activated) }
+
+// readPackets opens the gate of the datagram sockets.
+func (rt *childRuntime) readPackets() { closeOnce(rt.packets) }
+
+// leave ends accepting: the listeners' own copies of the sockets are closed, the
+// queue stays with the parent. From now on responses end their connections, so
+// that clients go elsewhere by themselves.
+func (rt *childRuntime) leave() {
+	rt.closing.Store(true)
+	closeOnce(rt.leaving)
+	rt.mu.Lock()
+	listeners := make([]*listener, 0, len(rt.listeners))
+	for l := range rt.listeners {
+		listeners = append(listeners, l)
+	}
+	datagrams := make([]*packetConn, 0, len(rt.datagrams))
+	for p := range rt.datagrams {
+		datagrams = append(datagrams, p)
+	}
+	servers := make([]http3Closer, 0, len(rt.h3))
+	for s := range rt.h3 {
+		servers = append(servers, s)
+	}
+	rt.mu.Unlock()
+
+	for _, l := range listeners {
+		l.release()
+	}
+	for _, s := range servers {
+		_ = s.Close()
+	}
+	for _, p := range datagrams {
+		p.release()
+	}
+}
+
+func closeOnce(ch chan struct{}) {
+	select {
+	case <-ch:
+	default:
+		close(ch)
+	}
+}
+
+// track counts a connection until it is closed.
+func (rt *childRuntime) track(c net.Conn) {
+	rt.mu.Lock()
+	rt.conns[c] = struct{}{}
+	rt.mu.Unlock()
+}
+
+func (rt *childRuntime) untrack(c net.Conn) {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	if _, ok := rt.conns[c]; !ok {
+		return
+	}
+	delete(rt.conns, c)
+	if len(rt.conns) == 0 {
+		close(rt.connsGone)
+		rt.connsGone = make(chan struct{})
+	}
+}
+
+// noConns returns a channel that is closed when no connection is open.
+func (rt *childRuntime) noConns() <-chan struct{} {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	if len(rt.conns) > 0 {
+		return rt.connsGone
+	}
+	done := make(chan struct{})
+	close(done)
+	return done
+}
+
+// closeConns cuts every connection.
+func (rt *childRuntime) closeConns() {
+	rt.mu.Lock()
+	conns := make([]net.Conn, 0, len(rt.conns))
+	for c := range rt.conns {
+		conns = append(conns, c)
+	}
+	rt.mu.Unlock()
+	for _, c := range conns {
+		_ = c.Close()
+	}
+}
+
+func (rt *childRuntime) addHTTP3(s http3Closer) {
+	rt.mu.Lock()
+	rt.h3[s] = struct{}{}
+	rt.mu.Unlock()
+}

@@ -1,0 +1,120 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package module
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/quic-go/quic-go/http3"
+)
+
+func init() {
+	caddy.RegisterModule(Guard{})
+}
+
+// Guard is the first handler of every server in a supervised child. It keeps
+// account of the requests in progress, answers the child's own heartbeat, and
+// makes clients of a child that is on its way out come back on a new connection.
+// A child puts it there by itself; it is not for use in a configuration, and does
+// nothing outside of a child.
+type Guard struct{}
+
+// CaddyModule returns the Caddy module information.
+func (Guard) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.broker_guard",
+		New: func() caddy.Module { return new(Guard) },
+	}
+}
+
+// probeHeader carries the secret of a heartbeat's request.
+const probeHeader = "Caddy-Broker-Probe"
+
+func (Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	rt := runtime.Load()
+	if rt == nil {
+		return next.ServeHTTP(w, r)
+	}
+	if r.Header.Get(probeHeader) == rt.probe {
+		caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true)
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	if r.ProtoMajor == 3 {
+		if s, ok := r.Context().Value(http3.ServerContextKey).(*http3.Server); ok {
+			rt.addHTTP3(s)
+		}
+	}
+
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	q := &inflight{cancel: cancel, method: r.Method, host: r.Host, uri: r.RequestURI}
+	rt.requests.add(q)
+	defer func() {
+		rt.requests.remove(q)
+		rt.answered.Add(1)
+	}()
+	gw := &guardWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, rt: rt, q: q}
+	return next.ServeHTTP(gw, r.WithContext(ctx))
+}
+
+// guardWriter sets Connection: close when the header is written, so that no
+// handler can have removed it, and notices the requests that only receive.
+type guardWriter struct {
+	caddyhttp.ResponseWriterWrapper
+	rt    *childRuntime
+	q     *inflight
+	wrote bool
+}
+
+func (w *guardWriter) WriteHeader(status int) {
+	if !w.wrote && status >= 200 {
+		w.wrote = true
+		w.prepare()
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *guardWriter) prepare() {
+	h := w.Header()
+	if w.rt.closing.Load() {
+		// On HTTP/2 exactly this value makes the server send GOAWAY.
+		h["Connection"] = []string{"close"}
+	}
+	if t := h["Content-Type"]; len(t) == 1 && strings.HasPrefix(t[0], "text/event-stream") {
+		w.q.stream.Store(true)
+	}
+}
+
+func (w *guardWriter) Write(b []byte) (int, error) {
+	if !w.wrote {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Hijack gives the connection away; it is remembered, because only closing it
+// can end an upgraded connection.
+func (w *guardWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	//nolint:bodyclose // there is no body
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, fmt.Errorf("taking over connection: %w", err)
+	}
+	w.q.hijacked.Store(&conn)
+	return conn, rw, nil
+}
+
+// Interface guards
+var (
+	_ caddyhttp.MiddlewareHandler = (*Guard)(nil)
+	_ http.Hijacker               = (*guardWriter)(nil)
+)

@@ -1,0 +1,92 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package module
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+)
+
+const (
+	// beatEvery is the time between two heartbeats.
+	beatEvery = time.Second
+	// probeTime is how long an own request may take, for this process to call
+	// itself alive.
+	probeTime = 5 * time.Second
+)
+
+// heartbeat tells the parent that this process lives, as often as it can prove
+// it: since the last time it answered a request, or it answers one of its own
+// through each of its servers. It ends with ctx.
+func (rt *childRuntime) heartbeat(ctx context.Context) {
+	tick := time.NewTicker(beatEvery)
+	defer tick.Stop()
+	var answered uint64
+	for {
+		now := rt.answered.Load()
+		if now != answered || rt.probeAll() {
+			answered = now
+			if rt.link.Beat() != nil {
+				return
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// probeAll sends one request into every listener's own queue, where it waits for
+// no user and leaves no line in an access log. Any sign of life counts: a TLS
+// server answers with 400, one behind a listener wrapper may just hang up.
+func (rt *childRuntime) probeAll() bool {
+	rt.mu.Lock()
+	listeners := make([]*listener, 0, len(rt.listeners))
+	for l := range rt.listeners {
+		listeners = append(listeners, l)
+	}
+	rt.mu.Unlock()
+	for _, l := range listeners {
+		if !l.probe(rt.probe) && !isClosed(l.closed) {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *listener) probe(secret string) bool {
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	if !l.inject(probeConn{theirs, l.Addr()}) {
+		_ = theirs.Close()
+		return false // the one before is still in the queue
+	}
+	_ = ours.SetDeadline(time.Now().Add(probeTime))
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		_, _ = fmt.Fprintf(ours, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s: %s\r\n\r\n", probeHeader, secret)
+	}()
+	var b [1]byte
+	_, err := ours.Read(b[:])
+	_ = ours.Close()
+	<-written
+	ne, isNet := err.(net.Error) //nolint:errorlint // a pipe's own error
+	return !isNet || !ne.Timeout()
+}
+
+// probeConn is one end of a pipe with addresses that a server can parse.
+type probeConn struct {
+	net.Conn
+	local net.Addr
+}
+
+func (c probeConn) LocalAddr() net.Addr  { return c.local }
+func (c probeConn) RemoteAddr() net.Addr { return probeAddr }
+
+var probeAddr net.Addr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}

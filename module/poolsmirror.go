@@ -1,0 +1,49 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package module
+
+import (
+	"encoding/json"
+	"sync"
+
+	"github.com/caddy-broker/caddy-broker/supervisor"
+)
+
+// Topics of reports from a child.
+const (
+	topicPools = "pools" // the state of the pools worth keeping, whole
+	topicEvent = "event" // something happened to a pool
+)
+
+// poolsMirror keeps what the operator and experience taught a child's pools, so
+// that it survives the child: every new process starts from it.
+type poolsMirror struct {
+	mu    sync.Mutex
+	state json.RawMessage
+}
+
+func (p *poolsMirror) hello() json.RawMessage {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state
+}
+
+func (p *poolsMirror) keep(state json.RawMessage) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state = state
+}
+
+// reported takes what a process of the child has to say.
+func (c *hosted) reported(_ int, topic string, data json.RawMessage) {
+	switch topic {
+	case topicPools:
+		c.pools.keep(data)
+	case topicEvent:
+		var e supervisor.Event
+		if json.Unmarshal(data, &e) == nil {
+			host.events.hub.send(e)
+		}
+	}
+}

@@ -1,0 +1,79 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import "time"
+
+type actionKind uint8
+
+const (
+	actSpawn actionKind = iota + 1
+	actSend
+	actSignal
+	actReply
+	actLog
+	actEvent
+	actSweep        // close sockets that no living process uses
+	actCloseSockets // close all
+	actHold         // answer users on the held sockets until at
+	actRelease      // leave the held sockets alone
+)
+
+// signal is what a process is sent; the names keep the machine free of systems.
+type signal uint8
+
+const (
+	sigTerm signal = iota + 1
+	sigAbort
+	sigKill
+)
+
+// action is something for the owner to do; kind says which fields count.
+type action struct {
+	kind   actionKind
+	id     int
+	spec   *Spec
+	msg    message
+	signal signal
+	reply  int
+	err    error
+	code   string
+	text   string
+	event  Event
+	at     time.Time
+}
+
+// Event is a change in a child's life, told once.
+type Event struct {
+	// Name is broker_child_started, _ready, _exited, _promoted, _replaced or _stopped.
+	Name string
+	// Data has child and, where a process is concerned, pid; exits also carry
+	// code, signal and reason.
+	Data map[string]any
+}
+
+func (m *machine) do(a action) { m.out = append(m.out, a) }
+
+func (m *machine) reply(token int, err error) {
+	m.do(action{kind: actReply, reply: token, err: err})
+}
+
+func (m *machine) replies(tokens *[]int, err error) {
+	for _, t := range *tokens {
+		m.reply(t, err)
+	}
+	*tokens = nil
+}
+
+func (m *machine) log(code, text string) {
+	m.do(action{kind: actLog, code: code, text: text})
+}
+
+func (m *machine) event(name string, p *proc, data map[string]any) {
+	d := map[string]any{"child": m.name, "pid": p.pid}
+	for k, v := range data {
+		d[k] = v
+	}
+	m.do(action{kind: actEvent, event: Event{Name: name, Data: d}})
+}

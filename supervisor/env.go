@@ -1,0 +1,36 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import "strings"
+
+// envControl tells a child the descriptor of its control connection.
+const envControl = "CADDY_BROKER_CONTROL"
+
+// CleanEnv is env without what a service manager gave to this process alone: a
+// child that inherited it could report for its parent, or take its sockets.
+func CleanEnv(env []string) []string {
+	out := make([]string, 0, len(env))
+	for _, e := range env {
+		name, _, _ := strings.Cut(e, "=")
+		switch name {
+		case "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID",
+			"WATCHDOG_USEC", "WATCHDOG_PID", "MAINPID", "FDSTORE", envControl:
+			continue
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// SetEnv is env with KEY=value, replacing an earlier one.
+func SetEnv(env []string, key, value string) []string {
+	out := make([]string, 0, len(env)+1)
+	for _, e := range env {
+		if name, _, _ := strings.Cut(e, "="); name != key {
+			out = append(out, e)
+		}
+	}
+	return append(out, key+"="+value)
+}

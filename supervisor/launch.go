@@ -1,0 +1,83 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import "fmt"
+
+// launch starts a process and the goroutines that belong to it: one that writes
+// to it, one that reads from it, one that waits for its end. All of them end with
+// the process.
+func (s *Supervisor) launch(id int, spec *Spec) (*process, error) {
+	if spec.External {
+		return s.launchExternal(id, spec)
+	}
+	p, err := startProcess(id, spec, s.cfg.Stderr)
+	if err != nil {
+		return nil, err
+	}
+	hello := message{Kind: msgHello, Config: spec.Config, Timeout: spec.DrainTimeout}
+	if s.cfg.AdminSocket != nil {
+		hello.Admin = s.cfg.AdminSocket(id)
+	}
+	if s.cfg.Hello != nil {
+		hello.Data = s.cfg.Hello()
+	}
+	go p.deliver(hello)
+	go s.hear(p)
+	go s.await(p)
+	return p, nil
+}
+
+// await waits for the process and reports its end, once nothing of it is left.
+func (s *Supervisor) await(p *process) {
+	exit := p.wait()
+	_ = p.wire.Close()
+	s.sockets.Leave(p.id)
+	said := ""
+	if why := p.said.Load(); why != nil {
+		said = *why
+	}
+	s.put(inExited{id: p.id, exit: exit, said: said})
+}
+
+// hear reads what the process has to say until its connection ends.
+func (s *Supervisor) hear(p *process) {
+	for {
+		m, files, err := p.wire.recv()
+		if err != nil {
+			return
+		}
+		closeFiles(files)
+		switch m.Kind {
+		case msgListen:
+			s.lend(p, m)
+		case msgReady:
+			s.put(inReady{p.id})
+		case msgBeat:
+			s.put(inBeat{p.id})
+		case msgReleased:
+			s.put(inReleased{p.id})
+		case msgFailed:
+			p.said.Store(&m.Error)
+		case msgReport:
+			if s.cfg.Report != nil {
+				s.cfg.Report(p.id, m.Topic, m.Data)
+			}
+		}
+	}
+}
+
+func (s *Supervisor) lend(p *process, m message) {
+	answer := message{Kind: msgListened, ID: m.ID}
+	fd, err := s.sockets.Lend(p.id, m.Network, m.Address, m.Perm)
+	if err != nil {
+		answer.Error = err.Error()
+		_ = p.wire.send(answer, sendTimeout)
+		return
+	}
+	if err := p.wire.send(answer, sendTimeout, fd); err != nil {
+		text := fmt.Sprintf("passing socket %s/%s: %v", m.Network, m.Address, err)
+		p.said.Store(&text)
+	}
+}

@@ -1,0 +1,184 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+// ErrNoParent says that this process was not started by a supervisor.
+var ErrNoParent = errors.New("this process was not started by a broker")
+
+// Hello is what a process is told at its start.
+type Hello struct {
+	Config json.RawMessage
+	// Admin is the path for this process's private admin socket.
+	Admin string
+	// DrainTimeout bounds what is in progress when the supervisor is gone; 0 is for ever.
+	DrainTimeout time.Duration
+	Data         json.RawMessage
+}
+
+// Orders is what a supervisor may tell its child. The functions are called one
+// at a time, in order, on the link's goroutine: they must not wait for users.
+type Orders struct {
+	// Activate: accept connections.
+	Activate func()
+	// Packets: read datagram sockets as well.
+	Packets func()
+	// Drain: replaced; finish what is in progress within timeout (0: for ever), then exit.
+	Drain func(timeout time.Duration)
+	// Stop in mode, then exit.
+	Stop func(mode Mode)
+	// Tell: something from the parent's user.
+	Tell func(topic string, data json.RawMessage)
+	// Orphaned: the supervisor is gone; nothing else follows.
+	Orphaned func()
+}
+
+// Link is a child's side of the control connection.
+type Link struct {
+	wire *wire
+
+	mu      sync.Mutex
+	lastID  uint64
+	pending map[uint64]chan answer
+	closed  error
+}
+
+type answer struct {
+	msg   message
+	files []int
+}
+
+// Connect takes up the control connection that a supervisor gave to this process
+// and returns it with the first message. It removes all trace of it from the
+// environment.
+func Connect() (*Link, Hello, error) {
+	value, ok := os.LookupEnv(envControl)
+	if !ok {
+		return nil, Hello{}, ErrNoParent
+	}
+	_ = os.Unsetenv(envControl)
+	w, err := inheritedWire(value)
+	if err != nil {
+		return nil, Hello{}, fmt.Errorf("connecting to broker: %w", err)
+	}
+	m, files, err := w.recv()
+	closeFiles(files)
+	if err != nil {
+		return nil, Hello{}, fmt.Errorf("connecting to broker: %w", err)
+	}
+	if m.Kind != msgHello {
+		return nil, Hello{}, fmt.Errorf("connecting to broker: first message is %q, not %q", m.Kind, msgHello)
+	}
+	return &Link{wire: w, pending: make(map[uint64]chan answer)}, Hello{Config: m.Config, Admin: m.Admin, DrainTimeout: m.Timeout, Data: m.Data}, nil
+}
+
+// Serve carries out orders until the supervisor is gone. It must run before
+// Listen is called.
+func (l *Link) Serve(o Orders) {
+	for {
+		m, files, err := l.wire.recv()
+		if err != nil {
+			l.fail(fmt.Errorf("broker is gone: %w", err))
+			o.Orphaned()
+			return
+		}
+		if m.Kind == msgListened {
+			l.answered(m, files)
+			continue
+		}
+		closeFiles(files)
+		switch m.Kind {
+		case msgActivate:
+			o.Activate()
+		case msgPackets:
+			o.Packets()
+		case msgDrain:
+			o.Drain(m.Timeout)
+		case msgStop:
+			o.Stop(m.Mode)
+		case msgTell:
+			o.Tell(m.Topic, m.Data)
+		}
+	}
+}
+
+// Listen asks the supervisor for a listening socket. The file is the caller's;
+// the error is the system's for that address.
+func (l *Link) Listen(network, address string, perm os.FileMode) (*os.File, error) {
+	ch := make(chan answer, 1)
+	l.mu.Lock()
+	if l.closed != nil {
+		defer l.mu.Unlock()
+		return nil, l.closed
+	}
+	l.lastID++
+	id := l.lastID
+	l.pending[id] = ch
+	l.mu.Unlock()
+
+	ask := message{Kind: msgListen, ID: id, Network: network, Address: address, Perm: uint32(perm)}
+	if err := l.wire.send(ask, 0); err != nil {
+		l.fail(err)
+	}
+	a := <-ch
+	if a.msg.Error != "" {
+		closeFiles(a.files)
+		return nil, errors.New(a.msg.Error)
+	}
+	if len(a.files) != 1 {
+		closeFiles(a.files)
+		return nil, fmt.Errorf("listening on %s/%s: %d descriptors received", network, address, len(a.files))
+	}
+	return os.NewFile(uintptr(a.files[0]), network+"/"+address), nil
+}
+
+// Ready says that this process has loaded and may be activated.
+func (l *Link) Ready() error { return l.wire.send(message{Kind: msgReady}, 0) }
+
+// Beat says that this process lives and has just proved it.
+func (l *Link) Beat() error { return l.wire.send(message{Kind: msgBeat}, 0) }
+
+// Released says that this process reads no datagram socket any more.
+func (l *Link) Released() error { return l.wire.send(message{Kind: msgReleased}, 0) }
+
+// Failed says why this process is about to exit.
+func (l *Link) Failed(err error) {
+	_ = l.wire.send(message{Kind: msgFailed, Error: err.Error()}, time.Second)
+}
+
+// Report sends data to the parent's user.
+func (l *Link) Report(topic string, data json.RawMessage) error {
+	return l.wire.send(message{Kind: msgReport, Topic: topic, Data: data}, 0)
+}
+
+func (l *Link) answered(m message, files []int) {
+	l.mu.Lock()
+	ch := l.pending[m.ID]
+	delete(l.pending, m.ID)
+	l.mu.Unlock()
+	if ch == nil {
+		closeFiles(files)
+		return
+	}
+	ch <- answer{m, files}
+}
+
+// fail answers everybody who waits, and all who will ask.
+func (l *Link) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = err
+	for id, ch := range l.pending {
+		delete(l.pending, id)
+		ch <- answer{msg: message{Error: err.Error()}}
+	}
+}

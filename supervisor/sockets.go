@@ -1,0 +1,94 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import (
+	"sync"
+)
+
+// Sockets holds the listening sockets that children use. The first child that
+// asks for an address makes it open; every child gets a descriptor of the same
+// socket. A socket outlives its users: while no child accepts, connections wait
+// in its queue. It is closed when the owner sweeps and no living child uses it,
+// or with all the others.
+type Sockets struct {
+	mu   sync.Mutex
+	held map[socketKey]*socket
+}
+
+type socketKey struct{ network, address string }
+
+type socket struct {
+	key   socketKey
+	fd    int
+	users map[int]bool
+	// opened is what a child asked for first; it decides who may answer on it.
+	unlink string
+}
+
+// NewSockets holds nothing yet.
+func NewSockets() *Sockets {
+	return &Sockets{held: make(map[socketKey]*socket)}
+}
+
+// Lend returns the descriptor of the socket for network and address, which it
+// opens if need be, and notes that user uses it. The descriptor stays the
+// holder's. The error is the system's, as a listener of one's own would get it.
+func (s *Sockets) Lend(user int, network, address string, perm uint32) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := socketKey{network, address}
+	sock := s.held[key]
+	if sock == nil {
+		var err error
+		if sock, err = openSocket(key, perm); err != nil {
+			return -1, err
+		}
+		s.held[key] = sock
+	}
+	sock.users[user] = true
+	return sock.fd, nil
+}
+
+// Leave forgets a user; its sockets stay.
+func (s *Sockets) Leave(user int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sock := range s.held {
+		delete(sock.users, user)
+	}
+}
+
+// Sweep closes what nobody uses.
+func (s *Sockets) Sweep() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, sock := range s.held {
+		if len(sock.users) == 0 {
+			sock.close()
+			delete(s.held, key)
+		}
+	}
+}
+
+// CloseAll closes everything.
+func (s *Sockets) CloseAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, sock := range s.held {
+		sock.close()
+		delete(s.held, key)
+	}
+}
+
+// Addresses lists the held sockets as "network/address".
+func (s *Sockets) Addresses() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]string, 0, len(s.held))
+	for key := range s.held {
+		out = append(out, key.network+"/"+key.address)
+	}
+	return out
+}

@@ -1,0 +1,13 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !unix
+
+package supervisor
+
+import "errors"
+
+// openSocket passes no sockets on this system: a child opens its own.
+func openSocket(socketKey, uint32) (*socket, error) { return nil, errors.ErrUnsupported }
+
+func (s *socket) close() {}

@@ -1,0 +1,51 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import (
+	"bytes"
+	"slices"
+	"time"
+)
+
+// Spec is what a supervisor shall run, and how. It is not changed once given.
+type Spec struct {
+	// Command is the program and its arguments.
+	Command []string
+	// Env is the complete environment of the child.
+	Env []string
+	// Dir is the working directory; empty means this process's.
+	Dir string
+	// User drops the child to this user and its groups; empty keeps this process's.
+	User string
+
+	// Config is handed to a child that speaks our control protocol.
+	Config []byte
+	// External marks a program that does not: readiness comes by notification in
+	// systemd's form or by accepted connections, sockets by LISTEN_FDS.
+	External bool
+	// Listen are the sockets of an external program, "network/address".
+	Listen []string
+
+	// Standby is how many spares are kept, loaded and gated. Not for external programs.
+	Standby int
+	Restart Restart
+
+	// ReadyTimeout bounds the time from spawn to readiness.
+	ReadyTimeout time.Duration
+	// Watchdog is how long a ready child may be silent; 0 disables.
+	Watchdog time.Duration
+	// DrainTimeout bounds the requests in progress of a replaced child; 0 is for ever.
+	DrainTimeout time.Duration
+	// StopTimeout turns an immediate stop into force; 0 never does by itself.
+	StopTimeout time.Duration
+}
+
+// Equal tells whether a child of one spec serves as well for the other, so that
+// nothing needs replacing.
+func (s *Spec) Equal(o *Spec) bool {
+	return slices.Equal(s.Command, o.Command) && slices.Equal(s.Env, o.Env) && s.Dir == o.Dir &&
+		s.User == o.User && bytes.Equal(s.Config, o.Config) && s.External == o.External &&
+		slices.Equal(s.Listen, o.Listen)
+}

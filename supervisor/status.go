@@ -1,0 +1,102 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import (
+	"maps"
+	"time"
+)
+
+// Status is what users see of a child.
+type Status struct {
+	Name string `json:"name"`
+	// State: starting, ready, active, standby, draining, stopping, stopped, backoff.
+	State string `json:"state"`
+	// Pid is the active process's, or that of the one which is to become active; 0 is none.
+	Pid int `json:"pid,omitempty"`
+	// Since is when the child came into its state.
+	Since time.Time `json:"since"`
+	// Restarts counts the starts that followed a death.
+	Restarts uint64 `json:"restarts"`
+	LastExit *Exit  `json:"last_exit,omitempty"`
+	// NextStart is set while the child is in backoff.
+	NextStart *time.Time `json:"next_start,omitempty"`
+	// Processes are all living ones, the oldest first.
+	Processes []ProcessStatus `json:"processes"`
+
+	// Stats are the counters behind the metrics.
+	Stats Stats `json:"-"`
+	// Ready tells that some process has been ready since the supervisor was made.
+	Ready bool `json:"-"`
+}
+
+// ProcessStatus is what users see of one process.
+type ProcessStatus struct {
+	ID         int       `json:"id"`
+	Pid        int       `json:"pid"`
+	State      string    `json:"state"`
+	Generation int       `json:"generation"`
+	Started    time.Time `json:"started"`
+	// Ready is when the process became ready.
+	Ready *time.Time `json:"ready,omitempty"`
+	// Admin is the path of its private admin socket.
+	Admin string `json:"admin,omitempty"`
+}
+
+// publish makes the machine's state visible.
+func (s *Supervisor) publish() {
+	m := s.m
+	st := &Status{
+		Name: m.name, State: m.state(), Since: m.since, Restarts: m.stats.Restarts,
+		LastExit: m.lastExit, Processes: []ProcessStatus{}, Stats: m.stats, Ready: m.everReady,
+	}
+	st.Stats.Exits = maps.Clone(m.stats.Exits)
+	if !m.gapSince.IsZero() && m.wanted {
+		st.Stats.Gap += time.Since(m.gapSince)
+	}
+	if m.active() == nil && m.wanted && time.Now().Before(m.nextStart) {
+		at := m.nextStart
+		st.NextStart = &at
+	}
+	for _, p := range m.procs {
+		ps := ProcessStatus{ID: p.id, Pid: p.pid, State: p.shown(), Generation: p.gen, Started: p.started}
+		if !p.ready.IsZero() {
+			at := p.ready
+			ps.Ready = &at
+		}
+		if s.cfg.AdminSocket != nil && !p.spec.External {
+			ps.Admin = s.cfg.AdminSocket(p.id)
+		}
+		st.Processes = append(st.Processes, ps)
+		if p.phase == phaseActive || st.Pid == 0 && (p.phase == phaseStarting || !m.wanted) {
+			st.Pid = p.pid
+		}
+	}
+	s.status.Store(st)
+}
+
+func (p *proc) shown() string {
+	if p.phase == phaseKilled {
+		return string(phaseStopping)
+	}
+	return string(p.phase)
+}
+
+// state is the child's as a whole.
+func (m *machine) state() string {
+	switch {
+	case m.active() != nil:
+		return "active"
+	case !m.wanted && len(m.procs) > 0:
+		return "stopping"
+	case !m.wanted:
+		return "stopped"
+	case m.count(phaseStarting) > 0:
+		return "starting"
+	case !m.nextStart.IsZero():
+		return "backoff"
+	default:
+		return "starting"
+	}
+}

@@ -1,0 +1,266 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// Config is what a supervisor needs besides what it shall run.
+type Config struct {
+	// Name is the child's name, for users.
+	Name string
+	// Stderr gets everything that processes of this child write.
+	Stderr io.Writer
+	// HALog may be nil.
+	HALog *HALog
+	// AdminSocket returns the path of the private admin socket of process id.
+	AdminSocket func(id int) string
+	// Hello returns what a new process is told besides its configuration; nil is nothing.
+	Hello func() json.RawMessage
+	// Report gets what a process has to say to the parent's user.
+	Report func(id int, topic string, data json.RawMessage)
+	// Event gets every event, in order, on the supervisor's goroutine. It must
+	// not block.
+	Event func(Event)
+	// Hold starts answering on the held sockets until the next start at the
+	// given time, and returns what ends that. It may be nil.
+	Hold func(s *Sockets, next time.Time) (release func())
+}
+
+// Supervisor runs one child. Its methods may be called by anyone; one goroutine
+// owns its state.
+type Supervisor struct {
+	cfg     Config
+	sockets *Sockets
+	inputs  chan input
+	done    chan struct{}
+	status  atomic.Pointer[Status]
+
+	// Owned by run.
+	m       *machine
+	procs   map[int]*process
+	replies map[int]chan error
+	release func()
+
+	lastReply atomic.Int64
+	waiting   chan waiter
+}
+
+type waiter struct {
+	token int
+	ch    chan error
+	in    input
+}
+
+// New makes a supervisor that runs nothing yet. Close it in the end.
+func New(cfg Config) *Supervisor {
+	s := &Supervisor{
+		cfg:     cfg,
+		sockets: NewSockets(),
+		inputs:  make(chan input, 64),
+		waiting: make(chan waiter),
+		done:    make(chan struct{}),
+		m:       newMachine(cfg.Name, rand.Float64),
+		procs:   make(map[int]*process),
+		replies: make(map[int]chan error),
+	}
+	s.publish()
+	go s.run()
+	return s
+}
+
+// Start runs spec and returns when it serves, or with the reason why it cannot.
+// A spec of nil is the one that ran before.
+func (s *Supervisor) Start(ctx context.Context, spec *Spec) error {
+	return s.ask(ctx, func(token int) input { return inStart{spec, token} })
+}
+
+// Replace lets spec serve instead of what serves now and returns when it does.
+// If it cannot, what serves goes on and the error says why. A spec of nil is a
+// restart without loss.
+func (s *Supervisor) Replace(ctx context.Context, spec *Spec) error {
+	return s.ask(ctx, func(token int) input { return inReplace{spec, token} })
+}
+
+// Tune takes over settings of spec that concern no running process.
+func (s *Supervisor) Tune(spec *Spec) {
+	s.put(inTune{spec})
+}
+
+// Promote swaps the active process for a standby.
+func (s *Supervisor) Promote(ctx context.Context) error {
+	return s.ask(ctx, func(token int) input { return inPromote{token} })
+}
+
+// Stop ends the child and returns when no process of it is left. Called again
+// with Force it turns an immediate stop into a forced one.
+func (s *Supervisor) Stop(ctx context.Context, mode Mode) error {
+	return s.ask(ctx, func(token int) input { return inStop{mode, token} })
+}
+
+// Tell sends data to every process of the child.
+func (s *Supervisor) Tell(topic string, data json.RawMessage) {
+	s.put(inTell{topic, data})
+}
+
+// Close ends the child by force if it still runs, and the supervisor with it.
+func (s *Supervisor) Close() {
+	_ = s.Stop(context.Background(), Force)
+	s.put(inClose{})
+	<-s.done
+}
+
+// Status is a snapshot.
+func (s *Supervisor) Status() *Status { return s.status.Load() }
+
+// Sockets are the held ones.
+func (s *Supervisor) Sockets() *Sockets { return s.sockets }
+
+type (
+	inTell struct {
+		topic string
+		data  json.RawMessage
+	}
+	inClose struct{}
+)
+
+func (in inTell) apply(m *machine, _ time.Time) {
+	for _, p := range m.procs {
+		if !p.spec.External && p.phase != phaseKilled {
+			m.do(action{kind: actSend, id: p.id, msg: message{Kind: msgTell, Topic: in.topic, Data: in.data}})
+		}
+	}
+}
+
+func (inClose) apply(*machine, time.Time) {}
+
+func (s *Supervisor) put(in input) {
+	select {
+	case s.inputs <- in:
+	case <-s.done:
+	}
+}
+
+func (s *Supervisor) ask(ctx context.Context, in func(token int) input) error {
+	token := int(s.lastReply.Add(1))
+	ch := make(chan error, 1)
+	select {
+	case s.waiting <- waiter{token, ch, in(token)}:
+	case <-s.done:
+		return ErrStopped
+	}
+	select {
+	case err := <-ch:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-s.done:
+		return ErrStopped
+	}
+}
+
+func (s *Supervisor) run() {
+	defer close(s.done)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		var in input = inTick{}
+		select {
+		case <-timer.C:
+		case in = <-s.inputs:
+		case w := <-s.waiting:
+			s.replies[w.token] = w.ch
+			in = w.in
+		}
+		if _, end := in.(inClose); end && len(s.procs) == 0 {
+			return
+		}
+		s.handle(in)
+		timer.Reset(s.sleep())
+	}
+}
+
+func (s *Supervisor) sleep() time.Duration {
+	next := s.m.next()
+	if next.IsZero() {
+		return time.Hour
+	}
+	return max(time.Until(next), time.Millisecond)
+}
+
+// handle steps the machine and carries out what it says, and what follows from that.
+func (s *Supervisor) handle(in input) {
+	if e, ok := in.(inExited); ok {
+		delete(s.procs, e.id)
+	}
+	todo := s.m.step(time.Now(), in)
+	for len(todo) > 0 {
+		a := todo[0]
+		todo = todo[1:]
+		if follow := s.carryOut(a); follow != nil {
+			todo = append(s.m.step(time.Now(), follow), todo...)
+		}
+	}
+	s.publish()
+}
+
+// carryOut does one thing; what that led to is the next input.
+func (s *Supervisor) carryOut(a action) input {
+	switch a.kind {
+	case actSpawn:
+		return s.spawn(a.id, a.spec)
+	case actSend:
+		if p := s.procs[a.id]; p != nil {
+			p.post(a.msg)
+		}
+	case actSignal:
+		if p := s.procs[a.id]; p != nil {
+			p.signal(a.signal)
+		}
+	case actReply:
+		if ch := s.replies[a.reply]; ch != nil {
+			delete(s.replies, a.reply)
+			s.publish()
+			ch <- a.err
+		}
+	case actLog:
+		s.cfg.HALog.line(a.code, a.text)
+	case actEvent:
+		if s.cfg.Event != nil {
+			s.cfg.Event(a.event)
+		}
+	case actSweep:
+		s.sockets.Sweep()
+	case actCloseSockets:
+		s.sockets.CloseAll()
+	case actHold:
+		if s.cfg.Hold != nil {
+			s.release = s.cfg.Hold(s.sockets, a.at)
+		}
+	case actRelease:
+		if s.release != nil {
+			s.release()
+			s.release = nil
+		}
+	}
+	return nil
+}
+
+func (s *Supervisor) spawn(id int, spec *Spec) input {
+	s.cfg.HALog.line(haCommand, "[HA] command line for child broker: ["+strings.Join(spec.Command, " ")+"]")
+	s.cfg.HALog.line(haCreating, "[HA] creating process for child broker")
+	p, err := s.launch(id, spec)
+	if err != nil {
+		return inExited{id: id, exit: Exit{Code: 127}, said: err.Error()}
+	}
+	s.procs[id] = p
+	return inSpawned{id: id, pid: p.cmd.Process.Pid}
+}
