@@ -1,0 +1,194 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package harness
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// RequestID is the header that names a request in a backend's record.
+const RequestID = "X-Request-Id"
+
+// BackendName is the header in which a backend tells its name.
+const BackendName = "X-Backend"
+
+// backendEnv carries a backendConfig to a process that shall be a backend.
+const backendEnv = "CADDY_BROKER_HARNESS_BACKEND"
+
+// startPatience is how long a process may take until it serves, on a machine
+// that is busy with other things.
+const startPatience = 60 * time.Second
+
+type backendConfig struct {
+	Name   string `json:"name"`
+	Addr   string `json:"addr"`
+	Record string `json:"record"`
+}
+
+// Backend is a small HTTP server in a process of its own. It answers every
+// request with its name, after the time in the query parameter delay, and
+// records each one that carries RequestID before it does anything else.
+type Backend struct {
+	Name string
+	// Addr is host:port on loopback; it stays the same over restarts.
+	Addr string
+
+	record string
+	dir    string
+	proc   *Process
+}
+
+// NewBackend chooses an address for a backend, but does not start it.
+func NewBackend(name, dir string) (*Backend, error) {
+	port, err := FreePort()
+	if err != nil {
+		return nil, err
+	}
+	return &Backend{
+		Name: name, Addr: net.JoinHostPort("127.0.0.1", port), dir: dir,
+		record: filepath.Join(dir, name+".record"),
+	}, nil
+}
+
+// Port is the port of its address.
+func (b *Backend) Port() string {
+	_, port, _ := net.SplitHostPort(b.Addr)
+	return port
+}
+
+// Start runs the backend, for the first time or again after Kill, and returns
+// when it serves.
+func (b *Backend) Start(ctx context.Context) error {
+	cfg, err := json.Marshal(backendConfig{Name: b.Name, Addr: b.Addr, Record: b.record})
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(self)
+	cmd.Env = []string{backendEnv + "=" + string(cfg)}
+	cmd.Dir = b.dir
+	// The backend ends when this pipe does, at the latest with this process.
+	if _, err = cmd.StdinPipe(); err != nil {
+		return err
+	}
+	if b.proc, err = startProcess(cmd, filepath.Join(b.dir, b.Name+".log")); err != nil {
+		return err
+	}
+	return Until(ctx, startPatience, func() error {
+		select {
+		case <-b.proc.Exited():
+			return fmt.Errorf("backend %s ended: %s", b.Name, b.proc.Output())
+		default:
+		}
+		conn, err := net.Dial("tcp", b.Addr)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	})
+}
+
+// Kill ends the backend with SIGKILL; it may be started again.
+func (b *Backend) Kill() error { return b.proc.Kill() }
+
+// Pause stops the backend where it is; the kernel goes on accepting for it.
+func (b *Backend) Pause() error { return b.proc.Signal(syscall.SIGSTOP) }
+
+// Resume lets a paused backend go on.
+func (b *Backend) Resume() error { return b.proc.Signal(syscall.SIGCONT) }
+
+// Stop ends the backend for good.
+func (b *Backend) Stop() error {
+	if b.proc == nil {
+		return nil
+	}
+	return b.proc.Kill()
+}
+
+// Executions counts, by request id, how often this backend began to execute a
+// request, over all its lives.
+func (b *Backend) Executions() (map[string]int, error) {
+	counts := map[string]int{}
+	file, err := os.Open(b.record)
+	if errors.Is(err, os.ErrNotExist) {
+		return counts, nil // it was never started
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		id, _, _ := strings.Cut(lines.Text(), " ")
+		counts[id]++
+	}
+	return counts, lines.Err()
+}
+
+// BackendMain turns this process into a backend if it was started as one, and
+// does not return then. Call it first in TestMain or main.
+func BackendMain() {
+	value := os.Getenv(backendEnv)
+	if value == "" {
+		return
+	}
+	var cfg backendConfig
+	err := json.Unmarshal([]byte(value), &cfg)
+	if err == nil {
+		err = serveBackend(cfg)
+	}
+	fmt.Fprintln(os.Stderr, "running backend:", err)
+	os.Exit(1)
+}
+
+func serveBackend(cfg backendConfig) error {
+	record, err := os.OpenFile(cfg.Record, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	go func() {
+		// The other end is closed at the latest when whoever started us has died.
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	}()
+	return http.ListenAndServe(cfg.Addr, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if id := r.Header.Get(RequestID); id != "" {
+			// One write per line, so that lines of concurrent requests stay whole,
+			// and no buffer, so that none is lost with the process.
+			if _, err := record.WriteString(id + " " + r.Method + "\n"); err != nil {
+				panic(err)
+			}
+		}
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			return
+		}
+		if delay, err := time.ParseDuration(r.URL.Query().Get("delay")); err == nil {
+			select {
+			case <-time.After(delay):
+			case <-r.Context().Done():
+				return
+			}
+		}
+		w.Header().Set(BackendName, cfg.Name)
+		_, _ = io.WriteString(w, cfg.Name+"\n")
+	}))
+}

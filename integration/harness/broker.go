@@ -1,0 +1,247 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package harness
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Broker is a broker to be run: a Caddyfile and the surroundings of its
+// processes, which share nothing with other brokers or the user's own Caddy.
+//
+// The Caddyfile names its addresses by environment variables, which Caddy puts
+// in: {$ADMIN} for the admin endpoint, and those in Env.
+type Broker struct {
+	// Binary is the caddy program, see Build.
+	Binary string
+	// Dir is the working directory, with a short path: the private sockets of
+	// children lie below it.
+	Dir string
+	// Caddyfile is its text.
+	Caddyfile string
+	// Env are further variables, "NAME=value".
+	Env []string
+	// Args are the arguments of caddy; default is to run Dir/Caddyfile with
+	// --ha. {} stands for the path of the Caddyfile.
+	Args []string
+
+	admin string // host:port
+	proc  *Process
+}
+
+// Child is a supervised child, as the admin API tells of it.
+type Child struct {
+	Name      string    `json:"name"`
+	State     string    `json:"state"`
+	Pid       int       `json:"pid"`
+	Since     time.Time `json:"since"`
+	Restarts  int       `json:"restarts"`
+	LastExit  *Exit     `json:"last_exit"`
+	NextStart time.Time `json:"next_start"`
+	Processes []struct {
+		Pid   int    `json:"pid"`
+		State string `json:"state"`
+	} `json:"processes"`
+}
+
+// Exit is how a child ended.
+type Exit struct {
+	Code   int       `json:"code"`
+	Signal string    `json:"signal"`
+	At     time.Time `json:"at"`
+	Stderr string    `json:"stderr"`
+}
+
+// Start starts the broker's processes and does not wait for them.
+func (b *Broker) Start() error {
+	if b.admin == "" {
+		port, err := FreePort()
+		if err != nil {
+			return err
+		}
+		b.admin = "127.0.0.1:" + port
+	}
+	if err := os.MkdirAll(filepath.Join(b.Dir, "tmp"), 0o700); err != nil {
+		return err
+	}
+	if err := b.Write(b.Caddyfile); err != nil {
+		return err
+	}
+	args := b.Args
+	if args == nil {
+		args = []string{"broker", "run", "--ha", "--config", "{}"}
+	}
+	var err error
+	b.proc, err = startProcess(b.command(context.Background(), args...), filepath.Join(b.Dir, "output.log"))
+	return err
+}
+
+// Write changes the file that the broker was started with.
+func (b *Broker) Write(caddyfile string) error {
+	return os.WriteFile(filepath.Join(b.Dir, "Caddyfile"), []byte(caddyfile), 0o600)
+}
+
+func (b *Broker) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, b.Binary)
+	for _, arg := range args {
+		if arg == "{}" {
+			arg = filepath.Join(b.Dir, "Caddyfile")
+		}
+		cmd.Args = append(cmd.Args, arg)
+	}
+	cmd.Dir = b.Dir
+	cmd.Env = append([]string{
+		"PATH=" + os.Getenv("PATH"),
+		"HOME=" + b.Dir,
+		"TMPDIR=" + filepath.Join(b.Dir, "tmp"),
+		"XDG_CONFIG_HOME=" + filepath.Join(b.Dir, "config"),
+		"XDG_DATA_HOME=" + filepath.Join(b.Dir, "data"),
+		"XDG_RUNTIME_DIR=" + filepath.Join(b.Dir, "tmp"),
+		"ADMIN=" + b.admin,
+	}, b.Env...)
+	return cmd
+}
+
+// Run runs another caddy command in the broker's surroundings and returns what
+// it wrote to both outputs; its error has the exit code.
+func (b *Broker) Run(ctx context.Context, args ...string) (string, error) {
+	out, err := b.command(ctx, args...).CombinedOutput()
+	return string(out), err
+}
+
+// Process is the parent.
+func (b *Broker) Process() *Process { return b.proc }
+
+// Admin sends a request to the admin API; an answer other than 200 is an error.
+// The answer is put into v as JSON unless v is nil.
+func (b *Broker) Admin(ctx context.Context, method, path string, v any) error {
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+b.admin+path, nil)
+	if err != nil {
+		return err
+	}
+	req.Close = true // nothing of ours keeps the admin endpoint from closing
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, body)
+	}
+	if v == nil {
+		return nil
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		return fmt.Errorf("%s %s: %w: %s", method, path, err, body)
+	}
+	return nil
+}
+
+// Child returns the child of that name.
+func (b *Broker) Child(ctx context.Context, name string) (*Child, error) {
+	var status struct {
+		Children []*Child `json:"children"`
+	}
+	if err := b.Admin(ctx, "GET", "/broker/", &status); err != nil {
+		return nil, err
+	}
+	for _, child := range status.Children {
+		if child.Name == name {
+			return child, nil
+		}
+	}
+	return nil, fmt.Errorf("no child named %q among %d", name, len(status.Children))
+}
+
+// AwaitChild waits until the child is as f wishes, and returns it. It ends early
+// when the parent ends.
+func (b *Broker) AwaitChild(ctx context.Context, name string, f func(*Child) bool) (*Child, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var child *Child
+	err := Until(ctx, startPatience, func() error {
+		select {
+		case <-b.proc.Exited():
+			err := fmt.Errorf("the broker ended with code %d", b.proc.ExitCode())
+			cancel(err)
+			return err
+		default:
+		}
+		var err error
+		if child, err = b.Child(ctx, name); err != nil {
+			return err
+		}
+		if !f(child) {
+			return fmt.Errorf("child %+v is not as expected", *child)
+		}
+		return nil
+	})
+	return child, err
+}
+
+// AwaitActive waits until the default child serves, and returns it. With a pid
+// other than 0 it must be another process than that one.
+func (b *Broker) AwaitActive(ctx context.Context, notPid int) (*Child, error) {
+	return b.AwaitChild(ctx, "default", func(c *Child) bool {
+		return c.State == "active" && c.Pid != 0 && c.Pid != notPid
+	})
+}
+
+// HALog returns the lines of broker_ha.log.
+func (b *Broker) HALog() ([]string, error) {
+	text, err := os.ReadFile(filepath.Join(b.Dir, "broker_ha.log"))
+	if err != nil {
+		return nil, err
+	}
+	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n"), nil
+}
+
+// Processes are the ids of all living processes of this broker.
+func (b *Broker) Processes() ([]int, error) { return processesIn(b.Dir, b.Binary) }
+
+// AwaitGone waits until none of the broker's processes lives.
+func (b *Broker) AwaitGone(ctx context.Context, patience time.Duration) error {
+	return Until(ctx, patience, func() error {
+		pids, err := b.Processes()
+		if err == nil && len(pids) > 0 {
+			err = fmt.Errorf("processes %v live", pids)
+		}
+		return err
+	})
+}
+
+// Stop ends the broker in order, by SIGTERM to the parent, and tells whether
+// something of it was left over; that is killed.
+func (b *Broker) Stop(ctx context.Context) error {
+	if b.proc == nil {
+		return nil
+	}
+	err := b.proc.Signal(syscall.SIGTERM)
+	if err == nil {
+		err = b.AwaitGone(ctx, startPatience)
+	}
+	pids, scan := b.Processes()
+	for _, pid := range pids {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	_ = b.proc.Kill()
+	return errors.Join(err, scan)
+}
