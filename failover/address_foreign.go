@@ -41,7 +41,12 @@ const allowedSchemes = "http, https, h2c, unix, tcp (taken as http) and ssl (as 
 // schemeError says of a scheme that no backend has what to write instead.
 func schemeError(scheme string) error {
 	lower := strings.ToLower(scheme)
+	if outer, _, ok := strings.Cut(lower, ":"); ok && instead[outer] != "" {
+		scheme, lower = outer, outer // static:http://a
+	}
 	switch {
+	case strings.Contains(scheme, "%"):
+		return fmt.Errorf("scheme %s: percent escapes are for the values of options only", quote(scheme))
 	case lower == SchemeUnix:
 		return errors.New("a unix address needs the absolute path of a socket: expecting unix//run/app.sock or unix:///run/app.sock")
 	case scheme != lower && schemeOf[lower] != "":

@@ -61,7 +61,7 @@ var errEmptyPort = errors.New("no port follows the colon: give the port, or leav
 func normalIPv6(s, zoneMark string) (string, error) {
 	text, zone, hasZone := strings.Cut(s, zoneMark)
 	addr, err := netip.ParseAddr(text)
-	if err != nil || !addr.Is6() {
+	if err != nil || !addr.Is6() || addr.Zone() != "" {
 		return "", fmt.Errorf("%s is not an IPv6 address, and brackets are for those only; a zone follows %s", quote(text), zoneMark)
 	}
 	if !hasZone {

@@ -133,12 +133,12 @@ func unixURI(path string) (URI, error) {
 	switch {
 	case path == "":
 		return URI{}, errors.New("a unix address needs the path of a socket: expecting unix//run/app.sock or unix:///run/app.sock")
-	case strings.ContainsAny(path, "%"):
+	case strings.Contains(path, "%"):
 		return URI{}, errors.New("the path of a socket is taken as it stands: percent escapes are not allowed in it")
 	case strings.ContainsAny(path, "{}"):
 		return URI{}, errPlaceholder
-	case strings.ContainsAny(path, "(),"):
-		return URI{}, errors.New("the path of a socket cannot hold parentheses or commas: rename or link the socket")
+	case strings.ContainsAny(path, "(),?"):
+		return URI{}, errors.New("the path of a socket cannot hold parentheses, commas or question marks: rename or link the socket")
 	case len(path) > maxSocketPath:
 		return URI{}, fmt.Errorf("the path of the socket has %d bytes: at most %d can be dialled", len(path), maxSocketPath)
 	}
@@ -148,8 +148,8 @@ func unixURI(path string) (URI, error) {
 func hostURI(s string) (URI, error) {
 	scheme, rest, ok := strings.Cut(s, "://")
 	if !ok {
-		if name, _, found := strings.Cut(s, ":"); found && instead[name] != "" {
-			return URI{}, schemeError(name)
+		if scheme, _, found := strings.Cut(s, ":"); found && instead[scheme] != "" {
+			return URI{}, schemeError(scheme)
 		}
 		return URI{}, errors.New("it has no scheme: expecting http://HOST:PORT, https://HOST:PORT, h2c://HOST:PORT or unix//PATH")
 	}
