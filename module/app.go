@@ -84,6 +84,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.events, ok = events.(*caddyevents.App); !ok {
 		return fmt.Errorf("getting events app: it is a %T", events)
 	}
+	if err := register(ctx.GetMetricsRegistry(), childCollector{}); err != nil {
+		return fmt.Errorf("registering metrics: %w", err)
+	}
 	a.specs, err = a.childSpecs()
 	return err
 }

@@ -52,6 +52,9 @@ func runChild() (int, error) {
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("loading the child's configuration: %w", err)
 	}
 	awaitCertificates(config)
+	if sockets, err := json.Marshal(plainSockets()); err == nil {
+		_ = link.Report(topicPlain, sockets)
+	}
 	if err := link.Ready(); err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
@@ -63,7 +66,7 @@ func runChild() (int, error) {
 // has, as `caddy run` does.
 func limitMemory(logger *zap.Logger) {
 	handler := zapslog.NewHandler(logger.Core(), zapslog.WithName("memlimit"), zapslog.AddStacktraceAt(slog.Level(127)))
-	_, _ = memlimit.SetGoMemLimitWithOpts(
+	_, _ = memlimit.Set(
 		memlimit.WithLogger(slog.New(handler)),
 		memlimit.WithProvider(memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)),
 	)

@@ -236,6 +236,7 @@ func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logg
 		Hello:       c.pools.hello,
 		Report:      c.reported,
 		Event:       events.put,
+		Hold:        c.hold,
 	})
 	return c, nil
 }

@@ -16,11 +16,13 @@ const (
 	topicEvent = "event" // something happened to a pool
 )
 
-// poolsMirror keeps what the operator and experience taught a child's pools, so
-// that it survives the child: every new process starts from it.
+// poolsMirror keeps what a child reported for when it is gone: what the operator
+// and experience taught its pools, from which every new process starts, and the
+// sockets on which the parent may answer.
 type poolsMirror struct {
-	mu    sync.Mutex
-	state json.RawMessage
+	mu      sync.Mutex
+	state   json.RawMessage
+	sockets []string // those on which the parent may answer
 }
 
 func (p *poolsMirror) hello() json.RawMessage {
@@ -40,10 +42,23 @@ func (c *hosted) reported(_ int, topic string, data json.RawMessage) {
 	switch topic {
 	case topicPools:
 		c.pools.keep(data)
+	case topicPlain:
+		var sockets []string
+		if json.Unmarshal(data, &sockets) == nil {
+			c.pools.mu.Lock()
+			c.pools.sockets = sockets
+			c.pools.mu.Unlock()
+		}
 	case topicEvent:
 		var e supervisor.Event
 		if json.Unmarshal(data, &e) == nil {
 			host.events.hub.send(e)
 		}
 	}
+}
+
+func (c *hosted) plain() []string {
+	c.pools.mu.Lock()
+	defer c.pools.mu.Unlock()
+	return c.pools.sockets
 }

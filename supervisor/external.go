@@ -4,7 +4,6 @@
 package supervisor
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -30,8 +29,4 @@ func splitListen(address string) (network, rest string, err error) {
 		return network, rest, nil
 	}
 	return "", "", fmt.Errorf("listen %s: network %q is none of tcp, tcp4, tcp6, udp, udp4, udp6, unix, fd", address, network)
-}
-
-func (s *Supervisor) launchExternal(int, *Spec) (*process, error) {
-	return nil, errors.ErrUnsupported
 }

@@ -74,6 +74,7 @@ type (
 	}
 	inReady    struct{ id int }
 	inBeat     struct{ id int }
+	inHung     struct{ id int } // says itself that it hangs
 	inReleased struct{ id int }
 	inExited   struct {
 		id   int
@@ -222,6 +223,12 @@ func (in inBeat) apply(m *machine, now time.Time) {
 	}
 }
 
+func (in inHung) apply(m *machine, now time.Time) {
+	if p := m.find(in.id); p != nil && p.phase != phaseKilled {
+		m.hung(now, p)
+	}
+}
+
 func (in inReleased) apply(m *machine, _ time.Time) {
 	if p := m.find(in.id); p != nil {
 		p.packets = false
@@ -234,7 +241,10 @@ func (in inReady) apply(m *machine, now time.Time) {
 	if p == nil || p.phase != phaseStarting {
 		return
 	}
-	p.phase, p.ready, p.lastBeat, p.deadline = phaseStandby, now, now, time.Time{}
+	p.phase, p.ready, p.deadline = phaseStandby, now, time.Time{}
+	if !p.spec.External { // others are watched from their first heartbeat on
+		p.lastBeat = now
+	}
 	m.stats.StartSeconds = now.Sub(p.started).Seconds()
 	m.everReady = true
 	m.log(haRunning, "ok, broker child is running")

@@ -39,14 +39,11 @@ const (
 	stderrGrace = 200 * time.Millisecond
 )
 
-// startProcess spawns a process. Everything it writes goes to stderr as well.
-func startProcess(id int, spec *Spec, stderr io.Writer) (*process, error) {
-	if len(spec.Command) == 0 {
-		return nil, errors.New("creating child process: no command")
-	}
+// newProcess prepares a process with command, in the surroundings that spec gives.
+func newProcess(id int, command []string, spec *Spec) *process {
 	p := &process{
 		id:      id,
-		cmd:     exec.Command(spec.Command[0], spec.Command[1:]...),
+		cmd:     exec.Command(command[0], command[1:]...),
 		tail:    new(tail),
 		drained: make(chan struct{}),
 		outbox:  make(chan message, 256),
@@ -54,34 +51,53 @@ func startProcess(id int, spec *Spec, stderr io.Writer) (*process, error) {
 	}
 	p.cmd.Dir = spec.Dir
 	p.cmd.Env = CleanEnv(spec.Env)
+	return p
+}
+
+// startProcess spawns a process with a control connection. Everything it writes
+// goes to stderr as well.
+func startProcess(id int, spec *Spec, stderr io.Writer) (*process, error) {
+	if len(spec.Command) == 0 {
+		return nil, errors.New("creating child process: no command")
+	}
+	p := newProcess(id, spec.Command, spec)
 	if err := p.setUser(spec.User); err != nil {
 		return nil, err
 	}
+	release, err := p.connect()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.start(stderr, release); err != nil {
+		_ = p.wire.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// start runs the prepared command; release is called once it has inherited what
+// it was given, or could not.
+func (p *process) start(stderr io.Writer, release func()) error {
+	defer release()
 	read, write, err := os.Pipe()
 	if err != nil {
-		return nil, fmt.Errorf("creating child process: %w", err)
+		return fmt.Errorf("creating child process: %w", err)
 	}
 	defer write.Close()
 	p.stderr = read
 	p.cmd.Stderr = write
-	p.cmd.Stdout = write
-	release, err := p.connect()
-	if err != nil {
-		_ = read.Close()
-		return nil, err
+	if p.cmd.Stdout == nil {
+		p.cmd.Stdout = write
 	}
-	err = p.cmd.Start()
-	release()
-	if err != nil {
+	if err := p.cmd.Start(); err != nil {
 		_ = read.Close()
-		_ = p.wire.Close()
-		return nil, fmt.Errorf("creating child process %q: %w", spec.Command[0], err)
+		return fmt.Errorf("creating child process %q: %w", p.cmd.Path, err)
 	}
 	go func() {
 		defer close(p.drained)
 		_, _ = io.Copy(io.MultiWriter(p.tail, stderr), read)
 	}()
-	return p, nil
+	return nil
 }
 
 // wait waits for the process to end. It is called once, by one goroutine.
@@ -119,8 +135,18 @@ func (p *process) deliver(hello message) {
 	}
 }
 
-// post queues m. It never blocks: a child that left 256 messages unread hangs.
+// post queues m. It never blocks: a child that left 256 messages unread hangs. An
+// external program understands signals only.
 func (p *process) post(m message) {
+	if p.wire == nil {
+		switch {
+		case m.Kind == msgStop && m.Mode == Force:
+			p.signal(sigKill)
+		case m.Kind == msgStop, m.Kind == msgDrain:
+			p.signal(sigTerm)
+		}
+		return
+	}
 	select {
 	case p.outbox <- m:
 	default:

@@ -15,7 +15,6 @@ import (
 
 // connect uses standard input and output as the control connection.
 func (p *process) connect() (release func(), err error) {
-	p.cmd.Stdout = nil
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		return nil, fmt.Errorf("opening control connection: %w", err)

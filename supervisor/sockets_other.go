@@ -5,9 +5,15 @@
 
 package supervisor
 
-import "errors"
+import (
+	"errors"
+	"net"
+)
 
 // openSocket passes no sockets on this system: a child opens its own.
 func openSocket(socketKey, uint32) (*socket, error) { return nil, errors.ErrUnsupported }
 
 func (s *socket) close() {}
+
+// Listener has nothing to offer on this system.
+func (s *Sockets) Listener(string, string) (net.Listener, bool) { return nil, false }

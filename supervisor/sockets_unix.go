@@ -124,3 +124,26 @@ func reusePort(network, address string, c syscall.RawConn) error {
 func abstract(path string) bool {
 	return strings.HasPrefix(path, "@") && (runtime.GOOS == "linux" || runtime.GOOS == "android")
 }
+
+// Listener returns a listener of one's own on a held socket, whose queue is
+// everybody's; ok is false if there is no such socket. Closing it never drops
+// the queue.
+func (s *Sockets) Listener(network, address string) (ln net.Listener, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sock := s.held[socketKey{network, address}]
+	if sock == nil {
+		return nil, false
+	}
+	dup, err := unix.FcntlInt(uintptr(sock.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, false
+	}
+	file := os.NewFile(uintptr(dup), network+"/"+address)
+	defer file.Close()
+	ln, err = net.FileListener(file)
+	if ul, isUnix := ln.(*net.UnixListener); isUnix {
+		ul.SetUnlinkOnClose(false)
+	}
+	return ln, err == nil
+}

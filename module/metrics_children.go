@@ -1,0 +1,58 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package module
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+var (
+	descUp     = prometheus.NewDesc("caddy_broker_child_up", "Whether a process of the child accepts connections.", []string{"child"}, nil)
+	descStarts = prometheus.NewDesc("caddy_broker_child_starts_total", "Processes started for the child.", []string{"child"}, nil)
+	descExits  = prometheus.NewDesc("caddy_broker_child_exits_total", "Processes of the child that ended, by reason.", []string{"child", "reason"}, nil)
+	descStart  = prometheus.NewDesc("caddy_broker_child_start_seconds", "Time from spawn to readiness of the child's last start.", []string{"child"}, nil)
+	descGap    = prometheus.NewDesc("caddy_broker_child_gap_seconds", "Total time without a process of the child that accepts connections.", []string{"child"}, nil)
+)
+
+// exitReasons are the values of the label, so that every series exists from the start.
+var exitReasons = []string{"crash", "hang", "stop", "replace", "start_failure"}
+
+// childCollector reads the children when it is scraped: nothing to reset, nothing
+// to go stale.
+type childCollector struct{}
+
+// Describe sends the descriptions.
+func (childCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descUp, descStarts, descExits, descStart, descGap} {
+		ch <- d
+	}
+}
+
+// Collect sends the values.
+func (childCollector) Collect(ch chan<- prometheus.Metric) {
+	for _, s := range statuses() {
+		up := 0.0
+		if s.State == "active" {
+			up = 1
+		}
+		ch <- prometheus.MustNewConstMetric(descUp, prometheus.GaugeValue, up, s.Name)
+		ch <- prometheus.MustNewConstMetric(descStarts, prometheus.CounterValue, float64(s.Stats.Starts), s.Name)
+		for _, reason := range exitReasons {
+			ch <- prometheus.MustNewConstMetric(descExits, prometheus.CounterValue, float64(s.Stats.Exits[reason]), s.Name, reason)
+		}
+		ch <- prometheus.MustNewConstMetric(descStart, prometheus.GaugeValue, s.Stats.StartSeconds, s.Name)
+		ch <- prometheus.MustNewConstMetric(descGap, prometheus.CounterValue, s.Stats.Gap.Seconds(), s.Name)
+	}
+}
+
+// register adds c to a configuration's registry, which may have it already.
+func register(registry *prometheus.Registry, c prometheus.Collector) error {
+	err := registry.Register(c)
+	if _, twice := errors.AsType[prometheus.AlreadyRegisteredError](err); twice {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,82 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build unix
+
+package supervisor
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// notifySocket is where a program reports its state in systemd's form.
+type notifySocket struct {
+	path string
+	conn *net.UnixConn
+}
+
+func listenNotify(path, user string) (*notifySocket, error) {
+	if err := unix.Unlink(path); err != nil && !os.IsNotExist(err) {
+		return nil, fmt.Errorf("opening notify socket: %w", err)
+	}
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		return nil, fmt.Errorf("opening notify socket: %w", err)
+	}
+	n := &notifySocket{path: path, conn: conn}
+	if user == "" {
+		return n, nil
+	}
+	id, err := LookupUser(user)
+	if err == nil {
+		err = os.Chown(path, int(id.UID), int(id.GID))
+	}
+	if err != nil {
+		n.Close()
+		return nil, fmt.Errorf("opening notify socket: %w", err)
+	}
+	return n, nil
+}
+
+// Close ends the socket; nil has none.
+func (n *notifySocket) Close() {
+	if n != nil {
+		_ = n.conn.Close()
+		_ = os.Remove(n.path)
+	}
+}
+
+// hearNotify reads a program's notifications until its socket is closed.
+func (s *Supervisor) hearNotify(p *process, n *notifySocket) {
+	buf := make([]byte, 4096)
+	for {
+		size, err := n.conn.Read(buf)
+		if err != nil {
+			return
+		}
+		for _, in := range notifications(p.id, string(buf[:size])) {
+			s.put(in)
+		}
+	}
+}
+
+// notifications are the inputs that one message means.
+func notifications(id int, text string) []input {
+	var out []input
+	for line := range strings.Lines(text) {
+		switch strings.TrimRight(line, "\n") {
+		case "READY=1":
+			out = append(out, inReady{id})
+		case "WATCHDOG=1":
+			out = append(out, inBeat{id})
+		case "WATCHDOG=trigger":
+			out = append(out, inHung{id})
+		}
+	}
+	return out
+}
