@@ -10,17 +10,6 @@ import (
 	"time"
 )
 
-// Member is one backend of a pool. Its identity lasts as long as the pool, also
-// over reloads, for the same scheme, host and port.
-type Member struct {
-	// URI is immutable.
-	URI URI
-	// Name is what users see: scheme://host:port, or unix//path.
-	Name string
-
-	// (state, counters: unexported)
-}
-
 // Availability is what the carrier's own checks say of a member: Caddy's health
 // checks, circuit breaker and max_requests.
 type Availability uint8
@@ -60,9 +49,12 @@ type Request struct {
 	// Present, when not nil, is asked while the request waits whether its client
 	// is still there (HTTP/1.1 with an unread body). It must not block.
 	Present func() bool
+	// Status is the HTTP status of the answer. The carrier sets it before
+	// End(Answered); 0 says nothing. A returning priority backend that answers
+	// 502, 503 or 504 is not home yet.
+	Status int
 
-	// (member of the attempt, tried set, time without connection, place in the
-	// queue: unexported)
+	at attempt
 }
 
 // Outcome is how an attempt ended.
@@ -104,6 +96,28 @@ const (
 	ReasonClosed                       // the pool or its process is stopping; waiting was interrupted
 )
 
+// String names the reason as logs and errors show it.
+func (r Reason) String() string {
+	switch r {
+	case ReasonTimeout:
+		return "no backend within the time allowed"
+	case ReasonExhausted:
+		return "the reconnect attempts are exhausted"
+	case ReasonTooMany:
+		return "too many requests are waiting for a backend"
+	case ReasonDrained:
+		return "every backend is drained"
+	case ReasonNoFailover:
+		return "the backend failed and max_reconnect_attempts is 0"
+	case ReasonSpent:
+		return "the request was written to every backend that may get it"
+	case ReasonClosed:
+		return "the pool is stopping"
+	default:
+		return "unknown reason"
+	}
+}
+
 // UnavailableError says that a request gets no member.
 type UnavailableError struct {
 	Pool   string
@@ -114,6 +128,17 @@ type UnavailableError struct {
 	Last error
 }
 
+func (e *UnavailableError) Error() string {
+	text := "pool " + quote(e.Pool) + ": " + e.Reason.String()
+	if e.Last != nil {
+		text += ": " + e.Last.Error()
+	}
+	return text
+}
+
+// Unwrap is the last failure of a member.
+func (e *UnavailableError) Unwrap() error { return e.Last }
+
 // ErrClientGone says that Request.Present answered no while the request waited.
 var ErrClientGone = errors.New("client has left")
 
@@ -121,7 +146,13 @@ var ErrClientGone = errors.New("client has left")
 type PingResult struct {
 	// Status is the HTTP status; 0 when the protocol has none (HTTP/2 PING).
 	Status int
-	Err    error
+	// Err is nil when the backend answered, whatever the status. One that is or
+	// wraps context.DeadlineExceeded, or a net.Error with Timeout, says that no
+	// answer came in time.
+	Err error
+	// Neutral tells that Err is a local fault (descriptors, ports), which says
+	// nothing about the backend.
+	Neutral bool
 }
 
 // Carrier reaches members on the pool's behalf.

@@ -5,76 +5,137 @@ package failover
 
 import (
 	"context"
-	"net/netip"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // Pool is a set of members and what is known of them.
-type Pool struct{}
+//
+// Requests choose by an immutable view and report by atomic counters. What
+// changes a state (failures, pings, operations, the passing of time) is an input
+// to the machine, which one mutex guards; what the machine wants done (pings,
+// events, log lines) is done by the pool's own goroutine, in order.
+type Pool struct {
+	name string
+
+	view    atomic.Pointer[view]
+	moves   *moves
+	begun   atomic.Uint64 // requests that got a member
+	ended   atomic.Uint64 // and gave it back
+	tick    atomic.Uint32 // the slot in which dials that begin now are counted
+	idle    atomic.Bool   // nobody samples counters: the next request has to wake the machine
+	places  atomic.Bool   // somebody waits for a place on a full member
+	unsaved atomic.Bool   // moves changed since Changed was last called
+
+	mu      sync.Mutex // guards the machine, and with it every Member's node
+	machine *machine
+	todo    []action
+	cfg     Config
+
+	kick    chan struct{} // there is something to do, or an earlier time to wake at
+	ctx     context.Context
+	cancel  context.CancelFunc
+	workers sync.WaitGroup // the pool's own goroutine and its pings
+	started bool
+}
 
 // New makes a pool. Nothing runs before Start.
-func New(cfg Config) (*Pool, error) { panic("stub") }
+func New(cfg Config) (*Pool, error) {
+	cfg, err := complete(cfg)
+	if err != nil {
+		return nil, err
+	}
+	p := &Pool{name: cfg.Name, moves: newMoves(), cfg: cfg, kick: make(chan struct{}, 1)}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.idle.Store(true)
+	p.machine = newMachine(p, cfg)
+	p.feed(inNothing{})
+	return p, nil
+}
 
-// Start starts the pool's own goroutine.
-func (p *Pool) Start() { panic("stub") }
+func complete(cfg Config) (Config, error) {
+	if cfg.Carrier == nil {
+		return cfg, errors.New("making failover pool: it has no carrier")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	for _, u := range cfg.URIs {
+		if u.Scheme != cfg.URIs[0].Scheme && u.Scheme != SchemeUnix && cfg.URIs[0].Scheme != SchemeUnix {
+			return cfg, fmt.Errorf("making failover pool %s: %w", quote(cfg.Name), schemeMismatch(cfg.URIs[0], u))
+		}
+	}
+	return cfg, nil
+}
+
+// Start starts the pool's own goroutine and its first pass.
+func (p *Pool) Start() {
+	p.mu.Lock()
+	if p.started || p.ctx.Err() != nil {
+		p.mu.Unlock()
+		return
+	}
+	p.started = true
+	p.workers.Add(1)
+	p.mu.Unlock()
+	go p.run()
+	p.feed(inStart{})
+}
 
 // Close ends the pool: waiting requests get ReasonClosed, nothing is left running.
-func (p *Pool) Close() { panic("stub") }
+func (p *Pool) Close() {
+	p.feed(inInterrupt{})
+	p.cancel()
+	p.workers.Wait()
+}
 
 // Rebind gives a running pool the carrier, logger and callbacks of a new
 // configuration. Options and configured addresses of cfg replace the old ones;
 // what the pool learnt stays for members that stay.
-func (p *Pool) Rebind(cfg Config) error { panic("stub") }
+func (p *Pool) Rebind(cfg Config) error {
+	cfg, err := complete(cfg)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	p.cfg = cfg
+	p.cfg.Name = p.name
+	p.mu.Unlock()
+	p.feed(inRebind{cfg})
+	return nil
+}
 
 // Interrupt ends all waiting with ReasonClosed, and lets no request wait any
 // more; choosing goes on. A draining or stopping process calls it.
-func (p *Pool) Interrupt() { panic("stub") }
+func (p *Pool) Interrupt() { p.feed(inInterrupt{}) }
 
-// Next returns the member for the request's next attempt. It waits when none is
-// eligible, as far as options, deadline and context allow; the error is an
-// *UnavailableError, ErrClientGone or ctx's. Every Next that returned a member
-// is followed by exactly one End.
-func (p *Pool) Next(ctx context.Context, r *Request) (*Member, error) { panic("stub") }
+// Name is the pool's name.
+func (p *Pool) Name() string { return p.name }
 
-// Connected says that the attempt has its connection: time without one
-// (option timeout) ends here.
-func (p *Pool) Connected(r *Request) { panic("stub") }
+// Members are the pool's members in their order, priority ones first.
+func (p *Pool) Members() []*Member {
+	return append([]*Member(nil), p.view.Load().members...)
+}
 
-// Written says that something of the request may have been written to the
-// attempt's member: the member is not eligible for this request any more.
-func (p *Pool) Written(r *Request) { panic("stub") }
+// inProgress is how many requests are on members.
+func (p *Pool) inProgress() int64 { return int64(p.begun.Load() - p.ended.Load()) }
 
-// End ends the request's attempt. err is shown to users as the member's last error.
-func (p *Pool) End(r *Request, o Outcome, err error) { panic("stub") }
-
-// Done frees the member's place when the whole exchange is over, response body
-// included; for outcomes other than Answered End has done so already.
-func (p *Pool) Done(r *Request) { panic("stub") }
-
-// MovedTo is the Name of the member that the client of this answered request
-// has been moved to, or "" when it is on its own: what a cookie has to say.
-func (r *Request) MovedTo() string { panic("stub") }
-
-// KeyOf hashes an affinity key.
-func KeyOf(s string) uint64 { panic("stub") }
-
-// KeyOfAddr hashes a client address, IPv6 by its /64.
-func KeyOfAddr(a netip.Addr) uint64 { panic("stub") }
-
-// Touch notes that a byte came from the member. It is called for every read.
-func (m *Member) Touch() { panic("stub") }
-
-// SetBackup notes what status says of the member's warm connection: "", "warm",
-// "connecting", "refused".
-func (m *Member) SetBackup(state string) { panic("stub") }
-
-// Limits are the member's effective options: nested, then its own, then defaults.
-func (m *Member) Limits() Limits { panic("stub") }
-
-// Limits are address options with nothing left open.
-type Limits struct {
-	MaxRequests           int
-	ConnectionTimeout     time.Duration
-	SoTimeout             time.Duration
-	MaxInactivityDuration time.Duration
+// feed gives the machine an input. What the machine decided about requests and
+// the view is in effect when it returns; the rest follows.
+func (p *Pool) feed(in input) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	v := p.view.Load()
+	p.todo = append(p.todo, p.machine.step(time.Now(), in)...)
+	if p.machine.view != v {
+		p.view.Store(p.machine.view)
+	}
+	select {
+	case p.kick <- struct{}{}:
+	default:
+	}
 }

@@ -1,0 +1,249 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+import "math/bits"
+
+// maxPendingDials is how many requests may dial a member whose dials hang, when
+// there is no other.
+const maxPendingDials = 16
+
+// overflowFrom is the number of requests in progress from which a member may
+// pass new ones on for having more than twice the mean.
+const overflowFrom = 32
+
+// verdict is what became of one member while choosing.
+type verdict uint8
+
+const (
+	refused verdict = iota // not eligible: a client whose member it is moves
+	passed                 // not now: passed over, nobody moves
+	taken
+)
+
+// chooser chooses a member for one request. It lives on the stack of whoever
+// chooses.
+type chooser struct {
+	p      *Pool
+	v      *view
+	r      *Request
+	bucket uint32
+	// last also takes members that are offered when nothing else is left.
+	last bool
+	// gate, when not nil, says whether a member may get one more of those that
+	// waited or are sent again.
+	gate func(*Member) bool
+
+	// What was seen on the way, for the request that gets nothing.
+	full, shut, over bool
+	loose            bool // without the rule of twice the mean
+
+	slot  bool    // the slot of the member taken
+	moved *Member // where the client is away from its own member; nil when it is not
+	from  *Member // which one was not eligible, if the client moves now
+}
+
+// choose takes a place on the member that r goes to next, or returns nil.
+func (c *chooser) choose() *Member {
+	v := c.v
+	if len(v.members) == 0 {
+		return nil
+	}
+	c.bucket = v.bucket(c.r)
+	if m := c.pass(); m != nil || !c.over {
+		return m
+	}
+	c.loose = true
+	return c.pass()
+}
+
+func (c *chooser) pass() *Member {
+	v, r := c.v, c.r
+	if v.forced >= 0 {
+		switch c.try(v.forced) {
+		case taken:
+			return v.members[v.forced]
+		case passed:
+			return c.others(v.forced, false)
+		}
+	}
+	own, away := c.home()
+	c.moved, c.from = nil, nil
+	if away >= 0 {
+		c.moved = v.members[away]
+	}
+	if v.trial >= 0 && c.try(v.trial) == taken {
+		return v.members[v.trial]
+	}
+	if away >= 0 {
+		// The client's own member may be back for long enough and only lack the
+		// request that proves it.
+		if v.flags[own]&(flagTrial|flagHome) == flagTrial|flagHome && c.try(own) == taken {
+			return v.members[own]
+		}
+		switch c.try(away) {
+		case taken:
+			return v.members[away]
+		case passed:
+			return c.others(away, false)
+		}
+		c.forget(v.members[away])
+		c.moved = nil
+	}
+	if v.affinity == AffinityRequest && v.randomize && v.prio == 0 {
+		// Every request is its own client, so any random order will do, and it
+		// is found without scoring the list.
+		for t := range uint64(4) {
+			own = spread(r.Key+t*0x9e3779b97f4a7c15, len(v.members))
+			if c.try(own) == taken {
+				return v.members[own]
+			}
+		}
+		return c.others(-1, false)
+	}
+	switch c.try(own) {
+	case taken:
+		return v.members[own]
+	case passed:
+		return c.others(own, false)
+	default:
+		return c.others(own, true)
+	}
+}
+
+// home is where the client belongs, and where it was moved to if that still
+// counts; away is -1 otherwise.
+func (c *chooser) home() (own, away int) {
+	v, r := c.v, c.r
+	if v.affinity == AffinityPool && v.current >= 0 {
+		own = v.first(c.bucket)
+		if v.current != own {
+			return own, v.current
+		}
+		return own, -1
+	}
+	own, away = v.first(c.bucket), -1
+	switch {
+	case v.affinity == AffinityCookie && r.Home != "":
+		if i, ok := v.byName[r.Home]; ok {
+			away = i
+		}
+	case r.Keyed && v.remembers():
+		m := c.p.moves.get(r.Key)
+		if m == nil {
+			return own, -1
+		}
+		if away = v.find(m); away == own || away < 0 || v.recalls(own, away) {
+			c.forget(m)
+			return own, -1
+		}
+	}
+	if away == own || away >= 0 && v.recalls(own, away) {
+		away = -1
+	}
+	return own, away
+}
+
+// recalls tells whether a client on away is called back to its own member, or
+// to a priority one that is better than away.
+func (v *view) recalls(own, away int) bool {
+	const called = flagOpen | flagHome
+	for i := range min(v.prio, away) {
+		if v.flags[i]&called == called {
+			return true
+		}
+	}
+	return v.flags[own]&called == called
+}
+
+// others takes the first other member in the client's order. moves tells that
+// the client moves there, because its own member is not eligible.
+func (c *chooser) others(not int, moves bool) *Member {
+	v := c.v
+	mask := flagOpen | flagTrial | flagSuspect
+	if c.last {
+		mask |= flagLast
+	}
+	w := v.walk(c.bucket)
+	for {
+		i := w.next(func(i int) bool { return v.flags[i]&mask != 0 && i != not })
+		if i < 0 {
+			return nil
+		}
+		if c.try(i) == taken {
+			if moves {
+				c.moved, c.from = v.members[i], v.members[not]
+			}
+			return v.members[i]
+		}
+	}
+}
+
+// try takes a place on one member, if it is eligible for this request.
+func (c *chooser) try(i int) verdict {
+	v, r := c.v, c.r
+	m, f := v.members[i], v.flags[i]
+	if f == 0 {
+		return refused
+	}
+	if r.at.wrote(m) {
+		return passed // a single loss moves nobody
+	}
+	slot := false
+	switch {
+	case f&flagOpen != 0:
+	case c.last && (f&flagSlow == 0 || m.dialing() < maxPendingDials):
+	case f&flagSuspect != 0, f&flagTrial != 0 && (r.Safe || f&flagAny != 0):
+		slot = true
+	case f&(flagSlow|flagTrial) != 0:
+		return passed
+	default:
+		return refused
+	}
+	if r.Checker != nil {
+		switch r.Checker.Check(m) {
+		case Available:
+		case Full:
+			c.full = true
+			return passed
+		default:
+			return refused
+		}
+	}
+	if v.overflow && !c.loose && i >= v.prio {
+		if n := m.inProgress.Load(); n > overflowFrom && n*int64(v.open) > 2*c.p.inProgress() {
+			c.over = true
+			return passed
+		}
+	}
+	if c.gate != nil && !c.gate(m) {
+		c.shut = true
+		return passed
+	}
+	if slot && !m.slot.CompareAndSwap(false, true) {
+		return passed
+	}
+	if !m.reserve() {
+		if slot {
+			m.slot.Store(false)
+		}
+		c.full = true
+		return passed
+	}
+	c.slot = slot
+	return taken
+}
+
+// forget ends the client's exception.
+func (c *chooser) forget(m *Member) {
+	if c.r.Keyed && c.v.remembers() && c.p.moves.drop(c.r.Key, m) {
+		c.p.unsaved.Store(true)
+	}
+}
+
+// spread maps a key evenly to 0…n-1.
+func spread(key uint64, n int) int {
+	hi, _ := bits.Mul64(mix(key), uint64(n))
+	return int(hi)
+}

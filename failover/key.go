@@ -1,0 +1,36 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// KeyOf hashes an affinity key.
+func KeyOf(s string) uint64 { return xxhash.Sum64String(s) }
+
+// KeyOfAddr hashes a client address, IPv6 by its /64. An IPv4 address has the
+// same key in both of its forms.
+func KeyOfAddr(a netip.Addr) uint64 {
+	a = a.Unmap()
+	if a.Is4() {
+		b := a.As4()
+		return mix(uint64(binary.BigEndian.Uint32(b[:])) | 1<<32)
+	}
+	b := a.As16()
+	return mix(binary.BigEndian.Uint64(b[:8]) ^ 0x9e3779b97f4a7c15)
+}
+
+// mix spreads the bits of x: every output bit depends on every input bit.
+func mix(x uint64) uint64 {
+	x ^= x >> 32
+	x *= 0xd6e8feb86659fd93
+	x ^= x >> 32
+	x *= 0xd6e8feb86659fd93
+	x ^= x >> 32
+	return x
+}

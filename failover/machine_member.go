@@ -1,0 +1,242 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+import (
+	"log/slog"
+	"time"
+)
+
+// memberState is what the pool holds of a member.
+type memberState uint8
+
+const (
+	stateUp      memberState = iota
+	stateSuspect             // lost a connection, or a dial to it hangs
+	stateTrial               // answered a ping after it was down, but no request yet
+	stateDown
+)
+
+func (s memberState) String() string {
+	return [...]string{"up", "suspect", "trial", "down"}[s]
+}
+
+// trialPatience is how long a member that came back looks for a safe request to
+// prove itself with. Then any request may: a service that is only ever posted to
+// must come back too.
+const trialPatience = 10 * time.Second
+
+// node is the machine's part of a member.
+type node struct {
+	state   memberState
+	since   time.Time // of the state
+	slow    bool      // suspect because of a dial that hangs
+	cleared bool      // suspect, but has answered a ping since
+	seen    bool      // has answered anything since it was last down, or at all
+	lost    bool      // has been told as lost
+
+	drained  bool
+	pushed   bool // added at run time
+	unproved bool // added at run time, and not answered yet: in nobody's order
+	rank     int  // among the priority addresses; -1 for others
+
+	home  bool      // calls its clients back from where they moved
+	back  time.Time // when it last came back
+	err   error     // last failure
+	errAt time.Time
+
+	// Probing: step counts the failures since a request was last answered, delay
+	// is the wait after base.
+	step   int
+	base   time.Time
+	delay  time.Duration
+	pings  int // on their way
+	pinged time.Time
+	pong   time.Time // last answered ping
+	inPass bool
+
+	gate     gate
+	failback failback
+	watch    watch
+}
+
+// connected notes that a request got its connection to a member that is not
+// plainly up: dials to it do not hang.
+func (x *machine) connected(in inConnected) {
+	m := in.m
+	if in.epoch == m.epoch.Load() && m.state == stateSuspect && m.slow {
+		x.set(m, stateUp)
+	}
+}
+
+// ended draws the conclusions of one attempt.
+func (x *machine) ended(in inEnd) {
+	m := in.m
+	if in.epoch != m.epoch.Load() {
+		return // the member has been down since: this says nothing about it now
+	}
+	if in.gated {
+		m.gate.ended(in.outcome)
+	}
+	switch in.outcome {
+	case Answered:
+		x.answered(m, in.slot, in.status)
+	case DialFailed:
+		x.fail(m, "dial", in.err)
+	case Lost:
+		switch m.state {
+		case stateUp:
+			m.err, m.errAt = in.err, x.now
+			x.set(m, stateSuspect)
+			x.ping(m, pingProbe, m.Limits().ConnectionTimeout)
+		case stateSuspect, stateTrial:
+			if m.slow {
+				m.slow, x.dirty = false, true
+				return
+			}
+			x.fail(m, "lost", in.err)
+		}
+	}
+}
+
+// answered notes a response of a member that is not plainly up.
+func (x *machine) answered(m *Member, trial bool, status int) {
+	x.see(m)
+	if m.state == stateDown {
+		return
+	}
+	if m.state == stateTrial && m.rank >= 0 && trial && !fit(status) {
+		m.failback.begin(x.now)
+		x.dirty = true
+		return
+	}
+	m.step, x.worker.step = 0, 0
+	if m.state != stateUp {
+		x.set(m, stateUp)
+	}
+}
+
+// see notes that a member is there.
+func (x *machine) see(m *Member) {
+	if !m.seen {
+		m.seen = true
+		m.watched.Store(m.state != stateUp)
+	}
+	if !x.reached {
+		x.reached, x.dirty = true, true
+		x.changed = true
+	}
+}
+
+// fail takes a member down.
+func (x *machine) fail(m *Member, why string, err error) {
+	m.err, m.errAt = err, x.now
+	x.lastErr = err
+	if m.state == stateDown {
+		return
+	}
+	clients := m.inProgress.Load()
+	m.failback.lost(m, x)
+	x.set(m, stateDown)
+	m.seen, m.home = false, false
+	m.gate = newGate()
+	m.step++
+	m.base, m.delay = x.now, x.back.delay(m.step, x.random())
+	m.epoch.Add(1)
+	x.abandon(m)
+	if x.forced == m {
+		x.forced = nil
+	}
+	if m.unproved || m.drained {
+		return
+	}
+	x.counts.failovers[why]++
+	if !m.lost {
+		m.lost = true
+		x.tellLost(m, why, clients)
+	}
+}
+
+// abandon ends the waiting of all that dial m.
+func (x *machine) abandon(m *Member) {
+	close(m.pending.Swap(&dialGroup{over: make(chan struct{})}).over)
+}
+
+// revive notes that a member which was down answered a ping.
+func (x *machine) revive(m *Member) {
+	if m.unproved {
+		m.unproved = false
+		x.set(m, stateUp)
+		m.home = true
+		return
+	}
+	x.set(m, stateTrial)
+	m.back = x.now
+	m.gate = newGate()
+	m.failback.begin(x.now)
+	m.base, m.delay = x.now, x.back.delay(m.step+1, x.random())
+}
+
+// set changes the state of a member.
+func (x *machine) set(m *Member, s memberState) {
+	was := m.state
+	m.state, m.since, m.slow, m.cleared = s, x.now, false, false
+	m.watched.Store(s != stateUp || !m.seen)
+	x.dirty = true
+	x.changed = true
+	if s != stateUp || was == stateUp {
+		return
+	}
+	if m.rank >= 0 && x.opt.PriorityBackup {
+		m.home = true
+		if was == stateTrial {
+			m.failback.done(x.now)
+		}
+	}
+	if m.lost {
+		m.lost = false
+		x.tellResumed(m)
+	}
+}
+
+// serves tells whether the member is one that requests may get, in principle.
+func (m *Member) serves() bool { return !m.drained && !m.unproved && m.state != stateDown }
+
+func (x *machine) tellLost(m *Member, why string, clients int64) {
+	over := x.anyOther(m)
+	code := "FAILOVER"
+	if !over && x.limit() == 0 {
+		code = "DISCONNECT"
+	}
+	x.log(slog.LevelWarn, "backend lost", "upstream", m.Name, "reason", why, "error", errText(m.err),
+		"failed_over", over, "clients", clients)
+	x.emit("failover_interrupted", map[string]any{
+		"upstream": m.Name, "reason": why, "error": errText(m.err),
+		"code": code, "failed_over": over, "clients": clients,
+	})
+}
+
+func (x *machine) tellResumed(m *Member) {
+	x.log(slog.LevelInfo, "backend serves again", "upstream", m.Name)
+	x.emit("failover_resumed", map[string]any{
+		"upstream": m.Name, "code": "FAILOVER", "failed_over": true, "clients": m.inProgress.Load(),
+	})
+}
+
+// anyOther tells whether another member serves.
+func (x *machine) anyOther(m *Member) bool {
+	for _, o := range x.members {
+		if o != m && o.serves() {
+			return true
+		}
+	}
+	return false
+}
+
+func errText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

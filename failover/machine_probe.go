@@ -1,0 +1,98 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+)
+
+// probe pings members for their own sake, while others serve.
+func (x *machine) probe() {
+	if !x.running {
+		return
+	}
+	for _, m := range x.members {
+		if due, ok := x.probeDue(m); ok && !due.After(x.now) {
+			x.ping(m, pingProbe, m.Limits().ConnectionTimeout)
+		}
+	}
+}
+
+// probeDue is when a member is pinged next for its own sake.
+func (x *machine) probeDue(m *Member) (time.Time, bool) {
+	if m.pings > 0 || m.drained {
+		return time.Time{}, false
+	}
+	switch {
+	case m.state == stateUp && !m.seen && !x.worker.active:
+		return x.now, true // configured by a reload: nobody knows it yet
+	case m.state == stateDown && !x.worker.active:
+		return m.base.Add(x.capped(m.delay)), true
+	case m.state == stateTrial && x.held(m):
+		return m.pinged.Add(m.failback.pace(x)), true
+	case m.state == stateTrial:
+		return m.base.Add(m.delay), true
+	}
+	return time.Time{}, false
+}
+
+// pinged draws the conclusions of one ping.
+func (x *machine) pinged(in inPing) {
+	m := in.m
+	m.pings--
+	m.inPass = false
+	if x.find(m.URI) != m {
+		return
+	}
+	switch err := in.result.Err; {
+	case err == nil:
+		x.ponged(m, in.result.Status)
+	case in.result.Neutral:
+		m.base, m.delay = x.now, x.back.delay(max(m.step, 1), x.random())
+	case in.epoch != m.epoch.Load():
+		// It has been down since; what a later ping says counts.
+	case in.kind == pingWatch && late(err):
+		// No answer is what the hang verdict is about, not a failure by itself.
+	case m.state == stateDown:
+		m.err, m.errAt = err, x.now
+		x.lastErr = err
+		m.step++
+		m.base, m.delay = x.now, x.back.delay(m.step, x.random())
+	case m.state == stateUp && m.seen && late(err):
+		// A slow one that serves is left alone.
+	default:
+		x.fail(m, "dial", err)
+	}
+}
+
+// ponged notes an answered ping.
+func (x *machine) ponged(m *Member, status int) {
+	m.pong = x.now
+	m.watch.answered(x.now)
+	x.see(m)
+	switch m.state {
+	case stateDown:
+		x.revive(m)
+	case stateSuspect:
+		if m.slow {
+			x.set(m, stateUp)
+		} else if !m.cleared {
+			m.cleared, x.dirty = true, true
+		}
+	case stateTrial:
+		m.base, m.delay = x.now, x.back.delay(m.step+1, x.random())
+	}
+	if m.state == stateTrial {
+		x.dirty = m.failback.pinged(status, x) || x.dirty
+	}
+}
+
+// late tells whether an error says that no answer came in time.
+func late(err error) bool {
+	var t net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &t) && t.Timeout()
+}

@@ -1,0 +1,270 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+import (
+	"container/list"
+	"time"
+)
+
+// waiter is a request that asks the machine for a member.
+type waiter struct {
+	r *Request
+	// decided gets exactly one grant, whatever happens.
+	decided chan grant
+	place   *list.Element // in the queue; nil when it is not there
+	passing bool          // waits for the running pass only: the pool is exhausted
+}
+
+// grant is the machine's decision about a waiter: a member with a place
+// reserved on it, or the reason why there is none.
+type grant struct {
+	m     *Member
+	c     chooser
+	epoch uint32
+	group *dialGroup
+	err   *UnavailableError
+}
+
+// queue holds the requests that wait, in order of arrival.
+type queue struct {
+	list    *list.List
+	passing int // how many wait for the running pass only
+}
+
+func (q *queue) init()    { q.list = list.New() }
+func (q *queue) len() int { return q.list.Len() }
+
+func (x *machine) enqueue(w *waiter) {
+	w.place = x.queue.list.PushBack(w)
+	if w.passing {
+		x.queue.passing++
+	}
+}
+
+func (x *machine) decide(w *waiter, g grant) {
+	if w.place != nil {
+		x.queue.list.Remove(w.place)
+		w.place = nil
+		if w.passing {
+			x.queue.passing--
+		}
+	}
+	w.decided <- g
+}
+
+func (x *machine) refuse(w *waiter, reason Reason) {
+	x.counts.refused[reason]++
+	x.decide(w, grant{err: x.unavailable(reason)})
+}
+
+// ask decides about a request, or lets it wait.
+func (x *machine) ask(w *waiter) {
+	x.lastRequest = x.now
+	if reason := x.hopeless(w); reason != 0 {
+		x.refuse(w, reason)
+		return
+	}
+	if !x.view.gated && x.place(w) {
+		return
+	}
+	switch {
+	case x.interrupted:
+		x.refuse(w, ReasonClosed)
+		return
+	case x.queue.len() >= x.opt.MaxWaiting:
+		x.refuse(w, ReasonTooMany)
+		return
+	case x.worker.exhausted:
+		if !x.worker.running {
+			if x.now.Sub(x.worker.started) <= passTime {
+				x.refuse(w, ReasonExhausted)
+				return
+			}
+			x.startPass()
+		}
+		if x.opt.MaxReconnectAttempts == 0 && x.reached {
+			x.refuse(w, ReasonExhausted)
+			return
+		}
+		if !x.worker.running {
+			x.refuse(w, ReasonExhausted)
+			return
+		}
+		w.passing = true
+	}
+	x.enqueue(w)
+}
+
+// hopeless says why waiting will never help a request.
+func (x *machine) hopeless(w *waiter) Reason {
+	a := &w.r.at
+	switch {
+	case x.allDrained():
+		return ReasonDrained
+	case a.failed && x.opt.MaxReconnectAttempts == 0:
+		return ReasonNoFailover
+	case a.nWritten == maxWritten || a.hung > 1:
+		return ReasonSpent
+	case a.nWritten == 0:
+		return 0
+	}
+	up := false
+	for _, m := range x.members {
+		if m.drained || m.unproved || a.wrote(m) {
+			up = up || m.serves() && m.state == stateUp
+			continue
+		}
+		if m.serves() {
+			return 0
+		}
+	}
+	if up || a.nWritten >= x.listed() {
+		// The pool works, and for this request there is nobody left.
+		return ReasonSpent
+	}
+	return 0
+}
+
+// listed is how many members there are to write to.
+func (x *machine) listed() (n int) {
+	for _, m := range x.members {
+		if !m.unproved && !m.drained {
+			n++
+		}
+	}
+	return n
+}
+
+// place gives the request a member, if there is one now.
+func (x *machine) place(w *waiter) bool {
+	if x.view.open == 0 && !x.anyServes() {
+		return false
+	}
+	c := chooser{p: x.p, v: x.view, r: w.r, gate: func(m *Member) bool { return m.gate.free() }}
+	m := c.choose()
+	if m == nil && !x.openFor(w.r) {
+		c.last, c.loose = true, false
+		m = c.choose()
+	}
+	if m == nil {
+		if c.full {
+			x.p.places.Store(true)
+		}
+		return false
+	}
+	m.gate.used++
+	x.decide(w, grant{m: m, c: c, epoch: m.epoch.Load(), group: m.pending.Load()})
+	return true
+}
+
+func (x *machine) anyServes() bool {
+	for _, m := range x.members {
+		if m.serves() {
+			return true
+		}
+	}
+	return false
+}
+
+// openFor tells whether some member may be chosen like any other, also if it
+// has no place just now.
+func (x *machine) openFor(r *Request) bool {
+	for i, m := range x.view.members {
+		if x.view.flags[i]&flagOpen != 0 && !r.at.wrote(m) && (r.Checker == nil || r.Checker.Check(m) < Unhealthy) {
+			return true
+		}
+	}
+	return false
+}
+
+// serve gives members to those who wait, in order of arrival.
+func (x *machine) serve() {
+	x.p.places.Store(false)
+	for e := x.queue.list.Front(); e != nil && x.hope(); {
+		w := e.Value.(*waiter)
+		e = e.Next()
+		x.place(w)
+	}
+	if gated := x.queue.len() > 0 && x.shut(); gated != x.view.gated {
+		x.dirty = true
+	}
+}
+
+// hope tells whether some member has a place for one that waits.
+func (x *machine) hope() bool {
+	for _, m := range x.members {
+		if m.serves() && m.gate.free() {
+			return true
+		}
+	}
+	return false
+}
+
+// shut tells whether the gate keeps somebody waiting.
+func (x *machine) shut() bool {
+	for _, m := range x.members {
+		if m.serves() && !m.gate.free() {
+			return true
+		}
+	}
+	return false
+}
+
+// sortOut refuses those whom the new state leaves no hope.
+func (x *machine) sortOut() {
+	for e := x.queue.list.Front(); e != nil; {
+		w := e.Value.(*waiter)
+		e = e.Next()
+		if reason := x.hopeless(w); reason != 0 {
+			x.refuse(w, reason)
+		}
+	}
+}
+
+// passFailed ends the waiting of those that waited for one pass.
+func (x *machine) passFailed() {
+	for e := x.queue.list.Front(); e != nil && x.queue.passing > 0; {
+		w := e.Value.(*waiter)
+		e = e.Next()
+		if w.passing {
+			x.refuse(w, ReasonExhausted)
+		}
+	}
+}
+
+func (x *machine) refuseAll(reason Reason) {
+	for e := x.queue.list.Front(); e != nil; e = x.queue.list.Front() {
+		x.refuse(e.Value.(*waiter), reason)
+	}
+}
+
+// leave takes a request out of the queue, unless it was decided about already.
+func (x *machine) leave(w *waiter, reason Reason) {
+	if w.place != nil {
+		x.refuse(w, reason)
+	}
+}
+
+// interrupt ends all waiting, now and later.
+func (x *machine) interrupt() {
+	x.interrupted = true
+	x.refuseAll(ReasonClosed)
+}
+
+// unavailable is the error of a request that gets no member. Retry-After lies
+// between one wait of the worker and two, so that clients do not return together.
+func (x *machine) unavailable(reason Reason) *UnavailableError {
+	wait := x.worker.delay
+	if !x.worker.active {
+		wait = 0
+	}
+	after := time.Duration(float64(wait) * (1 + x.random()))
+	seconds := max((after+time.Second-1)/time.Second, 1)
+	e := &UnavailableError{Pool: x.name, Reason: reason, RetryAfter: seconds * time.Second}
+	if reason != ReasonDrained && reason != ReasonClosed {
+		e.Last = x.lastErr
+	}
+	return e
+}

@@ -1,0 +1,163 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+import "time"
+
+const (
+	// samplePeriod is how often the counters of the request path are looked at
+	// while there are requests. It is also the length of a dial slot.
+	samplePeriod    = 100 * time.Millisecond
+	minSamplePeriod = 10 * time.Millisecond
+	// slowDial is the age, in slots, from which a pending dial makes its member
+	// suspect: it has then been pending for at least a second.
+	slowDial = 11
+	// homeAfter is how long a member has to be back until it calls its clients home.
+	homeAfter = 10 * time.Minute
+)
+
+// sampler looks at the counters of the request path, so that requests need not
+// tell the machine anything while all is well. It sleeps while there are none.
+type sampler struct {
+	awake  bool
+	period time.Duration
+	next   time.Time
+	slotAt time.Time // when the current dial slot began
+}
+
+// configure fits the period to the shortest maxInactivityDuration.
+func (s *sampler) configure(members []*Member) {
+	s.period = samplePeriod
+	for _, m := range members {
+		if d := m.Limits().MaxInactivityDuration; d > 0 {
+			s.period = max(min(s.period, d/20), minSamplePeriod)
+		}
+	}
+}
+
+func (s *sampler) wake(now time.Time) {
+	if !s.awake {
+		s.awake, s.next, s.slotAt = true, now.Add(s.period), now
+	}
+}
+
+// sample looks at the counters, if it is time.
+func (x *machine) sample() {
+	s := &x.sampler
+	if !s.awake || x.now.Before(s.next) {
+		return
+	}
+	s.next = x.now.Add(s.period)
+	begun := x.p.begun.Load()
+	if begun != x.begun {
+		x.begun, x.lastRequest = begun, x.now
+	}
+	if x.now.Sub(s.slotAt) >= samplePeriod {
+		s.slotAt = x.now
+		x.slowDials(x.p.tick.Add(1))
+	}
+	for _, m := range x.members {
+		x.observe(m)
+	}
+	if x.p.inProgress() > 0 || x.p.unsaved.Load() && x.p.unsaved.CompareAndSwap(true, false) {
+		if x.p.inProgress() == 0 {
+			x.changed = true
+		}
+		return
+	}
+	// First say so, then look again: a request that comes between sees it.
+	s.awake = false
+	x.p.idle.Store(true)
+	if x.p.begun.Load() != begun && x.p.idle.CompareAndSwap(true, false) {
+		s.awake = true
+	}
+}
+
+// slowDials makes members suspect whose dials hang, and sends those that dial
+// elsewhere if there is somewhere to go.
+func (x *machine) slowDials(tick uint32) {
+	for _, m := range x.members {
+		pending := int32(0)
+		for age := uint32(slowDial); age < dialSlots; age++ {
+			pending += m.dials[(tick-age)%dialSlots].Load()
+		}
+		if pending == 0 || m.state == stateDown {
+			continue
+		}
+		if !m.slow {
+			x.set(m, stateSuspect)
+			m.slow = true
+			x.ping(m, pingProbe, m.Limits().ConnectionTimeout)
+		}
+		if x.openBut(m) {
+			x.abandon(m)
+		}
+	}
+}
+
+// openBut tells whether another member is open.
+func (x *machine) openBut(m *Member) bool {
+	for i, o := range x.view.members {
+		if o != m && x.view.flags[i]&flagOpen != 0 && !o.slow {
+			return true
+		}
+	}
+	return false
+}
+
+// ripen does what only needs time.
+func (x *machine) ripen() {
+	for _, m := range x.members {
+		if x.opt.Randomize && !m.home && m.state != stateDown && !m.back.IsZero() &&
+			x.now.Sub(m.back) >= homeAfter {
+			m.home = true
+		}
+	}
+	if x.dirty {
+		return
+	}
+	for i, m := range x.view.members {
+		if x.flags(m) != x.view.flags[i] {
+			x.dirty = true
+			return
+		}
+	}
+}
+
+// wakeAt is when the machine needs a tick at the latest; zero for never.
+func (x *machine) wakeAt() (at time.Time) {
+	if !x.running {
+		return at
+	}
+	sooner := func(t time.Time) {
+		if at.IsZero() || t.Before(at) {
+			at = t
+		}
+	}
+	if w := &x.worker; w.running {
+		sooner(w.started.Add(passTime))
+	} else if w.active && !x.allDrained() {
+		sooner(x.passDue())
+	}
+	if x.sampler.awake {
+		sooner(x.sampler.next)
+	}
+	if x.queue.len() > 0 {
+		sooner(x.now.Add(pollEvery)) // for what only the carrier knows
+	}
+	for _, m := range x.members {
+		if due, ok := x.probeDue(m); ok {
+			sooner(due)
+		}
+		if m.state == stateTrial && !x.held(m) || m.failback.ready {
+			if t := m.failback.trial.Add(trialPatience); t.After(x.now) {
+				sooner(t)
+			}
+		}
+		if x.opt.Randomize && !m.home && m.state != stateDown && !m.back.IsZero() {
+			sooner(m.back.Add(homeAfter))
+		}
+	}
+	return at
+}

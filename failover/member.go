@@ -1,0 +1,120 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// dialSlots is the length of the ring in which pending dials are counted by the
+// tick they began at. It exceeds the age that makes a member suspect, so that
+// old and new dials are not in one slot when it matters.
+const dialSlots = 16
+
+// outcomes is how many kinds of Outcome there are.
+const outcomes = int(Neutral) + 1
+
+// Member is one backend of a pool. Its identity lasts as long as the pool, also
+// over reloads, for the same scheme, host and port.
+type Member struct {
+	// URI is immutable. Its options are those the member was made with; what is
+	// in effect now is told by Limits.
+	URI URI
+	// Name is what users see: scheme://host:port, or unix//path.
+	Name string
+
+	seed   uint64 // hash of Name, for the clients' orders
+	limits atomic.Pointer[Limits]
+	backup atomic.Pointer[string]
+
+	// What the request path writes.
+	inProgress atomic.Int64 // from Next to Done
+	dials      [dialSlots]atomic.Int32
+	outcomes   [outcomes]atomic.Uint64
+	slot       atomic.Bool   // the one request that may try a trial or suspect member
+	reads      atomic.Uint64 // see Touch
+	uploading  atomic.Int64  // requests whose body is being written
+	writes     atomic.Uint64 // see Upload
+
+	// What the machine writes for the request path.
+	watched atomic.Bool   // not plainly up: Connected and Answered are news
+	epoch   atomic.Uint32 // grows when the member goes down; older failures are stale
+	pending atomic.Pointer[dialGroup]
+	index   atomic.Int32 // in the current view; -1 when it is not there
+
+	node // guarded by the pool's mutex
+}
+
+// dialGroup is what requests that dial a member have in common: the end of
+// their waiting.
+type dialGroup struct{ over chan struct{} }
+
+func newMember(u URI) *Member {
+	m := &Member{URI: u, Name: u.Name(), seed: KeyOf(u.Name())}
+	m.pending.Store(&dialGroup{over: make(chan struct{})})
+	m.index.Store(-1)
+	m.limits.Store(&Limits{})
+	return m
+}
+
+// Touch notes that a byte came from the member. It is called for every read.
+func (m *Member) Touch() { m.reads.Add(1) }
+
+// SetBackup notes what status says of the member's warm connection: "", "warm",
+// "connecting", "refused".
+func (m *Member) SetBackup(state string) { m.backup.Store(&state) }
+
+// Limits are the member's effective options: nested, then its own, then defaults.
+func (m *Member) Limits() Limits { return *m.limits.Load() }
+
+// reserve takes one of the member's places, if it has any left.
+func (m *Member) reserve() bool {
+	n := m.inProgress.Add(1)
+	if most := m.limits.Load().MaxRequests; most > 0 && n > int64(most) {
+		m.inProgress.Add(-1)
+		return false
+	}
+	return true
+}
+
+// dialing is how many requests have chosen the member and no connection yet.
+func (m *Member) dialing() (n int) {
+	for i := range m.dials {
+		n += int(m.dials[i].Load())
+	}
+	return n
+}
+
+// Limits are address options with nothing left open.
+type Limits struct {
+	// MaxRequests is 0 for no limit.
+	MaxRequests       int
+	ConnectionTimeout time.Duration
+	// SoTimeout and MaxInactivityDuration are 0 for never.
+	SoTimeout             time.Duration
+	MaxInactivityDuration time.Duration
+}
+
+func limitsOf(own, nested AddressOptions) Limits {
+	l := Limits{
+		ConnectionTimeout:     DefaultConnectionTimeout,
+		MaxInactivityDuration: DefaultMaxInactivityDuration,
+	}
+	for _, o := range []AddressOptions{own, nested} {
+		if o.MaxRequests != nil {
+			l.MaxRequests = *o.MaxRequests
+		}
+		if o.ConnectionTimeout != nil {
+			l.ConnectionTimeout = *o.ConnectionTimeout
+		}
+		if o.SoTimeout != nil {
+			l.SoTimeout = *o.SoTimeout
+		}
+		if o.MaxInactivityDuration != nil {
+			l.MaxInactivityDuration = *o.MaxInactivityDuration
+		}
+	}
+	return l
+}

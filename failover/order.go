@@ -1,0 +1,162 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+import "sync/atomic"
+
+// A client's order with randomize is rendezvous hashing: every member has a
+// score for every client, and the client's order is by falling score. It
+// depends on nothing but key and names, so it needs no memory, a lost member's
+// clients spread over all the others, and a new one takes only its share.
+//
+// Clients fall into buckets and scores are per bucket, so that a long list
+// needs to be scored only once for each. There are so many buckets that the
+// spread is as even as with a score per client.
+const (
+	bucketBits = 21
+	buckets    = 1 << bucketBits
+	// tableFrom is the list length from which the winners are remembered; to
+	// score a shorter list takes no longer than to look them up.
+	tableFrom = 48
+)
+
+// bucketOf is the bucket of a client. The key is mixed once more, so that also
+// keys that are no hashes spread.
+func bucketOf(key uint64) uint32 { return uint32(mix(key) >> (64 - bucketBits)) }
+
+// score is the score of the member with that seed; base is mix(bucket+1).
+func score(base, seed uint64) uint64 {
+	x := (base ^ seed) * 0x9fb21c651e98df25
+	x ^= x >> 28
+	x *= 0xd6e8feb86659fd93
+	return x ^ x>>32
+}
+
+func scoreBase(bucket uint32) uint64 { return mix(uint64(bucket) + 1) }
+
+// order is the part of a view that only changes with the list: the members in
+// list order, priority ones first.
+type order struct {
+	members   []*Member
+	byName    map[string]int
+	seeds     []uint64 // of members[prio:]
+	prio      int      // how many of the first are priority members
+	randomize bool
+	winners   []atomic.Uint32 // by bucket: index+1, 0 when not computed yet; nil for short lists
+}
+
+func newOrder(priority, rest []*Member, randomize bool) *order {
+	return &order{
+		members:   append(append(make([]*Member, 0, len(priority)+len(rest)), priority...), rest...),
+		prio:      len(priority),
+		randomize: randomize,
+	}
+}
+
+// finish computes what choosing needs.
+func (o *order) finish() {
+	rest := o.members[o.prio:]
+	o.byName = make(map[string]int, len(o.members))
+	for i, m := range o.members {
+		o.byName[m.Name] = i
+	}
+	o.seeds = make([]uint64, len(rest))
+	for i, m := range rest {
+		o.seeds[i] = m.seed
+	}
+	if o.randomize && len(rest) >= tableFrom {
+		o.winners = make([]atomic.Uint32, buckets)
+	}
+}
+
+// equal tells whether another order would be the same.
+func (o *order) equal(p *order) bool {
+	if o == nil || o.prio != p.prio || o.randomize != p.randomize || len(o.members) != len(p.members) {
+		return false
+	}
+	for i, m := range o.members {
+		if p.members[i] != m {
+			return false
+		}
+	}
+	return true
+}
+
+// first is the index of the first member in the order of the clients in that
+// bucket. The list must not be empty.
+func (o *order) first(bucket uint32) int {
+	if o.prio > 0 || !o.randomize {
+		return 0
+	}
+	if o.winners == nil {
+		return o.winner(bucket)
+	}
+	if w := o.winners[bucket].Load(); w != 0 {
+		return int(w - 1)
+	}
+	i := o.winner(bucket)
+	o.winners[bucket].Store(uint32(i) + 1)
+	return i
+}
+
+// winner is the index of the highest score. The list must have a member
+// without priority.
+func (o *order) winner(bucket uint32) int {
+	base, best, at := scoreBase(bucket), uint64(0), 0
+	for i, seed := range o.seeds {
+		if s := score(base, seed); s > best {
+			best, at = s, i
+		}
+	}
+	return o.prio + at
+}
+
+// walk goes through the members in the order of one bucket. It holds no memory
+// of its own, so that a caller can have it on its stack.
+type walk struct {
+	o    *order
+	base uint64
+	i    int    // next of the list, or of its priority part
+	last uint64 // score of the last one
+	at   int    // its index in seeds; -1 before the first
+	done bool
+}
+
+func (o *order) walk(bucket uint32) walk {
+	return walk{o: o, base: scoreBase(bucket), at: -1}
+}
+
+// next returns the index of the next member for which may is true, or -1.
+func (w *walk) next(may func(i int) bool) int {
+	end := len(w.o.members)
+	if w.o.randomize {
+		end = w.o.prio
+	}
+	for w.i < end {
+		w.i++
+		if may(w.i - 1) {
+			return w.i - 1
+		}
+	}
+	if !w.o.randomize || w.done {
+		return -1
+	}
+	// The highest score below the last one; among equal ones the list decides.
+	best, at := uint64(0), -1
+	for i, seed := range w.o.seeds {
+		s := score(w.base, seed)
+		if w.at >= 0 && (s > w.last || s == w.last && i <= w.at) {
+			continue
+		}
+		if (at < 0 || s > best) && may(w.o.prio+i) {
+			best, at = s, i
+		}
+	}
+	if at < 0 {
+		w.done = true
+		return -1
+	}
+	w.last, w.at = best, at
+	return w.o.prio + at
+}

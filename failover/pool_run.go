@@ -1,0 +1,80 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+import (
+	"context"
+	"time"
+)
+
+// run is the pool's own goroutine: it carries out what the machine wants done,
+// and gives it a tick when time matters.
+func (p *Pool) run() {
+	defer p.workers.Done()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		todo, cfg, at := p.take()
+		for _, a := range todo {
+			p.perform(cfg, a)
+		}
+		if len(todo) > 0 {
+			continue
+		}
+		timer.Stop()
+		if !at.IsZero() {
+			timer.Reset(time.Until(at))
+		}
+		select {
+		case <-p.ctx.Done():
+			cfg.Carrier.Warm(nil)
+			return
+		case <-p.kick:
+		case <-timer.C:
+			p.feed(inTick{})
+		}
+	}
+}
+
+// take returns what is to be done, and when a tick is due.
+func (p *Pool) take() ([]action, Config, time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	todo := p.todo
+	p.todo = nil
+	return todo, p.cfg, p.machine.wakeAt()
+}
+
+func (p *Pool) perform(cfg Config, a action) {
+	switch a := a.(type) {
+	case actPing:
+		p.workers.Add(1)
+		go p.ping(cfg.Carrier, a)
+	case actRelease:
+		cfg.Carrier.Release(a.m)
+	case actWarm:
+		cfg.Carrier.Warm(a.members)
+	case actEmit:
+		if cfg.Emit != nil {
+			cfg.Emit(a.event)
+		}
+	case actLog:
+		cfg.Logger.Log(p.ctx, a.level, a.msg, a.attrs...)
+	case actChanged:
+		if cfg.Changed != nil {
+			cfg.Changed()
+		}
+	}
+}
+
+// ping carries out one ping. It runs on its own goroutine.
+func (p *Pool) ping(c Carrier, a actPing) {
+	defer p.workers.Done()
+	ctx, cancel := context.WithTimeout(p.ctx, a.timeout)
+	defer cancel()
+	result := c.Ping(ctx, a.m)
+	if p.ctx.Err() == nil {
+		p.feed(inPing{m: a.m, kind: a.kind, epoch: a.epoch, result: result})
+	}
+}

@@ -1,0 +1,123 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// pollEvery is how often a request that waits looks for its client.
+	pollEvery = 250 * time.Millisecond
+	// firstWait is how long a request waits at most until the pool has reached a
+	// backend for the first time: by then nobody knows whether the addresses are right.
+	firstWait = 5 * time.Second
+)
+
+// wait asks the machine for a member and waits for its decision.
+func (p *Pool) wait(ctx context.Context, r *Request) (*Member, error) {
+	w := &waiter{r: r, decided: make(chan grant, 1)}
+	if r.at.failed {
+		if left, bounded := p.left(r); bounded && left <= 0 {
+			return nil, p.unavailable(ReasonTimeout)
+		}
+	}
+	p.feed(inAsk{w})
+	select {
+	case g := <-w.decided:
+		return p.accept(r, g)
+	default:
+	}
+	poll := time.NewTicker(pollEvery)
+	defer poll.Stop()
+	limit := time.NewTimer(0)
+	defer limit.Stop()
+	for {
+		left, bounded := p.left(r)
+		if bounded && left <= 0 {
+			return p.accept(r, p.leave(w, ReasonTimeout))
+		}
+		limit.Stop()
+		if bounded {
+			limit.Reset(left)
+		}
+		select {
+		case g := <-w.decided:
+			if g.m != nil && r.Present != nil && !r.Present() {
+				p.giveBack(r, g)
+				return nil, ErrClientGone
+			}
+			return p.accept(r, g)
+		case <-ctx.Done():
+			p.giveBack(r, p.leave(w, ReasonClosed))
+			return nil, ctx.Err()
+		case <-poll.C:
+			if r.Present != nil && !r.Present() {
+				p.giveBack(r, p.leave(w, ReasonClosed))
+				return nil, ErrClientGone
+			}
+		case <-limit.C:
+		}
+	}
+}
+
+// leave gives up waiting. The decision may have been made just before.
+func (p *Pool) leave(w *waiter, reason Reason) grant {
+	p.feed(inLeave{w, reason})
+	return <-w.decided
+}
+
+func (p *Pool) accept(r *Request, g grant) (*Member, error) {
+	if g.m == nil {
+		return nil, g.err
+	}
+	p.begin(r, g.m, &g.c)
+	r.at.gated = true
+	// What happened between the decision and now counts as after it.
+	r.at.epoch, r.at.group = g.epoch, g.group
+	return g.m, nil
+}
+
+// giveBack ends an attempt that nobody wants any more before it began.
+func (p *Pool) giveBack(r *Request, g grant) {
+	if m, _ := p.accept(r, g); m != nil {
+		p.End(r, DialAborted, nil)
+	}
+}
+
+// left is how long the request may still be without a connection.
+func (p *Pool) left(r *Request) (left time.Duration, bounded bool) {
+	by := p.ConnectBy(r)
+	if by.IsZero() {
+		return 0, false
+	}
+	return time.Until(by), true
+}
+
+// ConnectBy is when the request has to have a connection, or be over; zero when
+// it has all the time its client gives it. Whoever dials for it ends the
+// attempt with DialAborted then.
+func (p *Pool) ConnectBy(r *Request) time.Time {
+	by := r.Deadline
+	v := p.view.Load()
+	if !v.clocked || !r.at.clocked {
+		return by
+	}
+	since := r.at.since
+	if since.IsZero() {
+		return by
+	}
+	if t := since.Add(v.timeout - r.at.spent); by.IsZero() || t.Before(by) {
+		by = t
+	}
+	return by
+}
+
+func (p *Pool) unavailable(reason Reason) *UnavailableError {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.machine.counts.refused[reason]++
+	return p.machine.unavailable(reason)
+}

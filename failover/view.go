@@ -1,0 +1,61 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+import "time"
+
+// What a view says of a member. Without any of these nobody may choose it.
+const (
+	flagOpen    uint8 = 1 << iota // may be chosen like any other
+	flagTrial                     // came back: one safe request at a time may try it
+	flagAny                       // with flagTrial: also an unsafe one, since no safe one came
+	flagSuspect                   // one request at a time may try it
+	flagLast                      // chosen only when nothing else is left, through the gate
+	flagSlow                      // with flagLast: dials are pending, a few more are allowed
+	flagHome                      // calls its clients home: an exception to it ends
+)
+
+// view is the machine's state as the request path sees it, immutable. Requests
+// choose by it without any lock.
+type view struct {
+	*order
+	flags []uint8
+	// open is how many members have flagOpen.
+	open int
+	// current is where all clients are with affinity pool, and forced where the
+	// operator sent them; -1 for none.
+	current, forced int
+	// trial is the priority member that looks for a safe request to prove that
+	// it is home; -1 for none.
+	trial int
+	// gated sends every request through the queue: others wait there before it.
+	gated bool
+
+	affinity AffinityKind
+	overflow bool          // the rule of twice the mean applies
+	clocked  bool          // time without a connection has to be measured
+	timeout  time.Duration // the time a request may be without one; with clocked
+	poolKey  uint64
+}
+
+// bucket is the bucket of the client that r comes from.
+func (v *view) bucket(r *Request) uint32 {
+	if v.affinity == AffinityPool {
+		return bucketOf(v.poolKey)
+	}
+	return bucketOf(r.Key)
+}
+
+// find is the index of a member, or -1 when it is not in this view.
+func (v *view) find(m *Member) int {
+	if i := int(m.index.Load()); i >= 0 && i < len(v.members) && v.members[i] == m {
+		return i
+	}
+	return -1
+}
+
+// remembers tells whether exceptions of single clients are stored in the pool.
+func (v *view) remembers() bool {
+	return v.affinity == AffinityClientIP || v.affinity == AffinityHeader
+}
