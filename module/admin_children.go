@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 
@@ -19,7 +20,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
 	"github.com/caddy-broker/caddy-broker/supervisor"
-	"os"
 )
 
 func adminChildren(w http.ResponseWriter, r *http.Request, parts []string) error {
@@ -103,15 +103,7 @@ func (c *hosted) reload() error {
 	if a == nil || a.Source == nil {
 		return failure(http.StatusConflict, "reloading child %q: the configuration did not come from a file; post the new one to /load", c.name)
 	}
-	adapter := caddyconfig.GetAdapter(a.Source.Adapter)
-	if adapter == nil {
-		return failure(http.StatusConflict, "reloading child %q: no config adapter %q in this build", c.name, a.Source.Adapter)
-	}
-	body, err := os.ReadFile(a.Source.File)
-	if err != nil {
-		return failure(http.StatusBadRequest, "reloading child %q: %w", c.name, err)
-	}
-	config, _, err := adapter.Adapt(body, map[string]any{"filename": a.Source.File})
+	config, err := adaptQuietly(a.Source.File, a.Source.Adapter)
 	if err != nil {
 		return failure(http.StatusBadRequest, "reloading child %q: %w", c.name, err)
 	}
@@ -119,6 +111,20 @@ func (c *hosted) reload() error {
 		return failure(http.StatusBadRequest, "reloading child %q: %w", c.name, err)
 	}
 	return nil
+}
+
+// adaptQuietly adapts file without a line in the log.
+func adaptQuietly(file, name string) ([]byte, error) {
+	adapter := caddyconfig.GetAdapter(name)
+	if adapter == nil {
+		return nil, fmt.Errorf("no config adapter %q in this build", name)
+	}
+	body, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	config, _, err := adapter.Adapt(body, map[string]any{"filename": file})
+	return config, err
 }
 
 // forward passes a request to the active process's own admin endpoint.

@@ -86,6 +86,14 @@ func prepareRun(cmd *cobra.Command) error {
 		o.HALog = &path
 	}
 	overrides.Store(o)
+	if watch, _ := flags.GetBool("watch"); watch && !resume {
+		// Caddy's own watcher ends at the first mistake in the file.
+		if err := flags.Set("watch", "false"); err != nil {
+			return err
+		}
+		file, _ := flags.GetString("config")
+		go watchFile(file, "broker")
+	}
 	return nil
 }
 

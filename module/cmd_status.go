@@ -5,6 +5,7 @@ package module
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -76,10 +77,27 @@ func ask(fl caddycmd.Flags, method, path string, body io.Reader) ([]byte, error)
 	}
 	resp, err := caddycmd.AdminAPIRequest(address, method, path, nil, body)
 	if err != nil {
-		return nil, fmt.Errorf("asking the broker at %s: %w", address, err)
+		return nil, plainError(address, err)
 	}
 	defer resp.Body.Close()
 	return io.ReadAll(resp.Body)
+}
+
+// plainError is what the broker itself said, where Caddy's client wraps it.
+func plainError(address string, err error) error {
+	text := err.Error()
+	if i := strings.Index(text, `{"error":`); i >= 0 {
+		var said struct {
+			Error string `json:"error"`
+		}
+		if json.Unmarshal([]byte(strings.TrimSpace(text[i:])), &said) == nil && said.Error != "" {
+			return errors.New(said.Error)
+		}
+	}
+	if strings.Contains(text, "HTTP 404") {
+		return fmt.Errorf("no broker at %s: a Caddy without this plugin answers there", address)
+	}
+	return fmt.Errorf("asking the broker at %s: is it running? %w", address, err)
 }
 
 // overview is the answer of GET /broker/.

@@ -1,0 +1,177 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package brokerfile
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	"github.com/caddy-broker/caddy-broker/module"
+)
+
+func adapt(t *testing.T, caddyfile string) map[string]any {
+	t.Helper()
+	out, _, err := Adapter{}.Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config map[string]any
+	if err := json.Unmarshal(out, &config); err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+// at walks down a tree of objects; nil is "not there".
+func at(v any, path ...string) any {
+	for _, key := range path {
+		m, ok := v.(map[string]any)
+		if !ok {
+			return nil
+		}
+		v = m[key]
+	}
+	return v
+}
+
+func TestAdapterSplits(t *testing.T) {
+	t.Parallel()
+	config := adapt(t, `{
+		admin localhost:2020
+		storage file_system /tmp/somewhere
+		log {
+			output file /var/log/caddy.log
+			level DEBUG
+			format json
+		}
+		broker {
+			standby 1
+			restart_delay 3s
+			watchdog off
+			env GREETING hello
+			child worker {
+				command ./worker -v
+				listen tcp/127.0.0.1:9000
+				restart_delay 5s
+			}
+		}
+	}
+	example.com {
+		log
+		respond "hi"
+	}`)
+	child := at(config, "apps", "broker", "children", "default", "config")
+	for _, c := range []struct {
+		what string
+		got  any
+		want any
+	}{
+		{"admin stays", at(config, "admin", "listen"), "localhost:2020"},
+		{"the child has no admin of the user's", at(child, "admin"), nil},
+		{"storage of the parent", at(config, "storage", "root"), "/tmp/somewhere"},
+		{"storage of the child", at(child, "storage", "root"), "/tmp/somewhere"},
+		{"the parent serves nothing", at(config, "apps", "http"), nil},
+		{"the child serves", at(child, "apps", "http") != nil, true},
+		{"the child is no broker", at(child, "apps", "broker"), nil},
+		{"the parent logs to stderr", at(config, "logging", "logs", "default", "writer", "output"), "stderr"},
+		{"in the user's level", at(config, "logging", "logs", "default", "level"), "DEBUG"},
+		{"and format", at(config, "logging", "logs", "default", "encoder", "format"), "json"},
+		{"the child logs to the file", at(child, "logging", "logs", "default", "writer", "filename"), "/var/log/caddy.log"},
+		{"access logs are the child's", at(child, "logging", "logs", "log0") != nil, true},
+		{"access logs are not the parent's", at(config, "logging", "logs", "log0"), nil},
+		{"standby", at(config, "apps", "broker", "standby"), 1.0},
+		{"restart_delay", at(config, "apps", "broker", "restart_delay"), 3e9},
+		{"watchdog off", at(config, "apps", "broker", "watchdog"), -1.0},
+		{"env", at(config, "apps", "broker", "env", "GREETING"), "hello"},
+		{"program", at(config, "apps", "broker", "children", "worker", "command"), []any{"./worker", "-v"}},
+		{"its sockets", at(config, "apps", "broker", "children", "worker", "listen"), []any{"tcp/127.0.0.1:9000"}},
+		{"its own option", at(config, "apps", "broker", "children", "worker", "restart_delay"), 5e9},
+		{"the adapter", at(config, "apps", "broker", "source", "adapter"), "broker"},
+	} {
+		if !reflect.DeepEqual(c.got, c.want) {
+			t.Errorf("%s: got %v, want %v", c.what, c.got, c.want)
+		}
+	}
+}
+
+// What a child serves is what the stock adapter yields, to the letter.
+func TestAdapterLeavesSitesAlone(t *testing.T) {
+	t.Parallel()
+	const sites = `
+	:8080 {
+		reverse_proxy 127.0.0.1:9000
+	}
+	a.example.com, b.example.com {
+		root * /srv
+		file_server
+	}
+	http://c.example.com {
+		bind unix//run/c.sock|0660
+		respond "c"
+	}`
+	plain, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(sites), map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want map[string]any
+	if err := json.Unmarshal(plain, &want); err != nil {
+		t.Fatal(err)
+	}
+	got := at(adapt(t, sites), "apps", "broker", "children", "default", "config")
+	if !reflect.DeepEqual(got, any(want)) {
+		t.Errorf("the child's configuration differs from the plain one:\n%v\n%v", got, want)
+	}
+}
+
+func TestAdapterTakesJSON(t *testing.T) {
+	t.Parallel()
+	config := adapt(t, `{"apps":{"http":{"servers":{"s":{"listen":[":1"]}}},"broker":{"standby":2}}}`)
+	if at(config, "apps", "broker", "children", "default", "config", "apps", "http", "servers", "s") == nil {
+		t.Error("the server is not the child's")
+	}
+	if at(config, "apps", "broker", "standby") != 2.0 {
+		t.Error("the broker's options are lost")
+	}
+}
+
+func TestOptionErrors(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, option, want string }{
+		{"unknown option", "retries 3", `Caddyfile:3: unrecognized broker option "retries"`},
+		{"unknown option names the known", "retries 3", "standby, restart_delay"},
+		{"bad duration", "restart_delay soon", "Caddyfile:3: restart_delay soon: not a duration"},
+		{"negative duration", "restart_delay -1s", "not a duration of at least 0"},
+		{"bad count", "standby many", "standby many: not a whole number"},
+		{"missing value", "standby", "standby: wrong number of arguments"},
+		{"too many values", "ha_log a b", "ha_log: wrong number of arguments"},
+		{"twice", "standby 1\nstandby 2", "standby is already specified"},
+		{"contradiction", "restart_delay 5s\nmax_restart_delay 1s", "max_restart_delay 1s contradicts restart_delay 5s"},
+		{"watchdog 0", "watchdog 0", "use `watchdog off`"},
+		{"child without command", "child x {\n}", `child "x" has no command`},
+		{"child default", "child default {\n}", `child "default" runs the sites`},
+		{"child twice", "child x {\ncommand a\n}\nchild x {\ncommand b\n}", `child "x" is already specified`},
+		{"unknown child option", "child x {\ncommand a\nnice 3\n}", `unrecognized broker option "nice"`},
+		{"env twice", "env A 1\nenv A 2", "env A is already specified"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			_, _, err := Adapter{}.Adapt([]byte("{\nbroker {\n"+c.option+"\n}\n}\n:80 {\n}\n"), map[string]any{"filename": "Caddyfile"})
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q in it", err, c.want)
+			}
+		})
+	}
+}
+
+func TestWatchdogOffIsNotADuration(t *testing.T) {
+	t.Parallel()
+	if module.WatchdogOff >= 0 {
+		t.Error("a duration that a user can write means off")
+	}
+}
