@@ -50,7 +50,11 @@ func LookupOption(scope Scope, name string) (Option, error) {
 	} else {
 		hint = foreignOption(name)
 	}
-	return Option{}, fmt.Errorf("unknown option %s: %sallowed are %s", quote(name), hint, strings.Join(configNames(scope), ", "))
+	allowed := strings.Join(configNames(scope), ", ")
+	if scope == ScopePool {
+		allowed += " and the blocks nested and address"
+	}
+	return Option{}, fmt.Errorf("unknown option %s: %sallowed are %s", quote(name), hint, allowed)
 }
 
 func unknownAddressOption(scope Scope, name string) error {

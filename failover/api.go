@@ -82,6 +82,26 @@ const (
 	Neutral
 )
 
+// String names the outcome as metrics do.
+func (o Outcome) String() string {
+	switch o {
+	case Answered:
+		return "answered"
+	case DialFailed:
+		return "dial_failed"
+	case DialAborted:
+		return "dial_aborted"
+	case Lost:
+		return "lost"
+	case LostReused:
+		return "reattached"
+	case Hung:
+		return "hung"
+	default:
+		return "neutral"
+	}
+}
+
 // Reason is why a request got no member.
 type Reason uint8
 

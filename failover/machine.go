@@ -91,6 +91,7 @@ type machine struct {
 	back    backoff
 	random  func() float64
 	members []*Member // in list order, with those that are drained or not proved
+	removed []URI     // configured ones that were removed at run time
 	acts    []action
 
 	running     bool // started

@@ -120,15 +120,15 @@ func (x *machine) hopeless(w *waiter) Reason {
 			return 0
 		}
 	}
-	if up || a.nWritten >= x.listed() {
+	if up || a.nWritten >= x.writable() {
 		// The pool works, and for this request there is nobody left.
 		return ReasonSpent
 	}
 	return 0
 }
 
-// listed is how many members there are to write to.
-func (x *machine) listed() (n int) {
+// writable is how many members there are to write to.
+func (x *machine) writable() (n int) {
 	for _, m := range x.members {
 		if !m.unproved && !m.drained {
 			n++

@@ -10,7 +10,9 @@ import "slices"
 // start; those that are gone keep their requests in progress and get no new ones.
 func (x *machine) configure(cfg Config) {
 	x.opt, x.back, x.dirty = cfg.Options, newBackoff(cfg.Options), true
-	uris := slices.Clone(cfg.URIs)
+	uris := slices.DeleteFunc(slices.Clone(cfg.URIs), func(u URI) bool {
+		return slices.ContainsFunc(x.removed, func(r URI) bool { return r.Key() == u.Key() })
+	})
 	if x.opt.PriorityBackup {
 		for _, u := range x.opt.PriorityURIs {
 			if !slices.ContainsFunc(uris, func(o URI) bool { return o.Key() == u.Key() }) {

@@ -130,6 +130,18 @@ func (t *moves) dropIf(gone func(key uint64, to *Member) bool) (n int) {
 	return n
 }
 
+// each calls f for every move, the most recently used of a shard last.
+func (t *moves) each(f func(key uint64, to *Member)) {
+	for k := range t.shards {
+		s := &t.shards[k]
+		s.mu.Lock()
+		for i := s.tail; i >= 0; i = s.list[i].prev {
+			f(s.list[i].key, s.list[i].to)
+		}
+		s.mu.Unlock()
+	}
+}
+
 func (s *moveShard) remove(i int32) {
 	s.unlink(i)
 	delete(s.index, s.list[i].key)

@@ -3,9 +3,145 @@
 
 package failover
 
-// counts are what metrics tell of the machine.
+import "time"
+
+// PoolStatus is what status says of a pool.
+type PoolStatus struct {
+	Name string `json:"name"`
+	// State is "connecting" until a backend has answered for the first time,
+	// "connected", "reconnecting" while none serves, or "exhausted".
+	State   string         `json:"state"`
+	Options map[string]any `json:"options"`
+	// FailedPasses is how many passes in a row found no backend.
+	FailedPasses int `json:"failed_passes"`
+	// NextAttempt is when the next pass starts; nil while backends serve.
+	NextAttempt *time.Time       `json:"next_attempt"`
+	Waiting     int              `json:"waiting"`
+	Upstreams   []UpstreamStatus `json:"upstreams"`
+}
+
+// UpstreamStatus is what status says of a member.
+type UpstreamStatus struct {
+	URI string `json:"uri"`
+	// State is "up", "suspect", "trial" (answers pings again, and has not
+	// answered a request yet), "down" or "drained".
+	State    string `json:"state"`
+	Priority bool   `json:"priority"`
+	// Pushed tells that the address was added at run time.
+	Pushed    bool      `json:"pushed"`
+	Since     time.Time `json:"since"`
+	LastError string    `json:"last_error"`
+	// NextProbe is when it is pinged next; nil when that is not planned.
+	NextProbe *time.Time `json:"next_probe"`
+	// Requests is how many are in progress.
+	Requests int64 `json:"requests"`
+	// Backup is the state of its warm connection: "", "warm", "connecting", "refused".
+	Backup string `json:"backup"`
+}
+
+// status is the word for the member's state.
+func (m *Member) status() string {
+	if m.drained {
+		return "drained"
+	}
+	return m.state.String()
+}
+
+// Status is the pool's state now.
+func (p *Pool) Status() PoolStatus {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	x := p.machine
+	x.now = time.Now()
+	s := PoolStatus{
+		Name: p.name, State: x.state(), FailedPasses: x.worker.failed, Waiting: x.queue.len(),
+		Options: make(map[string]any), Upstreams: make([]UpstreamStatus, 0, len(x.members)),
+	}
+	for _, o := range x.opt.Settings() {
+		s.Options[o.Name] = o.Value
+	}
+	if w := &x.worker; x.running && w.active && !w.running && !x.allDrained() {
+		due := x.passDue()
+		s.NextAttempt = &due
+	}
+	for _, m := range x.listed() {
+		u := UpstreamStatus{
+			URI: m.Name, State: m.status(), Priority: m.rank >= 0, Pushed: m.pushed, Since: m.since,
+			LastError: errText(m.err), Requests: m.inProgress.Load(),
+		}
+		if due, ok := x.probeDue(m); ok && x.running {
+			u.NextProbe = &due
+		}
+		if b := m.backup.Load(); b != nil {
+			u.Backup = *b
+		}
+		s.Upstreams = append(s.Upstreams, u)
+	}
+	return s
+}
+
+// listed are the members in their order, and then those that are not proved yet.
+func (x *machine) listed() []*Member {
+	list := append([]*Member(nil), x.order.members...)
+	for _, m := range x.members {
+		if m.unproved {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// Stats are the pool's counters, for metrics.
+type Stats struct {
+	Name    string
+	Waiting int
+	// ReconnectAttempts is how many passes were started.
+	ReconnectAttempts uint64
+	// Failovers counts changes of the serving backends by reason: dial, lost,
+	// hung, drain, manual, failback.
+	Failovers map[string]uint64
+	// Refused counts requests that got no backend by reason.
+	Refused   map[Reason]uint64
+	Upstreams []UpstreamStats
+}
+
+// UpstreamStats are the counters of one member.
+type UpstreamStats struct {
+	Name string
+	// Up tells that it takes requests.
+	Up bool
+	// Attempts counts attempts by outcome, indexed by Outcome.
+	Attempts [outcomes]uint64
+}
+
+// counts are what the machine counts for Stats.
 type counts struct {
 	attempts  uint64
 	failovers map[string]uint64
 	refused   map[Reason]uint64
+}
+
+// Stats are the pool's counters now.
+func (p *Pool) Stats() Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	x := p.machine
+	s := Stats{
+		Name: p.name, Waiting: x.queue.len(), ReconnectAttempts: x.counts.attempts,
+		Failovers: make(map[string]uint64), Refused: make(map[Reason]uint64),
+	}
+	for k, n := range x.counts.failovers {
+		s.Failovers[k] = n
+	}
+	for k, n := range x.counts.refused {
+		s.Refused[k] = n
+	}
+	for _, m := range x.listed() {
+		u := UpstreamStats{Name: m.Name, Up: m.serves()}
+		for i := range u.Attempts {
+			u.Attempts[i] = m.outcomes[i].Load()
+		}
+		s.Upstreams = append(s.Upstreams, u)
+	}
+	return s
 }

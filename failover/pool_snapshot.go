@@ -1,0 +1,130 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Snapshot is what the operator and experience taught a pool: what a new
+// process starts from. It is for encoding/json.
+type Snapshot struct {
+	// Reached tells that a backend has answered at some time.
+	Reached bool `json:"reached,omitempty"`
+	// Failover is the target of a manual failover, Current where all clients are
+	// with affinity pool.
+	Failover string `json:"failover,omitempty"`
+	Current  string `json:"current,omitempty"`
+	// Drained, Added and Removed are the operator's.
+	Drained []string `json:"drained,omitempty"`
+	Added   []URI    `json:"added,omitempty"`
+	Removed []URI    `json:"removed,omitempty"`
+	// Down are the members that are down, or came back and have yet to prove it.
+	Down []DownSnapshot `json:"down,omitempty"`
+	// Moved has for each member the keys of the clients that were moved to it,
+	// eight bytes each.
+	Moved map[string][]byte `json:"moved,omitempty"`
+}
+
+// DownSnapshot is one member that is down.
+type DownSnapshot struct {
+	Name  string    `json:"name"`
+	Since time.Time `json:"since"`
+	Error string    `json:"error,omitempty"`
+}
+
+// Snapshot is what is worth keeping of the pool now.
+func (p *Pool) Snapshot() Snapshot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	x := p.machine
+	s := Snapshot{Reached: x.reached, Removed: slices.Clone(x.removed), Moved: make(map[string][]byte)}
+	if x.forced != nil {
+		s.Failover = x.forced.Name
+	}
+	if x.current != nil && x.opt.EffectiveAffinity().Kind == AffinityPool {
+		s.Current = x.current.Name
+	}
+	for _, m := range x.members {
+		if m.drained {
+			s.Drained = append(s.Drained, m.Name)
+		}
+		if m.pushed {
+			s.Added = append(s.Added, m.URI)
+		}
+		if !m.unproved && (m.state == stateDown || m.state == stateTrial) {
+			s.Down = append(s.Down, DownSnapshot{Name: m.Name, Since: m.since, Error: errText(m.err)})
+		}
+	}
+	p.moves.each(func(key uint64, to *Member) {
+		s.Moved[to.Name] = binary.BigEndian.AppendUint64(s.Moved[to.Name], key)
+	})
+	return s
+}
+
+// Restore gives a pool what an earlier one has learnt. It is meant for before
+// Start. What is unknown to the configuration is left out.
+func (p *Pool) Restore(s Snapshot) error {
+	return p.do(func(x *machine) error { return x.restore(s) })
+}
+
+func (x *machine) restore(s Snapshot) error {
+	x.reached = x.reached || s.Reached
+	x.dirty = true
+	for _, u := range s.Added {
+		if x.find(u) == nil {
+			m := x.newMember(u)
+			m.pushed, m.home = true, true
+			x.members = append(x.members, m)
+		}
+	}
+	for _, u := range s.Removed {
+		if m := x.find(u); m != nil && len(x.members) > 1 {
+			x.members = slices.DeleteFunc(x.members, func(o *Member) bool { return o == m })
+			x.removed = append(x.removed, u)
+			x.retire(m)
+		}
+	}
+	x.rank()
+	x.sampler.configure(x.members)
+	byName := make(map[string]*Member)
+	for _, m := range x.members {
+		byName[m.Name] = m
+	}
+	for _, name := range s.Drained {
+		if m := byName[name]; m != nil {
+			m.drained = true
+		}
+	}
+	for _, d := range s.Down {
+		m := byName[d.Name]
+		if m == nil || m.seen {
+			continue
+		}
+		x.set(m, stateDown)
+		m.since, m.home, m.lost = d.Since, false, true
+		m.base = x.now
+		if d.Error != "" {
+			m.err = restoredError(d.Error)
+		}
+	}
+	x.forced, x.current = byName[s.Failover], byName[s.Current]
+	for name, keys := range s.Moved {
+		if len(keys)%8 != 0 {
+			return fmt.Errorf("restoring pool %s: the clients moved to %s are damaged", quote(x.name), quote(name))
+		}
+		for m := byName[name]; m != nil && len(keys) > 0; keys = keys[8:] {
+			x.p.moves.put(binary.BigEndian.Uint64(keys), m)
+		}
+	}
+	return nil
+}
+
+// restoredError is the text of an error that another process met.
+type restoredError string
+
+func (e restoredError) Error() string { return string(e) }
