@@ -63,7 +63,9 @@ func TestAdapterSplits(t *testing.T) {
 		}
 	}
 	example.com {
-		log
+		log {
+			output stdout
+		}
 		respond "hi"
 	}`)
 	child := at(config, "apps", "broker", "children", "default", "config")
@@ -143,9 +145,9 @@ func TestAdapterTakesJSON(t *testing.T) {
 func TestOptionErrors(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, option, want string }{
-		{"unknown option", "retries 3", `Caddyfile:3: unrecognized broker option "retries"`},
+		{"unknown option", "retries 3", `unrecognized broker option "retries"`},
 		{"unknown option names the known", "retries 3", "standby, restart_delay"},
-		{"bad duration", "restart_delay soon", "Caddyfile:3: restart_delay soon: not a duration"},
+		{"bad duration", "restart_delay soon", "restart_delay soon: not a duration"},
 		{"negative duration", "restart_delay -1s", "not a duration of at least 0"},
 		{"bad count", "standby many", "standby many: not a whole number"},
 		{"missing value", "standby", "standby: wrong number of arguments"},
@@ -162,8 +164,8 @@ func TestOptionErrors(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			_, _, err := Adapter{}.Adapt([]byte("{\nbroker {\n"+c.option+"\n}\n}\n:80 {\n}\n"), map[string]any{"filename": "Caddyfile"})
-			if err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("got %v, want %q in it", err, c.want)
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "at Caddyfile:") {
+				t.Errorf("got %v, want %q and the line in it", err, c.want)
 			}
 		})
 	}
