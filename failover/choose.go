@@ -29,8 +29,9 @@ type chooser struct {
 	v      *view
 	r      *Request
 	bucket uint32
-	// last also takes members that are offered when nothing else is left.
-	last bool
+	// last also takes members that are offered when nothing else is left: those
+	// without flagHeld from 1 on, all from 2 on.
+	last int
 	// gate, when not nil, says whether a member may get one more of those that
 	// waited or are sent again.
 	gate func(*Member) bool
@@ -162,7 +163,7 @@ func (v *view) recalls(own, away int) bool {
 func (c *chooser) others(not int, moves bool) *Member {
 	v := c.v
 	mask := flagOpen | flagTrial | flagSuspect
-	if c.last {
+	if c.last > 0 {
 		mask |= flagLast
 	}
 	w := v.walk(c.bucket)
@@ -193,7 +194,7 @@ func (c *chooser) try(i int) verdict {
 	slot := false
 	switch {
 	case f&flagOpen != 0:
-	case c.last && (f&flagSlow == 0 || m.dialing() < maxPendingDials):
+	case c.last > 0 && (f&flagHeld == 0 || c.last > 1) && (f&flagSlow == 0 || m.dialing() < maxPendingDials):
 	case f&flagSuspect != 0, f&flagTrial != 0 && (r.Safe || f&flagAny != 0):
 		slot = true
 	case f&(flagSlow|flagTrial) != 0:

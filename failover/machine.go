@@ -112,6 +112,7 @@ type machine struct {
 	current *Member // affinity pool
 	forced  *Member
 	warm    []*Member
+	warmFor *view // the view that warm was made for
 	counts  counts
 }
 

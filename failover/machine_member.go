@@ -175,7 +175,7 @@ func (x *machine) revive(m *Member) {
 	m.back = x.now
 	m.gate = newGate()
 	m.failback.begin(x.now)
-	m.base, m.delay = x.now, x.back.delay(m.step+1, x.random())
+	m.base, m.delay = x.now, shortDelay
 }
 
 // set changes the state of a member.
@@ -192,6 +192,7 @@ func (x *machine) set(m *Member, s memberState) {
 		m.home = true
 		if was == stateTrial {
 			m.failback.done(x.now)
+			x.tellHome(m)
 		}
 	}
 	if m.lost {
@@ -222,6 +223,17 @@ func (x *machine) tellResumed(m *Member) {
 	x.emit("failover_resumed", map[string]any{
 		"upstream": m.Name, "code": "FAILOVER", "failed_over": true, "clients": m.inProgress.Load(),
 	})
+}
+
+// tellHome says that clients move back to a priority member.
+func (x *machine) tellHome(m *Member) {
+	if !x.anyOther(m) {
+		return // they were nowhere else
+	}
+	clients := x.p.moves.count.Load()
+	x.counts.failovers["failback"]++
+	x.log(slog.LevelInfo, "clients move back", "upstream", m.Name, "clients", clients)
+	x.emit("failover_failback", map[string]any{"upstream": m.Name, "manual": false, "clients": clients})
 }
 
 // anyOther tells whether another member serves.

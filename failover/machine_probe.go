@@ -72,7 +72,9 @@ func (x *machine) pinged(in inPing) {
 // ponged notes an answered ping.
 func (x *machine) ponged(m *Member, status int) {
 	m.pong = x.now
-	m.watch.answered(x.now)
+	if !m.watch.quiet.IsZero() {
+		m.watch.reset(m, x.now) // it lives, whatever it is doing
+	}
 	x.see(m)
 	switch m.state {
 	case stateDown:
@@ -84,7 +86,7 @@ func (x *machine) ponged(m *Member, status int) {
 			m.cleared, x.dirty = true, true
 		}
 	case stateTrial:
-		m.base, m.delay = x.now, x.back.delay(m.step+1, x.random())
+		m.base, m.delay = x.now, min(2*m.delay, max(x.back.max, shortDelay))
 	}
 	if m.state == stateTrial {
 		x.dirty = m.failback.pinged(status, x) || x.dirty

@@ -144,14 +144,16 @@ func (x *machine) place(w *waiter) bool {
 	}
 	c := chooser{p: x.p, v: x.view, r: w.r, gate: func(m *Member) bool { return m.gate.free() }}
 	m := c.choose()
+	if m == nil && c.full && !x.p.places.Swap(true) {
+		m = c.choose() // a place may have become free just before that was known
+	}
 	if m == nil && !x.openFor(w.r) {
-		c.last, c.loose = true, false
-		m = c.choose()
+		for c.last = 1; m == nil && c.last <= 2; c.last++ {
+			c.loose = false
+			m = c.choose()
+		}
 	}
 	if m == nil {
-		if c.full {
-			x.p.places.Store(true)
-		}
 		return false
 	}
 	m.gate.used++
@@ -187,9 +189,14 @@ func (x *machine) serve() {
 		e = e.Next()
 		x.place(w)
 	}
-	if gated := x.queue.len() > 0 && x.shut(); gated != x.view.gated {
+	if x.gated() != x.view.gated {
 		x.dirty = true
 	}
+}
+
+// gated tells whether somebody waits whom a fresh request would overtake.
+func (x *machine) gated() bool {
+	return x.queue.len() > 0 && (x.p.places.Load() || x.shut())
 }
 
 // hope tells whether some member has a place for one that waits.

@@ -20,6 +20,9 @@ func (x *machine) configure(cfg Config) {
 			}
 		}
 	}
+	if len(uris) == 0 {
+		uris = slices.Clone(cfg.URIs) // a pool never ends up without addresses
+	}
 	old := x.members
 	x.members = make([]*Member, 0, len(uris))
 	for _, u := range uris {
@@ -54,7 +57,7 @@ func (x *machine) configure(cfg Config) {
 		x.retire(m)
 	}
 	x.rank()
-	x.warm = nil
+	x.warm, x.warmFor = nil, nil // the carrier may be another one
 	x.sampler.configure(x.members)
 }
 
@@ -129,7 +132,7 @@ func (x *machine) publish() {
 		current: -1, forced: -1, trial: -1,
 		affinity: x.opt.EffectiveAffinity().Kind,
 		poolKey:  KeyOf(x.name),
-		gated:    x.queue.len() > 0 && x.shut(),
+		gated:    x.gated(),
 		timeout:  x.opt.Timeout,
 		clocked:  x.opt.Timeout >= 0,
 	}
@@ -179,7 +182,11 @@ func (x *machine) flags(m *Member) (f uint8) {
 		}
 	case stateTrial:
 		f = flagLast
-		if !x.held(m) || m.failback.ready {
+		held := x.held(m)
+		if held {
+			f |= flagHeld
+		}
+		if !held || m.failback.ready {
 			f |= flagTrial
 			if x.now.Sub(m.failback.trial) >= trialPatience {
 				f |= flagAny

@@ -13,6 +13,7 @@ const (
 	flagSuspect                   // one request at a time may try it
 	flagLast                      // chosen only when nothing else is left, through the gate
 	flagSlow                      // with flagLast: dials are pending, a few more are allowed
+	flagHeld                      // with flagLast: only when not even such others are left
 	flagHome                      // calls its clients home: an exception to it ends
 )
 
