@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -41,7 +42,8 @@ type App struct {
 	logger *zap.Logger
 	events *caddyevents.App
 	specs  map[string]*childSpec
-	ready  chan struct{} // closed when Start has returned
+	ready  chan struct{} // closed when Start returns
+	opened sync.Once     // closes ready
 }
 
 // Source is where a configuration came from.
@@ -111,7 +113,7 @@ func (a *App) Validate() error {
 // Start makes this configuration the one that decides what runs, and returns
 // when all of it serves. If it cannot, everything is as it was before.
 func (a *App) Start() error {
-	defer close(a.ready)
+	defer a.open()
 	return host.claim(a)
 }
 
@@ -134,6 +136,11 @@ func (a *App) emit(e supervisor.Event) {
 	}
 	a.logger.Info(e.Name, fields...)
 	a.events.Emit(a.ctx, e.Name, e.Data)
+}
+
+// open lets events through to this configuration's subscribers.
+func (a *App) open() {
+	a.opened.Do(func() { close(a.ready) })
 }
 
 // waitReady returns when Start has returned, or this configuration is over: an
