@@ -228,8 +228,16 @@ func (b *Broker) AwaitGone(ctx context.Context, patience time.Duration) error {
 	})
 }
 
+// Dump ends the parent so that its goroutines are in its output.
+func (b *Broker) Dump() {
+	if b.proc.Signal(syscall.SIGABRT) == nil {
+		<-b.proc.Exited()
+	}
+}
+
 // Stop ends the broker in order, by SIGTERM to the parent, and tells whether
-// something of it was left over; that is killed.
+// something of it was left over; that is killed, and the parent's goroutines are
+// in the output then.
 func (b *Broker) Stop(ctx context.Context) error {
 	if b.proc == nil {
 		return nil
@@ -237,6 +245,9 @@ func (b *Broker) Stop(ctx context.Context) error {
 	err := b.proc.Signal(syscall.SIGTERM)
 	if err == nil {
 		err = b.AwaitGone(ctx, startPatience)
+	}
+	if err != nil {
+		b.Dump()
 	}
 	pids, scan := b.Processes()
 	for _, pid := range pids {

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -171,9 +172,7 @@ func (c *Client) request(ctx context.Context, id string, req Request) (*http.Req
 	if err != nil {
 		return nil, fmt.Errorf("making request: %w", err)
 	}
-	for name, values := range req.Header {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, req.Header)
 	r.Header.Set(RequestID, id)
 	r.Close = !c.KeepAlive
 	return r, nil
