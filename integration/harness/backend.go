@@ -90,7 +90,7 @@ func (b *Backend) Start(ctx context.Context) error {
 	if _, err = cmd.StdinPipe(); err != nil {
 		return err
 	}
-	if b.proc, err = startProcess(cmd, filepath.Join(b.dir, b.Name+".log")); err != nil {
+	if b.proc, err = StartProcess(cmd, filepath.Join(b.dir, b.Name+".log")); err != nil {
 		return err
 	}
 	return Until(ctx, startPatience, func() error {

@@ -86,7 +86,7 @@ func (b *Broker) Start() error {
 		args = []string{"broker", "run", "--ha", "--config", "{}"}
 	}
 	var err error
-	b.proc, err = startProcess(b.command(context.Background(), args...), filepath.Join(b.Dir, "output.log"))
+	b.proc, err = StartProcess(b.command(context.Background(), args...), filepath.Join(b.Dir, "output.log"))
 	return err
 }
 

@@ -72,6 +72,9 @@ type Client struct {
 	// KeepAlive keeps connections for the next request; otherwise each request
 	// has a connection of its own, and says so.
 	KeepAlive bool
+	// Watch looks at kept connections: one that the server has closed is not
+	// used again, as with most clients. Otherwise such a request fails.
+	Watch bool
 	// Timeout bounds one request from its beginning; default one minute.
 	Timeout time.Duration
 
@@ -82,6 +85,30 @@ type Client struct {
 type clientConn struct {
 	net.Conn
 	r *bufio.Reader
+
+	// watched is closed when something came, or the connection ended, while it
+	// was kept; nil unless watched. ended is valid then.
+	watched chan struct{}
+	ended   error
+}
+
+// watch waits for the first byte of the next response or for the end.
+func (c *clientConn) watch() {
+	c.watched = make(chan struct{})
+	go func() {
+		defer close(c.watched)
+		_, c.ended = c.r.Peek(1)
+	}()
+}
+
+// over tells whether a kept connection is of no more use.
+func (c *clientConn) over() bool {
+	select {
+	case <-c.watched: // never when it is nil
+		return true
+	default:
+		return false
+	}
 }
 
 // Do sends one request and returns its fate. due is when it was to be sent.
@@ -144,6 +171,13 @@ func (c *Client) do(ctx context.Context, req Request, res *Result) error {
 		return err
 	}
 	written := r.Write(conn)
+	if conn.watched != nil {
+		<-conn.watched
+		conn.watched = nil
+		if conn.ended != nil {
+			return errors.Join(written, conn.ended)
+		}
+	}
 	// A server may answer, and close, before it has read all of a request.
 	resp, err := http.ReadResponse(conn.r, r)
 	for err == nil && resp.StatusCode < 200 && resp.StatusCode != http.StatusSwitchingProtocols {
@@ -181,9 +215,13 @@ func (c *Client) request(ctx context.Context, id string, req Request) (*http.Req
 // conn takes a kept connection or makes a new one.
 func (c *Client) conn(ctx context.Context) (*clientConn, error) {
 	c.mu.Lock()
-	if n := len(c.idle); n > 0 {
+	for n := len(c.idle); n > 0; n = len(c.idle) {
 		conn := c.idle[n-1]
 		c.idle = c.idle[:n-1]
+		if conn.over() {
+			_ = conn.Close()
+			continue
+		}
 		c.mu.Unlock()
 		return conn, nil
 	}
@@ -204,7 +242,7 @@ func (c *Client) conn(ctx context.Context) (*clientConn, error) {
 		}
 		conn = secure
 	}
-	return &clientConn{conn, bufio.NewReader(conn)}, nil
+	return &clientConn{Conn: conn, r: bufio.NewReader(conn)}, nil
 }
 
 func (c *Client) put(conn *clientConn) bool {
@@ -213,6 +251,9 @@ func (c *Client) put(conn *clientConn) bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.Watch {
+		conn.watch()
+	}
 	c.idle = append(c.idle, conn)
 	return true
 }

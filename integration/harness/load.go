@@ -12,11 +12,19 @@ import (
 	"time"
 )
 
+// Sender sends single requests, each exactly once; it is safe for concurrent use.
+type Sender interface {
+	// Do sends one request and returns its fate. due is when it was to be sent.
+	Do(ctx context.Context, id string, due time.Time, req Request) *Result
+	// Close closes what it keeps for later requests.
+	Close()
+}
+
 // Load is an open-loop stream of requests: they come at a constant rate, however
 // long the earlier ones take, as they do from clients that know nothing of each
 // other. Each is sent once.
 type Load struct {
-	Client *Client
+	Client Sender
 	// Rate is requests per second.
 	Rate float64
 	// Count ends the load after so many requests; 0 goes on until Stop.

@@ -22,9 +22,9 @@ type Process struct {
 	exited chan struct{} // closed when it has been waited for
 }
 
-// startProcess starts cmd with its output appended to a file: a pipe would be
+// StartProcess starts cmd with its output appended to a file: a pipe would be
 // held open by its own children. When this process dies, the kernel kills it.
-func startProcess(cmd *exec.Cmd, output string) (*Process, error) {
+func StartProcess(cmd *exec.Cmd, output string) (*Process, error) {
 	file, err := os.OpenFile(output, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
