@@ -62,7 +62,11 @@ func newBroker(t *testing.T, caddyfile string, env ...string) *harness.Broker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &harness.Broker{Binary: bin, Dir: dir, Caddyfile: caddyfile, Env: env}
+	b, err := harness.NewBroker(bin, dir, caddyfile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Env = env
 	t.Cleanup(func() {
 		// The test's own context is over by now.
 		if err := b.Stop(context.Background()); err != nil {

@@ -47,24 +47,16 @@ func TestQuickstart(t *testing.T) {
 	primary := strings.Index(caddyfile, "respond \"primary")
 	site := strings.LastIndex(caddyfile[:primary], "http://")
 	end := primary + strings.Index(caddyfile[primary:], "}\n") + len("}\n")
-	if err := b.Write(caddyfile[:site] + caddyfile[end:]); err != nil {
-		t.Fatal(err)
+	if out, err := reload(t, b, caddyfile[:site]+caddyfile[end:]); err != nil {
+		t.Fatalf("caddy reload: %v\n%s", err, out)
 	}
-	reload := func() {
-		t.Helper()
-		if out, err := b.Run(t.Context(), "reload", "--adapter", "broker", "--config", "{}"); err != nil {
-			t.Fatalf("caddy reload: %v\n%s", err, out)
-		}
-	}
-	reload()
 	if got := get(t, addr).Body; got != "first backup\n" {
 		t.Errorf("answered %q, want the first backup", got)
 	}
 
-	if err := b.Write(caddyfile); err != nil {
-		t.Fatal(err)
+	if out, err := reload(t, b, caddyfile); err != nil {
+		t.Fatalf("caddy reload: %v\n%s", err, out)
 	}
-	reload()
 	if err := harness.Until(t.Context(), soon, func() error {
 		if got := get(t, addr).Body; got != "primary\n" {
 			return fmt.Errorf("answered %q", got)

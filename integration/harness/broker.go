@@ -26,21 +26,31 @@ import (
 // The Caddyfile names its addresses by environment variables, which Caddy puts
 // in: {$ADMIN} for the admin endpoint, and those in Env.
 type Broker struct {
-	// Binary is the caddy program, see Build.
-	Binary string
-	// Dir is the working directory, with a short path: the private sockets of
-	// children lie below it.
+	// Dir is the working directory of all its processes.
 	Dir string
-	// Caddyfile is its text.
-	Caddyfile string
 	// Env are further variables, "NAME=value".
 	Env []string
-	// Args are the arguments of caddy; default is to run Dir/Caddyfile with
-	// --ha. {} stands for the path of the Caddyfile.
+	// Args are the arguments of caddy; default is to run the Caddyfile with --ha.
+	// {} stands for the path of the Caddyfile.
 	Args []string
 
-	admin string // host:port
-	proc  *Process
+	binary string
+	admin  string // host:port
+	proc   *Process
+}
+
+// NewBroker prepares a broker in dir, which has a short path without symbolic
+// links: the private sockets of children lie below it. binary comes from Build.
+func NewBroker(binary, dir, caddyfile string) (*Broker, error) {
+	port, err := FreePort()
+	if err != nil {
+		return nil, err
+	}
+	b := &Broker{Dir: dir, binary: binary, admin: "127.0.0.1:" + port}
+	if err := os.MkdirAll(filepath.Join(dir, "tmp"), 0o700); err != nil {
+		return nil, err
+	}
+	return b, b.Write(caddyfile)
 }
 
 // Child is a supervised child, as the admin API tells of it.
@@ -68,19 +78,6 @@ type Exit struct {
 
 // Start starts the broker's processes and does not wait for them.
 func (b *Broker) Start() error {
-	if b.admin == "" {
-		port, err := FreePort()
-		if err != nil {
-			return err
-		}
-		b.admin = "127.0.0.1:" + port
-	}
-	if err := os.MkdirAll(filepath.Join(b.Dir, "tmp"), 0o700); err != nil {
-		return err
-	}
-	if err := b.Write(b.Caddyfile); err != nil {
-		return err
-	}
 	args := b.Args
 	if args == nil {
 		args = []string{"broker", "run", "--ha", "--config", "{}"}
@@ -90,13 +87,13 @@ func (b *Broker) Start() error {
 	return err
 }
 
-// Write changes the file that the broker was started with.
+// Write changes the Caddyfile.
 func (b *Broker) Write(caddyfile string) error {
 	return os.WriteFile(filepath.Join(b.Dir, "Caddyfile"), []byte(caddyfile), 0o600)
 }
 
 func (b *Broker) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, b.Binary)
+	cmd := exec.CommandContext(ctx, b.binary)
 	for _, arg := range args {
 		if arg == "{}" {
 			arg = filepath.Join(b.Dir, "Caddyfile")
@@ -122,6 +119,9 @@ func (b *Broker) Run(ctx context.Context, args ...string) (string, error) {
 	out, err := b.command(ctx, args...).CombinedOutput()
 	return string(out), err
 }
+
+// AdminAddr is where the admin endpoint listens, host:port.
+func (b *Broker) AdminAddr() string { return b.admin }
 
 // Process is the parent.
 func (b *Broker) Process() *Process { return b.proc }
@@ -215,7 +215,7 @@ func (b *Broker) HALog() ([]string, error) {
 }
 
 // Processes are the ids of all living processes of this broker.
-func (b *Broker) Processes() ([]int, error) { return processesIn(b.Dir, b.Binary) }
+func (b *Broker) Processes() ([]int, error) { return processesIn(b.Dir, b.binary) }
 
 // AwaitGone waits until none of the broker's processes lives.
 func (b *Broker) AwaitGone(ctx context.Context, patience time.Duration) error {

@@ -1,0 +1,186 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package integration
+
+import (
+	"encoding/json"
+	"errors"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/caddy-broker/caddy-broker/integration/harness"
+)
+
+// answering is a site that says what it is told to.
+const answering = `{
+	admin {$ADMIN}
+}
+http://:{$PORT} {
+	respond "ANSWER"
+}
+`
+
+func reload(t *testing.T, b *harness.Broker, caddyfile string) (string, error) {
+	t.Helper()
+	if err := b.Write(caddyfile); err != nil {
+		t.Fatal(err)
+	}
+	return b.Run(t.Context(), "reload", "--adapter", "broker", "--config", "{}")
+}
+
+func TestReload(t *testing.T) {
+	port, second := freePort(t), freePort(t)
+	b := startBroker(t, answering, "PORT="+port, "SECOND="+second)
+	pid := awaitActive(t, b, 0)
+
+	if out, err := reload(t, b, answering); err != nil {
+		t.Fatalf("reloading the same: %v\n%s", err, out)
+	}
+	if now := awaitActive(t, b, 0); now != pid {
+		t.Errorf("the child was %d and is %d; nothing had changed", pid, now)
+	}
+
+	changed := strings.Replace(answering, "ANSWER", "changed", 1) + "http://:{$SECOND} {\n\trespond second\n}\n"
+	if out, err := reload(t, b, changed); err != nil {
+		t.Fatalf("reloading a change: %v\n%s", err, out)
+	}
+	for addr, want := range map[string]string{port: "changed", second: "second"} {
+		if got := get(t, "127.0.0.1:"+addr).Body; got != want {
+			t.Errorf("port %s answered %q, want %q", addr, got, want)
+		}
+	}
+
+	if out, err := reload(t, b, strings.Replace(answering, "ANSWER", "last", 1)); err != nil {
+		t.Fatalf("reloading with one site less: %v\n%s", err, out)
+	}
+	if got := get(t, "127.0.0.1:"+port).Body; got != "last" {
+		t.Errorf("answered %q, want %q", got, "last")
+	}
+	if err := harness.Until(t.Context(), soon, func() error { return harness.PortFree(second) }); err != nil {
+		t.Errorf("the port of the site that is gone: %v", err)
+	}
+}
+
+func TestReloadThatFailsChangesNothing(t *testing.T) {
+	tests := []struct{ name, caddyfile, says string }{
+		{"syntax", "http://:{$PORT} {\n\trespond nothing\n\tunknown_directive\n}\n", "unknown_directive"},
+		{"policy", "http://:{$PORT} {\n\treverse_proxy 127.0.0.1:1 {\n\t\tlb_policy failover {\n\t\t\tno_such_option\n\t\t}\n\t}\n}\n", "no_such_option"},
+		{"child cannot start", "{\n\tadmin {$ADMIN}\n}\nhttps://localhost:{$PORT} {\n\ttls missing.crt missing.key\n}\n", "missing.crt"},
+		{"port in use", "{\n\tadmin {$ADMIN}\n}\nhttp://:{$PORT} {\n\trespond nothing\n}\nhttp://:{$TAKEN} {\n\trespond nothing\n}\n", "address already in use"},
+	}
+	backends, _ := newBackends(t)
+	start(t, backends[0]) // somebody else who listens
+	port := freePort(t)
+	b := startBroker(t, answering, "PORT="+port, "TAKEN="+backends[0].Port())
+	pid := awaitActive(t, b, 0)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			out, err := reload(t, b, tt.caddyfile)
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || exit.ExitCode() != 1 {
+				t.Errorf("caddy reload: %v, want exit code 1", err)
+			}
+			if !strings.Contains(out, tt.says) {
+				t.Errorf("the error does not say %q:\n%s", tt.says, out)
+			}
+			if got := get(t, "127.0.0.1:"+port).Body; got != "ANSWER" {
+				t.Errorf("answered %q after a reload that failed", got)
+			}
+			if now := awaitActive(t, b, 0); now != pid {
+				t.Errorf("the child was %d and is %d", pid, now)
+			}
+		})
+	}
+}
+
+// A plain config over a running broker: the parent serves by itself, and nothing
+// is left that clients could be sent to in vain.
+func TestReloadWithoutTheAdapter(t *testing.T) {
+	port := freePort(t)
+	b := startBroker(t, answering, "PORT="+port)
+	pid := awaitActive(t, b, 0)
+	if out, err := b.Run(t.Context(), "reload", "--config", "{}"); err != nil {
+		t.Fatalf("caddy reload: %v\n%s", err, out)
+	}
+	if harness.Alive(pid) {
+		t.Error("the child lives on")
+	}
+	for range 50 { // a socket that nobody accepts on would get a share
+		get(t, "127.0.0.1:"+port)
+	}
+}
+
+func TestValidateChecksTheChild(t *testing.T) {
+	tests := []struct {
+		name, caddyfile string
+		code            int
+		says            string
+	}{
+		{"good", answering, 0, "Valid configuration"},
+		{"bad child", "{\n\tadmin {$ADMIN}\n}\nhttps://localhost:{$PORT} {\n\ttls missing.crt missing.key\n}\n", 1, "missing.crt"},
+		{"bad option", "{\n\tadmin {$ADMIN}\n\tbroker {\n\t\twatchdog never\n\t}\n}\nhttp://:{$PORT} {\n\trespond ok\n}\n", 1, "watchdog"},
+	}
+	for _, tt := range tests {
+		for _, command := range [][]string{{"validate"}, {"adapt", "--validate"}} {
+			t.Run(tt.name+" "+command[0], func(t *testing.T) {
+				b := newBroker(t, tt.caddyfile, "PORT="+freePort(t))
+				out, err := b.Run(t.Context(), append(command, "--adapter", "broker", "--config", "{}")...)
+				var exit *exec.ExitError
+				code := 0
+				if errors.As(err, &exit) {
+					code = exit.ExitCode()
+				} else if err != nil {
+					t.Fatal(err)
+				}
+				// adapt says nothing of a valid configuration, but prints it.
+				if code != tt.code || command[0] == "validate" && !strings.Contains(out, tt.says) {
+					t.Errorf("exit code %d, want %d with %q:\n%s", code, tt.code, tt.says, out)
+				}
+				if _, err := b.HALog(); err == nil {
+					t.Error("a log was begun: something was started")
+				}
+			})
+		}
+	}
+}
+
+func TestStatus(t *testing.T) {
+	b := startBroker(t, answering, "PORT="+freePort(t))
+	pid := awaitActive(t, b, 0)
+
+	table, err := b.Run(t.Context(), "broker", "status", "--address", b.AdminAddr())
+	if err != nil {
+		t.Fatalf("caddy broker status: %v\n%s", err, table)
+	}
+	for _, want := range []string{"default", "active", strconv.Itoa(pid)} {
+		if !strings.Contains(table, want) {
+			t.Errorf("the table does not show %q:\n%s", want, table)
+		}
+	}
+
+	text, err := b.Run(t.Context(), "broker", "status", "--json", "--address", b.AdminAddr())
+	var status struct {
+		Children []harness.Child `json:"children"`
+		Pools    []any           `json:"pools"`
+	}
+	if err == nil {
+		err = json.Unmarshal([]byte(text), &status)
+	}
+	if err != nil || len(status.Children) != 1 || status.Children[0].Pid != pid || status.Pools == nil {
+		t.Errorf("caddy broker status --json: %v\n%s", err, text)
+	}
+
+	var child harness.Child
+	if err := b.Admin(t.Context(), "GET", "/broker/children/default", &child); err != nil || child.Pid != pid {
+		t.Errorf("the child is %+v (%v), want process %d", child, err, pid)
+	}
+	err = b.Admin(t.Context(), "GET", "/broker/children/nobody", nil)
+	if err == nil || !strings.Contains(err.Error(), "404") || !strings.Contains(err.Error(), "default") {
+		t.Errorf("an unknown child: %v, want 404 with the known one named", err)
+	}
+}
