@@ -1,0 +1,126 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package module
+
+import (
+	"iter"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-broker/caddy-broker/failover"
+)
+
+// The fields of PolicyConfig and AddressConfig are found by their JSON names,
+// which are those of the table of options; a test keeps both the same.
+
+// givenOptions are the options that a *PolicyConfig or *AddressConfig sets, with
+// values of the types that the table of options has.
+func givenOptions(config any) iter.Seq2[string, any] {
+	return func(yield func(string, any) bool) {
+		s := reflect.ValueOf(config).Elem()
+		for i := range s.NumField() {
+			name := jsonName(s.Type().Field(i))
+			if _, err := failover.LookupOption(scopeOf(config), name); err != nil {
+				continue // nested and address_options are no options themselves
+			}
+			if v, ok := fieldValue(s.Field(i)); ok && !yield(name, v) {
+				return
+			}
+		}
+	}
+}
+
+// setOption sets the field of that name.
+func setOption(config any, name string, v any) {
+	s := reflect.ValueOf(config).Elem()
+	for i := range s.NumField() {
+		if jsonName(s.Type().Field(i)) != name {
+			continue
+		}
+		f := s.Field(i)
+		if f.Kind() != reflect.Pointer {
+			f.Set(reflect.ValueOf(v))
+			return
+		}
+		p := reflect.New(f.Type().Elem())
+		p.Elem().Set(reflect.ValueOf(v).Convert(p.Type().Elem()))
+		f.Set(p)
+		return
+	}
+}
+
+func isGiven(config any, name string) bool {
+	for given := range givenOptions(config) {
+		if given == name {
+			return true
+		}
+	}
+	return false
+}
+
+func scopeOf(config any) failover.Scope {
+	if _, ok := config.(*AddressConfig); ok {
+		return failover.ScopeAddress
+	}
+	return failover.ScopePool
+}
+
+func jsonName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return name
+}
+
+// fieldValue is the value of a field, and whether it was given.
+func fieldValue(f reflect.Value) (any, bool) {
+	if f.IsZero() || f.Kind() == reflect.Slice && f.Len() == 0 {
+		return nil, false
+	}
+	if f.Kind() == reflect.Pointer {
+		f = f.Elem()
+	}
+	if d, ok := f.Interface().(caddy.Duration); ok {
+		return time.Duration(d), true
+	}
+	return f.Interface(), true
+}
+
+// SetAddress adds what a failover address says: its options, and those of its
+// addresses. It is for configurations that have not set any of them yet.
+func (c *PolicyConfig) SetAddress(a *failover.Address) {
+	for _, given := range a.Given {
+		name, nested := strings.CutPrefix(given, "nested.")
+		if !nested {
+			opt, err := failover.LookupOption(failover.ScopePool, name)
+			if err == nil {
+				setOption(c, name, opt.Get(&a.Options))
+			}
+		}
+	}
+	c.Nested = addressConfig(a.Options.Nested)
+	for _, u := range a.URIs {
+		if own := addressConfig(u.Options); own != nil {
+			if c.AddressOptions == nil {
+				c.AddressOptions = make(map[string]*AddressConfig)
+			}
+			c.AddressOptions[u.Dial()] = own
+		}
+	}
+}
+
+// addressConfig is nil when no option is given.
+func addressConfig(o failover.AddressOptions) *AddressConfig {
+	if o == (failover.AddressOptions{}) {
+		return nil
+	}
+	c := new(AddressConfig)
+	for _, opt := range failover.OptionTable() {
+		if v := opt.GetAddress(&o); v != nil {
+			setOption(c, opt.Name, v)
+		}
+	}
+	return c
+}
