@@ -81,8 +81,7 @@ func TestReloadThatFailsChangesNothing(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			out, err := reload(t, b, tt.caddyfile)
-			var exit *exec.ExitError
-			if !errors.As(err, &exit) || exit.ExitCode() != 1 {
+			if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
 				t.Errorf("caddy reload: %v, want exit code 1", err)
 			}
 			if !strings.Contains(out, tt.says) {
@@ -130,9 +129,8 @@ func TestValidateChecksTheChild(t *testing.T) {
 			t.Run(tt.name+" "+command[0], func(t *testing.T) {
 				b := newBroker(t, tt.caddyfile, "PORT="+freePort(t))
 				out, err := b.Run(t.Context(), append(command, "--adapter", "broker", "--config", "{}")...)
-				var exit *exec.ExitError
 				code := 0
-				if errors.As(err, &exit) {
+				if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 					code = exit.ExitCode()
 				} else if err != nil {
 					t.Fatal(err)
