@@ -22,18 +22,8 @@ import (
 	"time"
 )
 
-// RequestID is the header that names a request in a backend's record.
-const RequestID = "X-Request-Id"
-
-// BackendName is the header in which a backend tells its name.
-const BackendName = "X-Backend"
-
 // backendEnv carries a backendConfig to a process that shall be a backend.
 const backendEnv = "CADDY_BROKER_HARNESS_BACKEND"
-
-// startPatience is how long a process may take until it serves, on a machine
-// that is busy with other things.
-const startPatience = 60 * time.Second
 
 type backendConfig struct {
 	Name   string `json:"name"`

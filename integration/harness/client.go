@@ -33,6 +33,12 @@ const (
 	Broken  Fate = "broken"  // anything else, see Result.Err
 )
 
+// RequestID is the header that names a request in a backend's record.
+const RequestID = "X-Request-Id"
+
+// BackendName is the header in which a backend tells its name.
+const BackendName = "X-Backend"
+
 // Request is what a client sends.
 type Request struct {
 	Method string

@@ -12,6 +12,10 @@ import (
 // pollEvery is how often Until asks. What it asks is cheap and on this machine.
 const pollEvery = 5 * time.Millisecond
 
+// startPatience is how long a process may take until it serves, on a machine
+// that is busy with other things.
+const startPatience = 60 * time.Second
+
 // Until asks check until it returns nil, and gives up after the time or with ctx;
 // the error then says what check said last.
 func Until(ctx context.Context, patience time.Duration, check func() error) error {
