@@ -3,10 +3,7 @@
 
 package failover
 
-import (
-	"fmt"
-	"slices"
-)
+import "fmt"
 
 // Complete derives what depends on other options and checks that they agree. To
 // be called once, when all have been set; errors use the names of a Caddyfile.
@@ -21,18 +18,24 @@ func (o *Options) complete(name spelling) error {
 			name("initial_reconnect_delay"), name("max_reconnect_delay"),
 			durationText(o.InitialReconnectDelay), durationText(o.MaxReconnectDelay))
 	}
-	keys := make([]string, len(o.PriorityURIs))
-	for i, u := range o.PriorityURIs {
-		keys[i] = u.Key()
-		if slices.Contains(keys[:i], keys[i]) {
+	return o.checkPriority(name)
+}
+
+// checkPriority refuses an address that is preferred twice.
+func (o *Options) checkPriority(name spelling) error {
+	seen := make(map[string]bool, len(o.PriorityURIs))
+	for _, u := range o.PriorityURIs {
+		if seen[u.Key()] {
 			return fmt.Errorf("option %s names %s twice: the order of preference would be unclear; remove one", name("priority_uris"), u.Name())
 		}
+		seen[u.Key()] = true
 	}
 	return nil
 }
 
 // ResolvePriority gives priority addresses that were written without a scheme
-// the one of the pool, and refuses others.
+// the one of the pool, and refuses others. It is for options that come from a
+// configuration, where the options of an address have a place of their own.
 func (o *Options) ResolvePriority(scheme string) error {
 	for i := range o.PriorityURIs {
 		u := &o.PriorityURIs[i]
@@ -43,8 +46,11 @@ func (o *Options) ResolvePriority(scheme string) error {
 		default:
 			return fmt.Errorf("option priority_uris: %s is not an address of this pool, whose scheme is %s", u.Name(), scheme)
 		}
+		if u.Options != (AddressOptions{}) {
+			return fmt.Errorf("option priority_uris: %s has options there: give them in a block, address %s { }", u, u.Dial())
+		}
 	}
-	return nil
+	return o.checkPriority(configSpelling)
 }
 
 // Warnings say which options have no effect because of others. They are for the

@@ -71,6 +71,14 @@ func TestResolvePriority(t *testing.T) {
 	if err := o.ResolvePriority("http"); err == nil || !strings.Contains(err.Error(), "https://a:1 is not an address of this pool") {
 		t.Errorf("got %v", err)
 	}
+	o.PriorityURIs = []URI{{Host: "a", Port: "1"}, {Scheme: "http", Host: "a", Port: "1"}}
+	if err := o.ResolvePriority("http"); err == nil || !strings.Contains(err.Error(), "http://a:1 twice") {
+		t.Errorf("got %v", err)
+	}
+	o.PriorityURIs = []URI{{Host: "a", Port: "1", Options: AddressOptions{MaxRequests: new(1)}}}
+	if err := o.ResolvePriority("http"); err == nil || !strings.Contains(err.Error(), "address a:1 { }") {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestWarnings(t *testing.T) {
