@@ -131,7 +131,7 @@ func (c *chooser) home() (own, away int) {
 			away = i
 		}
 	case r.Keyed && v.remembers():
-		m := c.p.moves.get(r.Key)
+		m := c.p.moves.get(r.Key, c.p.tick.Load())
 		if m == nil {
 			return own, -1
 		}
@@ -213,7 +213,7 @@ func (c *chooser) try(i int) verdict {
 		}
 	}
 	if v.overflow && !c.loose && i >= v.prio {
-		if n := m.inProgress.Load(); n > overflowFrom && n*int64(v.open) > 2*c.p.inProgress() {
+		if n := m.inProgress.Load(); n > overflowFrom && n*int64(v.open) > 2*c.p.inProgress.Load() {
 			c.over = true
 			return passed
 		}

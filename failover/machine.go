@@ -99,7 +99,7 @@ type machine struct {
 	reached     bool // some member has answered, ever
 	lastErr     error
 	lastRequest time.Time
-	begun       uint64 // the pool's count at the last sample
+	served      uint64 // attempts that had ended at the last sample
 
 	worker  worker
 	queue   queue

@@ -49,9 +49,14 @@ func (x *machine) sample() {
 		return
 	}
 	s.next = x.now.Add(s.period)
-	begun := x.p.begun.Load()
-	if begun != x.begun {
-		x.begun, x.lastRequest = begun, x.now
+	served := uint64(0)
+	for _, m := range x.members {
+		for i := range m.outcomes {
+			served += m.outcomes[i].Load()
+		}
+	}
+	if served != x.served || x.p.inProgress.Load() > 0 {
+		x.served, x.lastRequest = served, x.now
 	}
 	if x.now.Sub(s.slotAt) >= samplePeriod {
 		s.slotAt = x.now
@@ -60,16 +65,16 @@ func (x *machine) sample() {
 	for _, m := range x.members {
 		x.observe(m)
 	}
-	if x.p.inProgress() > 0 || x.p.unsaved.Load() && x.p.unsaved.CompareAndSwap(true, false) {
-		if x.p.inProgress() == 0 {
-			x.changed = true
-		}
+	if x.p.unsaved.Load() && x.p.unsaved.Swap(false) {
+		x.changed = true
+	}
+	if x.p.inProgress.Load() > 0 {
 		return
 	}
 	// First say so, then look again: a request that comes between sees it.
 	s.awake = false
 	x.p.idle.Store(true)
-	if x.p.begun.Load() != begun && x.p.idle.CompareAndSwap(true, false) {
+	if x.p.inProgress.Load() > 0 && x.p.idle.CompareAndSwap(true, false) {
 		s.awake = true
 	}
 }

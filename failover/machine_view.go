@@ -40,8 +40,7 @@ func (x *machine) configure(cfg Config) {
 			m.home = true
 		}
 		m.pushed = false
-		l := limitsOf(u.Options, x.opt.Nested)
-		m.limits.Store(&l)
+		m.setLimits(limitsOf(u.Options, x.opt.Nested))
 		x.members = append(x.members, m)
 	}
 	for _, m := range old {
@@ -49,8 +48,7 @@ func (x *machine) configure(cfg Config) {
 			continue
 		}
 		if m.pushed {
-			l := limitsOf(m.URI.Options, x.opt.Nested)
-			m.limits.Store(&l)
+			m.setLimits(limitsOf(m.URI.Options, x.opt.Nested))
 			x.members = append(x.members, m)
 			continue
 		}
@@ -65,8 +63,7 @@ func (x *machine) newMember(u URI) *Member {
 	m := newMember(u)
 	m.node = node{since: x.now, gate: newGate(), rank: -1}
 	m.watched.Store(true)
-	l := limitsOf(u.Options, x.opt.Nested)
-	m.limits.Store(&l)
+	m.setLimits(limitsOf(u.Options, x.opt.Nested))
 	return m
 }
 

@@ -29,20 +29,24 @@ type Member struct {
 	limits atomic.Pointer[Limits]
 	backup atomic.Pointer[string]
 
-	// What the request path writes.
-	inProgress atomic.Int64 // from Next to Done
-	dials      [dialSlots]atomic.Int32
-	outcomes   [outcomes]atomic.Uint64
-	slot       atomic.Bool   // the one request that may try a trial or suspect member
-	reads      atomic.Uint64 // see Touch
-	uploading  atomic.Int64  // requests whose body is being written
-	writes     atomic.Uint64 // see Upload
+	// What every request writes and reads; in as few cache lines as possible.
+	_           [64]byte
+	inProgress  atomic.Int64 // from Next to Done
+	maxRequests atomic.Int64 // of limits
+	pending     atomic.Pointer[dialGroup]
+	epoch       atomic.Uint32 // grows when the member goes down; older failures are stale
+	index       atomic.Int32  // in the current view; -1 when it is not there
+	watched     atomic.Bool   // not plainly up: Connected and Answered are news
+	slot        atomic.Bool   // taken by the one request that may try a trial or suspect member
+	outcomes    [outcomes]atomic.Uint64
+	dials       [dialSlots]atomic.Int32
 
-	// What the machine writes for the request path.
-	watched atomic.Bool   // not plainly up: Connected and Answered are news
-	epoch   atomic.Uint32 // grows when the member goes down; older failures are stale
-	pending atomic.Pointer[dialGroup]
-	index   atomic.Int32 // in the current view; -1 when it is not there
+	// What the carrier tells of its connections.
+	_         [64]byte
+	reads     atomic.Uint64 // see Touch
+	uploading atomic.Int64  // requests whose body is being written
+	writes    atomic.Uint64 // see Upload
+	_         [64]byte
 
 	node // guarded by the pool's mutex
 }
@@ -55,7 +59,7 @@ func newMember(u URI) *Member {
 	m := &Member{URI: u, Name: u.Name(), seed: KeyOf(u.Name())}
 	m.pending.Store(&dialGroup{over: make(chan struct{})})
 	m.index.Store(-1)
-	m.limits.Store(&Limits{})
+	m.setLimits(Limits{})
 	return m
 }
 
@@ -69,10 +73,15 @@ func (m *Member) SetBackup(state string) { m.backup.Store(&state) }
 // Limits are the member's effective options: nested, then its own, then defaults.
 func (m *Member) Limits() Limits { return *m.limits.Load() }
 
+func (m *Member) setLimits(l Limits) {
+	m.limits.Store(&l)
+	m.maxRequests.Store(int64(l.MaxRequests))
+}
+
 // reserve takes one of the member's places, if it has any left.
 func (m *Member) reserve() bool {
 	n := m.inProgress.Add(1)
-	if most := m.limits.Load().MaxRequests; most > 0 && n > int64(most) {
+	if most := m.maxRequests.Load(); most > 0 && n > most {
 		m.inProgress.Add(-1)
 		return false
 	}

@@ -43,7 +43,7 @@ type order struct {
 	seeds     []uint64 // of members[prio:]
 	prio      int      // how many of the first are priority members
 	randomize bool
-	winners   []atomic.Uint32 // by bucket: index+1, 0 when not computed yet; nil for short lists
+	winners   winners // nil for short lists
 }
 
 func newOrder(priority, rest []*Member, randomize bool) *order {
@@ -65,8 +65,8 @@ func (o *order) finish() {
 	for i, m := range rest {
 		o.seeds[i] = m.seed
 	}
-	if o.randomize && len(rest) >= tableFrom {
-		o.winners = make([]atomic.Uint32, buckets)
+	if o.randomize && len(rest) >= tableFrom && len(o.members) <= maxMembers {
+		o.winners = make(winners, buckets/2)
 	}
 }
 
@@ -92,12 +92,28 @@ func (o *order) first(bucket uint32) int {
 	if o.winners == nil {
 		return o.winner(bucket)
 	}
-	if w := o.winners[bucket].Load(); w != 0 {
-		return int(w - 1)
+	if w := o.winners.get(bucket); w != 0 {
+		return w - 1
 	}
 	i := o.winner(bucket)
-	o.winners[bucket].Store(uint32(i) + 1)
+	o.winners.set(bucket, i+1)
 	return i
+}
+
+// winners has index+1 of each bucket's first member, 0 where it is not computed
+// yet. Two are in one word, because memory is what a look-up costs.
+type winners []atomic.Uint32
+
+// maxMembers is how many members winners can name.
+const maxMembers = 1<<16 - 2
+
+func (w winners) get(bucket uint32) int {
+	return int(w[bucket/2].Load() >> (bucket % 2 * 16) & 0xffff)
+}
+
+// set writes an entry that is 0, or is already what it shall be.
+func (w winners) set(bucket uint32, v int) {
+	w[bucket/2].Or(uint32(v) << (bucket % 2 * 16))
 }
 
 // winner is the index of the highest score. The list must have a member

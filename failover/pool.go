@@ -23,13 +23,15 @@ type Pool struct {
 	name string
 
 	view    atomic.Pointer[view]
-	moves   *moves
-	begun   atomic.Uint64 // requests that got a member
-	ended   atomic.Uint64 // and gave it back
-	tick    atomic.Uint32 // the slot in which dials that begin now are counted
+	moves   moves
+	tick    atomic.Uint32 // a coarse clock; new dials are counted by it
 	idle    atomic.Bool   // nobody samples counters: the next request has to wake the machine
 	places  atomic.Bool   // somebody waits for a place on a full member
 	unsaved atomic.Bool   // moves changed since Changed was last called
+
+	_          [64]byte     // what every request writes has a cache line of its own
+	inProgress atomic.Int64 // requests on members
+	_          [64]byte
 
 	mu      sync.Mutex // guards the machine, and with it every Member's node
 	machine *machine
@@ -49,7 +51,7 @@ func New(cfg Config) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Pool{name: cfg.Name, moves: newMoves(), cfg: cfg, kick: make(chan struct{}, 1)}
+	p := &Pool{name: cfg.Name, cfg: cfg, kick: make(chan struct{}, 1)}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.idle.Store(true)
 	p.machine = newMachine(p, cfg)
@@ -120,9 +122,6 @@ func (p *Pool) Name() string { return p.name }
 func (p *Pool) Members() []*Member {
 	return append([]*Member(nil), p.view.Load().members...)
 }
-
-// inProgress is how many requests are on members.
-func (p *Pool) inProgress() int64 { return int64(p.begun.Load() - p.ended.Load()) }
 
 // feed gives the machine an input. What the machine decided about requests and
 // the view is in effect when it returns; the rest follows.

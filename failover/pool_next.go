@@ -97,7 +97,7 @@ func (p *Pool) begin(r *Request, m *Member, c *chooser) {
 	a.open, a.dialing = true, true
 	a.dial = uint8(p.tick.Load() % dialSlots)
 	m.dials[a.dial].Add(1)
-	p.begun.Add(1)
+	p.inProgress.Add(1)
 	if p.idle.Load() && p.idle.CompareAndSwap(true, false) {
 		p.feed(inBusy{})
 	}
@@ -184,7 +184,7 @@ func (p *Pool) move(r *Request) {
 	case v.affinity == AffinityPool:
 		p.feed(inMoved{from: r.at.from, to: r.at.moved})
 	case r.Keyed && v.remembers():
-		if p.moves.put(r.Key, r.at.moved) {
+		if p.moves.put(r.Key, r.at.moved, p.tick.Load()) {
 			p.unsaved.Store(true)
 		}
 	}
@@ -201,7 +201,7 @@ func (p *Pool) Done(r *Request) {
 func (p *Pool) free(r *Request) {
 	r.at.member.inProgress.Add(-1)
 	r.at.member = nil
-	p.ended.Add(1)
+	p.inProgress.Add(-1)
 	if p.places.Load() {
 		p.feed(inPlace{})
 	}

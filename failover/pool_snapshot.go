@@ -118,7 +118,7 @@ func (x *machine) restore(s Snapshot) error {
 			return fmt.Errorf("restoring pool %s: the clients moved to %s are damaged", quote(x.name), quote(name))
 		}
 		for m := byName[name]; m != nil && len(keys) > 0; keys = keys[8:] {
-			x.p.moves.put(binary.BigEndian.Uint64(keys), m)
+			x.p.moves.put(binary.BigEndian.Uint64(keys), m, x.p.tick.Load())
 		}
 	}
 	return nil
