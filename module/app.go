@@ -77,7 +77,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.logger = ctx.Logger()
-	a.ready = make(chan struct{})
+	a.ready, a.over = make(chan struct{}), make(chan struct{})
 	events, err := ctx.App("events")
 	if err != nil {
 		return fmt.Errorf("getting events app: %w", err)
@@ -143,12 +143,12 @@ func (a *App) open() {
 	a.opened.Do(func() { close(a.ready) })
 }
 
-// waitReady returns when Start has returned, or this configuration is over: an
-// event emitted earlier would not find the user's subscriptions.
+// waitReady returns when Start has returned, or the start has failed: an event
+// emitted earlier would not find the user's subscriptions.
 func (a *App) waitReady() {
 	select {
 	case <-a.ready:
-	case <-a.ctx.Done():
+	case <-a.over:
 	}
 }
 

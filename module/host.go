@@ -83,6 +83,7 @@ func (h *hostState) drop(a *App) (top, held bool) {
 	if i < 0 {
 		return false, false
 	}
+	close(a.over)
 	top = i == len(h.claims)-1
 	h.claims = slices.Delete(h.claims, i, i+1)
 	return top, true
