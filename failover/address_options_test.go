@@ -133,12 +133,13 @@ var addressOptionTests = []struct {
 		"updateURIsURL",
 		map[string]func(*Options){
 			"/etc/backends":        func(o *Options) { o.UpdateURIsURL = "/etc/backends" },
+			"./a:b":                func(o *Options) { o.UpdateURIsURL = "./a:b" },
 			"backends.txt":         func(o *Options) { o.UpdateURIsURL = "backends.txt" },
 			"file:///etc/backends": func(o *Options) { o.UpdateURIsURL = "file:///etc/backends" },
 			"https://a:8443/x%3Fy": func(o *Options) { o.UpdateURIsURL = "https://a:8443/x?y" },
 			"C:%5Cbackends.txt":    func(o *Options) { o.UpdateURIsURL = `C:\backends.txt` },
 		},
-		[]string{"ftp://a/x", "file://host/x", "http://", "http://%2523", "http://a/%23x", "file:///x%3Fy=1", "http://[::1", "://x"},
+		[]string{"ftp://a/x", "file://host/x", "http://", "http://%2523", "http://a/%23x", "file:///x%3Fy=1", "http://[::1", "://x", "http:/a", "file:/etc/x", "ftp:x"},
 	},
 	{
 		"rebalanceUpdateURIs",

@@ -139,7 +139,12 @@ func checkListURL(s string) error {
 	}
 	scheme, rest, ok := strings.Cut(s, "://")
 	if !ok {
-		return nil // a path
+		// A path; but not http:/host, which was meant as a URL. One letter before
+		// the colon is a drive.
+		if scheme, _, ok = strings.Cut(s, ":"); ok && len(scheme) > 1 && onlyHas(scheme, isNameByte) {
+			return errors.New("two slashes follow the scheme of a URL; if it is the path of a file, write ./ before it")
+		}
+		return nil
 	}
 	u, err := url.Parse(s)
 	switch {

@@ -133,6 +133,8 @@ func unixURI(path string) (URI, error) {
 	switch {
 	case path == "":
 		return URI{}, errors.New("a unix address needs the path of a socket: expecting unix//run/app.sock or unix:///run/app.sock")
+	case strings.HasSuffix(path, "/"):
+		return URI{}, errors.New("the path of the socket names a directory: expecting unix//run/app.sock")
 	case strings.Contains(path, "%"):
 		return URI{}, errors.New("the path of a socket is taken as it stands: percent escapes are not allowed in it")
 	case strings.ContainsAny(path, "{}"):

@@ -116,6 +116,7 @@ func TestParseURIErrors(t *testing.T) {
 		{"http://[fe80::1%25a/b]:80", "it has a path"},
 		{"unix://run/app.sock", "path of a socket"},
 		{"unix/", "path of a socket"},
+		{"unix//", "names a directory"},
 		{"unix://", "path of a socket"},
 		{"unix//run/a%20b", "percent escapes"},
 		{"unix//run/{env.X}", "placeholders"},
