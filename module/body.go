@@ -1,0 +1,208 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package module
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"github.com/caddy-broker/caddy-broker/failover"
+)
+
+// errBodyDetached is what an attempt reads that has been given up.
+var errBodyDetached = errors.New("reading the request body for an attempt that was given up")
+
+// requestBody is the body of one client request over all its attempts. It is
+// read from the client exactly once, while it streams to the backend: nothing is
+// read ahead and nothing is held back. What was read is kept, if asked and as far
+// as the budget allows, so that another attempt can begin with it and then go on
+// with what the client still sends.
+type requestBody struct {
+	src    io.ReadCloser
+	budget *budget
+
+	// reading serialises reads from the client: an attempt that was given up may
+	// still be blocked in one, and what it gets belongs to all.
+	reading sync.Mutex
+
+	mu      sync.Mutex // guards what follows
+	view    *bodyView
+	keep    bool
+	kept    []byte
+	charged int64 // of the budget
+	read    int64 // from the client
+	end     error // io.EOF or why reading failed, once reading ended
+	upload  *failover.Upload
+}
+
+// newRequestBody keeps what is read from src if keep is set. length is the
+// declared one, negative when unknown.
+func newRequestBody(src io.ReadCloser, length int64, keep bool, b *budget) *requestBody {
+	rb := &requestBody{src: src, budget: b}
+	rb.keep = keep && b.allows(max(length, 1))
+	if rb.keep && length > 0 {
+		rb.grow(length)
+	}
+	return rb
+}
+
+// attempt is the body for the next attempt. Attempts before it read no more.
+func (rb *requestBody) attempt() *bodyView {
+	v := &bodyView{body: rb}
+	rb.mu.Lock()
+	if rb.view != nil {
+		rb.view.detached.Store(true)
+	}
+	rb.view = v
+	rb.mu.Unlock()
+	return v
+}
+
+// replayable tells whether another attempt would send the same body: all that
+// was read is kept, and reading has not failed.
+func (rb *requestBody) replayable() bool {
+	rb.mu.Lock()
+	defer rb.mu.Unlock()
+	return (rb.end == nil || rb.end == io.EOF) && rb.read == int64(len(rb.kept))
+}
+
+// failure is why reading from the client failed, or nil.
+func (rb *requestBody) failure() error {
+	rb.mu.Lock()
+	defer rb.mu.Unlock()
+	if rb.end == io.EOF {
+		return nil
+	}
+	return rb.end
+}
+
+// unread tells whether the client may still have something to send.
+func (rb *requestBody) unread() bool {
+	rb.mu.Lock()
+	defer rb.mu.Unlock()
+	return rb.end == nil
+}
+
+// report tells u of the progress from now on.
+func (rb *requestBody) report(u *failover.Upload) {
+	rb.mu.Lock()
+	rb.upload = u
+	rb.mu.Unlock()
+}
+
+// release gives back what was kept: no attempt will follow. What the present
+// attempt has yet to send of it stays until it is sent.
+func (rb *requestBody) release() {
+	rb.mu.Lock()
+	rb.keep = false
+	if rb.view == nil || rb.view.off >= len(rb.kept) {
+		rb.drop()
+	}
+	rb.mu.Unlock()
+}
+
+// drop forgets what was kept. rb.mu is held.
+func (rb *requestBody) drop() {
+	rb.keep, rb.kept = false, nil
+	rb.budget.free(rb.charged)
+	rb.charged = 0
+}
+
+// grow makes room for at least n more bytes, or gives up keeping. rb.mu is held.
+func (rb *requestBody) grow(n int64) {
+	need := int64(len(rb.kept)) + n
+	if need <= int64(cap(rb.kept)) {
+		return
+	}
+	size := max(need, min(2*int64(cap(rb.kept)), rb.budget.share()))
+	if !rb.budget.allows(need) || !rb.budget.take(size-rb.charged) {
+		rb.drop()
+		return
+	}
+	rb.charged = size
+	kept := make([]byte, len(rb.kept), size)
+	copy(kept, rb.kept)
+	rb.kept = kept
+}
+
+// fetch reads from the client on behalf of v.
+func (rb *requestBody) fetch(v *bodyView, p []byte) (int, error) {
+	n, err := rb.src.Read(p)
+	rb.mu.Lock()
+	defer rb.mu.Unlock()
+	if n > 0 {
+		rb.read += int64(n)
+		if rb.keep {
+			rb.grow(int64(n))
+		}
+		if rb.keep {
+			rb.kept = append(rb.kept, p[:n]...)
+			v.off += n
+		}
+	}
+	if err != nil {
+		rb.end = err
+	}
+	return n, err
+}
+
+// bodyView is a requestBody as one attempt reads it.
+type bodyView struct {
+	body     *requestBody
+	detached atomic.Bool
+	off      int // in what is kept; guarded by body.mu
+}
+
+// Read replays what is kept, then reads from the client.
+func (v *bodyView) Read(p []byte) (int, error) {
+	if n, err, ok := v.replay(p); ok {
+		return n, err
+	}
+	rb := v.body
+	rb.reading.Lock()
+	defer rb.reading.Unlock()
+	// An earlier attempt may have read something in the meantime.
+	if n, err, ok := v.replay(p); ok {
+		return n, err
+	}
+	return rb.fetch(v, p)
+}
+
+func (v *bodyView) replay(p []byte) (n int, err error, ok bool) {
+	rb := v.body
+	rb.mu.Lock()
+	defer rb.mu.Unlock()
+	if rb.upload != nil {
+		rb.upload.Wrote() // what was read before
+	}
+	switch {
+	case v.detached.Load():
+		return 0, errBodyDetached, true
+	case v.off < len(rb.kept):
+		n = copy(p, rb.kept[v.off:])
+		v.off += n
+		if !rb.keep && v.off == len(rb.kept) {
+			rb.drop()
+		}
+		return n, nil, true
+	default:
+		return 0, rb.end, rb.end != nil
+	}
+}
+
+// Close ends the attempt's reading. The client's body is closed too, as without
+// this wrapper, unless what was read is kept for another attempt that may want to
+// go on reading: then the server closes it when the handler returns.
+func (v *bodyView) Close() error {
+	rb := v.body
+	rb.mu.Lock()
+	keep := rb.keep
+	rb.mu.Unlock()
+	if keep || v.detached.Load() {
+		return nil
+	}
+	return rb.src.Close()
+}

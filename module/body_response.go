@@ -1,0 +1,97 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package module
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+)
+
+// responseBody is the body of a response on its way to the client. It tells the
+// exchange when the response has ended, and is otherwise what it wraps. It is a
+// part of the exchange, so that it costs no memory of its own.
+type responseBody struct {
+	io.ReadCloser
+	ex    *exchange
+	try   *try
+	begun bool
+}
+
+// wrap puts itself around the body of res.
+func (b *responseBody) wrap(ex *exchange, t *try, res *http.Response) {
+	b.ReadCloser, b.ex, b.try, b.begun = res.Body, ex, t, false
+	switch {
+	case res.StatusCode == http.StatusSwitchingProtocols:
+		if rwc, ok := res.Body.(io.ReadWriteCloser); ok {
+			res.Body = &tunnelBody{responseBody: b, rwc: rwc}
+			return
+		}
+	case res.Body == nil, res.Body == http.NoBody && !ex.policy.retries.responses:
+		b.finish()
+		return
+	}
+	res.Body = b
+}
+
+// Read reads what the backend sends. With the first one it is clear that the
+// response is the answer: nothing needs to be kept for another attempt.
+func (b *responseBody) Read(p []byte) (int, error) {
+	if !b.begun {
+		b.begun = true
+		b.ex.release()
+	}
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.finish()
+	}
+	return n, err
+}
+
+// Close ends the response.
+func (b *responseBody) Close() error {
+	err := b.ReadCloser.Close()
+	b.finish()
+	return err
+}
+
+func (b *responseBody) finish() {
+	if b.try == nil {
+		return
+	}
+	if b.try.cancel != nil {
+		b.try.cancel(nil)
+	}
+	b.try = nil
+	if !b.ex.rejecting {
+		b.ex.release()
+	}
+	b.ex.done()
+}
+
+// tunnelBody is the body of 101 Switching Protocols: the connection itself.
+type tunnelBody struct {
+	*responseBody
+	rwc io.ReadWriteCloser
+}
+
+// Read reads from the backend; the end of one direction is not the end.
+func (t *tunnelBody) Read(p []byte) (int, error) { return t.rwc.Read(p) }
+
+// Write writes to the backend.
+func (t *tunnelBody) Write(p []byte) (int, error) { return t.rwc.Write(p) }
+
+// CloseWrite ends the direction to the backend.
+func (t *tunnelBody) CloseWrite() error {
+	if cw, ok := t.rwc.(interface{ CloseWrite() error }); ok {
+		return cw.CloseWrite()
+	}
+	return fmt.Errorf("closing one direction of %T: %w", t.rwc, http.ErrNotSupported)
+}
+
+// Interface guards
+var (
+	_ io.ReadCloser      = (*responseBody)(nil)
+	_ io.ReadWriteCloser = (*tunnelBody)(nil)
+)

@@ -1,0 +1,135 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package module
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-broker/caddy-broker/failover"
+)
+
+// keptDoubts is how many requests in doubt are remembered.
+const keptDoubts = 1000
+
+// doubtWindow is how long requests in doubt of one backend are gathered for one
+// event.
+const doubtWindow = time.Second
+
+// doubtRecord is a request that may have been executed without an answer.
+type doubtRecord struct {
+	Time      time.Time `json:"time"`
+	Pool      string    `json:"pool"`
+	Backend   string    `json:"backend"`
+	Method    string    `json:"method"`
+	Host      string    `json:"host"`
+	Path      string    `json:"path"`
+	RequestID string    `json:"request_id"`
+	Reason    string    `json:"reason"`
+}
+
+// doubtLedger remembers the last requests in doubt of all pools, and tells of
+// them: one event for each backend, with their number.
+type doubtLedger struct {
+	mu      sync.Mutex
+	ring    []doubtRecord
+	next    int
+	pending map[doubtKey]int
+	watch   func(doubtRecord)
+}
+
+type doubtKey struct{ pool, backend string }
+
+// add remembers a record. first tells that an event about its backend is due
+// after doubtWindow.
+func (l *doubtLedger) add(d doubtRecord) (first bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.ring) < keptDoubts {
+		l.ring = append(l.ring, d)
+	} else {
+		l.ring[l.next] = d
+	}
+	l.next = (l.next + 1) % keptDoubts
+	if l.watch != nil {
+		l.watch(d)
+	}
+	if l.pending == nil {
+		l.pending = make(map[doubtKey]int)
+	}
+	k := doubtKey{d.Pool, d.Backend}
+	l.pending[k]++
+	return l.pending[k] == 1
+}
+
+// gathered is how many there were since the first one.
+func (l *doubtLedger) gathered(pool, backend string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k := doubtKey{pool, backend}
+	n := l.pending[k]
+	delete(l.pending, k)
+	return n
+}
+
+// list is what is remembered, oldest first.
+func (l *doubtLedger) list() []doubtRecord {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.ring) < keptDoubts {
+		return slices.Clone(l.ring)
+	}
+	return append(slices.Clone(l.ring[l.next:]), l.ring[:l.next]...)
+}
+
+// follow calls f for every record from now on, under a lock: f must not block.
+func (l *doubtLedger) follow(f func(doubtRecord)) {
+	l.mu.Lock()
+	l.watch = f
+	l.mu.Unlock()
+}
+
+// doubt notes that a request ends with an error although it may have been
+// executed.
+func (e *poolEntry) doubt(ex *exchange, kind faultKind, err error) {
+	r := ex.run
+	d := doubtRecord{
+		Time: time.Now(), Pool: e.name, Backend: ex.sent.member.Name,
+		Method: r.Method, Host: r.Host, Path: r.URL.Path, RequestID: requestID(r),
+		Reason: fmt.Sprintf("%s: %v", kind.proxyError, err),
+	}
+	e.counters.doubt()
+	if c := ex.policy.logger.Check(zap.DebugLevel, "request in doubt"); c != nil {
+		c.Write(zap.String("upstream", d.Backend), zap.String("method", d.Method), zap.String("request_id", d.RequestID), zap.Error(err))
+	}
+	if !pools.ledger.add(d) {
+		return
+	}
+	f := ex.policy
+	time.AfterFunc(doubtWindow, func() {
+		n := pools.ledger.gathered(d.Pool, d.Backend)
+		f.logger.Warn("requests may have been executed without an answer",
+			zap.String("pool", d.Pool), zap.String("upstream", d.Backend), zap.Int("requests", n))
+		pools.events.put(queued{f, failover.Event{Name: "failover_in_doubt", Data: map[string]any{
+			"pool": d.Pool, "upstream": d.Backend, "requests": n, "code": "FAILOVER", "failed_over": false,
+		}}})
+	})
+}
+
+// requestID is the id that Caddy or a client gave the request.
+func requestID(r *http.Request) string {
+	if id := r.Header.Get("X-Request-Id"); id != "" {
+		return id
+	}
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		return repl.ReplaceAll("{http.request.uuid}", "")
+	}
+	return ""
+}

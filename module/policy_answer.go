@@ -1,0 +1,92 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package module
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-broker/caddy-broker/failover"
+)
+
+// finalError is the error of a request that is not tried any more. It hides what
+// it was made of: Caddy asks once more for anything that has a dial error in it,
+// and takes a cancelled dial for a client that left.
+type finalError struct{ text string }
+
+func (e *finalError) Error() string { return e.text }
+
+// fail answers the request with a fault. retry is the Retry-After, "" for none.
+func (ex *exchange) fail(kind faultKind, err error, retry string) {
+	f := ex.policy
+	details := ""
+	if ex.sent != nil && !ex.req.Safe {
+		details, retry = inDoubt, ""
+		f.claim.entry.doubt(ex, kind, err)
+	}
+	ex.announce(kind, details, retry)
+	ex.conclusion(caddyhttp.Error(kind.status, &finalError{fmt.Sprintf("pool %s: %v", f.claim.entry.name, err)}))
+}
+
+// failRequest answers a request whose body could not be read, as Caddy would:
+// the reader of the body may have said with which status.
+func (ex *exchange) failRequest(err error) {
+	details := ""
+	if ex.sent != nil && !ex.req.Safe {
+		details = inDoubt
+	}
+	ex.announce(faultRequest, details, "")
+	ex.conclusion(caddyhttp.Error(http.StatusBadRequest, err))
+}
+
+// stop ends the request without an answer: nobody waits for it.
+func (ex *exchange) stop(err error) { ex.conclusion(err) }
+
+// conclusion is the last word: every further attempt gets it.
+func (ex *exchange) conclusion(err error) {
+	ex.final = err
+	ex.release()
+}
+
+func (ex *exchange) announce(kind faultKind, details, retry string) {
+	if ex.w != nil {
+		announce(ex.w.Header(), proxyStatus(ex.policy.proxyName, kind, details), retry)
+	}
+}
+
+// refuse answers a request for which the pool has no member.
+func (ex *exchange) refuse(err error) {
+	var none *failover.UnavailableError
+	switch {
+	case errors.Is(err, failover.ErrClientGone) && !ex.policy.serving():
+		ex.fail(faultUnavailable, errors.New("this configuration is being replaced"), "1")
+	case errors.Is(err, failover.ErrClientGone), errors.Is(err, context.Canceled):
+		ex.stop(context.Canceled)
+	case !errors.As(err, &none):
+		ex.fail(faultUnavailable, err, retryAfter(time.Second))
+	case ex.rejected != 0:
+		ex.announce(faultUnavailable, "", "")
+		ex.conclusion(caddyhttp.Error(ex.rejected, &finalError{fmt.Sprintf(
+			"pool %s: lb_retry_match rejected the response with status %d, and there is no other backend: %s",
+			ex.policy.claim.entry.name, ex.rejected, none.Reason.String())}))
+	case ex.last.err != nil && (none.Reason == failover.ReasonSpent || none.Reason == failover.ReasonNoFailover || ex.hopeless()):
+		ex.fail(ex.last.kind, ex.last.err, "")
+	case none.Reason == failover.ReasonClosed:
+		ex.fail(faultUnavailable, errors.New(none.Reason.String()), "1")
+	default:
+		text := none.Reason.String()
+		if none.Last != nil {
+			text += "; last error: " + none.Last.Error()
+		}
+		ex.fail(faultUnavailable, errors.New(text), retryAfter(none.RetryAfter))
+	}
+}
+
+// hopeless tells whether every failure so far is of the kind that stays.
+func (ex *exchange) hopeless() bool { return ex.last.err != nil && !ex.curable }

@@ -1,0 +1,158 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package module
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/caddy-broker/caddy-broker/failover"
+)
+
+// handlerOf finds the reverse proxy that the policy of ctx belongs to. As the
+// fallback of another policy it could not do its work: cookie, header and query
+// return the backend they stick to, however often it fails.
+func handlerOf(ctx caddy.Context) (*reverseproxy.Handler, error) {
+	modules := ctx.Modules()
+	if len(modules) < 2 {
+		return nil, fmt.Errorf("the failover policy works in a reverse_proxy only")
+	}
+	switch parent := modules[len(modules)-2].(type) {
+	case *reverseproxy.Handler:
+		return parent, nil
+	case reverseproxy.Selector:
+		return nil, fmt.Errorf("failover cannot be the fallback of %s, which would repeat a dead backend for ever: "+
+			"use `lb_policy failover` with option affinity, such as `affinity cookie NAME` or `affinity header NAME`",
+			parent.(caddy.Module).CaddyModule().ID.Name())
+	default:
+		return nil, fmt.Errorf("the failover policy works in a reverse_proxy only, not in %T", parent)
+	}
+}
+
+// attach puts the policy between the handler and its transport, and takes over
+// the handler's decisions about retries.
+func (f *Failover) attach(ctx caddy.Context) error {
+	h := f.handler
+	if h.Transport == nil {
+		f.ownTrans = new(reverseproxy.HTTPTransport)
+		if err := f.ownTrans.Provision(ctx); err != nil {
+			return fmt.Errorf("provisioning default transport: %w", err)
+		}
+		h.Transport = f.ownTrans
+	}
+	f.transport = newTransport(f, h.Transport)
+	h.Transport = f.transport
+	f.dynamic = h.DynamicUpstreamsRaw != nil || h.DynamicUpstreams != nil
+	f.proxyName = h.ProxyStatusName
+	if f.proxyName == "" {
+		f.proxyName = defaultProxyName
+	}
+	f.sentinel = &reverseproxy.Upstream{Host: new(reverseproxy.Host), Dial: "no-backend.invalid:0"}
+
+	// Caddy asks again whenever the transport returns a DialError, and at once;
+	// the user's limits, which count and wait there, are ours.
+	lb := h.LoadBalancing
+	f.maxRetries, f.tryDuration, f.tryInterval = lb.Retries, time.Duration(lb.TryDuration), time.Duration(lb.TryInterval)
+	lb.Retries, lb.TryDuration, lb.TryInterval = math.MaxInt, 0, 0
+	var err error
+	if f.retries, err = loadRetryMatch(ctx, f, lb); err != nil {
+		return err
+	}
+	return nil
+}
+
+// readOptions checks the options and makes the list of addresses.
+func (f *Failover) readOptions() error {
+	o, byAddress, err := f.PolicyConfig.options()
+	if err != nil {
+		return err
+	}
+	scheme := f.transport.scheme()
+	used := make(map[string]bool, len(byAddress))
+	own := func(u failover.URI) failover.URI {
+		if a, ok := byAddress[u.Dial()]; ok {
+			u.Options, used[u.Dial()] = a, true
+		}
+		return u
+	}
+	for _, up := range f.handler.Upstreams {
+		u, err := upstreamURI(up, scheme)
+		if err != nil {
+			return err
+		}
+		f.addURI(own(u))
+	}
+	if err := o.ResolvePriority(scheme); err != nil {
+		return err
+	}
+	for i := range o.PriorityURIs {
+		f.addURI(own(o.PriorityURIs[i]))
+	}
+	for address := range byAddress {
+		if !used[address] {
+			return fmt.Errorf("address_options: %s is not an address of this pool, which has %s", address, f.addressNames())
+		}
+	}
+	if len(f.uris) == 0 && !f.dynamic && o.UpdateURIsURL == "" {
+		return fmt.Errorf("the failover policy has no address: give the reverse_proxy upstreams, a dynamic source of them, or option update_uris_url")
+	}
+	f.options = o
+	return nil
+}
+
+// addURI adds an address unless it is there already: the first one wins.
+func (f *Failover) addURI(u failover.URI) {
+	if !slices.ContainsFunc(f.uris, func(v failover.URI) bool { return v.Key() == u.Key() }) {
+		f.uris = append(f.uris, u)
+	}
+}
+
+func (f *Failover) addressNames() string {
+	names := make([]string, len(f.uris))
+	for i, u := range f.uris {
+		names[i] = u.Dial()
+	}
+	return strings.Join(names, ", ")
+}
+
+// upstreamURI is the address of a configured upstream. Placeholders are those
+// that are known when the configuration is loaded, such as {env.NAME}.
+func upstreamURI(up *reverseproxy.Upstream, scheme string) (failover.URI, error) {
+	dial := caddy.NewReplacer().ReplaceKnown(up.Dial, "")
+	if strings.Contains(dial, "{") {
+		return failover.URI{}, fmt.Errorf("upstream %s: the failover policy keeps the state of each backend, "+
+			"so its address may not depend on the request: use one reverse_proxy per address, or a dynamic source of upstreams", up.Dial)
+	}
+	if strings.HasPrefix(dial, ":") {
+		dial = "localhost" + dial // what a dial address without a host stands for
+	}
+	u, err := failover.ParseDial(dial)
+	if err != nil {
+		return failover.URI{}, fmt.Errorf("upstream %s: %w", up.Dial, err)
+	}
+	if u.Scheme == "" {
+		u.Scheme = scheme
+	}
+	return u, nil
+}
+
+// longestConnectionTimeout is how long the most patient address dials.
+func (f *Failover) longestConnectionTimeout() time.Duration {
+	if own := f.options.Nested.ConnectionTimeout; own != nil {
+		return *own
+	}
+	longest := failover.DefaultConnectionTimeout
+	for _, u := range f.uris {
+		if own := u.Options.ConnectionTimeout; own != nil {
+			longest = max(longest, *own)
+		}
+	}
+	return longest
+}

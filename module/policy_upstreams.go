@@ -1,0 +1,114 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package module
+
+import (
+	"context"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/caddy-broker/caddy-broker/failover"
+)
+
+// requestPool is what the request path needs of a pool.
+type requestPool interface {
+	Next(ctx context.Context, r *failover.Request) (*failover.Member, error)
+	ConnectBy(r *failover.Request) time.Time
+	Connected(r *failover.Request)
+	Written(r *failover.Request)
+	End(r *failover.Request, o failover.Outcome, err error)
+	Done(r *failover.Request)
+}
+
+// backendTable maps the members of a pool to the upstreams of one handler. With
+// static upstreams it is looked up without a lock and never scanned.
+type backendTable struct {
+	policy *Failover
+	static map[string]*reverseproxy.Upstream // by URI key; immutable
+
+	mu   sync.Mutex // guards writing to all
+	all  atomic.Pointer[map[*failover.Member]*backend]
+	seen map[string]time.Time // dynamic addresses, and when they were last listed
+}
+
+func (t *backendTable) init(f *Failover) {
+	t.policy = f
+	t.static = make(map[string]*reverseproxy.Upstream, len(f.handler.Upstreams))
+	for _, up := range f.handler.Upstreams {
+		u, err := upstreamURI(up, f.transport.scheme())
+		if err == nil && t.static[u.Key()] == nil {
+			t.static[u.Key()] = up
+		}
+	}
+	t.all.Store(&map[*failover.Member]*backend{})
+}
+
+// of is the backend for a member. One that the handler does not list, because it
+// was added at run time, gets an upstream of its own.
+func (t *backendTable) of(m *failover.Member) *backend {
+	if b := (*t.all.Load())[m]; b != nil {
+		return b
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if b := (*t.all.Load())[m]; b != nil {
+		return b
+	}
+	up := t.static[m.URI.Key()]
+	if up == nil {
+		up = &reverseproxy.Upstream{Dial: m.URI.Dial(), Host: new(reverseproxy.Host)}
+	}
+	all := maps.Clone(*t.all.Load())
+	b := newBackend(m, up)
+	all[m] = b
+	t.all.Store(&all)
+	return b
+}
+
+// known is the backend for a member if there is one already.
+func (t *backendTable) known(m *failover.Member) *backend {
+	if all := t.all.Load(); all != nil {
+		return (*all)[m]
+	}
+	return nil
+}
+
+// Check says what Caddy's own checks think of a member's upstream.
+func (t *backendTable) Check(m *failover.Member) failover.Availability {
+	return availability(t.of(m).upstream)
+}
+
+func availability(up *reverseproxy.Upstream) failover.Availability {
+	switch {
+	case up.Host == nil:
+		return failover.Available // the handler is not provisioned completely yet
+	case !up.Healthy():
+		return failover.Unhealthy
+	case up.Full():
+		return failover.Full
+	}
+	return failover.Available
+}
+
+// dialed is the backend with that upstream, for connections that Caddy's own
+// health checks make; nil when there is none.
+func (t *backendTable) dialed(up *reverseproxy.Upstream) *backend {
+	all := t.all.Load()
+	if all == nil || up == nil {
+		return nil
+	}
+	for _, b := range *all {
+		if b.upstream.Dial == up.Dial {
+			return b
+		}
+	}
+	return nil
+}
+
+// Interface guard
+var _ failover.Checker = (*backendTable)(nil)

@@ -1,0 +1,257 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package module
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-broker/caddy-broker/failover"
+)
+
+// poolRegistry holds the pools of this process. They outlive configurations:
+// each policy has a claim on its pool, the newest claim that is in effect decides
+// what the pool is like, and when it is given back the one before decides again.
+// So an unchanged pool does not notice a reload, and a configuration that fails
+// to start leaves no trace.
+type poolRegistry struct {
+	mu      sync.Mutex // guards entries and claims
+	entries map[string]*poolEntry
+	held    bool // pools are not started
+	learnt  map[string]failover.Snapshot
+
+	events  eventQueue
+	ledger  doubtLedger
+	changes func() // after the state worth keeping has changed; may be nil
+}
+
+// pools are the pools of this process.
+var pools = &poolRegistry{entries: make(map[string]*poolEntry)}
+
+// poolEntry is one pool with what handlers share of it.
+type poolEntry struct {
+	name     string
+	pool     *failover.Pool
+	budget   budget
+	counters poolCounters
+	claims   []*poolClaim // in the order they were made
+	bound    any          // the generation that the pool has its options from
+	started  bool
+}
+
+// poolClaim is one policy's claim on a pool.
+type poolClaim struct {
+	policy *Failover
+	entry  *poolEntry
+	// generation identifies the configuration: policies of one have the same.
+	generation any
+	named      bool // by the user
+	active     bool
+}
+
+// claim finds or makes the pool of a policy. The pool does not change before the
+// claim is activated.
+func (r *poolRegistry) claim(f *Failover) (*poolClaim, error) {
+	c := &poolClaim{policy: f, generation: f.events, named: f.options.Pool != ""}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	name := f.options.Pool
+	if name == "" {
+		name = r.defaultName(c)
+	}
+	e := r.entries[name]
+	if e == nil {
+		e = &poolEntry{name: name}
+		pool, err := failover.New(c.config(r, e))
+		if err != nil {
+			return nil, err
+		}
+		if s, ok := r.learnt[name]; ok {
+			if err := pool.Restore(s); err != nil {
+				f.logger.Warn("restoring what the pool had learnt", zap.String("pool", name), zap.Error(err))
+			}
+		}
+		e.pool = pool
+		r.entries[name] = e
+	}
+	for _, other := range e.claims {
+		if other.generation == c.generation && !other.same(c) {
+			return nil, fmt.Errorf("pool %q is used by two handlers with different options or lists of upstreams: "+
+				"make them equal, or give the pools different names with option pool", name)
+		}
+	}
+	c.entry = e
+	e.claims = append(e.claims, c)
+	return c, nil
+}
+
+// defaultName is host and port of the first address, with a number when others
+// of the same configuration have that name. What ran before with the same
+// options and addresses keeps its name.
+func (r *poolRegistry) defaultName(c *poolClaim) string {
+	base := "dynamic"
+	if len(c.policy.uris) > 0 {
+		base = c.policy.uris[0].Dial()
+	}
+	free := ""
+	for n := 1; ; n++ {
+		name := base
+		if n > 1 {
+			name += "#" + strconv.Itoa(n)
+		}
+		e := r.entries[name]
+		switch {
+		case e == nil:
+			return cmp.Or(free, name)
+		case slices.ContainsFunc(e.claims, func(o *poolClaim) bool { return o.generation == c.generation }):
+		case slices.ContainsFunc(e.claims, c.same):
+			return name
+		default:
+			free = cmp.Or(free, name)
+		}
+	}
+}
+
+// same tells whether two claims ask for the same.
+func (c *poolClaim) same(o *poolClaim) bool {
+	return reflect.DeepEqual(c.policy.options, o.policy.options) && reflect.DeepEqual(c.policy.uris, o.policy.uris)
+}
+
+func (c *poolClaim) config(r *poolRegistry, e *poolEntry) failover.Config {
+	f := c.policy
+	return failover.Config{
+		Name: e.name, URIs: f.uris, Options: f.options,
+		Carrier: &carrier{entry: e, registry: r},
+		Logger:  f.slogger,
+		Emit:    func(ev failover.Event) { r.events.put(queued{f, ev}) },
+		Changed: r.changed,
+	}
+}
+
+// activate puts a claim into effect.
+func (r *poolRegistry) activate(c *poolClaim) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !slices.Contains(c.entry.claims, c) {
+		return
+	}
+	c.active = true
+	r.bind(c.entry)
+}
+
+// release gives a claim back.
+func (r *poolRegistry) release(c *poolClaim) {
+	r.mu.Lock()
+	e := c.entry
+	e.claims = slices.DeleteFunc(e.claims, func(o *poolClaim) bool { return o == c })
+	if len(e.claims) > 0 {
+		if c.active {
+			r.bind(e)
+		}
+		r.mu.Unlock()
+		return
+	}
+	delete(r.entries, e.name)
+	r.mu.Unlock()
+	e.pool.Close()
+}
+
+// winner is the newest claim in effect.
+func (e *poolEntry) winner() *poolClaim {
+	for _, c := range slices.Backward(e.claims) {
+		if c.active {
+			return c
+		}
+	}
+	return nil
+}
+
+// bind makes the pool what the newest claim says. r.mu is held.
+func (r *poolRegistry) bind(e *poolEntry) {
+	w := e.winner()
+	if w == nil {
+		return
+	}
+	if e.bound != w.generation {
+		e.bound = w.generation
+		e.budget.max.Store(w.policy.options.MaxCacheSize)
+		if err := e.pool.Rebind(w.config(r, e)); err != nil {
+			w.policy.logger.Error("changing pool", zap.String("pool", e.name), zap.Error(err))
+		}
+		w.policy.tell(e)
+	}
+	if !r.held && !e.started {
+		e.started = true
+		e.pool.Start()
+	}
+}
+
+// hold keeps pools from starting: only the process that serves reaches for
+// backends.
+func (r *poolRegistry) hold() {
+	r.mu.Lock()
+	r.held = true
+	r.mu.Unlock()
+}
+
+// start ends hold.
+func (r *poolRegistry) start() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held = false
+	for _, e := range r.entries {
+		r.bind(e)
+	}
+}
+
+// list is the pools in use, by name.
+func (r *poolRegistry) list() []*poolEntry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var list []*poolEntry
+	for _, name := range slices.Sorted(maps.Keys(r.entries)) {
+		if e := r.entries[name]; e.winner() != nil {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// find is the pool of that name in use, or nil.
+func (r *poolRegistry) find(name string) *poolEntry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e := r.entries[name]; e != nil && e.winner() != nil {
+		return e
+	}
+	return nil
+}
+
+// tell logs what the pool is like, so that nobody expects a primary where the
+// order is random, and what of the options has no effect.
+func (f *Failover) tell(e *poolEntry) {
+	order := make([]string, 0, len(f.uris))
+	for _, m := range e.pool.Members() {
+		order = append(order, m.Name)
+	}
+	settings := make(map[string]any)
+	for _, s := range f.options.Settings() {
+		settings[s.Name] = s.Value
+	}
+	f.logger.Info("failover pool", zap.String("pool", e.name), zap.Strings("order", order),
+		zap.Bool("random_order_per_client", f.options.Randomize), zap.Any("options", settings))
+	for _, w := range f.options.Warnings() {
+		f.logger.Warn("option without effect", zap.String("pool", e.name), zap.String("reason", w))
+	}
+	if names := failover.Unbuilt(f.given()); len(names) > 0 {
+		f.logger.Warn("options are not built yet and have no effect", zap.String("pool", e.name), zap.Strings("options", names))
+	}
+}

@@ -1,0 +1,173 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package module
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+)
+
+// stockDialTimeout is what Caddy's transport dials with unless told otherwise.
+const stockDialTimeout = 3 * time.Second
+
+// tlsH1OnlyVar is the variable by which reverse_proxy tells its transport that
+// the connection must not speak HTTP/2.
+const tlsH1OnlyVar = "reverse_proxy.tls_h1_only"
+
+// dialer makes connections: net/http's DialContext.
+type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// hookDials makes every connection that the transport below opens a conn.
+func (t *transport) hookDials(ctx caddy.Context) error {
+	if t.http == nil {
+		return nil
+	}
+	if err := t.stretchDialTimeout(ctx); err != nil {
+		return err
+	}
+	dial := dialer(t.http.DialContext)
+	t.http.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		b, tr := t.dialedFor(ctx)
+		if b == nil {
+			return dial(ctx, network, addr)
+		}
+		return t.dial(ctx, dial, b, tr, network, addr)
+	}
+	if t.http.DialTLSContext != nil || t.base.TLS != nil && t.policy.options.Backup {
+		// Caddy's own one dials by itself, and the connection below it would not
+		// be ours; and a warm connection has TLS already.
+		t.http.DialTLSContext = t.dialTLS
+	}
+	return nil
+}
+
+// stretchDialTimeout makes room for a connection_timeout that is longer than the
+// default of Caddy's transport, which otherwise would end dials before.
+func (t *transport) stretchDialTimeout(ctx caddy.Context) error {
+	longest := t.policy.longestConnectionTimeout()
+	if time.Duration(t.base.DialTimeout) != stockDialTimeout || longest <= stockDialTimeout {
+		return nil
+	}
+	proxy := t.http.Proxy
+	t.base.DialTimeout = caddy.Duration(longest)
+	rt, err := t.base.NewTransport(ctx)
+	if err != nil {
+		return fmt.Errorf("provisioning transport with connection_timeout %s: %w", longest, err)
+	}
+	rt.Proxy = proxy
+	t.base.Transport, t.http = rt, rt
+	return nil
+}
+
+// dialedFor is what a dial is for: an attempt of a request, a ping, or neither.
+func (t *transport) dialedFor(ctx context.Context) (b *backend, tr *try) {
+	if b, ok := ctx.Value(pingKey{}).(*backend); ok {
+		return b, nil
+	}
+	if ex := t.policy.exchange(ctx); ex != nil {
+		tr = ex.try.Load()
+		return tr.backend, tr
+	}
+	if di, ok := reverseproxy.GetDialInfo(ctx); ok {
+		return t.policy.backends.dialed(di.Upstream), nil
+	}
+	return nil, nil
+}
+
+// dial opens a connection to b, or takes the warm one. connection_timeout
+// begins here; for TLS its rest is the deadline of the handshake. The dial ends
+// early when the pool gives it up, or when the request has no more time.
+func (t *transport) dial(ctx context.Context, dial dialer, b *backend, tr *try, network, addr string) (net.Conn, error) {
+	if tr != nil && !tr.fresh && t.base.TLS == nil {
+		if nc := b.takeWarm(); nc != nil {
+			return nc, nil
+		}
+	}
+	limits := b.member.Limits()
+	deadline, cause := time.Now().Add(limits.ConnectionTimeout), errConnectionTimeout
+	if tr != nil && !tr.connectBy.IsZero() && tr.connectBy.Before(deadline) {
+		deadline, cause = tr.connectBy, errNoTime
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(time.Until(deadline), func() { cancel(cause) })
+	defer timer.Stop()
+	if tr != nil && tr.abandoned != nil {
+		ended := make(chan struct{})
+		defer close(ended)
+		go func() {
+			select {
+			case <-tr.abandoned:
+				cancel(errAbandoned)
+			case <-ended:
+			}
+		}()
+	}
+	d := b.startDial(cancel)
+	nc, err := dial(ctx, network, addr)
+	b.endDial(d)
+	if err != nil {
+		if ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.Canceled) {
+			err = context.Cause(ctx)
+		}
+		return nil, reverseproxy.NewDialError(err)
+	}
+	c := newConn(nc, b, t.base.TLS != nil)
+	tuneConn(nc, limits.MaxInactivityDuration)
+	if c.secure {
+		_ = nc.SetDeadline(deadline)
+		if tr != nil && tr.abandoned != nil {
+			go c.abandonOn(tr.abandoned)
+		}
+	}
+	return c, nil
+}
+
+// dialTLS dials and shakes hands as Caddy's transport does where the server's
+// name depends on the request or the PROXY protocol comes first.
+func (t *transport) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
+	h1Only, _ := caddyhttp.GetVar(ctx, tlsH1OnlyVar).(bool)
+	if b, tr := t.dialedFor(ctx); b != nil && tr != nil && !tr.fresh {
+		if nc := b.takeWarm(); nc != nil {
+			return nc, nil
+		}
+	}
+	nc, err := t.http.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	cfg := t.http.TLSClientConfig.Clone()
+	if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok && strings.Contains(cfg.ServerName, "{") {
+		cfg.ServerName = repl.ReplaceAll(cfg.ServerName, "")
+	}
+	if cfg.ServerName == "" {
+		cfg.ServerName, _, _ = net.SplitHostPort(addr)
+		if di, ok := reverseproxy.GetDialInfo(ctx); ok && t.base.ProxyProtocol != "" {
+			cfg.ServerName = di.Host // addr has the client in it
+		}
+	}
+	if h1Only {
+		cfg.NextProtos = nil
+	}
+	if d := t.http.TLSHandshakeTimeout; d > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, d, errConnectionTimeout)
+		defer cancel()
+	}
+	tc := tls.Client(nc, cfg)
+	if err := tc.HandshakeContext(ctx); err != nil {
+		_ = tc.Close()
+		return nil, err
+	}
+	return tc, nil
+}

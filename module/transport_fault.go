@@ -1,0 +1,147 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package module
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// faultKind is what went wrong with an attempt, in the terms of RFC 9209.
+type faultKind struct {
+	// proxyError is the error type of Proxy-Status.
+	proxyError string
+	// status is the answer when nothing is left to try.
+	status int
+	// incurable faults do not go away by waiting.
+	incurable bool
+}
+
+// The kinds of faults.
+var (
+	faultRefused     = faultKind{proxyError: "connection_refused", status: http.StatusBadGateway}
+	faultUnroutable  = faultKind{proxyError: "destination_ip_unroutable", status: http.StatusBadGateway}
+	faultProhibited  = faultKind{proxyError: "destination_ip_prohibited", status: http.StatusBadGateway}
+	faultDNS         = faultKind{proxyError: "dns_error", status: http.StatusBadGateway}
+	faultDNSTimeout  = faultKind{proxyError: "dns_timeout", status: http.StatusGatewayTimeout}
+	faultDialTimeout = faultKind{proxyError: "connection_timeout", status: http.StatusGatewayTimeout}
+	faultCertificate = faultKind{proxyError: "tls_certificate_error", status: http.StatusBadGateway, incurable: true}
+	faultTLSAlert    = faultKind{proxyError: "tls_alert_received", status: http.StatusBadGateway, incurable: true}
+	faultTLS         = faultKind{proxyError: "tls_protocol_error", status: http.StatusBadGateway, incurable: true}
+	faultTerminated  = faultKind{proxyError: "connection_terminated", status: http.StatusBadGateway}
+	faultProtocol    = faultKind{proxyError: "http_protocol_error", status: http.StatusBadGateway}
+	faultIncomplete  = faultKind{proxyError: "http_response_incomplete", status: http.StatusBadGateway}
+	faultHeaderSize  = faultKind{proxyError: "http_response_header_section_size", status: http.StatusBadGateway}
+	faultNoAnswer    = faultKind{proxyError: "http_response_timeout", status: http.StatusGatewayTimeout}
+	faultReadTime    = faultKind{proxyError: "connection_read_timeout", status: http.StatusGatewayTimeout}
+	faultWriteTime   = faultKind{proxyError: "connection_write_timeout", status: http.StatusGatewayTimeout}
+	faultLocal       = faultKind{proxyError: "proxy_internal_error", status: http.StatusServiceUnavailable}
+	faultUnavailable = faultKind{proxyError: "destination_unavailable", status: http.StatusServiceUnavailable}
+	faultRequest     = faultKind{proxyError: "http_request_error", status: http.StatusBadGateway}
+)
+
+// The reasons for which an attempt is ended from our side.
+var (
+	errConnectionTimeout = errors.New("no connection within connection_timeout")
+	errSoTimeout         = errors.New("no response header within so_timeout")
+	errHung              = errors.New("backend is hung: it answers neither requests nor pings")
+	errAbandoned         = errors.New("dialing was given up: other requests found the backend down or slow")
+	errNoTime            = errors.New("no connection within the time that the request has")
+	errSecondConnection  = errors.New("connection was lost after the request had been written")
+)
+
+// dialFault says what an error is that came before there was a connection.
+func dialFault(err error) faultKind {
+	var dns *net.DNSError
+	switch {
+	case isLocalFault(err):
+		return faultLocal
+	case errors.Is(err, errConnectionTimeout):
+		return faultDialTimeout
+	case errors.As(err, &dns):
+		if dns.IsTimeout {
+			return faultDNSTimeout
+		}
+		return faultDNS
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return faultUnroutable
+	}
+	if k, ok := tlsFault(err); ok {
+		return k
+	}
+	if isTimeout(err) {
+		return faultDialTimeout
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return faultTerminated // in the middle of a handshake
+	}
+	return faultRefused
+}
+
+// tlsFault recognises what a TLS handshake fails with.
+func tlsFault(err error) (faultKind, bool) {
+	var (
+		verification *tls.CertificateVerificationError
+		alert        tls.AlertError
+		record       tls.RecordHeaderError
+		unknown      x509.UnknownAuthorityError
+		hostname     x509.HostnameError
+		invalid      x509.CertificateInvalidError
+	)
+	switch {
+	case errors.As(err, &verification), errors.As(err, &unknown), errors.As(err, &hostname), errors.As(err, &invalid):
+		return faultCertificate, true
+	case errors.As(err, &alert):
+		return faultTLSAlert, true
+	case errors.As(err, &record), strings.HasPrefix(err.Error(), "tls: "):
+		return faultTLS, true
+	}
+	return faultKind{}, false
+}
+
+// lossFault says what an error is that came after there was a connection and
+// before the response was there.
+func lossFault(err error) faultKind {
+	var op *net.OpError
+	text := err.Error()
+	switch {
+	case errors.Is(err, errHung), errors.Is(err, errSoTimeout):
+		return faultNoAnswer
+	case errors.Is(err, os.ErrDeadlineExceeded) && errors.As(err, &op):
+		// The transport's read_timeout and write_timeout.
+		if op.Op == "write" {
+			return faultWriteTime
+		}
+		return faultReadTime
+	case errors.Is(err, context.DeadlineExceeded):
+		return faultNoAnswer // the transport's response_header_timeout
+	case strings.Contains(text, "response headers exceeded"), strings.Contains(text, "header list larger than"):
+		return faultHeaderSize
+	case strings.Contains(text, "malformed"), strings.Contains(text, "PROTOCOL_ERROR"):
+		return faultProtocol
+	}
+	if k, ok := tlsFault(err); ok {
+		return k
+	}
+	return faultTerminated
+}
+
+// isOwnDeadline tells whether a limit of ours, not the backend, ended an attempt
+// that had a connection.
+func isOwnDeadline(err error) bool {
+	return errors.Is(err, errSoTimeout) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+func isTimeout(err error) bool {
+	var t net.Error
+	return errors.As(err, &t) && t.Timeout()
+}
