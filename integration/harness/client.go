@@ -128,11 +128,12 @@ func (c *Client) Do(ctx context.Context, id string, due time.Time, req Request) 
 	defer cancel()
 	res.Err = c.do(ctx, req, res)
 	res.End = time.Now()
-	res.Fate = fateOf(ctx, res)
+	res.Fate = FateOf(ctx, res)
 	return res
 }
 
-func fateOf(ctx context.Context, res *Result) Fate {
+// FateOf names what became of a request with this status and error.
+func FateOf(ctx context.Context, res *Result) Fate {
 	var timeout net.Error
 	switch err := res.Err; {
 	case err == nil && res.Status < 400:
