@@ -42,13 +42,14 @@ func LookupOption(scope Scope, name string) (Option, error) {
 	if o := lookupConfig(name); o != nil && o.Scope == scope {
 		return *o, nil
 	}
-	hint := ""
-	if o := similar(name); o != nil && o.Scope != scope {
-		hint = elsewhere(o, o.Name, "nested.", "nested { } and address HOST:PORT { }")
-	} else if o != nil {
-		hint = "write " + o.Name + "; "
-	} else {
+	var hint string
+	switch o := similar(name); {
+	case o == nil:
 		hint = foreignOption(name)
+	case o.Scope != scope:
+		hint = elsewhere(o, o.Name, "the block nested { }", "the block address HOST:PORT { }")
+	default:
+		hint = "write " + o.Name + "; "
 	}
 	allowed := strings.Join(configNames(scope), ", ")
 	if scope == ScopePool {
@@ -59,12 +60,12 @@ func LookupOption(scope Scope, name string) (Option, error) {
 
 func unknownAddressOption(scope Scope, name string) error {
 	bare := strings.TrimPrefix(name, "nested.")
-	hint := ""
+	var hint string
 	switch o := similar(bare); {
 	case o == nil:
 		hint = foreignOption(bare)
 	case o.Scope != scope && len(o.Address) > 0:
-		hint = elsewhere(o, o.Address[0], "nested.", "the query of an address")
+		hint = elsewhere(o, o.Address[0], "nested."+o.Address[0], "the query of the address")
 	case len(o.Address) == 0:
 		hint = "an address cannot give " + o.Name + ", set it in the block of lb_policy failover; "
 	default:
@@ -73,12 +74,16 @@ func unknownAddressOption(scope Scope, name string) error {
 	return fmt.Errorf("unknown option %s: %sallowed are %s", quote(name), hint, strings.Join(addressNames(scope), ", "))
 }
 
-func elsewhere(o *Option, name, prefix, places string) string {
+// elsewhere says where an option of the other scope belongs.
+func elsewhere(o *Option, name, all, one string) string {
 	if o.Scope == ScopePool {
-		return name + " is an option of the pool, not of one address: it goes behind the parentheses of the list, as failover:(...)?" +
-			nameIn(o) + "=..., or into the block of lb_policy failover; "
+		place := "it goes into the block of lb_policy failover"
+		if len(o.Address) > 0 {
+			place += ", or behind the parentheses of a list, failover:(...)?" + o.Address[0] + "=..."
+		}
+		return name + " is an option of the pool, not of one address: " + place + "; "
 	}
-	return name + " is an option of single addresses: for all of them write " + prefix + name + ", for one use " + places + "; "
+	return name + " is an option of single addresses: for all of them use " + all + ", for one " + one + "; "
 }
 
 func nameIn(o *Option) string {

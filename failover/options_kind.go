@@ -146,10 +146,10 @@ func addressText(v any) string {
 // durationText is Duration.String without zero minutes and seconds at its end:
 // "1m" instead of "1m0s".
 func durationText(d time.Duration) string {
-	switch {
-	case d == noLimit:
+	switch d {
+	case noLimit:
 		return "-1"
-	case d == 0:
+	case 0:
 		return "0"
 	}
 	s := d.String()

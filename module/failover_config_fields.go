@@ -82,7 +82,7 @@ func fieldValue(f reflect.Value) (any, bool) {
 	if f.Kind() == reflect.Pointer {
 		f = f.Elem()
 	}
-	if d, ok := f.Interface().(caddy.Duration); ok {
+	if d, ok := reflect.TypeAssert[caddy.Duration](f); ok {
 		return time.Duration(d), true
 	}
 	return f.Interface(), true

@@ -53,8 +53,8 @@ func TestPolicyConfigFollowsTheTable(t *testing.T) {
 
 func fieldTypes(s reflect.Type) map[string]reflect.Type {
 	types := make(map[string]reflect.Type)
-	for i := range s.NumField() {
-		types[jsonName(s.Field(i))] = s.Field(i).Type
+	for field := range s.Fields() {
+		types[jsonName(field)] = field.Type
 	}
 	return types
 }
