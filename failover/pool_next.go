@@ -159,7 +159,7 @@ func (p *Pool) End(r *Request, o Outcome, err error) {
 	}
 	// Only now, so that a failure is known before anybody gets the free place.
 	a.failed = true
-	if v := p.view.Load(); v.clocked || a.clocked {
+	if a.since.IsZero() && (a.clocked || p.view.Load().clocked) {
 		a.clocked, a.since = true, time.Now()
 	}
 	switch o {

@@ -1,0 +1,252 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var (
+	errRefused = errors.New("connection refused")
+	errReset   = errors.New("connection reset")
+)
+
+// stage is a pool with backends that do what a test says, inside a bubble of
+// testing/synctest.
+type stage struct {
+	t     *testing.T
+	p     *Pool
+	start time.Time
+
+	mu     sync.Mutex
+	down   map[string]bool // refuses
+	hangs  map[string]bool // accepts and never answers
+	status map[string]int
+	// loses counts the requests that a backend ends without an answer.
+	loses  map[string]int
+	slow   time.Duration // how long a refusal of a ping takes
+	pings  []mark
+	events []Event
+	warm   []string
+	freed  []string
+}
+
+// mark is something that happened to a member, in time since the start.
+type mark struct {
+	at   time.Duration
+	name string
+}
+
+func (b *stage) Ping(ctx context.Context, m *Member) PingResult {
+	b.mu.Lock()
+	b.pings = append(b.pings, mark{time.Since(b.start), m.URI.Host})
+	down, hangs, status := b.down[m.URI.Host], b.hangs[m.URI.Host], b.status[m.URI.Host]
+	slow := b.slow
+	b.mu.Unlock()
+	switch {
+	case down:
+		if slow > 0 {
+			<-time.After(slow)
+		}
+		return PingResult{Err: errRefused}
+	case hangs:
+		<-ctx.Done()
+		return PingResult{Err: ctx.Err()}
+	case status == 0:
+		status = 200
+	}
+	return PingResult{Status: status}
+}
+
+func (b *stage) Release(m *Member) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.freed = append(b.freed, m.URI.Host)
+}
+
+func (b *stage) Warm(members []*Member) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.warm = nil
+	for _, m := range members {
+		b.warm = append(b.warm, m.URI.Host)
+	}
+}
+
+func (b *stage) set(f func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f()
+}
+
+// passes are the times of the pings of one member, since the start.
+func (b *stage) passes(name string) (list []time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.pings {
+		if p.name == name {
+			list = append(list, p.at)
+		}
+	}
+	return list
+}
+
+// told is how many events of that name there were.
+func (b *stage) told(name string) (n int) {
+	synctest.Wait()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range b.events {
+		if e.Name == name {
+			n++
+		}
+	}
+	return n
+}
+
+// code is the code of the last event of that name.
+func (b *stage) code(name string) (code any) {
+	synctest.Wait()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range b.events {
+		if e.Name == name {
+			code = e.Data["code"]
+		}
+	}
+	return code
+}
+
+// downAll makes the named backends refuse; up ends that.
+func (b *stage) downAll(names ...string) {
+	b.set(func() {
+		for _, name := range names {
+			b.down[name] = true
+		}
+	})
+}
+
+func (b *stage) up(name string) { b.set(func() { b.down[name] = false }) }
+
+// state is what status says of one member.
+func (b *stage) state(host string) string {
+	for _, u := range b.p.Status().Upstreams {
+		if u.URI == "http://"+host+":80" {
+			return u.State
+		}
+	}
+	return "unknown"
+}
+
+// inBubble runs f with a started pool over the addresses a, b, c, … of n
+// members; change edits the options.
+func inBubble(t *testing.T, n int, change func(*Config), f func(b *stage)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		b := &stage{t: t, down: map[string]bool{}, hangs: map[string]bool{}, status: map[string]int{}, loses: map[string]int{}, start: time.Now()}
+		cfg := Config{Name: "test", Options: DefaultOptions(), Carrier: b, URIs: uris(n)}
+		cfg.Options.ReconnectJitter = 0
+		cfg.Options.Randomize = false
+		cfg.Emit = func(e Event) { b.set(func() { b.events = append(b.events, e) }) }
+		if change != nil {
+			change(&cfg)
+		}
+		p, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.p = p
+		defer p.Close()
+		f(b)
+	})
+}
+
+func uris(n int) (list []URI) {
+	for i := range n {
+		list = append(list, URI{Scheme: "http", Host: string(rune('a' + i)), Port: "80"})
+	}
+	return list
+}
+
+// send sends one request through the pool like a carrier would, against the
+// backends as they are, and returns the member that answered.
+func (b *stage) send(r *Request) (*Member, error) {
+	for {
+		m, err := b.p.Next(b.t.Context(), r)
+		if err != nil {
+			return nil, err
+		}
+		b.mu.Lock()
+		down, status := b.down[m.URI.Host], b.status[m.URI.Host]
+		lose := b.loses[m.URI.Host] > 0
+		if lose && !down {
+			b.loses[m.URI.Host]--
+		}
+		b.mu.Unlock()
+		if down {
+			b.p.End(r, DialFailed, errRefused)
+			continue
+		}
+		b.p.Connected(r)
+		b.p.Written(r)
+		if lose {
+			b.p.End(r, Lost, errReset)
+			continue
+		}
+		m.Touch()
+		r.Status = status
+		b.p.End(r, Answered, nil)
+		b.p.Done(r)
+		return m, nil
+	}
+}
+
+func (b *stage) expect(want string) {
+	b.t.Helper()
+	m, err := b.send(&Request{Safe: true})
+	if err != nil {
+		b.t.Fatalf("got error %v, want %s", err, want)
+	}
+	if m.URI.Host != want {
+		b.t.Fatalf("got %s, want %s", m.URI.Host, want)
+	}
+}
+
+// reason sends a request that is expected to get no member, and returns why and
+// how long that took.
+func (b *stage) reason(r *Request) (Reason, time.Duration) {
+	b.t.Helper()
+	start := time.Now()
+	m, err := b.send(r)
+	var u *UnavailableError
+	if !errors.As(err, &u) {
+		b.t.Fatalf("got %v and error %v, want an UnavailableError", m, err)
+	}
+	if u.RetryAfter < time.Second || u.RetryAfter%time.Second != 0 {
+		b.t.Errorf("Retry-After is %v", u.RetryAfter)
+	}
+	return u.Reason, time.Since(start)
+}
+
+// waiting starts a request of its own goroutine, and returns where its member
+// will come out; nil for an error.
+func (b *stage) waiting(ctx context.Context, r *Request) <-chan error {
+	done := make(chan error, 1)
+	go func() {
+		m, err := b.p.Next(ctx, r)
+		if m != nil {
+			b.p.Connected(r)
+			b.p.End(r, Answered, nil)
+			b.p.Done(r)
+		}
+		done <- err
+	}()
+	synctest.Wait()
+	return done
+}
