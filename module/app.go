@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -43,7 +42,7 @@ type App struct {
 	events *caddyevents.App
 	specs  map[string]*childSpec
 	ready  chan struct{} // closed when Start returns
-	opened sync.Once     // closes ready
+	over   chan struct{} // closed when the claim ended
 }
 
 // Source is where a configuration came from.
@@ -113,7 +112,7 @@ func (a *App) Validate() error {
 // Start makes this configuration the one that decides what runs, and returns
 // when all of it serves. If it cannot, everything is as it was before.
 func (a *App) Start() error {
-	defer a.open()
+	defer close(a.ready)
 	return host.claim(a)
 }
 
@@ -136,11 +135,6 @@ func (a *App) emit(e supervisor.Event) {
 	}
 	a.logger.Info(e.Name, fields...)
 	a.events.Emit(a.ctx, e.Name, e.Data)
-}
-
-// open lets events through to this configuration's subscribers.
-func (a *App) open() {
-	a.opened.Do(func() { close(a.ready) })
 }
 
 // waitReady returns when Start has returned, or the start has failed: an event

@@ -50,7 +50,6 @@ func (h *hostState) claim(a *App) error {
 	for _, name := range slices.Sorted(maps.Keys(a.specs)) {
 		if err := h.apply(ctx, a, name); err != nil {
 			h.drop(a)
-			a.open() // Start ends here: nothing shall wait for it while the rest is ended
 			h.restore(a.logger)
 			return err
 		}
