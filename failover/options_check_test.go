@@ -139,6 +139,8 @@ func TestSettings(t *testing.T) {
 		switch {
 		case s.Name == "timeout" && s.Value != -1:
 			t.Errorf("timeout is %v", s.Value)
+		case s.Name == "update_uris_allow" && s.Value.([]string) == nil:
+			t.Error("an empty list is null in JSON")
 		case s.Name == "affinity" && s.Value != "client_ip":
 			t.Errorf("affinity is %v", s.Value)
 		}

@@ -41,13 +41,16 @@ func (o Options) Settings() []Setting {
 // plain is the value as JSON configuration writes it: durations as text, and -1
 // as the number.
 func plain(v any) any {
-	d, ok := v.(time.Duration)
-	switch {
-	case !ok:
-		return v
-	case d == noLimit:
-		return -1
-	default:
-		return durationText(d)
+	switch v := v.(type) {
+	case time.Duration:
+		if v == noLimit {
+			return -1
+		}
+		return durationText(v)
+	case []string:
+		if v == nil {
+			return []string{} // a list in JSON too
+		}
 	}
+	return v
 }
