@@ -69,12 +69,16 @@ func (x *machine) observe(m *Member) {
 		left = max(d/watchPings, pingEvery)
 		w.owed = w.owed || x.now.Sub(m.pinged) >= left
 	}
-	if w.owed && x.now.Sub(m.pinged) >= pingEvery {
-		w.owed = false
-		w.asked++
-		x.ping(m, pingWatch, left)
-		x.pingOthers(m, left)
+	recent := x.now.Sub(m.pinged) < pingEvery
+	if !w.owed || recent && m.state != stateDown {
+		return
 	}
+	w.owed = false
+	w.asked++
+	if !recent { // or the probes of one that is down stand for it
+		x.ping(m, pingWatch, left)
+	}
+	x.pingOthers(m, left)
 }
 
 // pingOthers pings the next members: the verdict needs one that answers.

@@ -1,0 +1,175 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// crowd is many requests that wait for a backend.
+type crowd struct {
+	mu       sync.Mutex
+	order    []int // in which they got their member
+	busy     int
+	finished int
+}
+
+// crowd starts n waiting requests, one after the other. Each is on the backend
+// for the time that took says.
+func (b *stage) crowd(n int, took time.Duration) *crowd {
+	c := &crowd{}
+	for i := range n {
+		go func() {
+			r := &Request{}
+			if _, err := b.p.Next(b.t.Context(), r); err != nil {
+				b.t.Error(err)
+				return
+			}
+			c.mu.Lock()
+			c.order = append(c.order, i)
+			c.busy++
+			c.mu.Unlock()
+			b.p.Connected(r)
+			b.p.Written(r)
+			<-time.After(took)
+			c.mu.Lock()
+			c.busy--
+			c.finished++
+			c.mu.Unlock()
+			b.p.End(r, Answered, nil)
+			b.p.Done(r)
+		}()
+		synctest.Wait()
+	}
+	return c
+}
+
+func TestTheGateLetsTheCrowdInByAndBy(t *testing.T) {
+	const n = 1000
+	inBubble(t, 1, nil, func(b *stage) {
+		b.p.Start()
+		b.expect("a")
+		b.lose("a")
+		const took = 10 * time.Millisecond
+		c := b.crowd(n, took)
+		b.up("a")
+		b.p.do(func(x *machine) error { x.passSoon(); return nil })
+		synctest.Wait()
+		var rounds []int
+		for left := n; left > 0; {
+			c.mu.Lock()
+			rounds = append(rounds, c.busy)
+			left = n - c.finished - c.busy
+			c.mu.Unlock()
+			time.Sleep(took)
+			synctest.Wait()
+		}
+		if want := []int{16, 32, 64, 128, 256, 504}; !slices.Equal(rounds, want) {
+			t.Errorf("at a time on the backend: %v, want %v", rounds, want)
+		}
+		for at := 0; len(rounds) > 0; rounds = rounds[1:] {
+			round := c.order[at : at+rounds[0]] // these were let in together
+			slices.Sort(round)
+			if round[0] != at || round[len(round)-1] != at+len(round)-1 {
+				t.Errorf("request %d passed before %d", round[len(round)-1], at)
+			}
+			at += len(round)
+		}
+		b.empty()
+	})
+}
+
+func TestAFreshRequestDoesNotOvertake(t *testing.T) {
+	inBubble(t, 1, nil, func(b *stage) {
+		b.p.Start()
+		b.expect("a")
+		b.lose("a")
+		c := b.crowd(40, time.Second)
+		b.up("a")
+		b.p.do(func(x *machine) error { x.passSoon(); return nil })
+		synctest.Wait()
+		late := b.crowd(1, time.Second)
+		if late.busy > 0 {
+			t.Fatal("the fresh request passed while others wait")
+		}
+		time.Sleep(1500 * time.Millisecond)
+		if c.busy != 24 || late.busy != 1 {
+			t.Errorf("%d of those that waited and %d that came later are on the backend, want 24 and 1", c.busy, late.busy)
+		}
+		time.Sleep(2 * time.Second)
+		b.empty()
+	})
+}
+
+func TestTheGateNarrowsWhenOneIsLost(t *testing.T) {
+	g := newGate()
+	for range 3 {
+		for range g.width {
+			g.used++
+			g.ended(Answered)
+		}
+	}
+	if g.width != 128 {
+		t.Fatalf("width is %d after three rounds", g.width)
+	}
+	for _, o := range []Outcome{Neutral, DialAborted, LostReused} {
+		g.used++
+		if g.ended(o); g.width != 128 {
+			t.Errorf("%v changed the width to %d", o, g.width)
+		}
+	}
+	g.used++
+	if g.ended(Lost); g.width != 16 || g.used != 0 {
+		t.Errorf("after a loss the width is %d, %d used", g.width, g.used)
+	}
+}
+
+// Requests that are sent again after a member died do not run over the next one.
+func TestRepeatsPassTheGateOfTheNextMember(t *testing.T) {
+	inBubble(t, 2, nil, func(b *stage) {
+		b.p.Start()
+		b.expect("a")
+		var requests []*Request
+		for range 50 {
+			r := &Request{Safe: true}
+			if m, err := b.p.Next(b.t.Context(), r); err != nil || m.URI.Host != "a" {
+				t.Fatal(m, err)
+			}
+			b.p.Connected(r)
+			b.p.Written(r)
+			requests = append(requests, r)
+		}
+		b.downAll("a")
+		var mu sync.Mutex
+		on := 0
+		for _, r := range requests {
+			b.p.End(r, Lost, errReset)
+			go func() {
+				if _, err := b.p.Next(b.t.Context(), r); err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				on++
+				mu.Unlock()
+				b.p.Connected(r)
+				b.p.Written(r)
+				<-time.After(time.Second)
+				b.p.End(r, Answered, nil)
+				b.p.Done(r)
+			}()
+		}
+		synctest.Wait()
+		if on != 16 {
+			t.Errorf("%d repeats are on b at once, want 16", on)
+		}
+		b.expect("b") // in its turn
+		time.Sleep(5 * time.Second)
+		b.empty()
+	})
+}
