@@ -42,7 +42,6 @@ type App struct {
 	events *caddyevents.App
 	specs  map[string]*childSpec
 	ready  chan struct{} // closed when Start returns
-	over   chan struct{} // closed when the claim has been given up
 	over   chan struct{} // closed when the claim ended
 }
 
