@@ -81,6 +81,9 @@ func (c *conn) Read(p []byte) (int, error) {
 		}
 		c.backend.member.Touch()
 	}
+	if err != nil {
+		err = c.reason(err)
+	}
 	return n, err
 }
 
@@ -96,8 +99,11 @@ func (c *conn) Write(p []byte) (int, error) {
 	if n > 0 && (!c.secure || isRequestRecord(p)) {
 		c.written.Add(int64(n))
 	}
-	if err != nil && c.proto.Load() == protoHTTP1 && !errors.Is(err, os.ErrDeadlineExceeded) {
-		c.awaitAnswer()
+	if err != nil {
+		if c.proto.Load() == protoHTTP1 && !errors.Is(err, os.ErrDeadlineExceeded) {
+			c.awaitAnswer()
+		}
+		err = c.reason(err)
 	}
 	return n, err
 }

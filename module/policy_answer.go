@@ -75,7 +75,7 @@ func (ex *exchange) refuse(err error) {
 		ex.conclusion(caddyhttp.Error(ex.rejected, &finalError{fmt.Sprintf(
 			"pool %s: lb_retry_match rejected the response with status %d, and there is no other backend: %s",
 			ex.policy.claim.entry.name, ex.rejected, none.Reason.String())}))
-	case ex.last.err != nil && (none.Reason == failover.ReasonSpent || none.Reason == failover.ReasonNoFailover || ex.hopeless()):
+	case ex.failedFor(none) && (none.Reason == failover.ReasonSpent || none.Reason == failover.ReasonNoFailover || ex.hopeless()):
 		ex.fail(ex.last.kind, ex.last.err, "")
 	case none.Reason == failover.ReasonClosed:
 		ex.fail(faultUnavailable, errors.New(none.Reason.String()), "1")
@@ -86,6 +86,19 @@ func (ex *exchange) refuse(err error) {
 		}
 		ex.fail(faultUnavailable, errors.New(text), retryAfter(none.RetryAfter))
 	}
+}
+
+// failedFor tells whether the last attempt failed, for a reason that is known:
+// where it was only given up, the pool knows why the backend is down.
+func (ex *exchange) failedFor(none *failover.UnavailableError) bool {
+	if errors.Is(ex.last.err, errAbandoned) && none.Last != nil {
+		var known *attemptError
+		if !errors.As(none.Last, &known) {
+			known = &attemptError{dialFault(none.Last), none.Last}
+		}
+		ex.last = fault{known.kind, known.err}
+	}
+	return ex.last.err != nil
 }
 
 // hopeless tells whether every failure so far is of the kind that stays.

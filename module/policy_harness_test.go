@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -82,6 +83,8 @@ func handlerConfig(options ...option) json.RawMessage {
 	return raw
 }
 
+var loading sync.Mutex
+
 // load provisions a handler as Caddy does.
 func load(tb testing.TB, raw json.RawMessage) (*reverseproxy.Handler, caddy.Context, context.CancelCauseFunc, error) {
 	tb.Helper()
@@ -95,7 +98,9 @@ func load(tb testing.TB, raw json.RawMessage) (*reverseproxy.Handler, caddy.Cont
 		tb.Fatal(err)
 	}
 	ctx, cancel := caddy.NewContextWithCause(base)
+	loading.Lock() // Caddy's reverse_proxy sets up its metrics without one
 	mod, err := ctx.LoadModuleByID("http.handlers.reverse_proxy", raw)
+	loading.Unlock()
 	if err != nil {
 		cancel(nil)
 		return nil, ctx, nil, err
@@ -128,6 +133,14 @@ func newProxy(tb testing.TB, options ...option) *proxy {
 	}
 	p.Start()
 	tb.Cleanup(p.end)
+	return p
+}
+
+// quiet keeps the pool from pinging, so that only requests find out.
+func (p *proxy) quiet() *proxy {
+	pools.mu.Lock()
+	defer pools.mu.Unlock()
+	p.policy.claim.entry.started = true
 	return p
 }
 
@@ -227,7 +240,8 @@ func newBackendServer(tb testing.TB, name string, serve http.HandlerFunc) *backe
 			serve(w, r)
 			return
 		}
-		_, _ = io.Copy(w, r.Body)
+		body, _ := io.ReadAll(r.Body) // net/http does not echo while it reads
+		_, _ = w.Write(body)
 	}))
 	tb.Cleanup(b.Close)
 	return b

@@ -74,13 +74,11 @@ func (r *poolRegistry) claim(f *Failover) (*poolClaim, error) {
 		if err != nil {
 			return nil, err
 		}
-		if s, ok := r.learnt[name]; ok {
-			if err := pool.Restore(s); err != nil {
-				f.logger.Warn("restoring what the pool had learnt", zap.String("pool", name), zap.Error(err))
-			}
-		}
 		e.pool = pool
 		r.entries[name] = e
+		if !r.held {
+			r.recall(e, f.logger)
+		}
 	}
 	for _, other := range e.claims {
 		if other.generation == c.generation && !other.same(c) {
@@ -202,13 +200,28 @@ func (r *poolRegistry) hold() {
 	r.mu.Unlock()
 }
 
-// start ends hold.
+// start ends hold. Pools begin with what is known of them now.
 func (r *poolRegistry) start() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.held = false
 	for _, e := range r.entries {
+		if w := e.winner(); w != nil && !e.started {
+			r.recall(e, w.policy.logger)
+		}
 		r.bind(e)
+	}
+}
+
+// recall gives a pool that is not started what an earlier one of its name had
+// learnt. r.mu is held.
+func (r *poolRegistry) recall(e *poolEntry, logger *zap.Logger) {
+	s, ok := r.learnt[e.name]
+	if !ok {
+		return
+	}
+	if err := e.pool.Restore(s); err != nil {
+		logger.Warn("restoring what the pool had learnt", zap.String("pool", e.name), zap.Error(err))
 	}
 }
 

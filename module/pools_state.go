@@ -52,8 +52,7 @@ func (r *poolRegistry) snapshot() map[string]failover.Snapshot {
 	return all
 }
 
-// restore gives pools that are made from now on what earlier ones had learnt. It
-// is meant for the start of a process, before its configuration is loaded.
+// restore gives pools that are started from now on what earlier ones had learnt.
 func (r *poolRegistry) restore(all map[string]failover.Snapshot) {
 	r.mu.Lock()
 	r.learnt = all

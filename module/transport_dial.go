@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http/httptrace"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -113,14 +115,15 @@ func (t *transport) dial(ctx context.Context, dial dialer, b *backend, tr *try, 
 			}
 		}()
 	}
+	var w dialWatch
 	d := b.startDial(cancel)
-	nc, err := dial(ctx, network, addr)
+	nc, err := dial(w.on(ctx), network, addr)
 	b.endDial(d)
 	if err != nil {
 		if ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.Canceled) {
 			err = context.Cause(ctx)
 		}
-		return nil, reverseproxy.NewDialError(err)
+		return nil, w.explain(err)
 	}
 	c := newConn(nc, b, t.base.TLS != nil)
 	tuneConn(nc, limits.MaxInactivityDuration)
@@ -131,6 +134,45 @@ func (t *transport) dial(ctx context.Context, dial dialer, b *backend, tr *try, 
 		}
 	}
 	return c, nil
+}
+
+// dialFailure is the error of a dial with its cause, which the DialError of
+// Caddy's transport keeps to itself.
+type dialFailure struct{ err, cause error }
+
+func (e *dialFailure) Error() string { return e.err.Error() }
+
+func (e *dialFailure) Unwrap() []error { return []error{e.err, e.cause} }
+
+// dialWatch learns why a dial fails.
+type dialWatch struct {
+	mu    sync.Mutex
+	cause error // the first one
+}
+
+// on watches the dials with the context that it returns.
+func (w *dialWatch) on(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		DNSDone:     func(info httptrace.DNSDoneInfo) { w.note(info.Err) },
+		ConnectDone: func(_, _ string, err error) { w.note(err) },
+	})
+}
+
+func (w *dialWatch) note(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cause == nil && err != nil {
+		w.cause = err
+	}
+}
+
+func (w *dialWatch) explain(err error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cause == nil {
+		return err
+	}
+	return &dialFailure{err, w.cause}
 }
 
 // dialTLS dials and shakes hands as Caddy's transport does where the server's

@@ -41,6 +41,7 @@ type try struct {
 	base   int64 // conn.written when it was taken
 	proto  uint32
 	taken  bool // there was a connection
+	used   bool // and it was fit to be used
 	reused bool // and it had carried requests before
 	fresh  bool // only a new connection will do
 	left   bool // the client has left
@@ -57,7 +58,7 @@ type try struct {
 func (t *try) gotConn(info httptrace.GotConnInfo) {
 	repeat := t.written()
 	c := connOf(info.Conn)
-	t.conn, t.taken, t.reused = c, true, info.Reused
+	t.conn, t.taken, t.used, t.reused = c, true, c == nil, info.Reused
 	if c == nil {
 		return
 	}
@@ -80,6 +81,7 @@ func (t *try) gotConn(info httptrace.GotConnInfo) {
 		// net/http finds that nothing was written and takes another one.
 		c.poison()
 	default:
+		t.used = true
 		c.take()
 		t.limit(c)
 		t.ex.connected()
@@ -169,7 +171,7 @@ func (t *try) written() bool {
 // began tells whether a byte of a response came that is not a 1xx.
 func (t *try) began() bool {
 	switch {
-	case t.interim.Load():
+	case !t.used || t.interim.Load():
 		return false
 	case t.tr.layered || t.conn == nil:
 		return t.firstByte.Load()
