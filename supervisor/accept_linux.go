@@ -4,6 +4,7 @@
 package supervisor
 
 import (
+	"context"
 	"net"
 	"time"
 
@@ -12,41 +13,78 @@ import (
 
 const acceptPoll = 20 * time.Millisecond
 
-// awaitAccept connects to a held socket and returns true when the program has
-// taken the connection out of the queue: the kernel tells a listening socket's
-// backlog in the field that counts unacknowledged segments of others. It returns
-// false when the program is gone or the kernel does not tell.
+// awaitAccept returns true when the program has taken a connection out of a held
+// socket's queue: somebody's who waits there already, or one that is made for
+// this. It returns false when the program is gone or the kernel does not tell.
 func (s *Supervisor) awaitAccept(p *process, network, address string) bool {
-	fd, err := s.sockets.Lend(p.id, network, address, 0)
-	if err != nil {
+	fd, ok := s.sockets.look(network, address)
+	if !ok {
 		return false
 	}
-	name, err := unix.Getsockname(fd)
-	if err != nil {
+	defer closeFiles([]int{fd})
+	before, ok := queued(fd)
+	if !ok {
 		return false
 	}
-	var d net.Dialer
-	conn, err := d.Dial("tcp", reachable(name))
-	if err != nil {
-		return false
+	if before == 0 {
+		conn := dialSelf(p, fd)
+		if conn == nil {
+			return false
+		}
+		defer conn.Close()
+		before = 1
 	}
-	defer conn.Close()
 	tick := time.NewTicker(acceptPoll)
 	defer tick.Stop()
 	for {
-		info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
-		if err != nil {
+		now, ok := queued(fd)
+		if !ok {
 			return false
 		}
-		if info.Unacked == 0 {
+		// Only accepting makes a queue shorter.
+		if now < before {
 			return true
 		}
+		before = now
 		select {
 		case <-p.gone:
 			return false
 		case <-tick.C:
 		}
 	}
+}
+
+// queued is the number of connections in a listening socket's queue: the kernel
+// tells it in the field that counts unacknowledged segments of others.
+func queued(fd int) (n uint32, ok bool) {
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		return 0, false
+	}
+	return info.Unacked, true
+}
+
+// dialSelf connects to the socket, for as long as p lives; nil if that fails.
+func dialSelf(p *process, fd int) net.Conn {
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-p.gone:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", reachable(name))
+	if err != nil {
+		return nil
+	}
+	return conn
 }
 
 // reachable is an address of this machine that leads to a socket bound to name.

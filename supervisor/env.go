@@ -5,8 +5,13 @@ package supervisor
 
 import "strings"
 
-// envControl tells a child the descriptor of its control connection.
-const envControl = "CADDY_BROKER_CONTROL"
+const (
+	// envControl tells a child the descriptor of its control connection.
+	envControl = "CADDY_BROKER_CONTROL"
+	// envExec makes a process started from this program replace itself by another
+	// one: the one its arguments name.
+	envExec = "CADDY_BROKER_EXEC"
+)
 
 // CleanEnv is env without what a service manager gave to this process alone: a
 // child that inherited it could report for its parent, or take its sockets.
@@ -16,7 +21,7 @@ func CleanEnv(env []string) []string {
 		name, _, _ := strings.Cut(e, "=")
 		switch name {
 		case "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID",
-			"WATCHDOG_USEC", "WATCHDOG_PID", "MAINPID", "FDSTORE", envControl:
+			"WATCHDOG_USEC", "WATCHDOG_PID", "MAINPID", "FDSTORE", envControl, envExec:
 			continue
 		}
 		out = append(out, e)
@@ -33,4 +38,13 @@ func SetEnv(env []string, key, value string) []string {
 		}
 	}
 	return append(out, key+"="+value)
+}
+
+func lookupEnv(env []string, key string) (string, bool) {
+	for _, e := range env {
+		if name, value, _ := strings.Cut(e, "="); name == key {
+			return value, true
+		}
+	}
+	return "", false
 }

@@ -12,11 +12,46 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 )
+
+// handedOver are the variables of systemd's protocols that a program is given.
+var handedOver = []string{"LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC"}
+
+// A program that takes sockets in systemd's form looks for its own process id in
+// LISTEN_PID, which only the process itself can know before it is that program.
+// So the first thing a process started with envExec does is to say so, and to
+// become that program.
+func init() {
+	program := os.Getenv(envExec)
+	if program == "" {
+		return
+	}
+	err := syscall.Exec(program, os.Args[1:], programEnv(os.Environ(), os.Getpid()))
+	fmt.Fprintf(os.Stderr, "executing %s: %v\n", program, err)
+	os.Exit(127)
+}
+
+// programEnv is what the program sees of env, which startExternal made, in the
+// process pid.
+func programEnv(env []string, pid int) []string {
+	out := CleanEnv(env)
+	for _, name := range handedOver {
+		if v, ok := lookupEnv(env, name); ok {
+			out = SetEnv(out, name, v)
+		}
+	}
+	for name, about := range map[string]string{"LISTEN_PID": "LISTEN_FDS", "WATCHDOG_PID": "WATCHDOG_USEC"} {
+		if _, ok := lookupEnv(env, about); ok {
+			out = SetEnv(out, name, strconv.Itoa(pid))
+		}
+	}
+	return out
+}
 
 // startExternal spawns a program by way of this one, which hands the files over
 // in systemd's form and then becomes the program.
-func startExternal(id int, spec *Spec, stderr io.Writer, files []*os.File, names []string, notify *notifySocket) (*process, error) {
+func startExternal(id int, spec *Spec, output io.Writer, files []*os.File, names []string, notify *notifySocket) (*process, error) {
 	program, err := exec.LookPath(spec.Command[0])
 	if err != nil {
 		return nil, fmt.Errorf("creating child process: %w", err)
@@ -25,28 +60,23 @@ func startExternal(id int, spec *Spec, stderr io.Writer, files []*os.File, names
 	if err != nil {
 		return nil, fmt.Errorf("creating child process: %w", err)
 	}
-	env := SetEnv(CleanEnv(spec.Env), envExec, program)
-	if len(files) > 0 {
-		env = SetEnv(env, "LISTEN_FDS", strconv.Itoa(len(files)))
-		env = SetEnv(env, "LISTEN_FDNAMES", strings.Join(names, ":"))
-	}
-	if notify != nil {
-		env = SetEnv(env, "NOTIFY_SOCKET", notify.path)
-		if spec.Watchdog > 0 {
-			env = SetEnv(env, "WATCHDOG_USEC", strconv.FormatInt(spec.Watchdog.Microseconds(), 10))
-		}
-	}
-	p := newProcess(id, append([]string{self}, spec.Command...), spec)
-	if err := p.setUser(spec.User); err != nil {
+	p, err := newProcess(id, append([]string{self}, spec.Command...), spec)
+	if err != nil {
 		return nil, err
 	}
-	// setUser adds to the environment that spec gives; ours goes on top.
-	for _, e := range env {
-		if k, v, ok := strings.Cut(e, "="); ok {
-			p.cmd.Env = SetEnv(p.cmd.Env, k, v)
+	give := func(name, value string) { p.cmd.Env = SetEnv(p.cmd.Env, name, value) }
+	give(envExec, program)
+	if len(files) > 0 {
+		give("LISTEN_FDS", strconv.Itoa(len(files)))
+		give("LISTEN_FDNAMES", strings.Join(names, ":"))
+	}
+	if notify != nil {
+		give("NOTIFY_SOCKET", notify.path)
+		if spec.Watchdog > 0 {
+			give("WATCHDOG_USEC", strconv.FormatInt(spec.Watchdog.Microseconds(), 10))
 		}
 	}
 	p.attr().Setpgid = true
 	p.cmd.ExtraFiles = files
-	return p, p.start(stderr, func() {})
+	return p, p.start(output)
 }

@@ -8,50 +8,11 @@ package supervisor
 import (
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
-
-// envExec makes a process started from this program replace itself by another
-// one: the one its arguments name.
-const envExec = "CADDY_BROKER_EXEC"
-
-// A program that takes sockets in systemd's form looks for its own process id in
-// LISTEN_PID, which only the process itself can know before it is that program.
-// So the first thing a process started with envExec does is to say so, and to
-// become that program.
-func init() {
-	if os.Getenv(envExec) == "" {
-		return
-	}
-	env := CleanEnv(os.Environ())
-	pid := strconv.Itoa(os.Getpid())
-	for _, name := range []string{"LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC"} {
-		if v, ok := os.LookupEnv(name); ok {
-			env = SetEnv(env, name, v)
-		}
-	}
-	if _, ok := os.LookupEnv("LISTEN_FDS"); ok {
-		env = SetEnv(env, "LISTEN_PID", pid)
-	}
-	if _, ok := os.LookupEnv("WATCHDOG_USEC"); ok {
-		env = SetEnv(env, "WATCHDOG_PID", pid)
-	}
-	for i, e := range env {
-		if strings.HasPrefix(e, envExec+"=") {
-			env = append(env[:i], env[i+1:]...)
-			break
-		}
-	}
-	program := os.Getenv(envExec)
-	err := syscall.Exec(program, os.Args[1:], env)
-	fmt.Fprintf(os.Stderr, "executing %s: %v\n", program, err)
-	os.Exit(127)
-}
 
 // aliveTime is how long a program must have run to count as ready, when neither
 // it nor its sockets can tell.
@@ -81,63 +42,60 @@ func (s *Supervisor) launchExternal(id int, spec *Spec) (*process, error) {
 		notify.Close()
 		return nil, err
 	}
-	go s.awaitExternal(p, notify)
-	if notify != nil {
-		go s.hearNotify(p, notify)
-	}
+	go s.hearNotify(p, notify)
 	go s.watchReady(p, spec)
+	go s.awaitExternal(p, notify)
 	return p, nil
+}
+
+// awaitExternal waits for the program and reports its end, once nothing of it is
+// left and nobody listens to it any more.
+func (s *Supervisor) awaitExternal(p *process, notify *notifySocket) {
+	exit := p.wait()
+	notify.Close()
+	<-p.heard
+	s.sockets.Leave(p.id)
+	s.put(inExited{id: p.id, exit: exit})
 }
 
 // lendExternal opens the program's sockets as files to inherit.
 func (s *Supervisor) lendExternal(id int, spec *Spec) (files []*os.File, names []string, err error) {
 	for _, address := range spec.Listen {
-		network, rest, err := splitListen(address)
+		network, rest, perm, err := splitListen(address)
 		if err != nil {
 			return files, nil, err
 		}
-		path, perm := rest, os.FileMode(0o200)
-		if network == "unix" {
-			if p, bits, found := strings.Cut(rest, "|"); found {
-				mode, err := strconv.ParseUint(bits, 8, 32)
-				if err != nil {
-					return files, nil, fmt.Errorf("listen %s: permission bits %q are not an octal number", address, bits)
-				}
-				path, perm = p, os.FileMode(mode)
-			}
-		}
-		fd, err := s.sockets.Lend(id, network, path, uint32(perm))
-		if err != nil {
-			return files, nil, fmt.Errorf("listen %s: %w", address, err)
-		}
-		dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		fd, err := s.sockets.Lend(id, network, rest, uint32(perm))
 		if err != nil {
 			return files, nil, fmt.Errorf("listen %s: %w", address, err)
 		}
 		// As systemd hands sockets over: blocking, unless the program says otherwise.
-		_ = unix.SetNonblock(dup, false)
-		files = append(files, os.NewFile(uintptr(dup), address))
-		names = append(names, strings.NewReplacer(":", "_", "/", "_").Replace(address))
+		_ = unix.SetNonblock(fd, false)
+		files = append(files, os.NewFile(uintptr(fd), address))
+		names = append(names, listenName(address))
 	}
 	return files, names, nil
 }
 
-func (s *Supervisor) awaitExternal(p *process, notify *notifySocket) {
-	exit := p.wait()
-	p.signal(sigKill) // whatever it left behind in its group
-	notify.Close()
-	s.sockets.Leave(p.id)
-	s.put(inExited{id: p.id, exit: exit})
+// listenName is address as it may stand in LISTEN_FDNAMES, which is divided by
+// colons.
+func listenName(address string) string {
+	return strings.Map(func(r rune) rune {
+		if r == ':' || r == '/' || r < ' ' || r > '~' {
+			return '_'
+		}
+		return r
+	}, address)
 }
 
-// watchReady calls a program ready when it has accepted what was sent to each of
-// its sockets. Where that cannot be seen, having lived for aliveTime must do.
+// watchReady calls a program ready when it accepts connections. Where that
+// cannot be seen, having lived for aliveTime must do.
 func (s *Supervisor) watchReady(p *process, spec *Spec) {
 	alive := time.NewTimer(aliveTime)
 	defer alive.Stop()
 	for _, address := range spec.Listen {
-		network, rest, _ := splitListen(address)
-		if strings.HasPrefix(network, "tcp") && s.awaitAccept(p, network, rest) {
+		network, rest, _, err := splitListen(address)
+		if err == nil && strings.HasPrefix(network, "tcp") && s.awaitAccept(p, network, rest) {
 			s.put(inReady{p.id})
 			return
 		}

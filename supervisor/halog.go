@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 )
 
 // Codes of the high-availability log.
@@ -74,6 +76,7 @@ func (l *HALog) line(code, text string) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	text = strings.Map(oneLine, text)
 	if err := l.write(fmt.Sprintf("%s %s %s\n", l.now().Format("02/01/2006_15:04:05"), code, text)); err != nil {
 		if !l.warned {
 			l.warned = true
@@ -82,6 +85,14 @@ func (l *HALog) line(code, text string) {
 		return
 	}
 	l.warned = false
+}
+
+// oneLine keeps a command's argument from becoming a line of its own.
+func oneLine(r rune) rune {
+	if unicode.IsControl(r) {
+		return ' '
+	}
+	return r
 }
 
 func (l *HALog) write(line string) error {

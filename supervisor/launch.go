@@ -3,7 +3,10 @@
 
 package supervisor
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // launch starts a process and the goroutines that belong to it: one that writes
 // to it, one that reads from it, one that waits for its end. All of them end with
@@ -29,10 +32,18 @@ func (s *Supervisor) launch(id int, spec *Spec) (*process, error) {
 	return p, nil
 }
 
-// await waits for the process and reports its end, once nothing of it is left.
+// await waits for the process and reports its end, once nothing of it is left and
+// everything it said was heard.
 func (s *Supervisor) await(p *process) {
 	exit := p.wait()
+	grace := time.NewTimer(outputGrace)
+	select {
+	case <-p.heard:
+	case <-grace.C:
+	}
+	grace.Stop()
 	_ = p.wire.Close()
+	<-p.heard // or a socket could be lent to the dead
 	s.sockets.Leave(p.id)
 	said := ""
 	if why := p.said.Load(); why != nil {
@@ -43,12 +54,12 @@ func (s *Supervisor) await(p *process) {
 
 // hear reads what the process has to say until its connection ends.
 func (s *Supervisor) hear(p *process) {
+	defer close(p.heard)
 	for {
-		m, files, err := p.wire.recv()
+		m, err := p.wire.recv()
 		if err != nil {
 			return
 		}
-		closeFiles(files)
 		switch m.Kind {
 		case msgListen:
 			s.lend(p, m)
@@ -68,15 +79,17 @@ func (s *Supervisor) hear(p *process) {
 	}
 }
 
+// lend answers a process that wants to listen.
 func (s *Supervisor) lend(p *process, m message) {
 	answer := message{Kind: msgListened, ID: m.ID}
 	fd, err := s.sockets.Lend(p.id, m.Network, m.Address, m.Perm)
 	if err != nil {
 		answer.Error = err.Error()
-		_ = p.wire.send(answer, sendTimeout)
+		_ = p.wire.send(answer)
 		return
 	}
-	if err := p.wire.send(answer, sendTimeout, fd); err != nil {
+	defer closeFiles([]int{fd})
+	if err := p.wire.send(answer, fd); err != nil {
 		text := fmt.Sprintf("passing socket %s/%s: %v", m.Network, m.Address, err)
 		p.said.Store(&text)
 	}

@@ -17,12 +17,14 @@ var ErrNoParent = errors.New("this process was not started by a broker")
 
 // Hello is what a process is told at its start.
 type Hello struct {
+	// Config is the configuration to serve.
 	Config json.RawMessage
 	// Admin is the path for this process's private admin socket.
 	Admin string
 	// DrainTimeout bounds what is in progress when the supervisor is gone; 0 is for ever.
 	DrainTimeout time.Duration
-	Data         json.RawMessage
+	// Data is from the supervisor's user.
+	Data json.RawMessage
 }
 
 // Orders is what a supervisor may tell its child. The functions are called one
@@ -42,19 +44,15 @@ type Orders struct {
 	Orphaned func()
 }
 
-// Link is a child's side of the control connection.
+// Link is a child's side of the control connection. Its methods may be called by
+// anyone, except Serve.
 type Link struct {
 	wire *wire
 
 	mu      sync.Mutex
 	lastID  uint64
-	pending map[uint64]chan answer
-	closed  error
-}
-
-type answer struct {
-	msg   message
-	files []int
+	pending map[uint64]chan message // by mu; waits for an answer
+	closed  error                   // by mu
 }
 
 // Connect takes up the control connection that a supervisor gave to this process
@@ -70,32 +68,34 @@ func Connect() (*Link, Hello, error) {
 	if err != nil {
 		return nil, Hello{}, fmt.Errorf("connecting to broker: %w", err)
 	}
-	m, files, err := w.recv()
-	closeFiles(files)
+	m, err := w.recv()
+	closeFiles(m.files)
+	if err == nil && m.Kind != msgHello {
+		err = fmt.Errorf("first message is %q, not %q", m.Kind, msgHello)
+	}
 	if err != nil {
+		_ = w.Close()
 		return nil, Hello{}, fmt.Errorf("connecting to broker: %w", err)
 	}
-	if m.Kind != msgHello {
-		return nil, Hello{}, fmt.Errorf("connecting to broker: first message is %q, not %q", m.Kind, msgHello)
-	}
-	return &Link{wire: w, pending: make(map[uint64]chan answer)}, Hello{Config: m.Config, Admin: m.Admin, DrainTimeout: m.Timeout, Data: m.Data}, nil
+	link := &Link{wire: w, pending: make(map[uint64]chan message)}
+	return link, Hello{Config: m.Config, Admin: m.Admin, DrainTimeout: m.Timeout, Data: m.Data}, nil
 }
 
 // Serve carries out orders until the supervisor is gone. It must run before
 // Listen is called.
 func (l *Link) Serve(o Orders) {
 	for {
-		m, files, err := l.wire.recv()
+		m, err := l.wire.recv()
 		if err != nil {
 			l.fail(fmt.Errorf("broker is gone: %w", err))
 			o.Orphaned()
 			return
 		}
 		if m.Kind == msgListened {
-			l.answered(m, files)
+			l.answered(m)
 			continue
 		}
-		closeFiles(files)
+		closeFiles(m.files)
 		switch m.Kind {
 		case msgActivate:
 			o.Activate()
@@ -114,7 +114,7 @@ func (l *Link) Serve(o Orders) {
 // Listen asks the supervisor for a listening socket. The file is the caller's;
 // the error is the system's for that address.
 func (l *Link) Listen(network, address string, perm os.FileMode) (*os.File, error) {
-	ch := make(chan answer, 1)
+	ch := make(chan message, 1)
 	l.mu.Lock()
 	if l.closed != nil {
 		defer l.mu.Unlock()
@@ -126,59 +126,66 @@ func (l *Link) Listen(network, address string, perm os.FileMode) (*os.File, erro
 	l.mu.Unlock()
 
 	ask := message{Kind: msgListen, ID: id, Network: network, Address: address, Perm: uint32(perm)}
-	if err := l.wire.send(ask, 0); err != nil {
+	if err := l.wire.send(ask); err != nil {
 		l.fail(err)
 	}
-	a := <-ch
-	if a.msg.Error != "" {
-		closeFiles(a.files)
-		return nil, errors.New(a.msg.Error)
+	m := <-ch
+	if m.Error != "" {
+		closeFiles(m.files)
+		return nil, errors.New(m.Error)
 	}
-	if len(a.files) != 1 {
-		closeFiles(a.files)
-		return nil, fmt.Errorf("listening on %s/%s: %d descriptors received", network, address, len(a.files))
+	if len(m.files) != 1 {
+		closeFiles(m.files)
+		return nil, fmt.Errorf("listening on %s/%s: %d descriptors received", network, address, len(m.files))
 	}
-	return os.NewFile(uintptr(a.files[0]), network+"/"+address), nil
+	return os.NewFile(uintptr(m.files[0]), network+"/"+address), nil
 }
 
 // Ready says that this process has loaded and may be activated.
-func (l *Link) Ready() error { return l.wire.send(message{Kind: msgReady}, 0) }
+func (l *Link) Ready() error { return l.wire.send(message{Kind: msgReady}) }
 
 // Beat says that this process lives and has just proved it.
-func (l *Link) Beat() error { return l.wire.send(message{Kind: msgBeat}, 0) }
+func (l *Link) Beat() error { return l.wire.send(message{Kind: msgBeat}) }
 
 // Released says that this process reads no datagram socket any more.
-func (l *Link) Released() error { return l.wire.send(message{Kind: msgReleased}, 0) }
+func (l *Link) Released() error { return l.wire.send(message{Kind: msgReleased}) }
 
-// Failed says why this process is about to exit.
+// Failed says why this process is about to exit. It waits a second at most, and
+// is the last thing that is said.
 func (l *Link) Failed(err error) {
-	_ = l.wire.send(message{Kind: msgFailed, Error: err.Error()}, time.Second)
+	l.wire.within(time.Second)
+	_ = l.wire.send(message{Kind: msgFailed, Error: err.Error()})
 }
 
 // Report sends data to the parent's user.
 func (l *Link) Report(topic string, data json.RawMessage) error {
-	return l.wire.send(message{Kind: msgReport, Topic: topic, Data: data}, 0)
+	return l.wire.send(message{Kind: msgReport, Topic: topic, Data: data})
 }
 
-func (l *Link) answered(m message, files []int) {
+// Close ends the connection: Serve returns after Orphaned.
+func (l *Link) Close() error { return l.wire.Close() }
+
+func (l *Link) answered(m message) {
 	l.mu.Lock()
 	ch := l.pending[m.ID]
 	delete(l.pending, m.ID)
 	l.mu.Unlock()
 	if ch == nil {
-		closeFiles(files)
+		closeFiles(m.files)
 		return
 	}
-	ch <- answer{m, files}
+	ch <- m
 }
 
 // fail answers everybody who waits, and all who will ask.
 func (l *Link) fail(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.closed = err
+	if l.closed == nil {
+		l.closed = err
+	}
 	for id, ch := range l.pending {
 		delete(l.pending, id)
-		ch <- answer{msg: message{Error: err.Error()}}
+		ch <- message{Error: err.Error()}
 	}
 }

@@ -5,40 +5,50 @@ package supervisor
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
-// phase is where one process is in its life.
-type phase string
+// machine is the state of one supervised child: its processes, what is wanted,
+// and when the next start is due. step is the only thing that changes it. It
+// does nothing itself: the actions that step returns are the owner's to carry
+// out, in order.
+//
+// Invariants: at most one process is active; at most maxGenerations serve users,
+// drains included; a process starts only while the child is wanted; what hangs is
+// gone before another is started in its place; every request is answered once.
+type machine struct {
+	name   string
+	spec   *Spec // of the running generation
+	gen    int
+	lastID int
+	lastGn int
 
-const (
-	phaseStarting phase = "starting" // spawned, not ready
-	phaseStandby  phase = "standby"  // ready, gated
-	phaseActive   phase = "active"   // accepting
-	phaseDraining phase = "draining" // replaced, finishes what is in progress
-	phaseStopping phase = "stopping" // told to stop
-	phaseKilled   phase = "killed"   // signalled to death
-)
+	wanted    bool
+	closed    bool // for ever
+	procs     []*proc
+	candidate *candidate
 
-// proc is one process. cause says why we ended it; empty means that its exit is
-// its own doing.
-type proc struct {
-	id      int
-	gen     int
-	spec    *Spec
-	pid     int
-	phase   phase
-	cause   string
-	packets bool // may read datagram sockets
+	served    bool      // some process was ready since the child was last wanted
+	deaths    int       // in a row, without being ready for Restart.Reset
+	nextStart time.Time // no start before this
+	restart   bool      // the next start follows a death: it is logged as a restart
 
-	started  time.Time
-	ready    time.Time
-	lastBeat time.Time
-	deadline time.Time // of the phase; zero is none
-	killAt   time.Time // SIGKILL after SIGABRT or stop
+	starting []int // replies due when the child serves, or cannot start
+	stopping []int // replies due when nothing runs any more
+
+	gapSince time.Time // nobody accepts since then, though somebody should; zero is none
+	hold     time.Time // the owner answers on the held sockets until then; zero is not
+	lastExit *Exit
+	stats    Stats
+	shown    string    // the child's state, as told to users
+	since    time.Time // it is shown
+	seen     time.Time
+
+	random func() float64
+
+	out []action
 }
-
-func (p *proc) living() bool { return p.phase != phaseStopping && p.phase != phaseKilled }
 
 // candidate is a replacement on its way: a spec that serves once a process of it
 // is ready, and those who wait for that.
@@ -48,85 +58,31 @@ type candidate struct {
 	reply []int
 }
 
-// maxGenerations bounds the processes that serve users at the same time, the
-// active one included: a further replacement ends the oldest drain early.
-const maxGenerations = 3
-
-// Reasons of an exit, as counted and told.
 const (
-	exitCrash        = "crash"
-	exitHang         = "hang"
-	exitStop         = "stop"
-	exitReplace      = "replace"
-	exitStartFailure = "start_failure"
+	// maxGenerations bounds the processes that serve users at the same time, the
+	// active one included: a further one ends the oldest drain early.
+	maxGenerations = 3
+	// holdBefore is how far the next start must be away for the parent to answer
+	// users itself instead of letting them queue.
+	holdBefore = 5 * time.Second
 )
-
-// machine is the state of one supervised child: its processes, what is wanted,
-// and when the next start is due. step is the only thing that changes it. It
-// does nothing itself: the actions that step returns are the owner's to carry
-// out, in order.
-//
-// Invariants: at most one process is active; a process starts only while the
-// child is wanted; a standby or starting process is never signalled to death
-// while it is the only one able to serve.
-type machine struct {
-	name   string
-	spec   *Spec // of the running generation
-	gen    int
-	lastID int
-	lastGn int
-
-	wanted    bool
-	procs     []*proc
-	candidate *candidate
-
-	everReady bool
-	deaths    int       // in a row, without being ready for Restart.Reset
-	nextStart time.Time // no start before this
-	restart   bool      // the next start follows a death: it is logged as a restart
-
-	starting []int // replies due when the child serves, or cannot start
-	stopping []int // replies due when nothing runs any more
-
-	gapSince time.Time
-	hold     bool // the owner answers on the held sockets
-	lastExit *Exit
-	stats    Stats
-	since    time.Time
-	seen     time.Time
-
-	random func() float64
-
-	out []action
-}
-
-// Exit is how a process ended.
-type Exit struct {
-	// Code is the exit code; a death by signal is 128 + its number.
-	Code int `json:"code"`
-	// Signal is the signal's name, empty for an exit.
-	Signal string `json:"signal,omitempty"`
-	// At is when.
-	At time.Time `json:"at"`
-	// Stderr is the last of what the process wrote to its standard error.
-	Stderr string `json:"stderr,omitempty"`
-	// Reason: crash, hang, stop, replace, start_failure.
-	Reason string `json:"reason"`
-	// Pid is the process's id.
-	Pid int `json:"pid,omitempty"`
-}
 
 // Stats are counters since the supervisor was made.
 type Stats struct {
-	Starts       uint64
-	Restarts     uint64 // starts, or promotions of a standby, that followed a death
-	Exits        map[string]uint64
-	StartSeconds float64 // of the last start: spawn to readiness
-	Gap          time.Duration
+	// Starts counts processes.
+	Starts uint64
+	// Restarts counts starts, and promotions of a standby, that followed a death.
+	Restarts uint64
+	// Exits counts by reason.
+	Exits map[string]uint64
+	// StartSeconds is the last start's time from spawn to readiness.
+	StartSeconds float64
+	// Gap is the time in which no process accepted though the child was wanted.
+	Gap time.Duration
 }
 
 func newMachine(name string, random func() float64) *machine {
-	return &machine{name: name, random: random, stats: Stats{Exits: map[string]uint64{}}}
+	return &machine{name: name, random: random, shown: stateStopped, stats: Stats{Exits: map[string]uint64{}}}
 }
 
 func (m *machine) active() *proc { return m.first(phaseActive) }
@@ -171,21 +127,30 @@ func (m *machine) step(now time.Time, in input) []action {
 	m.deadlines(now)
 	m.spawn(now)
 	m.holding(now)
+	m.account(now)
 	return m.out
 }
 
-// wake restarts the watchdog periods when this process itself was not running: a
-// suspended machine must not murder its children for its own sleep.
+// wake restarts the periods in which processes have to say something when this
+// process itself was not running: it must not murder its children for its own sleep.
 func (m *machine) wake(now time.Time) {
-	if !m.seen.IsZero() {
-		for _, p := range m.procs {
-			if w := p.spec.Watchdog; w > 0 && now.Sub(m.seen) > w/2 && !p.lastBeat.IsZero() {
-				p.lastBeat = now
-			}
-		}
+	slept := now.Sub(m.seen)
+	if m.seen.IsZero() {
+		slept = 0
 	}
 	m.seen = now
+	for _, p := range m.procs {
+		if w := p.spec.Watchdog; w > 0 && slept > doze(w) && !p.lastBeat.IsZero() {
+			p.lastBeat = now
+		}
+		if r := p.spec.ReadyTimeout; p.phase == phaseStarting && r > 0 && slept > doze(r) {
+			p.deadline = now.Add(r)
+		}
+	}
 }
+
+// doze is how long this process may have slept for a period still to count.
+func doze(period time.Duration) time.Duration { return max(period/2, time.Second/2) }
 
 // spawn starts what is missing: the process that is to serve, a replacement,
 // spares.
@@ -193,30 +158,38 @@ func (m *machine) spawn(now time.Time) {
 	if !m.wanted {
 		return
 	}
-	if c := m.candidate; c != nil {
-		if !slices.ContainsFunc(m.procs, func(p *proc) bool { return p.gen == c.gen && p.living() }) {
-			m.endOldestDrain(now)
-			m.start(now, c.spec, c.gen)
-		}
-		return
-	}
-	if now.Before(m.nextStart) {
-		return
+	if c := m.candidate; c != nil && !slices.ContainsFunc(m.procs, func(p *proc) bool { return p.gen == c.gen }) {
+		m.start(now, c.spec, c.gen)
 	}
 	need := 1 // spares come when somebody serves
 	if m.active() != nil {
-		need = m.spec.Standby
+		if need = m.spec.Standby; m.candidate != nil {
+			return // those that it would have are not this generation's
+		}
 	}
-	for n := m.count(phaseStarting) + m.count(phaseStandby); n < need; n++ {
+	for n := m.coming(); n < need && !now.Before(m.nextStart); n++ {
 		m.start(now, m.spec, m.gen)
 	}
 }
 
-func (m *machine) start(now time.Time, spec *Spec, gen int) {
-	if m.hold {
-		m.hold = false
-		m.do(action{kind: actRelease})
+// coming counts the running generation's processes that may yet serve, and what
+// hangs: nothing takes its place before it is gone.
+func (m *machine) coming() int {
+	n := 0
+	for _, p := range m.procs {
+		if p.gen != m.gen {
+			continue
+		}
+		failing := p.phase == phaseKilled && !p.lost && (p.cause == exitHang || p.cause == exitStartFailure)
+		if p.phase == phaseStarting || p.phase == phaseStandby || failing {
+			n++
+		}
 	}
+	return n
+}
+
+func (m *machine) start(now time.Time, spec *Spec, gen int) {
+	m.release()
 	m.lastID++
 	p := &proc{id: m.lastID, gen: gen, spec: spec, phase: phaseStarting, started: now}
 	if spec.ReadyTimeout > 0 {
@@ -224,46 +197,60 @@ func (m *machine) start(now time.Time, spec *Spec, gen int) {
 	}
 	m.procs = append(m.procs, p)
 	m.stats.Starts++
-	if m.restart {
-		m.restart = false
-		m.stats.Restarts++
-		m.log(haRestarting, "restarting child broker")
+	if m.restart && gen == m.gen {
+		m.restarting()
 	}
+	m.log(haCommand, "[HA] command line for child broker: ["+strings.Join(spec.Command, " ")+"]")
+	m.log(haCreating, "[HA] creating process for child broker")
 	m.do(action{kind: actSpawn, id: p.id, spec: spec})
 }
 
-// endOldestDrain keeps a new generation from being one too many.
-func (m *machine) endOldestDrain(now time.Time) {
-	if m.count(phaseActive)+m.count(phaseDraining) < maxGenerations {
-		return
-	}
-	if p := m.first(phaseDraining); p != nil {
-		m.force(now, p, exitReplace)
-	}
+// restarting notes that somebody takes a dead process's place.
+func (m *machine) restarting() {
+	m.restart = false
+	m.stats.Restarts++
+	m.log(haRestarting, "restarting child broker")
 }
 
 // holding decides whether the owner answers users itself: only while the next
 // start is more than holdBefore away and nobody else could.
 func (m *machine) holding(now time.Time) {
-	want := m.wanted && m.active() == nil && m.count(phaseStarting) == 0 && m.count(phaseStandby) == 0 &&
-		m.nextStart.Sub(now) > holdBefore
-	if want == m.hold {
+	if !m.wanted || m.active() != nil || m.count(phaseStarting)+m.count(phaseStandby) > 0 || m.nextStart.Sub(now) <= holdBefore {
+		m.release()
 		return
 	}
-	m.hold = want
-	if want {
-		m.do(action{kind: actHold, at: m.nextStart})
-	} else {
+	if m.hold.Equal(m.nextStart) {
+		return
+	}
+	m.release()
+	m.hold = m.nextStart
+	m.do(action{kind: actHold, at: m.hold})
+}
+
+func (m *machine) release() {
+	if !m.hold.IsZero() {
+		m.hold = time.Time{}
 		m.do(action{kind: actRelease})
 	}
 }
 
-// holdBefore is how far the next start must be away for the parent to answer
-// users itself instead of letting them queue.
-const holdBefore = 5 * time.Second
+// account keeps the figures that depend on the state alone.
+func (m *machine) account(now time.Time) {
+	gap := m.wanted && m.active() == nil
+	switch {
+	case gap && m.gapSince.IsZero():
+		m.gapSince = now
+	case !gap && !m.gapSince.IsZero():
+		m.stats.Gap += now.Sub(m.gapSince)
+		m.gapSince = time.Time{}
+	}
+	if s := m.state(); s != m.shown {
+		m.shown, m.since = s, now
+	}
+}
 
 // next is when the machine wants to be asked again though nothing happens; zero
-// is never.
+// is never. It lies after the time of the last step.
 func (m *machine) next() time.Time {
 	var at time.Time
 	sooner := func(t time.Time) {
@@ -274,14 +261,46 @@ func (m *machine) next() time.Time {
 	for _, p := range m.procs {
 		sooner(p.deadline)
 		sooner(p.killAt)
+		// What waits for a sign of life is looked at often enough to notice when
+		// this process was not running.
+		if p.phase == phaseStarting && p.spec.ReadyTimeout > 0 {
+			sooner(m.seen.Add(doze(p.spec.ReadyTimeout) * 2 / 3))
+		}
 		if w := p.spec.Watchdog; w > 0 && !p.lastBeat.IsZero() && p.phase != phaseKilled {
-			// Looked at twice in a period, to notice when we were not running.
-			sooner(m.seen.Add(w / 3))
+			sooner(m.seen.Add(doze(w) * 2 / 3))
 			sooner(p.lastBeat.Add(w))
 		}
+	}
+	if !m.hold.IsZero() {
+		sooner(m.hold.Add(-holdBefore))
 	}
 	if m.wanted && m.nextStart.After(m.seen) {
 		sooner(m.nextStart)
 	}
 	return at
+}
+
+// States of a child, as users see them.
+const (
+	stateActive   = "active"
+	stateStarting = "starting"
+	stateBackoff  = "backoff"
+	stateStopping = "stopping"
+	stateStopped  = "stopped"
+)
+
+// state is the child's as a whole.
+func (m *machine) state() string {
+	switch {
+	case !m.wanted && len(m.procs) > 0:
+		return stateStopping
+	case !m.wanted:
+		return stateStopped
+	case m.active() != nil:
+		return stateActive
+	case m.count(phaseStarting) == 0 && m.nextStart.After(m.seen):
+		return stateBackoff
+	default:
+		return stateStarting
+	}
 }

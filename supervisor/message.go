@@ -5,6 +5,7 @@ package supervisor
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -13,7 +14,7 @@ type kind string
 
 // Messages of a child.
 const (
-	msgListen   kind = "listen"   // Network, Address, Mode: the answer has the same ID
+	msgListen   kind = "listen"   // Network, Address, Perm: the answer has the same ID
 	msgReady    kind = "ready"    // loaded; may be activated
 	msgBeat     kind = "beat"     // alive, and it proved it
 	msgReleased kind = "released" // a draining child reads no datagram socket any more
@@ -47,6 +48,16 @@ type message struct {
 	Topic   string          `json:"topic,omitempty"`
 	Data    json.RawMessage `json:"data,omitempty"`
 	Files   int             `json:"files,omitempty"`
+
+	files []int // those that came with it
+}
+
+func decodeMessage(line []byte) (message, error) {
+	var m message
+	if err := json.Unmarshal(line, &m); err != nil {
+		return message{}, fmt.Errorf("decoding control message: %w", err)
+	}
+	return m, nil
 }
 
 // Mode is how a child is stopped.

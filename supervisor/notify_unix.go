@@ -53,6 +53,10 @@ func (n *notifySocket) Close() {
 
 // hearNotify reads a program's notifications until its socket is closed.
 func (s *Supervisor) hearNotify(p *process, n *notifySocket) {
+	defer close(p.heard)
+	if n == nil {
+		return
+	}
 	buf := make([]byte, 4096)
 	for {
 		size, err := n.conn.Read(buf)
@@ -65,7 +69,8 @@ func (s *Supervisor) hearNotify(p *process, n *notifySocket) {
 	}
 }
 
-// notifications are the inputs that one message means.
+// notifications are the inputs that one message means. What we do not know is for
+// other service managers.
 func notifications(id int, text string) []input {
 	var out []input
 	for line := range strings.Lines(text) {

@@ -9,76 +9,78 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"sync"
 	"sync/atomic"
 	"time"
 )
 
 // process is one running process: what the operating system knows of a proc.
 type process struct {
-	id   int
-	cmd  *exec.Cmd
-	wire *wire // nil for an external program
-	tail *tail
-	// drained is closed when standard error was read to its end.
-	drained chan struct{}
-	stderr  *os.File
-	// outbox holds what is to be sent, so that a child that does not read never
-	// stops its supervisor.
-	outbox chan message
-	gone   chan struct{}
+	id     int
+	cmd    *exec.Cmd
+	wire   *wire // nil for an external program
+	outbox outbox
+	tail   *tail
+	stderr *os.File
+
+	drained chan struct{} // standard error was read to its end
+	heard   chan struct{} // the control connection was read to its end
+	gone    chan struct{} // it has ended
+
 	// said is what the process gave as the reason of its coming exit.
 	said atomic.Pointer[string]
+
+	mu     sync.Mutex
+	reaped bool          // by mu: its id may be somebody else's
+	asked  bool          // by mu: it was asked to end by a signal
+	killed chan struct{} // closed by mu when SIGKILL was sent
 }
 
-const (
-	// sendTimeout is how long a child may take to read a message of ours. One
-	// that takes longer hangs, and the watchdog will find out.
-	sendTimeout = 5 * time.Second
-	// stderrGrace is how long the rest of a dead child's standard error may take,
-	// when a grandchild keeps the pipe open.
-	stderrGrace = 200 * time.Millisecond
-)
+// outputGrace is how long the rest of a dead process's output may take, when
+// something that it started keeps the pipe open.
+const outputGrace = 200 * time.Millisecond
 
 // newProcess prepares a process with command, in the surroundings that spec gives.
-func newProcess(id int, command []string, spec *Spec) *process {
+func newProcess(id int, command []string, spec *Spec) (*process, error) {
+	if len(command) == 0 {
+		return nil, errors.New("creating child process: no command")
+	}
 	p := &process{
 		id:      id,
 		cmd:     exec.Command(command[0], command[1:]...),
 		tail:    new(tail),
 		drained: make(chan struct{}),
-		outbox:  make(chan message, 256),
+		heard:   make(chan struct{}),
 		gone:    make(chan struct{}),
+		killed:  make(chan struct{}),
 	}
+	p.outbox.more = make(chan struct{}, 1)
 	p.cmd.Dir = spec.Dir
 	p.cmd.Env = CleanEnv(spec.Env)
-	return p
+	return p, p.setUser(spec.User)
 }
 
 // startProcess spawns a process with a control connection. Everything it writes
-// goes to stderr as well.
-func startProcess(id int, spec *Spec, stderr io.Writer) (*process, error) {
-	if len(spec.Command) == 0 {
-		return nil, errors.New("creating child process: no command")
-	}
-	p := newProcess(id, spec.Command, spec)
-	if err := p.setUser(spec.User); err != nil {
+// goes to output as well.
+func startProcess(id int, spec *Spec, output io.Writer) (*process, error) {
+	p, err := newProcess(id, spec.Command, spec)
+	if err != nil {
 		return nil, err
 	}
 	release, err := p.connect()
 	if err != nil {
 		return nil, err
 	}
-	if err := p.start(stderr, release); err != nil {
+	defer release()
+	if err := p.start(output); err != nil {
 		_ = p.wire.Close()
 		return nil, err
 	}
 	return p, nil
 }
 
-// start runs the prepared command; release is called once it has inherited what
-// it was given, or could not.
-func (p *process) start(stderr io.Writer, release func()) error {
-	defer release()
+// start runs the prepared command.
+func (p *process) start(output io.Writer) error {
 	read, write, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("creating child process: %w", err)
@@ -95,60 +97,119 @@ func (p *process) start(stderr io.Writer, release func()) error {
 	}
 	go func() {
 		defer close(p.drained)
-		_, _ = io.Copy(io.MultiWriter(p.tail, stderr), read)
+		_, _ = io.Copy(io.MultiWriter(p.tail, besteffort{output}), read)
 	}()
 	return nil
 }
 
-// wait waits for the process to end. It is called once, by one goroutine.
+// besteffort swallows errors: a full disk behind our own standard error must not
+// stop the child, which would hang on a pipe that nobody reads.
+type besteffort struct{ w io.Writer }
+
+func (b besteffort) Write(data []byte) (int, error) {
+	if b.w != nil {
+		_, _ = b.w.Write(data)
+	}
+	return len(data), nil
+}
+
+// wait waits for the process to end, kills what it left behind in its group, and
+// returns how it ended. It is called once, by one goroutine.
 func (p *process) wait() Exit {
-	_ = p.cmd.Wait()
+	p.await()
 	close(p.gone)
-	grace := time.NewTimer(stderrGrace)
+	p.awaitOutput()
+	exit := p.reap()
+	_ = p.stderr.Close()
+	exit.Stderr = p.tail.String()
+	return exit
+}
+
+// awaitOutput waits for the rest of the output. It ends at once when nothing
+// holds the pipe any more; what was asked to end in order, and still runs
+// without the process that started it, gets the time for that.
+func (p *process) awaitOutput() {
+	grace := time.NewTimer(outputGrace)
 	defer grace.Stop()
 	select {
 	case <-p.drained:
+		return
 	case <-grace.C:
 	}
-	_ = p.stderr.Close()
-	e := exitOf(p.cmd.ProcessState)
-	e.Stderr = p.tail.String()
-	return e
+	p.mu.Lock()
+	asked := p.asked
+	p.mu.Unlock()
+	if asked {
+		select {
+		case <-p.drained:
+		case <-p.killed:
+		}
+	}
 }
 
-// deliver sends hello, then what is put into the outbox, until the process is gone.
+// deliver sends hello, then what is put into the outbox, until the process is
+// gone. Nothing else ends it: a configuration may be larger than a socket's
+// buffer, and a program takes its time to load.
 func (p *process) deliver(hello message) {
-	// The configuration may be larger than a socket's buffer, and a program
-	// takes its time to load: only the process's end ends this.
-	if p.wire.send(hello, 0) != nil {
+	if p.wire.send(hello) != nil {
 		return
 	}
 	for {
 		select {
 		case <-p.gone:
 			return
-		case m := <-p.outbox:
-			if p.wire.send(m, sendTimeout) != nil {
+		case <-p.outbox.more:
+		}
+		for _, m := range p.outbox.take() {
+			if p.wire.send(m) != nil {
 				return
 			}
 		}
 	}
 }
 
-// post queues m. It never blocks: a child that left 256 messages unread hangs. An
-// external program understands signals only.
+// post sends m without waiting for it. An external program understands signals only.
 func (p *process) post(m message) {
-	if p.wire == nil {
-		switch {
-		case m.Kind == msgStop && m.Mode == Force:
-			p.signal(sigKill)
-		case m.Kind == msgStop, m.Kind == msgDrain:
-			p.signal(sigTerm)
-		}
+	if p.wire != nil {
+		p.outbox.put(m)
 		return
 	}
+	switch {
+	case m.Kind == msgStop && m.Mode == Force:
+		p.signal(sigKill)
+	case m.Kind == msgStop, m.Kind == msgDrain:
+		p.signal(sigTerm)
+	}
+}
+
+// outbox holds what is to be sent, so that a child that does not read never
+// stops its supervisor. Orders are few and none is lost; of what the parent's
+// user tells, the newest is dropped when too much was not read.
+type outbox struct {
+	mu    sync.Mutex
+	queue []message     // by mu
+	more  chan struct{} // has one element when queue may have some
+}
+
+const maxTold = 256
+
+func (o *outbox) put(m message) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if m.Kind == msgTell && len(o.queue) >= maxTold {
+		return
+	}
+	o.queue = append(o.queue, m)
 	select {
-	case p.outbox <- m:
+	case o.more <- struct{}{}:
 	default:
 	}
+}
+
+func (o *outbox) take() []message {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	queue := o.queue
+	o.queue = nil
+	return queue
 }

@@ -13,19 +13,24 @@ import (
 	"os/exec"
 )
 
-// connect uses standard input and output as the control connection.
+// connect uses standard input and output as the control connection; release
+// closes the child's ends here once they were inherited.
 func (p *process) connect() (release func(), err error) {
-	out, err := p.cmd.StdoutPipe()
+	fromChild, childOut, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("opening control connection: %w", err)
 	}
-	in, err := p.cmd.StdinPipe()
+	childIn, toChild, err := os.Pipe()
 	if err != nil {
+		_, _ = fromChild.Close(), childOut.Close()
 		return nil, fmt.Errorf("opening control connection: %w", err)
 	}
-	p.wire = &wire{in: bufio.NewReader(out), out: in, end: in.Close}
+	p.cmd.Stdin, p.cmd.Stdout = childIn, childOut
+	p.wire = &wire{in: bufio.NewReader(fromChild), out: toChild, end: func() error {
+		return errors.Join(fromChild.Close(), toChild.Close())
+	}}
 	p.cmd.Env = append(p.cmd.Env, envControl+"=stdio")
-	return func() {}, nil
+	return func() { _, _ = childIn.Close(), childOut.Close() }, nil
 }
 
 func (p *process) setUser(name string) error {
@@ -50,7 +55,8 @@ func LookupUser(name string) (Identity, error) {
 // signal ends the process: this system has no softer ways.
 func (p *process) signal(signal) { _ = p.cmd.Process.Kill() }
 
-func exitOf(state *os.ProcessState) Exit { return Exit{Code: state.ExitCode()} }
+// reap returns how the process ended.
+func (p *process) reap() Exit { return Exit{Code: p.cmd.ProcessState.ExitCode()} }
 
 // IsExecutable tells whether path can be run.
 func IsExecutable(path string) error {

@@ -6,10 +6,8 @@
 package supervisor
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
 	"strconv"
 	"syscall"
 
@@ -30,8 +28,7 @@ func (p *process) connect() (release func(), err error) {
 	p.wire = ours
 	p.cmd.ExtraFiles = []*os.File{theirs}
 	p.cmd.Env = append(p.cmd.Env, envControl+"="+strconv.Itoa(controlFD))
-	attr := p.attr()
-	attr.Setpgid = true // Ctrl-C in a terminal reaches the parent alone
+	p.attr().Setpgid = true // Ctrl-C in a terminal reaches the parent alone
 	return func() { _ = theirs.Close() }, nil
 }
 
@@ -42,66 +39,41 @@ func (p *process) attr() *syscall.SysProcAttr {
 	return p.cmd.SysProcAttr
 }
 
-// setUser makes the process run as name with all of that user's groups.
-func (p *process) setUser(name string) error {
-	if name == "" {
-		return nil
-	}
-	id, err := LookupUser(name)
-	if err != nil {
-		return err
-	}
-	p.attr().Credential = &syscall.Credential{Uid: id.UID, Gid: id.GID, Groups: id.Groups}
-	for k, v := range map[string]string{"HOME": id.Home, "USER": name, "LOGNAME": name} {
-		p.cmd.Env = SetEnv(p.cmd.Env, k, v)
-	}
-	return nil
-}
-
-// Identity is a user as a process needs it.
-type Identity struct {
-	UID, GID uint32
-	Groups   []uint32
-	Home     string
-}
-
-// LookupUser finds a user of this system by name.
-func LookupUser(name string) (Identity, error) {
-	u, err := user.Lookup(name)
-	if err != nil {
-		return Identity{}, fmt.Errorf("looking up user %q: %w", name, err)
-	}
-	number := func(s string) uint32 {
-		n, convErr := strconv.ParseUint(s, 10, 32)
-		if convErr != nil && err == nil {
-			err = fmt.Errorf("looking up user %q: id %q is not a number", name, s)
-		}
-		return uint32(n)
-	}
-	id := Identity{UID: number(u.Uid), GID: number(u.Gid), Home: u.HomeDir}
-	groups, groupErr := u.GroupIds()
-	if groupErr != nil {
-		return Identity{}, fmt.Errorf("looking up groups of user %q: %w", name, groupErr)
-	}
-	for _, g := range groups {
-		id.Groups = append(id.Groups, number(g))
-	}
-	return id, err
-}
-
 // signal sends s to the process's whole group. A stopped process is continued,
-// so that it can write its goroutine dump.
+// so that it can write its goroutine dump, or end.
 func (p *process) signal(s signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reaped {
+		return
+	}
 	group := -p.cmd.Process.Pid
 	switch s {
 	case sigTerm:
+		p.asked = true
 		_ = unix.Kill(group, unix.SIGTERM)
+		_ = unix.Kill(group, unix.SIGCONT)
 	case sigAbort:
 		_ = unix.Kill(group, unix.SIGABRT)
 		_ = unix.Kill(group, unix.SIGCONT)
 	case sigKill:
+		select {
+		case <-p.killed:
+		default:
+			close(p.killed)
+		}
 		_ = unix.Kill(group, unix.SIGKILL)
 	}
+}
+
+// reap ends what is left of the group and takes the process's exit.
+func (p *process) reap() Exit {
+	p.signal(sigKill)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_ = p.cmd.Wait() // its state says it all
+	p.reaped = true
+	return exitOf(p.cmd.ProcessState)
 }
 
 func exitOf(state *os.ProcessState) Exit {

@@ -9,29 +9,42 @@ import "time"
 //
 // The first delay is Delay, exactly. While children keep dying before they were
 // ready for Reset, it doubles up to MaxDelay, and every doubled delay is spread
-// by 20 % either way, so that brokers that fall together do not rise together.
-// It never gives up.
+// by 20 % either way, never beyond MaxDelay, so that brokers that fall together
+// do not rise together. A MaxDelay not above Delay makes it always Delay. It
+// never gives up. From the second death in a row on, a Delay of 0 counts as
+// 100 ms, so that a program that cannot run does not keep a processor busy.
 type Restart struct {
 	Delay    time.Duration
 	MaxDelay time.Duration
 	Reset    time.Duration
 }
 
-const restartJitter = 0.2
+const (
+	restartJitter   = 0.2
+	minRestartDelay = 100 * time.Millisecond
+)
 
 // after is the delay after the nth death in a row (1 is the first), with a
 // random number in [0, 1).
 func (r Restart) after(n int, random float64) time.Duration {
-	if r.MaxDelay <= r.Delay || n <= 1 {
+	if n <= 1 {
 		return r.Delay
 	}
 	d := r.Delay
+	if d <= 0 {
+		d = minRestartDelay
+	}
+	if r.MaxDelay <= r.Delay {
+		return d
+	}
 	for range n - 1 {
-		if d >= r.MaxDelay {
+		if d > r.MaxDelay/2 {
+			d = r.MaxDelay
 			break
 		}
 		d *= 2
 	}
-	d = min(d, r.MaxDelay)
-	return time.Duration(float64(d) * (1 - restartJitter + 2*restartJitter*random))
+	low := float64(d) * (1 - restartJitter)
+	high := min(float64(d)*(1+restartJitter), float64(r.MaxDelay))
+	return min(time.Duration(low+(high-low)*random), r.MaxDelay)
 }

@@ -4,6 +4,9 @@
 package supervisor
 
 import (
+	"errors"
+	"os"
+	"slices"
 	"sync"
 )
 
@@ -15,16 +18,18 @@ import (
 type Sockets struct {
 	mu   sync.Mutex
 	held map[socketKey]*socket
+	shut bool // nothing is opened until Open
 }
 
 type socketKey struct{ network, address string }
 
+func (k socketKey) String() string { return k.network + "/" + k.address }
+
 type socket struct {
-	key   socketKey
-	fd    int
-	users map[int]bool
-	// opened is what a child asked for first; it decides who may answer on it.
-	unlink string
+	key    socketKey
+	fd     int
+	users  map[int]bool
+	unlink os.FileInfo // the socket file to remove in the end; nil is none
 }
 
 // NewSockets holds nothing yet.
@@ -32,15 +37,20 @@ func NewSockets() *Sockets {
 	return &Sockets{held: make(map[socketKey]*socket)}
 }
 
-// Lend returns the descriptor of the socket for network and address, which it
-// opens if need be, and notes that user uses it. The descriptor stays the
-// holder's. The error is the system's, as a listener of one's own would get it.
+var errShut = errors.New("the broker is stopping")
+
+// Lend returns a descriptor of the socket for network and address, which it opens
+// if need be, and notes that user uses it. The descriptor is the caller's. The
+// error is the system's, as a listener of one's own would get it.
 func (s *Sockets) Lend(user int, network, address string, perm uint32) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := socketKey{network, address}
 	sock := s.held[key]
 	if sock == nil {
+		if s.shut {
+			return -1, errShut
+		}
 		var err error
 		if sock, err = openSocket(key, perm); err != nil {
 			return -1, err
@@ -48,7 +58,26 @@ func (s *Sockets) Lend(user int, network, address string, perm uint32) (int, err
 		s.held[key] = sock
 	}
 	sock.users[user] = true
-	return sock.fd, nil
+	return sock.dup()
+}
+
+// Open allows sockets to be opened again after CloseAll.
+func (s *Sockets) Open() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shut = false
+}
+
+// look returns a descriptor of a held socket, which is the caller's.
+func (s *Sockets) look(network, address string) (fd int, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sock := s.held[socketKey{network, address}]
+	if sock == nil {
+		return -1, false
+	}
+	fd, err := sock.dup()
+	return fd, err == nil
 }
 
 // Leave forgets a user; its sockets stay.
@@ -72,23 +101,26 @@ func (s *Sockets) Sweep() {
 	}
 }
 
-// CloseAll closes everything.
+// CloseAll closes everything, and opens nothing more until Open: a child that is
+// being stopped while it starts must not take an address again.
 func (s *Sockets) CloseAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.shut = true
 	for key, sock := range s.held {
 		sock.close()
 		delete(s.held, key)
 	}
 }
 
-// Addresses lists the held sockets as "network/address".
+// Addresses lists the held sockets as "network/address", sorted.
 func (s *Sockets) Addresses() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := make([]string, 0, len(s.held))
 	for key := range s.held {
-		out = append(out, key.network+"/"+key.address)
+		out = append(out, key.String())
 	}
+	slices.Sort(out)
 	return out
 }

@@ -47,7 +47,7 @@ func openSocket(key socketKey, perm uint32) (*socket, error) {
 			return nil, err
 		}
 		if !abstract(key.address) {
-			sock.unlink = key.address
+			sock.unlink, _ = os.Lstat(key.address)
 		}
 		raw, closer = ln, ln
 	case strings.HasPrefix(key.network, "tcp"):
@@ -57,7 +57,7 @@ func openSocket(key socketKey, perm uint32) (*socket, error) {
 		}
 		raw, closer = ln.(syscall.Conn), ln
 	default:
-		return nil, fmt.Errorf("listening on %s/%s: unknown network", key.network, key.address)
+		return nil, fmt.Errorf("listening on %s: unknown network", key)
 	}
 	defer closer.Close()
 	rc, err := raw.SyscallConn()
@@ -74,8 +74,10 @@ func openSocket(key socketKey, perm uint32) (*socket, error) {
 func listenUnix(path string, perm uint32) (*net.UnixListener, error) {
 	if !abstract(path) {
 		// A socket file stays behind when its program was killed.
-		if err := unix.Unlink(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("removing old socket %s: %w", path, err)
+		if old, err := os.Lstat(path); err == nil && old.Mode().Type() == fs.ModeSocket {
+			if err := unix.Unlink(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, fmt.Errorf("removing old socket %s: %w", path, err)
+			}
 		}
 	}
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -93,18 +95,34 @@ func listenUnix(path string, perm uint32) (*net.UnixListener, error) {
 }
 
 func (s *socket) keep(fd int) error {
-	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	dup, err := dupFD(fd)
 	if err != nil {
-		return fmt.Errorf("keeping socket %s/%s: %w", s.key.network, s.key.address, err)
+		return fmt.Errorf("keeping socket %s: %w", s.key, err)
 	}
 	s.fd = dup
 	return nil
 }
 
+// dup is another descriptor of the same socket. Plain numbers are used for them,
+// because [os.File.Fd] may make a socket block for everyone who shares it.
+func (s *socket) dup() (int, error) {
+	fd, err := dupFD(s.fd)
+	if err != nil {
+		return -1, fmt.Errorf("lending socket %s: %w", s.key, err)
+	}
+	return fd, nil
+}
+
+func dupFD(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0) }
+
 func (s *socket) close() {
 	_ = unix.Close(s.fd)
-	if s.unlink != "" {
-		_ = unix.Unlink(s.unlink)
+	// Somebody else's file may be there by now: the plain configuration's, for one.
+	if s.unlink == nil {
+		return
+	}
+	if there, err := os.Lstat(s.key.address); err == nil && os.SameFile(s.unlink, there) {
+		_ = unix.Unlink(s.key.address)
 	}
 }
 
@@ -129,19 +147,13 @@ func abstract(path string) bool {
 // everybody's; ok is false if there is no such socket. Closing it never drops
 // the queue.
 func (s *Sockets) Listener(network, address string) (ln net.Listener, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	sock := s.held[socketKey{network, address}]
-	if sock == nil {
+	fd, ok := s.look(network, address)
+	if !ok {
 		return nil, false
 	}
-	dup, err := unix.FcntlInt(uintptr(sock.fd), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return nil, false
-	}
-	file := os.NewFile(uintptr(dup), network+"/"+address)
+	file := os.NewFile(uintptr(fd), network+"/"+address)
 	defer file.Close()
-	ln, err = net.FileListener(file)
+	ln, err := net.FileListener(file)
 	if ul, isUnix := ln.(*net.UnixListener); isUnix {
 		ul.SetUnlinkOnClose(false)
 	}

@@ -27,8 +27,8 @@ type Status struct {
 
 	// Stats are the counters behind the metrics.
 	Stats Stats `json:"-"`
-	// Ready tells that some process has been ready since the supervisor was made.
-	Ready bool `json:"-"`
+
+	gapSince time.Time
 }
 
 // ProcessStatus is what users see of one process.
@@ -44,18 +44,24 @@ type ProcessStatus struct {
 	Admin string `json:"admin,omitempty"`
 }
 
+// Status is a snapshot.
+func (s *Supervisor) Status() *Status {
+	st := *s.status.Load()
+	if !st.gapSince.IsZero() {
+		st.Stats.Gap += time.Since(st.gapSince)
+	}
+	return &st
+}
+
 // publish makes the machine's state visible.
 func (s *Supervisor) publish() {
 	m := s.m
 	st := &Status{
-		Name: m.name, State: m.state(), Since: m.since, Restarts: m.stats.Restarts,
-		LastExit: m.lastExit, Processes: []ProcessStatus{}, Stats: m.stats, Ready: m.everReady,
+		Name: m.name, State: m.shown, Since: m.since, Restarts: m.stats.Restarts,
+		LastExit: m.lastExit, Processes: []ProcessStatus{}, Stats: m.stats, gapSince: m.gapSince,
 	}
 	st.Stats.Exits = maps.Clone(m.stats.Exits)
-	if !m.gapSince.IsZero() && m.wanted {
-		st.Stats.Gap += time.Since(m.gapSince)
-	}
-	if m.active() == nil && m.wanted && time.Now().Before(m.nextStart) {
+	if m.shown == stateBackoff {
 		at := m.nextStart
 		st.NextStart = &at
 	}
@@ -81,22 +87,4 @@ func (p *proc) shown() string {
 		return string(phaseStopping)
 	}
 	return string(p.phase)
-}
-
-// state is the child's as a whole.
-func (m *machine) state() string {
-	switch {
-	case m.active() != nil:
-		return "active"
-	case !m.wanted && len(m.procs) > 0:
-		return "stopping"
-	case !m.wanted:
-		return "stopped"
-	case m.count(phaseStarting) > 0:
-		return "starting"
-	case !m.nextStart.IsZero():
-		return "backoff"
-	default:
-		return "starting"
-	}
 }

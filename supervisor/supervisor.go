@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"io"
 	"math/rand/v2"
-	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -40,24 +39,23 @@ type Config struct {
 type Supervisor struct {
 	cfg     Config
 	sockets *Sockets
-	inputs  chan input
+	inputs  chan request
 	done    chan struct{}
 	status  atomic.Pointer[Status]
+	token   atomic.Int64
 
 	// Owned by run.
 	m       *machine
 	procs   map[int]*process
 	replies map[int]chan error
 	release func()
-
-	lastReply atomic.Int64
-	waiting   chan waiter
 }
 
-type waiter struct {
-	token int
-	ch    chan error
+// request is an input and, if somebody waits for its reply, who.
+type request struct {
 	in    input
+	token int
+	reply chan error
 }
 
 // New makes a supervisor that runs nothing yet. Close it in the end.
@@ -65,8 +63,7 @@ func New(cfg Config) *Supervisor {
 	s := &Supervisor{
 		cfg:     cfg,
 		sockets: NewSockets(),
-		inputs:  make(chan input, 64),
-		waiting: make(chan waiter),
+		inputs:  make(chan request, 64),
 		done:    make(chan struct{}),
 		m:       newMachine(cfg.Name, rand.Float64),
 		procs:   make(map[int]*process),
@@ -111,59 +108,44 @@ func (s *Supervisor) Tell(topic string, data json.RawMessage) {
 	s.put(inTell{topic, data})
 }
 
-// Close ends the child by force if it still runs, and the supervisor with it.
+// Close ends the child by force if it still runs, and the supervisor with it. It
+// returns when no process is left. Whoever still waits for a reply gets an error.
 func (s *Supervisor) Close() {
-	_ = s.Stop(context.Background(), Force)
 	s.put(inClose{})
 	<-s.done
 }
 
-// Status is a snapshot.
-func (s *Supervisor) Status() *Status { return s.status.Load() }
-
 // Sockets are the held ones.
 func (s *Supervisor) Sockets() *Sockets { return s.sockets }
 
-type (
-	inTell struct {
-		topic string
-		data  json.RawMessage
-	}
-	inClose struct{}
-)
-
-func (in inTell) apply(m *machine, _ time.Time) {
-	for _, p := range m.procs {
-		if !p.spec.External && p.phase != phaseKilled {
-			m.do(action{kind: actSend, id: p.id, msg: message{Kind: msgTell, Topic: in.topic, Data: in.data}})
-		}
-	}
-}
-
-func (inClose) apply(*machine, time.Time) {}
-
 func (s *Supervisor) put(in input) {
 	select {
-	case s.inputs <- in:
+	case s.inputs <- request{in: in}:
 	case <-s.done:
 	}
 }
 
 func (s *Supervisor) ask(ctx context.Context, in func(token int) input) error {
-	token := int(s.lastReply.Add(1))
-	ch := make(chan error, 1)
+	token, reply := int(s.token.Add(1)), make(chan error, 1)
 	select {
-	case s.waiting <- waiter{token, ch, in(token)}:
+	case s.inputs <- request{in(token), token, reply}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	case <-s.done:
-		return ErrStopped
+		return ErrClosed
 	}
 	select {
-	case err := <-ch:
+	case err := <-reply:
 		return err
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-s.done:
-		return ErrStopped
+	}
+	select {
+	case err := <-reply: // the last thing that was done
+		return err
+	default:
+		return ErrClosed
 	}
 }
 
@@ -171,17 +153,15 @@ func (s *Supervisor) run() {
 	defer close(s.done)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for {
+	for !s.m.closed || len(s.m.procs) > 0 {
 		var in input = inTick{}
 		select {
 		case <-timer.C:
-		case in = <-s.inputs:
-		case w := <-s.waiting:
-			s.replies[w.token] = w.ch
-			in = w.in
-		}
-		if _, end := in.(inClose); end && len(s.procs) == 0 {
-			return
+		case r := <-s.inputs:
+			in = r.in
+			if r.reply != nil {
+				s.replies[r.token] = r.reply
+			}
 		}
 		s.handle(in)
 		timer.Reset(s.sleep())
@@ -255,10 +235,10 @@ func (s *Supervisor) carryOut(a action) input {
 }
 
 func (s *Supervisor) spawn(id int, spec *Spec) input {
-	s.cfg.HALog.line(haCommand, "[HA] command line for child broker: ["+strings.Join(spec.Command, " ")+"]")
-	s.cfg.HALog.line(haCreating, "[HA] creating process for child broker")
+	s.sockets.Open()
 	p, err := s.launch(id, spec)
 	if err != nil {
+		s.sockets.Leave(id)
 		return inExited{id: id, exit: Exit{Code: 127}, said: err.Error()}
 	}
 	s.procs[id] = p

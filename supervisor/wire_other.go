@@ -26,7 +26,7 @@ type wire struct {
 	sending sync.Mutex
 }
 
-func (w *wire) send(m message, _ time.Duration, files ...int) error {
+func (w *wire) send(m message, files ...int) error {
 	if len(files) > 0 {
 		return errors.ErrUnsupported
 	}
@@ -42,16 +42,15 @@ func (w *wire) send(m message, _ time.Duration, files ...int) error {
 	return nil
 }
 
-func (w *wire) recv() (message, []int, error) {
+// within has no effect: a pipe has no deadlines on this system.
+func (w *wire) within(time.Duration) {}
+
+func (w *wire) recv() (message, error) {
 	line, err := w.in.ReadBytes('\n')
 	if err != nil {
-		return message{}, nil, err
+		return message{}, err
 	}
-	var m message
-	if err := json.Unmarshal(line, &m); err != nil {
-		return message{}, nil, fmt.Errorf("decoding control message: %w", err)
-	}
-	return m, nil, nil
+	return decodeMessage(line)
 }
 
 // Close ends the connection.

@@ -13,42 +13,76 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// maxMessage bounds one message; the largest is a child's configuration.
-const maxMessage = 256 << 20
+const (
+	// maxOrder bounds one message to a child: the largest is its configuration.
+	maxOrder = 256 << 20
+	// maxReport bounds one message of a child, which may be broken or hostile.
+	maxReport = 16 << 20
+	// keptBuffer is how much memory a connection keeps between messages.
+	keptBuffer = 64 << 10
+)
 
 // wire carries messages, one line of JSON each, with the files that go with
 // them, over a stream socket pair. A stream has no limit for a message's size,
 // and descriptors arrive with or before the bytes they were sent with.
 type wire struct {
 	conn *net.UnixConn
+	max  int // bytes of a message that is received
+	// takes allows descriptors to come in: only from a parent to its child.
+	takes bool
 
 	sending sync.Mutex
 
-	buf   []byte // received, not yet a whole line
-	files []int
+	// Of the one goroutine that receives.
+	buf     []byte // received, not yet a whole line
+	scanned int    // so much of buf has no end of a line
+	files   []int
 }
 
 // wirePair makes the two ends of a control connection: ours, and the child's as
 // a file to inherit.
 func wirePair() (*wire, *os.File, error) {
+	// No other child, forked at this moment, may inherit them: the connection is
+	// its child's lifeline.
+	syscall.ForkLock.RLock()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err == nil {
+		unix.CloseOnExec(fds[0])
+		unix.CloseOnExec(fds[1])
+	}
+	syscall.ForkLock.RUnlock()
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening control connection: %w", err)
 	}
-	unix.CloseOnExec(fds[0])
-	unix.CloseOnExec(fds[1])
 	theirs := os.NewFile(uintptr(fds[1]), "control")
 	ours, err := wireOf(os.NewFile(uintptr(fds[0]), "control"))
 	if err != nil {
 		_ = theirs.Close()
 		return nil, nil, err
 	}
+	ours.max = maxReport
 	return ours, theirs, nil
+}
+
+// inheritedWire takes over the control connection whose descriptor is value.
+func inheritedWire(value string) (*wire, error) {
+	fd, err := strconv.Atoi(value)
+	if err != nil || fd < 3 {
+		return nil, fmt.Errorf("descriptor %q of the control connection: not a number above 2", value)
+	}
+	unix.CloseOnExec(fd)
+	w, err := wireOf(os.NewFile(uintptr(fd), "control"))
+	if err != nil {
+		return nil, err
+	}
+	w.max, w.takes = maxOrder, true
+	return w, nil
 }
 
 // wireOf takes over file, one end of a control connection.
@@ -66,10 +100,9 @@ func wireOf(file *os.File) (*wire, error) {
 	return &wire{conn: uc}, nil
 }
 
-// send writes m. The descriptors stay the caller's; they are plain numbers,
-// because [os.File.Fd] may make a socket block for everyone who shares it. A peer that does not read makes it
-// fail after timeout; 0 waits for ever.
-func (w *wire) send(m message, timeout time.Duration, files ...int) error {
+// send writes m and waits until the peer has room for it, or the connection is
+// closed. The descriptors stay the caller's.
+func (w *wire) send(m message, files ...int) error {
 	m.Files = len(files)
 	line, err := json.Marshal(m)
 	if err != nil {
@@ -83,11 +116,6 @@ func (w *wire) send(m message, timeout time.Duration, files ...int) error {
 
 	w.sending.Lock()
 	defer w.sending.Unlock()
-	deadline := time.Time{}
-	if timeout > 0 {
-		deadline = time.Now().Add(timeout)
-	}
-	_ = w.conn.SetWriteDeadline(deadline)
 	n, _, err := w.conn.WriteMsgUnix(line, rights, nil)
 	if err == nil && n < len(line) {
 		_, err = w.conn.Write(line[n:])
@@ -98,42 +126,56 @@ func (w *wire) send(m message, timeout time.Duration, files ...int) error {
 	return nil
 }
 
-// recv reads the next message and its files, which are the caller's then. Only
-// one goroutine may call it.
-func (w *wire) recv() (message, []int, error) {
+// within makes every send that is under way or begins after it fail when d is over.
+func (w *wire) within(d time.Duration) { _ = w.conn.SetWriteDeadline(time.Now().Add(d)) }
+
+// recv reads the next message. Its files are the caller's. Only one goroutine may
+// call it; after an error nothing more can be read.
+func (w *wire) recv() (message, error) {
 	for {
-		if i := bytes.IndexByte(w.buf, '\n'); i >= 0 {
-			var m message
-			err := json.Unmarshal(w.buf[:i], &m)
-			w.buf = append(w.buf[:0], w.buf[i+1:]...)
-			if err != nil {
-				return message{}, nil, fmt.Errorf("decoding control message: %w", err)
-			}
-			if m.Files > len(w.files) || m.Files < 0 {
-				return message{}, nil, fmt.Errorf("decoding control message: %d files announced, %d received", m.Files, len(w.files))
-			}
-			files := w.files[:m.Files:m.Files]
-			w.files = w.files[m.Files:]
-			return m, files, nil
+		if i := bytes.IndexByte(w.buf[w.scanned:], '\n'); i >= 0 {
+			return w.next(w.scanned + i)
 		}
-		if len(w.buf) > maxMessage {
-			return message{}, nil, fmt.Errorf("receiving control message: longer than %d bytes", maxMessage)
+		w.scanned = len(w.buf)
+		if len(w.buf) > w.max {
+			return message{}, fmt.Errorf("receiving control message: longer than %d bytes", w.max)
 		}
 		if err := w.fill(); err != nil {
-			return message{}, nil, err
+			return message{}, err
 		}
 	}
 }
 
+// next takes the message that ends at end out of what was received.
+func (w *wire) next(end int) (message, error) {
+	m, err := decodeMessage(w.buf[:end])
+	rest := w.buf[end+1:]
+	if cap(w.buf) > keptBuffer && len(rest) < keptBuffer {
+		w.buf = bytes.Clone(rest)
+	} else {
+		w.buf = append(w.buf[:0], rest...)
+	}
+	w.scanned = 0
+	if err != nil {
+		return message{}, err
+	}
+	if m.Files < 0 || m.Files > len(w.files) {
+		return message{}, fmt.Errorf("decoding control message: %d files announced, %d received", m.Files, len(w.files))
+	}
+	m.files = append([]int(nil), w.files[:m.Files]...)
+	w.files = w.files[m.Files:]
+	return m, nil
+}
+
 func (w *wire) fill() error {
 	var data [16 << 10]byte
-	oob := make([]byte, unix.CmsgSpace(4*16))
+	var oob []byte // without room for them, the kernel closes descriptors that come
+	if w.takes {
+		oob = make([]byte, unix.CmsgSpace(4*16))
+	}
 	n, oobn, _, _, err := w.conn.ReadMsgUnix(data[:], oob)
 	if err != nil {
 		return err
-	}
-	if n == 0 && oobn == 0 {
-		return net.ErrClosed
 	}
 	w.buf = append(w.buf, data[:n]...)
 	if oobn == 0 {
@@ -156,16 +198,6 @@ func (w *wire) fill() error {
 // Close ends the connection; a pending recv returns.
 func (w *wire) Close() error {
 	return w.conn.Close()
-}
-
-// inheritedWire takes over the control connection whose descriptor is value.
-func inheritedWire(value string) (*wire, error) {
-	fd, err := strconv.Atoi(value)
-	if err != nil || fd < 3 {
-		return nil, fmt.Errorf("descriptor %q of the control connection: not a number above 2", value)
-	}
-	unix.CloseOnExec(fd)
-	return wireOf(os.NewFile(uintptr(fd), "control"))
 }
 
 func closeFiles(fds []int) {

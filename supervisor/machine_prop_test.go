@@ -1,0 +1,278 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// world is what surrounds a machine: processes that do what they like, people who
+// ask for things, a clock. It checks after every step what must always hold.
+type world struct {
+	*rapid.T
+	m     *machine
+	now   time.Time
+	specs []*Spec
+
+	running map[int]bool // processes that were spawned and have not exited
+	pending []int        // requests without an answer
+	asked   int          // the last request
+	hold    bool
+}
+
+func newWorld(t *rapid.T) *world {
+	w := &world{T: t, now: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), running: map[int]bool{}}
+	w.m = newMachine("default", func() float64 { return rapid.Float64Range(0, 0.999).Draw(t, "random") })
+	durations := rapid.SampledFrom([]time.Duration{0, time.Millisecond, time.Second, 7 * time.Second, time.Minute})
+	for range 3 {
+		w.specs = append(w.specs, &Spec{
+			Command:  []string{"program"},
+			External: rapid.IntRange(0, 4).Draw(t, "external") == 0,
+			Standby:  rapid.IntRange(0, 2).Draw(t, "standby"),
+			Restart: Restart{
+				Delay: durations.Draw(t, "delay"), MaxDelay: durations.Draw(t, "max"), Reset: durations.Draw(t, "reset"),
+			},
+			ReadyTimeout: durations.Draw(t, "ready"), Watchdog: rapid.SampledFrom([]time.Duration{0, 3 * time.Second, time.Minute}).Draw(t, "watchdog"),
+			DrainTimeout: durations.Draw(t, "drain"), StopTimeout: durations.Draw(t, "stop"),
+		})
+	}
+	return w
+}
+
+func (w *world) token() int {
+	w.asked++
+	w.pending = append(w.pending, w.asked)
+	return w.asked
+}
+
+// id is of a process that runs, mostly.
+func (w *world) id() int {
+	var ids []int
+	for _, p := range w.m.procs {
+		ids = append(ids, p.id)
+	}
+	if len(ids) == 0 || rapid.IntRange(0, 20).Draw(w.T, "stray") == 0 {
+		return rapid.IntRange(0, 30).Draw(w.T, "id")
+	}
+	return rapid.SampledFrom(ids).Draw(w.T, "process")
+}
+
+func (w *world) maybeSpec() *Spec {
+	if i := rapid.IntRange(-1, 2).Draw(w.T, "spec"); i >= 0 {
+		return w.specs[i]
+	}
+	return nil
+}
+
+func (w *world) input() input {
+	switch rapid.IntRange(0, 14).Draw(w.T, "what") {
+	case 0:
+		return inStart{w.maybeSpec(), w.token()}
+	case 1:
+		return inReplace{w.maybeSpec(), w.token()}
+	case 2:
+		return inTune{w.specs[rapid.IntRange(0, 2).Draw(w.T, "spec")]}
+	case 3:
+		return inPromote{w.token()}
+	case 4:
+		return inStop{rapid.SampledFrom([]Mode{Immediate, Force}).Draw(w.T, "mode"), w.token()}
+	case 5, 6, 7:
+		return inReady{w.id()}
+	case 8:
+		return inBeat{w.id()}
+	case 9:
+		return inHung{w.id()}
+	case 10:
+		return inReleased{w.id()}
+	case 11, 12:
+		id := w.id()
+		delete(w.running, id)
+		return inExited{id: id, exit: Exit{Code: rapid.IntRange(0, 3).Draw(w.T, "code")}}
+	case 13:
+		return inTell{topic: "news"}
+	default:
+		return inTick{}
+	}
+}
+
+// step does one thing, and what follows from it as the owner would.
+func (w *world) step(in input, spawns bool) {
+	steps := 0
+	for todo := w.take(in); len(todo) > 0; {
+		a := todo[0]
+		todo = todo[1:]
+		if a.kind != actSpawn {
+			continue
+		}
+		var follow input = inSpawned{id: a.id, pid: 1000 + a.id}
+		if !spawns {
+			follow = inExited{id: a.id, exit: Exit{Code: 127}, said: "no such file"}
+		} else {
+			w.running[a.id] = true
+		}
+		todo = append(w.take(follow), todo...)
+		if steps++; steps > 20 {
+			w.Fatal("spawning without end in one step")
+		}
+	}
+}
+
+func (w *world) take(in input) []action {
+	actions := w.m.step(w.now, in)
+	for _, a := range actions {
+		w.check(a)
+	}
+	w.invariants()
+	return actions
+}
+
+// check looks at one action.
+func (w *world) check(a action) {
+	switch a.kind {
+	case actSpawn:
+		if !w.m.wanted {
+			w.Fatal("spawned though nothing is wanted")
+		}
+	case actSend, actSignal:
+		if w.m.find(a.id) == nil {
+			w.Fatalf("process %d is addressed after its end", a.id)
+		}
+	case actReply:
+		i := slices.Index(w.pending, a.reply)
+		if i < 0 {
+			w.Fatalf("request %d is answered twice, or was never made", a.reply)
+		}
+		w.pending = slices.Delete(w.pending, i, i+1)
+	case actHold:
+		if w.hold || !w.m.wanted {
+			w.Fatal("holds twice, or for nobody")
+		}
+		w.hold = true
+	case actRelease:
+		if !w.hold {
+			w.Fatal("releases what is not held")
+		}
+		w.hold = false
+	case actSweep:
+		// It may have been found hanging in the same step.
+		hung := slices.ContainsFunc(w.m.procs, func(p *proc) bool { return p.phase == phaseKilled && p.cause == exitHang })
+		if w.m.active() == nil && !hung {
+			w.Fatal("sweeps sockets while users wait there")
+		}
+	}
+}
+
+func (w *world) invariants() {
+	m := w.m
+	if n := m.count(phaseActive); n > 1 {
+		w.Fatalf("%d active processes", n)
+	}
+	if n := m.count(phaseActive) + m.count(phaseDraining); n > maxGenerations {
+		w.Fatalf("%d processes serve", n)
+	}
+	readers := 0
+	for _, p := range m.procs {
+		if p.packets {
+			readers++
+		}
+	}
+	if readers > 1 {
+		w.Fatalf("%d processes read datagram sockets", readers)
+	}
+	if p := m.active(); p != nil && readers == 0 {
+		w.Fatal("nobody reads datagram sockets")
+	}
+	if w.hold && (m.active() != nil || m.count(phaseStarting)+m.count(phaseStandby) > 0) {
+		w.Fatal("holds though a process could serve")
+	}
+	if w.hold && m.nextStart.Sub(w.now) <= holdBefore {
+		w.Fatalf("holds %s before the next start", m.nextStart.Sub(w.now))
+	}
+	next := m.next()
+	if !next.IsZero() && !next.After(w.now) {
+		w.Fatalf("wants to be asked again %s ago", w.now.Sub(next))
+	}
+	if m.wanted && m.active() == nil && m.count(phaseStarting) == 0 && next.IsZero() {
+		w.Fatal("a wanted child will never be started")
+	}
+	if !m.wanted && len(m.procs) == 0 && len(m.stopping) > 0 {
+		w.Fatal("nobody is told that it has stopped")
+	}
+}
+
+// advance lets time pass; the machine is asked when it wants to be.
+func (w *world) advance(d time.Duration) {
+	then := w.now.Add(d)
+	asked := 0
+	for next := w.m.next(); !next.IsZero() && next.Before(then); next = w.m.next() {
+		w.now = next
+		w.step(inTick{}, true)
+		// Starts are at least 1 ms, the shortest delay here, apart, except for the
+		// first; each process has a few deadlines of its own.
+		if asked++; asked > 100+int(d/(100*time.Microsecond)) {
+			w.Fatalf("asked %d times in %s", asked, d)
+		}
+	}
+	w.now = then
+}
+
+// Whatever happens in whatever order, the invariants hold, and everybody who
+// asked for something is answered once.
+func TestMachineInvariants(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t)
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			w.advance(rapid.SampledFrom([]time.Duration{0, time.Millisecond, time.Second, 10 * time.Second, 100 * time.Second}).Draw(t, "wait"))
+			w.step(w.input(), rapid.IntRange(0, 9).Draw(t, "spawns") > 0)
+		}
+		w.step(inClose{}, true)
+		for len(w.m.procs) > 0 {
+			w.step(inExited{id: w.m.procs[0].id}, true)
+		}
+		if len(w.pending) > 0 {
+			t.Fatalf("requests %v were never answered", w.pending)
+		}
+		if w.hold {
+			t.Fatal("still holds after the end")
+		}
+	})
+}
+
+// However the child dies, it is never started faster than its policy allows.
+func TestNeverRestartedTooFast(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t)
+		spec := w.specs[0]
+		spec.Standby, spec.ReadyTimeout, spec.Restart.Reset = 0, 0, time.Minute
+		spec.Restart.MaxDelay = max(spec.Restart.Delay, spec.Restart.MaxDelay)
+		w.step(inStart{spec, w.token()}, true)
+		w.step(inReady{1}, true)
+		for deaths := 1; deaths < 12; deaths++ {
+			if rapid.Bool().Draw(t, "ready") {
+				w.step(inReady{w.m.lastID}, true)
+			}
+			w.now = w.now.Add(time.Millisecond)
+			last, died := w.m.lastID, w.now
+			w.step(inExited{id: last, exit: Exit{Code: 2}}, true)
+			for w.m.lastID == last {
+				w.now = w.m.next()
+				w.step(inTick{}, true)
+			}
+			waited := w.now.Sub(died)
+			if waited > max(spec.Restart.MaxDelay, minRestartDelay) {
+				t.Fatalf("started %s after death %d", waited, deaths)
+			}
+			if least := spec.Restart.Delay; waited < least {
+				t.Fatalf("started %s after death %d, want at least %s", waited, deaths, least)
+			}
+			if deaths > 1 && waited == 0 {
+				t.Fatalf("started at once after death %d", deaths)
+			}
+		}
+	})
+}

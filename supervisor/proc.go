@@ -1,0 +1,200 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import "time"
+
+// phase is where one process is in its life.
+type phase string
+
+const (
+	phaseStarting phase = "starting" // spawned, not ready
+	phaseStandby  phase = "standby"  // ready, gated
+	phaseActive   phase = "active"   // accepting
+	phaseDraining phase = "draining" // replaced, finishes what is in progress
+	phaseStopping phase = "stopping" // told to stop
+	phaseKilled   phase = "killed"   // cut, or signalled to death
+)
+
+// proc is one process, as the machine sees it. cause says why it was ended;
+// empty means that its exit is its own doing.
+type proc struct {
+	id      int
+	gen     int
+	spec    *Spec
+	pid     int
+	phase   phase
+	cause   string
+	packets bool // may read datagram sockets
+	lost    bool // SIGKILL does not end it: nobody waits for it any more
+
+	started  time.Time
+	ready    time.Time
+	lastBeat time.Time // zero: it is not watched
+	deadline time.Time // of the phase; zero is none
+	killAt   time.Time // SIGKILL then; zero is never
+}
+
+// living tells whether nothing was done yet to end p.
+func (p *proc) living() bool { return p.phase != phaseStopping && p.phase != phaseKilled }
+
+// Reasons of an exit, as counted and told.
+const (
+	exitCrash        = "crash"
+	exitHang         = "hang"
+	exitStop         = "stop"
+	exitReplace      = "replace"
+	exitStartFailure = "start_failure"
+)
+
+// Exit is how a process ended.
+type Exit struct {
+	// Code is the exit code; a death by signal is 128 + its number.
+	Code int `json:"code"`
+	// Signal is the signal's name, empty for an exit.
+	Signal string `json:"signal,omitempty"`
+	// At is when.
+	At time.Time `json:"at"`
+	// Stderr is the last of what the process wrote to its standard error.
+	Stderr string `json:"stderr,omitempty"`
+	// Reason: crash, hang, stop, replace, start_failure.
+	Reason string `json:"reason"`
+	// Pid is the process's id.
+	Pid int `json:"pid,omitempty"`
+}
+
+const (
+	// dumpTime is what a hung process gets to write its goroutine dump before SIGKILL.
+	dumpTime = time.Second
+	// forceTime is what a forced stop takes at most before SIGKILL.
+	forceTime = 500 * time.Millisecond
+	// endTime is what a process without users, and one whose drain or stop is
+	// over, gets to end by itself.
+	endTime = 2 * time.Second
+	// lostTime is how long a process may outlive its SIGKILL, in the depths of the
+	// kernel, before another one is started in its place.
+	lostTime = 2 * time.Second
+)
+
+func (m *machine) activate(p *proc) {
+	p.phase = phaseActive
+	m.log(haSupervise, "waiting child process termination")
+	m.do(action{kind: actSend, id: p.id, msg: message{Kind: msgActivate}})
+	m.packets()
+	m.sweep()
+}
+
+// packets lets the active process read datagram sockets once nobody else does:
+// two readers of one socket would tear HTTP/3 connections apart.
+func (m *machine) packets() {
+	p := m.active()
+	if p == nil || p.packets {
+		return
+	}
+	for _, q := range m.procs {
+		if q.packets {
+			return
+		}
+	}
+	p.packets = true
+	m.do(action{kind: actSend, id: p.id, msg: message{Kind: msgPackets}})
+}
+
+// sweep closes the sockets that no process uses. While nobody is active all are
+// kept: users are queueing there for the next one.
+func (m *machine) sweep() {
+	if m.active() != nil {
+		m.do(action{kind: actSweep})
+	}
+}
+
+// drain tells a replaced process to finish what is in progress. One generation
+// too many ends the oldest drain early.
+func (m *machine) drain(now time.Time, p *proc) {
+	p.phase, p.cause = phaseDraining, exitReplace
+	if t := p.spec.DrainTimeout; t > 0 {
+		p.deadline = now.Add(t + endTime)
+	}
+	m.do(action{kind: actSend, id: p.id, msg: message{Kind: msgDrain, Timeout: p.spec.DrainTimeout}})
+	for m.count(phaseActive)+m.count(phaseDraining) > maxGenerations {
+		m.force(now, m.first(phaseDraining), exitReplace)
+	}
+}
+
+// stop tells a process to stop in order. One without users has endTime for it.
+func (m *machine) stop(now time.Time, p *proc, cause string) {
+	if !p.living() {
+		return
+	}
+	if p.cause == "" {
+		p.cause = cause
+	}
+	was := p.phase
+	p.phase = phaseStopping
+	switch {
+	case was != phaseActive && was != phaseDraining:
+		p.deadline, p.killAt = time.Time{}, now.Add(endTime)
+	case p.spec.StopTimeout > 0:
+		if over := now.Add(p.spec.StopTimeout); p.deadline.IsZero() || over.Before(p.deadline) {
+			p.deadline = over
+		}
+	}
+	if was == phaseStarting { // it may not listen to us yet
+		m.do(action{kind: actSignal, id: p.id, signal: sigTerm})
+		return
+	}
+	m.do(action{kind: actSend, id: p.id, msg: message{Kind: msgStop, Mode: Immediate}})
+}
+
+// force cuts everything.
+func (m *machine) force(now time.Time, p *proc, cause string) {
+	if p.phase == phaseKilled {
+		return
+	}
+	if p.cause == "" {
+		p.cause = cause
+	}
+	p.phase, p.deadline, p.killAt = phaseKilled, time.Time{}, now.Add(forceTime)
+	m.do(action{kind: actSend, id: p.id, msg: message{Kind: msgStop, Mode: Force}})
+}
+
+// abort ends a process that hangs, with a goroutine dump.
+func (m *machine) abort(now time.Time, p *proc, cause string) {
+	if p.cause == "" {
+		p.cause = cause
+	}
+	p.phase, p.deadline, p.killAt = phaseKilled, time.Time{}, now.Add(dumpTime)
+	m.do(action{kind: actSignal, id: p.id, signal: sigAbort})
+}
+
+// kill ends a process at once.
+func (m *machine) kill(now time.Time, p *proc, cause string) {
+	if p.cause == "" {
+		p.cause = cause
+	}
+	p.phase, p.deadline, p.killAt = phaseKilled, now.Add(lostTime), time.Time{}
+	m.do(action{kind: actSignal, id: p.id, signal: sigKill})
+}
+
+// deadlines carries out what is due.
+func (m *machine) deadlines(now time.Time) {
+	due := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
+	for _, p := range m.procs {
+		switch {
+		case due(p.killAt):
+			m.kill(now, p, p.cause)
+		case p.phase == phaseKilled:
+			if due(p.deadline) {
+				m.lose(now, p)
+			}
+		case p.spec.Watchdog > 0 && !p.lastBeat.IsZero() && due(p.lastBeat.Add(p.spec.Watchdog)):
+			m.abort(now, p, exitHang)
+		case !due(p.deadline):
+		case p.phase == phaseStarting:
+			m.abort(now, p, exitStartFailure)
+		default: // a drain or a stop is over
+			m.force(now, p, p.cause)
+		}
+	}
+}

@@ -1,0 +1,215 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Errors of requests to a supervisor.
+var (
+	// ErrStopped: the child is not running and not wanted.
+	ErrStopped = errors.New("child is stopped")
+	// ErrStopping: the child was told to stop and has not ended yet.
+	ErrStopping = errors.New("child is stopping: wait for it, or stop it with mode force")
+	// ErrRunning: the child is running already.
+	ErrRunning = errors.New("child is already running")
+	// ErrNoStandby: there is no ready spare to promote.
+	ErrNoStandby = errors.New("child has no ready standby")
+	// ErrSuperseded: the child was stopped before it served.
+	ErrSuperseded = errors.New("superseded by a stop")
+	// ErrClosed: the supervisor is.
+	ErrClosed = errors.New("supervisor is closed")
+)
+
+// StartError says that a child ended, or was ended, before it was ready.
+type StartError struct {
+	Child string
+	Exit  Exit
+	// Cause is what the child said, or why it was ended.
+	Cause string
+}
+
+func (e *StartError) Error() string {
+	how := fmt.Sprintf("exit code %d", e.Exit.Code)
+	if e.Exit.Signal != "" {
+		how = e.Exit.Signal
+	}
+	if e.Cause != "" {
+		return fmt.Sprintf("starting child %q: %s (%s)", e.Child, e.Cause, how)
+	}
+	msg := fmt.Sprintf("starting child %q: ended before it was ready (%s)", e.Child, how)
+	if last := LastLines(e.Exit.Stderr, 3); last != "" {
+		msg += ": " + last
+	}
+	return msg
+}
+
+type (
+	// inStart wants the child to run with spec; with a nil spec, the one it has.
+	inStart struct {
+		spec  *Spec
+		reply int
+	}
+	// inReplace wants spec to serve instead of what serves; a nil spec is a restart.
+	inReplace struct {
+		spec  *Spec
+		reply int
+	}
+	// inTune takes over settings that concern no running process; a stopped child
+	// stays stopped and starts with them.
+	inTune    struct{ spec *Spec }
+	inPromote struct{ reply int }
+	inStop    struct {
+		mode  Mode
+		reply int
+	}
+	// inClose ends it all, by force and for ever.
+	inClose struct{}
+)
+
+func (in inStart) apply(m *machine, _ time.Time) {
+	var err error
+	switch {
+	case m.closed:
+		err = ErrClosed
+	case m.wanted:
+		err = ErrRunning
+	case len(m.procs) > 0:
+		err = ErrStopping
+	case in.spec == nil && m.spec == nil:
+		err = errors.New("there is nothing to run")
+	}
+	if err != nil {
+		m.reply(in.reply, fmt.Errorf("starting child %q: %w", m.name, err))
+		return
+	}
+	if in.spec != nil {
+		m.adopt(in.spec)
+	}
+	m.wanted, m.served = true, false
+	m.deaths, m.nextStart, m.restart = 0, time.Time{}, false
+	m.starting = append(m.starting, in.reply)
+}
+
+func (m *machine) adopt(spec *Spec) {
+	m.spec = spec
+	m.lastGn++
+	m.gen = m.lastGn
+}
+
+func (in inTune) apply(m *machine, now time.Time) {
+	if !m.wanted {
+		m.adopt(in.spec)
+		return
+	}
+	old := m.spec
+	m.spec = in.spec
+	for _, p := range m.procs {
+		if p.spec == old {
+			p.spec = in.spec
+		}
+	}
+	m.dismissSpares(now)
+	if in.spec.Restart != old.Restart && now.Before(m.nextStart) {
+		m.nextStart = now.Add(in.spec.Restart.after(m.deaths, m.random()))
+	}
+}
+
+// dismissSpares ends the spares that are too many while somebody serves.
+func (m *machine) dismissSpares(now time.Time) {
+	for m.active() != nil && m.count(phaseStandby) > m.spec.Standby {
+		m.stop(now, m.first(phaseStandby), exitStop)
+	}
+}
+
+func (in inReplace) apply(m *machine, now time.Time) {
+	if !m.wanted {
+		err := ErrStopped
+		if len(m.procs) > 0 {
+			err = ErrStopping
+		}
+		m.reply(in.reply, fmt.Errorf("replacing child %q: %w", m.name, err))
+		return
+	}
+	spec := in.spec
+	if spec == nil {
+		spec = m.spec
+		if m.candidate != nil {
+			spec = m.candidate.spec
+		}
+	}
+	m.lastGn++
+	next := &candidate{spec: spec, gen: m.lastGn, reply: []int{in.reply}}
+	if c := m.candidate; c != nil {
+		// Replacements faster than a start come together: the newest will serve.
+		next.reply = append(c.reply, in.reply)
+		m.end(now, func(p *proc) bool { return p.gen == c.gen })
+	}
+	m.candidate = next
+	if m.active() != nil { // spares on their way would be the old generation's
+		m.end(now, func(p *proc) bool { return p.gen == m.gen })
+	}
+}
+
+// end kills the starting processes that match: they serve nobody.
+func (m *machine) end(now time.Time, match func(*proc) bool) {
+	for _, p := range m.procs {
+		if p.phase == phaseStarting && match(p) {
+			m.kill(now, p, exitReplace)
+		}
+	}
+}
+
+func (in inPromote) apply(m *machine, now time.Time) {
+	p, old := m.first(phaseStandby), m.active()
+	switch {
+	case !m.wanted:
+		m.reply(in.reply, fmt.Errorf("promoting standby of child %q: %w", m.name, ErrStopped))
+	case p == nil:
+		m.reply(in.reply, fmt.Errorf("promoting standby of child %q: %w", m.name, ErrNoStandby))
+	default:
+		m.activate(p)
+		m.event("broker_child_promoted", p, nil)
+		if old != nil {
+			m.drain(now, old)
+		}
+		m.reply(in.reply, nil)
+	}
+}
+
+func (in inStop) apply(m *machine, now time.Time) {
+	if !m.wanted && len(m.procs) == 0 {
+		m.reply(in.reply, fmt.Errorf("stopping child %q: %w", m.name, ErrStopped))
+		return
+	}
+	m.stopping = append(m.stopping, in.reply)
+	m.stopAll(now, in.mode)
+}
+
+func (in inClose) apply(m *machine, now time.Time) {
+	m.closed = true
+	m.stopAll(now, Force)
+}
+
+func (m *machine) stopAll(now time.Time, mode Mode) {
+	m.wanted = false
+	// Nobody will accept from them, and somebody else may serve there already.
+	m.do(action{kind: actCloseSockets})
+	m.replies(&m.starting, fmt.Errorf("starting child %q: %w", m.name, ErrSuperseded))
+	if c := m.candidate; c != nil {
+		m.candidate = nil
+		m.replies(&c.reply, fmt.Errorf("replacing child %q: %w", m.name, ErrSuperseded))
+	}
+	for _, p := range m.procs {
+		if mode == Force {
+			m.force(now, p, exitStop)
+		} else {
+			m.stop(now, p, exitStop)
+		}
+	}
+	m.stopped()
+}

@@ -1,0 +1,299 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "write the scenarios' outcome into testdata instead of comparing it")
+
+// TestScenarios plays every file in testdata. A line that begins with a time is
+// something that happens then; the indented lines below it are what the machine
+// does about it, and what falls due before the next one. "# …" is a comment, and
+// "spec NAME key=value…" describes what to run. Run with -update to write the
+// indented lines anew, and read the difference.
+func TestScenarios(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := playScenario(t, string(text))
+			if got == string(text) {
+				return
+			}
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			t.Errorf("%s: %s", file, firstDifference(string(text), got))
+		})
+	}
+}
+
+func firstDifference(want, got string) string {
+	w, g := strings.Split(want, "\n"), strings.Split(got, "\n")
+	for i := range max(len(w), len(g)) {
+		var a, b string
+		if i < len(w) {
+			a = w[i]
+		}
+		if i < len(g) {
+			b = g[i]
+		}
+		if a != b {
+			from := max(0, i-6)
+			return fmt.Sprintf("line %d:\n  want %q\n  got  %q\nafter\n%s", i+1, a, b, strings.Join(g[from:i], "\n"))
+		}
+	}
+	return "no difference"
+}
+
+// scenario drives a machine as its owner does, with a clock of its own.
+type scenario struct {
+	*testing.T
+	m      *machine
+	start  time.Time
+	now    time.Time
+	specs  map[string]*Spec
+	random float64
+	broken string // what the next spawn fails with
+	told   string // the state last shown
+	out    strings.Builder
+}
+
+func playScenario(t *testing.T, text string) string {
+	epoch := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	s := &scenario{T: t, start: epoch, now: epoch, specs: map[string]*Spec{}, random: 0.5, told: stateStopped}
+	s.m = newMachine("default", func() float64 { return s.random })
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\n")
+		switch {
+		case strings.HasPrefix(line, " "):
+			continue // outcome, written anew
+		case line == "", strings.HasPrefix(line, "#"):
+			s.out.WriteString(line + "\n")
+		case strings.HasPrefix(line, "spec "):
+			s.out.WriteString(line + "\n")
+			s.spec(strings.Fields(line)[1:])
+		default:
+			s.line(line)
+		}
+	}
+	return s.out.String()
+}
+
+// line is "TIME VERB ARGUMENTS".
+func (s *scenario) line(line string) {
+	fields := strings.Fields(line)
+	at, err := time.ParseDuration(fields[0])
+	if err != nil || len(fields) < 2 {
+		s.Fatalf("line %q: %v", line, err)
+	}
+	then := s.start.Add(at)
+	if fields[1] != "awake" { // after a sleep nothing was done in time
+		for next := s.m.next(); !next.IsZero() && next.Before(then); next = s.m.next() {
+			if !next.After(s.now) {
+				s.Fatalf("line %q: next is %s, not after %s", line, next.Sub(s.start), s.now.Sub(s.start))
+			}
+			s.now = next
+			s.handle(inTick{})
+		}
+	}
+	s.now = then
+	s.out.WriteString(line + "\n")
+	s.handle(s.input(fields[1], fields[2:]))
+}
+
+func (s *scenario) handle(in input) {
+	todo := s.m.step(s.now, in)
+	for len(todo) > 0 {
+		a := todo[0]
+		todo = todo[1:]
+		fmt.Fprintf(&s.out, "  %-6s %s\n", s.now.Sub(s.start), s.show(a))
+		if a.kind != actSpawn {
+			continue
+		}
+		var follow input = inSpawned{id: a.id, pid: 100 + a.id}
+		if s.broken != "" {
+			follow = inExited{id: a.id, exit: Exit{Code: 127}, said: s.broken}
+			s.broken = ""
+		}
+		todo = append(s.m.step(s.now, follow), todo...)
+	}
+	if s.m.shown != s.told {
+		s.told = s.m.shown
+		fmt.Fprintf(&s.out, "  %-6s state %s\n", s.now.Sub(s.start), s.told)
+	}
+}
+
+func (s *scenario) input(verb string, args []string) input {
+	id := func() int { return s.number(args[0]) }
+	token := func() int { return s.number(strings.TrimPrefix(args[len(args)-1], "#")) }
+	spec := func() *Spec {
+		if strings.HasPrefix(args[0], "#") {
+			return nil
+		}
+		if s.specs[args[0]] == nil {
+			s.Fatalf("no spec %q", args[0])
+		}
+		return s.specs[args[0]]
+	}
+	switch verb {
+	case "start":
+		return inStart{spec(), token()}
+	case "replace":
+		return inReplace{spec(), token()}
+	case "tune":
+		return inTune{spec()}
+	case "promote":
+		return inPromote{token()}
+	case "stop":
+		return inStop{Mode(args[0]), token()}
+	case "close":
+		return inClose{}
+	case "ready":
+		return inReady{id()}
+	case "beat":
+		return inBeat{id()}
+	case "hung":
+		return inHung{id()}
+	case "released":
+		return inReleased{id()}
+	case "exited":
+		return s.exited(id(), args[1:])
+	case "random":
+		s.random = s.float(args[0])
+	case "spawns-fail":
+		s.broken = strings.Join(args, " ")
+	case "wait", "awake":
+	default:
+		s.Fatalf("no verb %q", verb)
+	}
+	return inTick{}
+}
+
+// exited reads "CODE", "SIGNAL" or "CODE said TEXT".
+func (s *scenario) exited(id int, args []string) input {
+	in := inExited{id: id}
+	if signals := map[string]int{"SIGKILL": 9, "SIGABRT": 6, "SIGTERM": 15}; signals[args[0]] != 0 {
+		in.exit = Exit{Code: 128 + signals[args[0]], Signal: args[0]}
+	} else {
+		in.exit = Exit{Code: s.number(args[0])}
+	}
+	if len(args) > 2 {
+		in.said = strings.Join(args[2:], " ")
+	}
+	return in
+}
+
+func (s *scenario) number(text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		s.Fatalf("%q is not a number", text)
+	}
+	return n
+}
+
+func (s *scenario) float(text string) float64 {
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		s.Fatalf("%q is not a number", text)
+	}
+	return f
+}
+
+// spec reads "NAME key=value…"; what is not given has its default, except that
+// nothing is watched.
+func (s *scenario) spec(fields []string) {
+	spec := &Spec{
+		Command: fields[:1],
+		Restart: Restart{Delay: 2 * time.Second, MaxDelay: time.Minute, Reset: 10 * time.Second}, ReadyTimeout: 30 * time.Second,
+		DrainTimeout: time.Minute,
+	}
+	durations := map[string]*time.Duration{
+		"restart_delay": &spec.Restart.Delay, "max_restart_delay": &spec.Restart.MaxDelay, "restart_reset": &spec.Restart.Reset,
+		"ready_timeout": &spec.ReadyTimeout, "watchdog": &spec.Watchdog, "drain_timeout": &spec.DrainTimeout, "stop_timeout": &spec.StopTimeout,
+	}
+	for _, field := range fields[1:] {
+		key, value, _ := strings.Cut(field, "=")
+		switch {
+		case key == "standby":
+			spec.Standby = s.number(value)
+		case key == "external":
+			spec.External = true
+		case durations[key] != nil:
+			d, err := time.ParseDuration(value)
+			if err != nil {
+				s.Fatal(err)
+			}
+			*durations[key] = d
+		default:
+			s.Fatalf("no setting %q", key)
+		}
+	}
+	s.specs[fields[0]] = spec
+}
+
+func (s *scenario) show(a action) string {
+	switch a.kind {
+	case actSpawn:
+		p := s.m.find(a.id)
+		return fmt.Sprintf("spawn %d (%s, generation %d)", a.id, a.spec.Command[0], p.gen)
+	case actSend:
+		text := fmt.Sprintf("tell %d to %s", a.id, a.msg.Kind)
+		if a.msg.Kind == msgDrain {
+			text += " within " + a.msg.Timeout.String()
+		}
+		if a.msg.Mode != "" {
+			text += " (" + string(a.msg.Mode) + ")"
+		}
+		return text
+	case actSignal:
+		return fmt.Sprintf("signal %d %s", a.id, map[signal]string{sigTerm: "SIGTERM", sigAbort: "SIGABRT", sigKill: "SIGKILL"}[a.signal])
+	case actReply:
+		if a.err == nil {
+			return fmt.Sprintf("reply #%d: done", a.reply)
+		}
+		return fmt.Sprintf("reply #%d: %v", a.reply, a.err)
+	case actLog:
+		return fmt.Sprintf("log %s %s", a.code, a.text)
+	case actEvent:
+		text := "event " + a.event.Name
+		for _, key := range slices.Sorted(maps.Keys(a.event.Data)) {
+			if v := a.event.Data[key]; key != "child" && v != "" {
+				text += fmt.Sprintf(" %s=%v", key, v)
+			}
+		}
+		return text
+	case actSweep:
+		return "sweep sockets"
+	case actCloseSockets:
+		return "close sockets"
+	case actHold:
+		return fmt.Sprintf("hold sockets until %s", a.at.Sub(s.start))
+	case actRelease:
+		return "release sockets"
+	}
+	s.Fatal(errors.New("an action that cannot be shown"))
+	return ""
+}
