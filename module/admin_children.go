@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -129,9 +131,9 @@ func adaptQuietly(file, name string) ([]byte, error) {
 
 // forward passes a request to the active process's own admin endpoint.
 func (c *hosted) forward(w http.ResponseWriter, r *http.Request, path string) error {
-	socket := c.activeAdmin()
-	if socket == "" {
-		return failure(http.StatusServiceUnavailable, "child %q has no process that could answer: it is %s", c.name, c.sup.Status().State)
+	transport, err := c.adminTransport()
+	if err != nil {
+		return err
 	}
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(pr *httputil.ProxyRequest) {
@@ -140,13 +142,7 @@ func (c *hosted) forward(w http.ResponseWriter, r *http.Request, path string) er
 			pr.Out.Header.Del("Origin") // the parent's endpoint has checked it
 			pr.Out.Header.Del("Sec-Fetch-Mode")
 		},
-		Transport: &http.Transport{
-			DisableKeepAlives: true,
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				var d net.Dialer
-				return d.DialContext(ctx, "unix", socket)
-			},
-		},
+		Transport:     transport,
 		FlushInterval: -1,
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			_ = answer(w, http.StatusBadGateway, map[string]string{"error": fmt.Sprintf("asking child %q: %v", c.name, err)})
@@ -154,6 +150,48 @@ func (c *hosted) forward(w http.ResponseWriter, r *http.Request, path string) er
 	}
 	proxy.ServeHTTP(w, r)
 	return nil
+}
+
+// askTime is how long the parent waits for a child's answer to a question of its
+// own: a child that hangs must not make its parent's status hang.
+const askTime = 2 * time.Second
+
+// ask gets something from the active process's own admin endpoint.
+func (c *hosted) ask(ctx context.Context, path string) ([]byte, error) {
+	transport, err := c.adminTransport()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return nil, fmt.Errorf("asking child %q: %w", c.name, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("asking child %q: it answered %s", c.name, resp.Status)
+	}
+	return io.ReadAll(resp.Body)
+}
+
+// adminTransport reaches the active process's own admin endpoint.
+func (c *hosted) adminTransport() (*http.Transport, error) {
+	socket := c.activeAdmin()
+	if socket == "" {
+		return nil, failure(http.StatusServiceUnavailable, "child %q has no process that could answer: it is %s", c.name, c.sup.Status().State)
+	}
+	return &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", socket)
+		},
+	}, nil
 }
 
 // activeAdmin is the path of the active process's admin socket, "" if there is none.

@@ -3,10 +3,197 @@
 
 package module
 
-import "net/http"
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
 
-func adminPools(*http.Request) (any, error) { return []any{}, nil }
+	"github.com/caddy-broker/caddy-broker/failover"
+)
 
+// poolsChild is the child that has the pools, when they are not in this process.
+func poolsChild() *hosted {
+	if runtime.Load() != nil {
+		return nil
+	}
+	return host.child(DefaultChild)
+}
+
+// adminPools is the list of all pools; a child that cannot answer has none to show.
+func adminPools(r *http.Request) (any, error) {
+	if c := poolsChild(); c != nil {
+		body, err := c.ask(r.Context(), "/broker/pools")
+		if err != nil {
+			return []any{}, nil //nolint:nilerr // the overview must not fail because the child is down; its state is shown
+		}
+		return json.RawMessage(body), nil
+	}
+	return poolStatuses(), nil
+}
+
+func poolStatuses() []failover.PoolStatus {
+	out := []failover.PoolStatus{}
+	for _, e := range pools.list() {
+		out = append(out, e.pool.Status())
+	}
+	return out
+}
+
+// adminPool answers for /broker/pools… and /broker/in-doubt, by way of the child
+// that has the pools, if there is one.
 func adminPool(w http.ResponseWriter, r *http.Request, parts []string) error {
-	return failure(http.StatusNotFound, "no pools")
+	c := poolsChild()
+	if parts[0] == "in-doubt" {
+		if err := method(r, http.MethodGet); err != nil {
+			return err
+		}
+		ledger := &pools.ledger
+		if c != nil {
+			ledger = &host.doubts
+		}
+		list := ledger.list()
+		if list == nil {
+			list = []doubtRecord{}
+		}
+		return answer(w, http.StatusOK, list)
+	}
+	if c != nil {
+		return c.forward(w, r, r.URL.Path)
+	}
+	if len(parts) == 1 {
+		if err := method(r, http.MethodGet); err != nil {
+			return err
+		}
+		return answer(w, http.StatusOK, poolStatuses())
+	}
+	e := pools.find(parts[1])
+	if e == nil {
+		var names []string
+		for _, e := range pools.list() {
+			names = append(names, e.name)
+		}
+		if names == nil {
+			return failure(http.StatusNotFound, "no pool %q: there are none", parts[1])
+		}
+		return failure(http.StatusNotFound, "no pool %q: there are %s", parts[1], strings.Join(names, ", "))
+	}
+	if len(parts) == 2 {
+		if err := method(r, http.MethodGet); err != nil {
+			return err
+		}
+		return answer(w, http.StatusOK, e.pool.Status())
+	}
+	if err := e.operate(r, strings.Join(parts[2:], "/")); err != nil {
+		return poolFailure(err)
+	}
+	return answer(w, http.StatusOK, e.pool.Status())
+}
+
+// operate carries out one of the operations on a pool.
+func (e *poolEntry) operate(r *http.Request, operation string) error {
+	if operation != "uris" {
+		if err := method(r, http.MethodPost); err != nil {
+			return err
+		}
+	}
+	q := r.URL.Query()
+	switch operation {
+	case "failover":
+		if !q.Has("to") {
+			return e.pool.Failover(nil)
+		}
+		to, err := e.address(q.Get("to"))
+		if err != nil {
+			return err
+		}
+		return e.pool.Failover(&to)
+	case "failback":
+		return e.pool.Failback()
+	case "rebalance":
+		e.pool.Rebalance()
+		return nil
+	case "drain", "resume":
+		if !q.Has("uri") {
+			return failure(http.StatusBadRequest, "%s of pool %q: parameter uri is missing", operation, e.name)
+		}
+		uri, err := e.address(q.Get("uri"))
+		if err != nil {
+			return err
+		}
+		if operation == "drain" {
+			return e.pool.Drain(uri)
+		}
+		return e.pool.Resume(uri)
+	case "uris":
+		return e.changeURIs(r)
+	}
+	return failure(http.StatusNotFound, "no operation %q of pool %q: there are failover, failback, drain, resume, rebalance, uris", operation, e.name)
+}
+
+// address reads an address as users write it: with its scheme, or just host and
+// port of a member.
+func (e *poolEntry) address(text string) (failover.URI, error) {
+	for _, m := range e.pool.Members() {
+		if m.Name == text || m.URI.Dial() == text {
+			return m.URI, nil
+		}
+	}
+	uri, err := failover.ParseURI(text)
+	if err != nil {
+		return uri, apiError{http.StatusBadRequest, err}
+	}
+	return uri, nil
+}
+
+// maxURIsBody bounds the body of a request that changes addresses.
+const maxURIsBody = 1 << 20
+
+// changeURIs adds or removes addresses.
+func (e *poolEntry) changeURIs(r *http.Request) error {
+	if err := method(r, http.MethodPost, http.MethodDelete); err != nil {
+		return err
+	}
+	var body struct {
+		URIs      []string `json:"uris"`
+		Rebalance bool     `json:"rebalance"`
+	}
+	dec := json.NewDecoder(io.LimitReader(r.Body, maxURIsBody))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&body); err != nil {
+		return failure(http.StatusBadRequest, `reading addresses of pool %q: %w; the body is {"uris": ["http://host:port", …], "rebalance": false}`, e.name, err)
+	}
+	if len(body.URIs) == 0 {
+		return failure(http.StatusBadRequest, "changing addresses of pool %q: uris is empty", e.name)
+	}
+	uris := make([]failover.URI, 0, len(body.URIs))
+	for _, text := range body.URIs {
+		uri, err := failover.ParseURI(text)
+		if err != nil {
+			return apiError{http.StatusBadRequest, err}
+		}
+		uris = append(uris, uri)
+	}
+	var err error
+	if r.Method == http.MethodPost {
+		_, err = e.pool.AddURIs(uris, body.Rebalance)
+	} else {
+		_, err = e.pool.RemoveURIs(uris)
+		if err == nil && body.Rebalance {
+			e.pool.Rebalance()
+		}
+	}
+	return err
+}
+
+// poolFailure gives an error of a pool its status.
+func poolFailure(err error) error {
+	if _, ok := errors.AsType[apiError](err); ok {
+		return err
+	}
+	if _, ok := errors.AsType[*failover.UnknownError](err); ok {
+		return apiError{http.StatusNotFound, err}
+	}
+	return apiError{http.StatusConflict, err}
 }

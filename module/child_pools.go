@@ -5,15 +5,122 @@ package module
 
 import (
 	"encoding/json"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/supervisor"
 )
 
-// poolsStart takes over what the parent knows of the pools.
-func poolsStart(rt *childRuntime, state json.RawMessage) {}
+// Topics of what a child and its parent have to say about pools.
+const (
+	topicPools = "pools" // what is worth keeping of all pools, whole; goes both ways
+	topicEvent = "event" // something happened to a pool
+	topicDoubt = "doubt" // a request may have been executed without an answer
+)
 
-// poolsTold takes something from the parent.
-func poolsTold(topic string, data json.RawMessage) {}
+const (
+	// poolsReportDelay gathers changes of the pools' state into one report.
+	poolsReportDelay = 200 * time.Millisecond
+	// reportQueue bounds the events and doubts that wait to be reported.
+	reportQueue = 4096
+)
 
-// interruptPools ends all waiting for backends.
-func interruptPools() {}
+// poolReporter tells the parent what happens to this process's pools. Only the
+// process that serves has anything to tell.
+type poolReporter struct {
+	link    *supervisor.Link
+	changed chan struct{}
+	queue   chan report
+}
 
-func reportInDoubt(rt *childRuntime, q *inflight, reason string) {}
+type report struct {
+	topic string
+	data  json.RawMessage
+}
+
+// poolsStart keeps this process's pools from reaching for backends until it is
+// activated, and gives them what the parent knows.
+func poolsStart(state json.RawMessage) {
+	pools.hold()
+	poolsTold(topicPools, state)
+}
+
+// poolsTold takes the pools' state, which the process that serves has changed.
+func poolsTold(topic string, data json.RawMessage) {
+	if topic != topicPools || len(data) == 0 {
+		return
+	}
+	var all map[string]failover.Snapshot
+	if err := json.Unmarshal(data, &all); err != nil {
+		caddy.Log().Named("broker").Error("reading the pools' state", zap.Error(err))
+		return
+	}
+	pools.restore(all)
+}
+
+// poolsActivate lets the pools begin and reports on them from now on.
+func poolsActivate(link *supervisor.Link) {
+	r := &poolReporter{link: link, changed: make(chan struct{}, 1), queue: make(chan report, reportQueue)}
+	pools.onChange(func() {
+		select {
+		case r.changed <- struct{}{}:
+		default:
+		}
+	})
+	watchPools(func(e failover.Event) { r.put(topicEvent, supervisor.Event{Name: e.Name, Data: e.Data}) })
+	pools.ledger.follow(func(d doubtRecord) { r.put(topicDoubt, d) })
+	pools.start()
+	go r.run()
+}
+
+// put queues a report. One that finds the queue full is dropped: the parent hangs.
+func (r *poolReporter) put(topic string, v any) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return
+	}
+	select {
+	case r.queue <- report{topic, data}:
+	default:
+	}
+}
+
+// run reports as long as the process lives or the parent listens.
+func (r *poolReporter) run() {
+	var due <-chan time.Time
+	for {
+		var next report
+		select {
+		case next = <-r.queue:
+		case <-r.changed:
+			if due == nil {
+				due = time.After(poolsReportDelay)
+			}
+			continue
+		case <-due:
+			due = nil
+			data, err := json.Marshal(pools.snapshot())
+			if err != nil {
+				continue
+			}
+			next = report{topicPools, data}
+		}
+		if r.link.Report(next.topic, next.data) != nil {
+			return
+		}
+	}
+}
+
+// reportInDoubt tells of a request that a stop cut off. It returns when the
+// parent has it: this process is about to end.
+func reportInDoubt(rt *childRuntime, q *inflight, reason string) {
+	d := doubtRecord{Time: time.Now(), Method: q.method, Host: q.host, Path: q.uri, RequestID: q.id, Reason: reason}
+	caddy.Log().Named("broker").Warn("request in doubt: it may have been executed without an answer",
+		zap.String("method", d.Method), zap.String("host", d.Host), zap.String("path", d.Path), zap.String("reason", reason))
+	if data, err := json.Marshal(d); err == nil {
+		_ = rt.link.Report(topicDoubt, data)
+	}
+}

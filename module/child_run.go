@@ -40,7 +40,7 @@ func runChild() (int, error) {
 	}
 	rt := newChildRuntime(link, rand.Text())
 	runtime.Store(rt)
-	poolsStart(rt, hello.Data)
+	poolsStart(hello.Data)
 	go link.Serve(rt.orders(hello.DrainTimeout))
 
 	config, err := prepareConfig(hello.Config, hello.Admin)
@@ -76,9 +76,12 @@ func limitMemory(logger *zap.Logger) {
 // their own: an immediate stop must not keep its escalation waiting.
 func (rt *childRuntime) orders(drainTimeout time.Duration) supervisor.Orders {
 	return supervisor.Orders{
-		Activate: rt.activate,
-		Packets:  rt.readPackets,
-		Drain:    func(timeout time.Duration) { go rt.drain(timeout) },
+		Activate: func() {
+			poolsActivate(rt.link)
+			rt.activate()
+		},
+		Packets: rt.readPackets,
+		Drain:   func(timeout time.Duration) { go rt.drain(timeout) },
 		Stop: func(mode supervisor.Mode) {
 			if mode == supervisor.Force {
 				rt.force()
@@ -86,7 +89,7 @@ func (rt *childRuntime) orders(drainTimeout time.Duration) supervisor.Orders {
 			}
 			go rt.stop()
 		},
-		Tell: func(topic string, data json.RawMessage) { poolsTold(topic, data) },
+		Tell: poolsTold,
 		Orphaned: func() {
 			caddy.Log().Named("broker").Error("the broker is gone; stopping")
 			if drainTimeout > 0 {
@@ -102,7 +105,7 @@ func (rt *childRuntime) orders(drainTimeout time.Duration) supervisor.Orders {
 func (rt *childRuntime) drain(timeout time.Duration) {
 	rt.leave()
 	_ = rt.link.Released()
-	interruptPools()
+	pools.interruptAll()
 	var deadline <-chan time.Time
 	if timeout > 0 {
 		timer := time.NewTimer(timeout)
@@ -123,7 +126,7 @@ func (rt *childRuntime) drain(timeout time.Duration) {
 func (rt *childRuntime) stop() {
 	rt.leave()
 	_ = rt.link.Released()
-	interruptPools()
+	pools.interruptAll()
 	tick := time.NewTicker(idlePoll)
 	defer tick.Stop()
 	for rt.requests.len() > 0 {

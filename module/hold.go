@@ -67,7 +67,7 @@ func plainSockets() []string {
 func (c *hosted) hold(sockets *supervisor.Sockets, next time.Time) (release func()) {
 	srv := &http.Server{Handler: holdHandler(next), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second}
 	var closers []func()
-	for _, name := range c.plain() {
+	for _, name := range c.pools.plain() {
 		network, address, _ := strings.Cut(name, "/")
 		ln, ok := sockets.Listener(network, address)
 		if !ok {

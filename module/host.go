@@ -34,6 +34,7 @@ type hostState struct {
 	children map[string]*hosted
 
 	events *eventPump
+	doubts doubtLedger // requests in doubt that children reported
 }
 
 // claim makes a decide, and returns when all its children serve.

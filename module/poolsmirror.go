@@ -10,38 +10,37 @@ import (
 	"github.com/caddy-broker/caddy-broker/supervisor"
 )
 
-// Topics of reports from a child.
-const (
-	topicPools = "pools" // the state of the pools worth keeping, whole
-	topicEvent = "event" // something happened to a pool
-)
-
 // poolsMirror keeps what a child reported for when it is gone: what the operator
 // and experience taught its pools, from which every new process starts, and the
 // sockets on which the parent may answer.
 type poolsMirror struct {
 	mu      sync.Mutex
 	state   json.RawMessage
-	sockets []string // those on which the parent may answer
+	sockets []string
 }
 
+// hello is what a new process is told.
 func (p *poolsMirror) hello() json.RawMessage {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.state
 }
 
-func (p *poolsMirror) keep(state json.RawMessage) {
+// plain are the sockets on which the parent may answer.
+func (p *poolsMirror) plain() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.state = state
+	return p.sockets
 }
 
 // reported takes what a process of the child has to say.
 func (c *hosted) reported(_ int, topic string, data json.RawMessage) {
 	switch topic {
 	case topicPools:
-		c.pools.keep(data)
+		c.pools.mu.Lock()
+		c.pools.state = data
+		c.pools.mu.Unlock()
+		c.sup.Tell(topicPools, data) // spares start from it, too
 	case topicPlain:
 		var sockets []string
 		if json.Unmarshal(data, &sockets) == nil {
@@ -54,11 +53,10 @@ func (c *hosted) reported(_ int, topic string, data json.RawMessage) {
 		if json.Unmarshal(data, &e) == nil {
 			host.events.hub.send(e)
 		}
+	case topicDoubt:
+		var d doubtRecord
+		if json.Unmarshal(data, &d) == nil {
+			host.doubts.add(d)
+		}
 	}
-}
-
-func (c *hosted) plain() []string {
-	c.pools.mu.Lock()
-	defer c.pools.mu.Unlock()
-	return c.pools.sockets
 }
