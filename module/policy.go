@@ -105,6 +105,9 @@ func (f *Failover) Provision(ctx caddy.Context) error {
 	if err := f.provisionKey(ctx); err != nil {
 		return err
 	}
+	if err := register(ctx.GetMetricsRegistry(), poolCollector{}); err != nil {
+		return fmt.Errorf("registering metrics: %w", err)
+	}
 	rememberClients(ctx)
 	if f.claim, err = pools.claim(f); err != nil {
 		return err
