@@ -88,6 +88,8 @@ var loading sync.Mutex
 // load provisions a handler as Caddy does.
 func load(tb testing.TB, raw json.RawMessage) (*reverseproxy.Handler, caddy.Context, context.CancelCauseFunc, error) {
 	tb.Helper()
+	loading.Lock() // Caddy loads one configuration at a time
+	defer loading.Unlock()
 	cfg := &caddy.Config{
 		Admin:      &caddy.AdminConfig{Disabled: true},
 		StorageRaw: json.RawMessage(fmt.Sprintf(`{"module": "file_system", "root": %q}`, tb.TempDir())),
@@ -98,9 +100,7 @@ func load(tb testing.TB, raw json.RawMessage) (*reverseproxy.Handler, caddy.Cont
 		tb.Fatal(err)
 	}
 	ctx, cancel := caddy.NewContextWithCause(base)
-	loading.Lock() // Caddy's reverse_proxy sets up its metrics without one
 	mod, err := ctx.LoadModuleByID("http.handlers.reverse_proxy", raw)
-	loading.Unlock()
 	if err != nil {
 		cancel(nil)
 		return nil, ctx, nil, err
