@@ -120,6 +120,7 @@ func (m *machine) drain(now time.Time, p *proc) {
 	for m.count(phaseActive)+m.count(phaseDraining) > maxGenerations {
 		m.force(now, m.first(phaseDraining), exitReplace)
 	}
+	m.sweep() // it accepts no more: a socket that only it had would be a dead end
 }
 
 // stop tells a process to stop in order. One without users has endTime for it.
