@@ -66,6 +66,42 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// What no child serves any more is refused at once, also while the old child
+// still works for those who came before: nobody would come for such a queue.
+func TestReloadClosesWhatIsGoneDuringADrain(t *testing.T) {
+	backends, env := newBackends(t)
+	start(t, backends[0])
+	port, gone := freePort(t), freePort(t)
+	b := startBroker(t, answering+"http://:{$GONE} {\n\treverse_proxy {$B1}\n}\n", append(env, "PORT="+port, "GONE="+gone)...)
+	old := awaitActive(t, b, 0)
+
+	slow := harness.Load{
+		Client: &harness.Client{Addr: "127.0.0.1:" + gone}, Rate: 1, Count: 1, Name: "slow",
+		Requests: []harness.Request{{Method: "GET", Path: "/?delay=3s"}},
+	}
+	run := slow.Start(t.Context())
+	if err := harness.Until(t.Context(), soon, func() error {
+		if len(executions(t, backends)) == 0 {
+			return errors.New("the slow request has not arrived")
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := reload(t, b, answering); err != nil {
+		t.Fatalf("caddy reload: %v\n%s", err, out)
+	}
+	if err := harness.Until(t.Context(), soon, func() error { return harness.PortFree(gone) }); err != nil {
+		t.Errorf("the port of the site that is gone: %v", err)
+	}
+	if run.InFlight() != 1 || !harness.Alive(old) {
+		t.Error("the drain was over before the port was free, which shows nothing")
+	}
+	if results := run.Wait(); len(results.Failed()) != 0 {
+		t.Errorf("the request in progress: %s", results)
+	}
+}
+
 func TestReloadThatFailsChangesNothing(t *testing.T) {
 	tests := []struct{ name, caddyfile, says string }{
 		{"syntax", "http://:{$PORT} {\n\trespond nothing\n\tunknown_directive\n}\n", "unknown_directive"},

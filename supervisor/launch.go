@@ -68,6 +68,7 @@ func (s *Supervisor) hear(p *process) {
 		case msgBeat:
 			s.put(inBeat{p.id})
 		case msgReleased:
+			s.sockets.Leave(p.id)
 			s.put(inReleased{p.id})
 		case msgFailed:
 			p.said.Store(&m.Error)
