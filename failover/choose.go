@@ -208,6 +208,8 @@ func (c *chooser) try(i int) verdict {
 		case Full:
 			c.full = true
 			return passed
+		case Foreign:
+			return passed // nothing is wrong with it
 		default:
 			return refused
 		}

@@ -140,11 +140,9 @@ func (x *machine) fail(m *Member, why string, err error) {
 	m.failback.lost(m, x)
 	x.set(m, stateDown)
 	m.seen, m.home = false, false
-	m.gate = newGate()
 	m.step++
 	m.base, m.delay = x.now, x.back.delay(m.step, x.random())
-	m.epoch.Add(1)
-	x.abandon(m)
+	x.renew(m)
 	if x.forced == m {
 		x.forced = nil
 	}
@@ -156,6 +154,13 @@ func (x *machine) fail(m *Member, why string, err error) {
 		m.lost = true
 		x.tellLost(m, why, clients)
 	}
+}
+
+// renew makes what requests in progress report from now on stale.
+func (x *machine) renew(m *Member) {
+	m.epoch.Add(1)
+	m.gate = newGate()
+	x.abandon(m)
 }
 
 // abandon ends the waiting of all that dial m.
@@ -173,7 +178,6 @@ func (x *machine) revive(m *Member) {
 	}
 	x.set(m, stateTrial)
 	m.back = x.now
-	m.gate = newGate()
 	m.failback.begin(x.now)
 	m.base, m.delay = x.now, shortDelay
 }

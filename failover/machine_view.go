@@ -216,11 +216,20 @@ func (x *machine) gather(v *view) {
 	}
 }
 
-// moved moves all clients, because a request found that their member is not
-// eligible for a reason that only the carrier knows.
+// moved notes that a client left a member which, as far as the pool knows, is
+// all right: the carrier's checks say otherwise. It comes back like one that was
+// down.
 func (x *machine) moved(from, to *Member) {
-	if x.current == from && to.serves() {
-		x.current, x.dirty = to, true
-		x.changed = true
+	if from.serves() && from.home {
+		from.home, from.back = false, x.now
+		if from.rank >= 0 {
+			x.set(from, stateTrial)
+			from.failback.begin(x.now)
+			from.base, from.delay = x.now, shortDelay
+		}
 	}
+	if x.current == from && to.serves() {
+		x.current = to
+	}
+	x.dirty, x.changed = true, true
 }

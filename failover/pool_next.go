@@ -179,14 +179,15 @@ func (p *Pool) End(r *Request, o Outcome, err error) {
 // move remembers where the client of an answered request has been moved to.
 func (p *Pool) move(r *Request) {
 	v := p.view.Load()
-	switch {
-	case v.forced >= 0:
-	case v.affinity == AffinityPool:
+	if v.forced >= 0 {
+		return
+	}
+	i := v.find(r.at.from)
+	if v.affinity == AffinityPool || i >= 0 && v.flags[i]&flagHome != 0 {
 		p.feed(inMoved{from: r.at.from, to: r.at.moved})
-	case r.Keyed && v.remembers():
-		if p.moves.put(r.Key, r.at.moved, p.tick.Load()) {
-			p.unsaved.Store(true)
-		}
+	}
+	if r.Keyed && v.remembers() && p.moves.put(r.Key, r.at.moved, p.tick.Load()) {
+		p.unsaved.Store(true)
 	}
 }
 

@@ -138,8 +138,7 @@ func (p *Pool) Resume(u URI) error {
 		if m.state != stateDown {
 			x.set(m, stateDown)
 			m.seen, m.home = false, false
-			m.epoch.Add(1)
-			x.abandon(m)
+			x.renew(m)
 		}
 		x.passSoon()
 		x.member("resumed", m)

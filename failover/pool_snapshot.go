@@ -106,6 +106,7 @@ func (x *machine) restore(s Snapshot) error {
 			continue
 		}
 		x.set(m, stateDown)
+		x.renew(m)
 		m.since, m.home, m.lost = d.Since, false, true
 		m.base = x.now
 		if d.Error != "" {

@@ -6,6 +6,7 @@ package failover
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -231,14 +232,20 @@ func TestClientThatLeftIsNotServed(t *testing.T) {
 // empty checks that no place, gate or slot is kept by a request that is over.
 func (b *stage) empty() {
 	b.t.Helper()
+	if err := b.leaks(); err != nil {
+		b.t.Error(err)
+	}
+}
+
+func (b *stage) leaks() error {
 	synctest.Wait()
-	b.p.do(func(x *machine) error {
+	return b.p.do(func(x *machine) error {
 		if n := x.p.inProgress.Load(); n != 0 || x.queue.len() != 0 || x.queue.passing != 0 {
-			b.t.Errorf("%d in progress, %d wait, %d of them for a pass", n, x.queue.len(), x.queue.passing)
+			return fmt.Errorf("%d in progress, %d wait, %d of them for a pass", n, x.queue.len(), x.queue.passing)
 		}
 		for _, m := range x.members {
 			if m.inProgress.Load() != 0 || m.dialing() != 0 || m.gate.used != 0 || m.slot.Load() || m.uploading.Load() != 0 {
-				b.t.Errorf("%s: %d in progress, %d dial, %d in the gate, slot %v", m.Name, m.inProgress.Load(), m.dialing(), m.gate.used, m.slot.Load())
+				return fmt.Errorf("%s: %d in progress, %d dial, %d in the gate, slot %v", m.Name, m.inProgress.Load(), m.dialing(), m.gate.used, m.slot.Load())
 			}
 		}
 		return nil

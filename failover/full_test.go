@@ -1,0 +1,157 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func maxRequests(n int) func(*Config) {
+	return func(c *Config) { c.Options.Nested.MaxRequests = &n }
+}
+
+func TestFullMembersArePassedOverWithoutMovingTheClient(t *testing.T) {
+	inBubble(t, 2, maxRequests(2), func(b *stage) {
+		b.p.Start()
+		b.expect("a")
+		held := []*Request{{}, {}, {}}
+		for i, want := range []string{"a", "a", "b"} {
+			if got := b.pick(held[i]); got != want {
+				t.Fatalf("request %d: got %s, want %s", i, got, want)
+			}
+			b.p.Connected(held[i])
+			b.p.End(held[i], Answered, nil)
+		}
+		if to := held[2].MovedTo(); to != "" {
+			t.Errorf("the client was moved to %s", to)
+		}
+		b.p.Done(held[0])
+		b.expect("a")
+		b.p.Done(held[1])
+		b.p.Done(held[2])
+		b.empty()
+	})
+}
+
+func TestWaitingForAPlace(t *testing.T) {
+	inBubble(t, 2, maxRequests(1), func(b *stage) {
+		b.p.Start()
+		b.expect("a")
+		first, second := &Request{}, &Request{}
+		b.pick(first)
+		b.pick(second)
+		one := b.waiting(b.t.Context(), &Request{})
+		two := b.waiting(b.t.Context(), &Request{})
+		time.Sleep(time.Minute)
+		if s := b.p.Status(); s.FailedPasses != 0 || s.State != "connected" || s.Waiting != 2 {
+			t.Errorf("status is %+v", s)
+		}
+		select {
+		case <-one:
+			t.Fatal("got a place that is not there")
+		default:
+		}
+		b.p.End(second, Neutral, nil)
+		start := time.Now()
+		<-one
+		<-two
+		if took := time.Since(start); took > 0 {
+			t.Errorf("the place was taken after %v", took)
+		}
+		b.p.End(first, Neutral, nil)
+		b.empty()
+	})
+}
+
+// checks is what a carrier says of members.
+type checks map[string]Availability
+
+func (c checks) Check(m *Member) Availability { return c[m.URI.Host] }
+
+func TestCheckerIsHeeded(t *testing.T) {
+	inBubble(t, 3, nil, func(b *stage) {
+		b.p.Start()
+		b.expect("a")
+		says := checks{"a": Full}
+		send := func() (string, string) {
+			r := &Request{Checker: says}
+			m, err := b.send(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return m.URI.Host, r.MovedTo()
+		}
+		if host, to := send(); host != "b" || to != "" {
+			t.Errorf("a full: got %s, moved to %s", host, to)
+		}
+		says["a"] = Unhealthy
+		if host, to := send(); host != "b" || to != "http://b:80" {
+			t.Errorf("a unhealthy: got %s, moved to %s", host, to)
+		}
+		says["a"] = Available
+		if host, _ := send(); host != "b" {
+			t.Errorf("a healthy again: clients that are one stay, got %s", host)
+		}
+		says["b"], says["a"] = Foreign, Foreign
+		if host, _ := send(); host != "c" {
+			t.Errorf("only c can be reached: got %s", host)
+		}
+		// What only the carrier knows is asked again while a request waits.
+		says["c"] = Unhealthy
+		done := b.waiting(b.t.Context(), &Request{Checker: says})
+		time.Sleep(time.Second)
+		b.set(func() {})
+		b.p.do(func(*machine) error { says["b"] = Available; return nil })
+		start := time.Now()
+		if err := <-done; err != nil || time.Since(start) > pollEvery {
+			t.Errorf("got %v after %v", err, time.Since(start))
+		}
+	})
+}
+
+// One large client behind one address must not sink one backend.
+func TestOverflow(t *testing.T) {
+	change := func(c *Config) { c.Options.Randomize = true }
+	inBubble(t, 4, change, func(b *stage) {
+		b.p.Start()
+		synctest.Wait()
+		on := map[string]int{}
+		var all []*Request
+		for range 400 {
+			r := &Request{Key: 42, Keyed: true}
+			on[b.pick(r)]++
+			all = append(all, r)
+		}
+		most := 0
+		for _, n := range on {
+			most = max(most, n)
+		}
+		// Twice the mean of what was there, and one of those that were let through.
+		if len(on) < 2 || most > 2*400/4+2 {
+			t.Errorf("one client is on %v", on)
+		}
+		for _, r := range all {
+			b.p.Connected(r)
+			b.p.End(r, Answered, nil)
+			if to := r.MovedTo(); to != "" {
+				t.Fatalf("the client was moved to %s", to)
+			}
+			b.p.Done(r)
+		}
+		b.empty()
+	})
+	// An ordered list has a primary, and that is meant to have all.
+	inBubble(t, 3, func(c *Config) { c.Options.Affinity.Kind = AffinityClientIP }, func(b *stage) {
+		b.p.Start()
+		synctest.Wait()
+		for range 400 {
+			r := &Request{Key: 42, Keyed: true}
+			if host := b.pick(r); host != "a" {
+				t.Fatalf("got %s", host)
+			}
+		}
+	})
+}

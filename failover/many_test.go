@@ -1,0 +1,152 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestManyAtOnce lets many clients meet backends that come and go, in parallel.
+// It is for the race detector, and for what gets lost between goroutines: at the
+// end everybody has an answer and nothing is left.
+func TestManyAtOnce(t *testing.T) {
+	for name, change := range map[string]func(*Config){
+		"ordered":  nil,
+		"random":   random,
+		"priority": priority,
+		"few places": func(c *Config) {
+			random(c)
+			maxRequests(3)(c)
+		},
+		"hasty": func(c *Config) {
+			random(c)
+			inactivity(time.Second)(c)
+			timeout(3 * time.Second)(c)
+			c.Options.MaxReconnectAttempts, c.Options.MaxWaiting, c.Options.Backup = 3, 50, true
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, 4, change, func(b *stage) {
+				b.p.Start()
+				stop := make(chan struct{})
+				var others, clients sync.WaitGroup
+				others.Go(func() { b.mischief(stop) })
+				for range 100 {
+					clients.Go(func() {
+						for range 20 {
+							b.client()
+						}
+					})
+				}
+				clients.Wait()
+				close(stop)
+				others.Wait()
+				if err := b.leaks(); err != nil {
+					t.Error(err)
+				}
+				b.set(func() { clear(b.down); clear(b.hangs) })
+				time.Sleep(time.Minute)
+				if _, err := b.send(&Request{}); err != nil {
+					t.Errorf("after all is well again: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// mischief changes backends and list until stop.
+func (b *stage) mischief(stop <-chan struct{}) {
+	for {
+		select {
+		case <-stop:
+			b.p.Resume(uris(4)[3])
+			b.p.Failback()
+			return
+		case <-time.After(time.Duration(rand.IntN(400)) * time.Millisecond):
+		}
+		host := string(rune('a' + rand.IntN(4)))
+		b.set(func() {
+			b.down[host] = rand.IntN(2) == 0
+			b.hangs[host] = rand.IntN(6) == 0
+		})
+		switch u := uris(4)[3]; rand.IntN(10) {
+		case 0:
+			b.p.Drain(u)
+		case 1:
+			b.p.Resume(u)
+		case 2:
+			b.p.Failover(nil)
+		case 3:
+			b.p.Failback()
+		case 4:
+			b.p.AddURIs(uris(5)[4:], true)
+		case 5:
+			b.p.RemoveURIs(uris(5)[4:])
+		case 6:
+			if err := b.p.Restore(b.p.Snapshot()); err != nil {
+				b.t.Error(err)
+			}
+		default:
+			b.p.Status()
+			b.p.Stats()
+		}
+	}
+}
+
+// client sends one request, and does with it what carriers meet.
+func (b *stage) client() {
+	ctx, cancel := context.WithTimeout(b.t.Context(), time.Duration(rand.IntN(20_000))*time.Millisecond)
+	defer cancel()
+	pause := func() { <-time.After(time.Duration(rand.IntN(200)) * time.Millisecond) }
+	r := &Request{Key: rand.Uint64N(50), Keyed: true, Safe: rand.IntN(2) == 0}
+	written := map[*Member]int{}
+	for {
+		m, err := b.p.Next(ctx, r)
+		if err != nil {
+			var u *UnavailableError
+			if !errors.As(err, &u) && !errors.Is(err, context.DeadlineExceeded) {
+				b.t.Error(err)
+			}
+			return
+		}
+		b.mu.Lock()
+		down, hangs := b.down[m.URI.Host], b.hangs[m.URI.Host]
+		b.mu.Unlock()
+		if down {
+			b.p.End(r, DialFailed, errRefused)
+			continue
+		}
+		b.p.Connected(r)
+		b.p.Written(r)
+		written[m]++
+		if written[m] > 2 || written[m] == 2 && r.at.reused != m || len(written) > maxWritten {
+			b.t.Errorf("written to %d members, to %s %d times", len(written), m.Name, written[m])
+		}
+		pause()
+		if hangs {
+			b.p.End(r, Hung, errReset)
+			continue
+		}
+		switch rand.IntN(12) {
+		case 0:
+			b.p.End(r, Lost, errReset)
+		case 1:
+			b.p.End(r, LostReused, errReset)
+		case 2:
+			b.p.End(r, Neutral, nil)
+			return
+		default:
+			m.Touch()
+			b.p.End(r, Answered, nil)
+			pause()
+			b.p.Done(r)
+			return
+		}
+	}
+}

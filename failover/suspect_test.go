@@ -1,0 +1,290 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// pick lets a request choose, and leaves it dialling.
+func (b *stage) pick(r *Request) string {
+	b.t.Helper()
+	m, err := b.p.Next(b.t.Context(), r)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return m.URI.Host
+}
+
+// lost ends a request that was written without an answer.
+func (b *stage) lost(r *Request) {
+	b.p.Connected(r)
+	b.p.Written(r)
+	b.p.End(r, Lost, errReset)
+}
+
+func TestTwoLossesInARowPutAMemberDown(t *testing.T) {
+	inBubble(t, 2, nil, func(b *stage) {
+		b.p.Start()
+		b.expect("a")
+		synctest.Wait()
+		first := &Request{Safe: true}
+		b.pick(first)
+		b.lost(first)
+		synctest.Wait() // it answers the ping that follows
+		if s := b.state("a"); s != "suspect" {
+			t.Fatalf("after one loss it is %s", s)
+		}
+		b.expect("a") // the next request may try it, and is answered
+		if s := b.state("a"); s != "up" {
+			t.Errorf("after an answer it is %s", s)
+		}
+		for _, want := range []string{"suspect", "down"} {
+			r := &Request{Safe: true}
+			if got := b.pick(r); got != "a" {
+				t.Fatalf("got %s", got)
+			}
+			b.lost(r)
+			synctest.Wait()
+			if s := b.state("a"); s != want {
+				t.Errorf("got %s, want %s", s, want)
+			}
+		}
+		b.expect("b")
+	})
+}
+
+func TestOneRequestAtATimeTriesASuspectThatAnswersNoPing(t *testing.T) {
+	inBubble(t, 2, nil, func(b *stage) {
+		b.p.Start()
+		b.expect("a")
+		synctest.Wait()
+		b.set(func() { b.hangs["a"] = true })
+		r := &Request{}
+		b.pick(r)
+		b.lost(r)
+		try := &Request{}
+		if got := b.pick(try); got != "a" {
+			t.Fatalf("the next request goes to %s", got)
+		}
+		b.expect("b")
+		b.p.Connected(try)
+		b.p.End(try, Answered, nil)
+		b.p.Done(try)
+		b.expect("a") // and nobody was moved
+	})
+}
+
+func TestADeadSuspectGoesDownByItsPing(t *testing.T) {
+	inBubble(t, 2, nil, func(b *stage) {
+		b.p.Start()
+		b.expect("a")
+		synctest.Wait()
+		b.downAll("a")
+		r := &Request{}
+		b.pick(r)
+		b.lost(r)
+		synctest.Wait()
+		if s := b.state("a"); s != "down" {
+			t.Errorf("it is %s", s)
+		}
+	})
+}
+
+func TestReattachment(t *testing.T) {
+	inBubble(t, 2, nil, func(b *stage) {
+		b.p.Start()
+		b.expect("a")
+		synctest.Wait()
+		r := &Request{Safe: true}
+		for _, want := range []string{"a", "a", "b"} { // once more to the same, then on
+			if got := b.pick(r); got != want {
+				t.Fatalf("got %s, want %s", got, want)
+			}
+			b.p.Connected(r)
+			b.p.Written(r)
+			b.p.End(r, LostReused, nil)
+		}
+		if s := b.state("a"); s != "up" {
+			t.Errorf("it is %s", s)
+		}
+		if r.at.nWritten != 2 {
+			t.Errorf("the reattachment counts: written to %d", r.at.nWritten)
+		}
+		b.expect("a")
+		b.empty()
+	})
+}
+
+func TestARequestIsWrittenToThreeMembersAtMost(t *testing.T) {
+	inBubble(t, 5, nil, func(b *stage) {
+		b.set(func() {
+			for _, u := range uris(5) {
+				b.loses[u.Host] = 100
+			}
+		})
+		b.p.Start()
+		synctest.Wait()
+		r := &Request{Safe: true}
+		if why, took := b.reason(r); why != ReasonSpent || took > 0 {
+			t.Errorf("%q after %v", why, took)
+		}
+		left := 0
+		for _, n := range b.loses {
+			left += n
+		}
+		if left != 497 {
+			t.Errorf("written to %d members", 500-left)
+		}
+	})
+}
+
+func TestARequestThatLostTheOnlyMemberIsNotSentAgain(t *testing.T) {
+	inBubble(t, 1, nil, func(b *stage) {
+		b.set(func() { b.loses["a"] = 1 })
+		b.p.Start()
+		synctest.Wait()
+		if why, took := b.reason(&Request{Safe: true}); why != ReasonSpent || took > 0 {
+			t.Errorf("%q after %v", why, took)
+		}
+		b.expect("a")
+	})
+}
+
+// A repeat does not wait for a member that is down while the pool works.
+func TestARepeatWithNobodyLeftDoesNotWait(t *testing.T) {
+	inBubble(t, 2, nil, func(b *stage) {
+		b.p.Start()
+		b.expect("a")
+		synctest.Wait()
+		b.p.do(func(x *machine) error { x.fail(x.members[1], "dial", errRefused); return nil })
+		b.downAll("b")
+		r := &Request{Safe: true}
+		b.pick(r)
+		b.lost(r)
+		done := b.waiting(b.t.Context(), r) // a is suspect: who knows
+		b.expect("a")
+		var u *UnavailableError
+		if err := <-done; !errors.As(err, &u) || u.Reason != ReasonSpent {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestAReturningMemberServesOneSafeRequestFirst(t *testing.T) {
+	inBubble(t, 2, func(c *Config) { c.Options.Affinity.Kind = AffinityRequest }, func(b *stage) {
+		b.p.Start()
+		b.expect("a")
+		b.downAll("a")
+		b.expect("b")
+		time.Sleep(time.Minute)
+		b.up("a")
+		time.Sleep(time.Minute)
+		if s := b.state("a"); s != "trial" {
+			t.Fatalf("it is %s", s)
+		}
+		if got := b.pick(&Request{}); got != "b" { // stays in progress
+			// After ten seconds any request may try.
+			if got != "a" {
+				t.Fatalf("got %s", got)
+			}
+		}
+	})
+	inBubble(t, 2, func(c *Config) { c.Options.Affinity.Kind = AffinityRequest }, func(b *stage) {
+		b.p.Start()
+		b.expect("a")
+		b.downAll("a")
+		b.expect("b")
+		b.up("a")
+		time.Sleep(time.Second)
+		unsafe, trial, second := &Request{}, &Request{Safe: true}, &Request{Safe: true}
+		for _, c := range []struct {
+			r    *Request
+			want string
+		}{{unsafe, "b"}, {trial, "a"}, {second, "b"}} {
+			if got := b.pick(c.r); got != c.want {
+				t.Fatalf("got %s, want %s", got, c.want)
+			}
+		}
+		b.lost(trial) // one loss is enough now
+		if s := b.state("a"); s != "down" {
+			t.Errorf("it is %s", s)
+		}
+		step := 0
+		b.p.do(func(x *machine) error { step = x.members[0].step; return nil })
+		if step != 2 {
+			t.Errorf("the back-off began anew: step %d", step)
+		}
+		b.p.End(unsafe, Neutral, nil)
+		b.p.End(second, Neutral, nil)
+		b.empty()
+	})
+}
+
+func TestLateFailuresSayNothing(t *testing.T) {
+	inBubble(t, 2, nil, func(b *stage) {
+		b.p.Start()
+		b.expect("a")
+		old, older := &Request{}, &Request{}
+		b.pick(old)
+		b.pick(older)
+		b.downAll("a")
+		b.expect("b")
+		b.up("a")
+		time.Sleep(5 * time.Second)
+		b.p.Failback()
+		b.expect("a")
+		b.expect("a")
+		if s := b.state("a"); s != "up" {
+			t.Fatalf("it is %s", s)
+		}
+		b.p.End(old, DialFailed, errRefused)
+		b.lost(older)
+		if s := b.state("a"); s != "up" {
+			t.Errorf("failures from before its return made it %s", s)
+		}
+	})
+}
+
+func TestNeutralOutcomesSayNothing(t *testing.T) {
+	inBubble(t, 1, nil, func(b *stage) {
+		b.p.Start()
+		b.expect("a")
+		for _, o := range []Outcome{DialAborted, Neutral, LostReused, DialAborted, Neutral} {
+			r := &Request{}
+			b.pick(r)
+			b.p.End(r, o, errReset)
+		}
+		if s := b.state("a"); s != "up" {
+			t.Errorf("it is %s", s)
+		}
+		b.empty()
+	})
+}
+
+func TestAcceptAndCloseLosesTwoPerPeriodAtMost(t *testing.T) {
+	inBubble(t, 2, nil, func(b *stage) {
+		b.p.Start()
+		b.expect("a")
+		// It answers pings and ends every request.
+		b.set(func() { b.loses["a"] = 1000 })
+		last, lost := 1000, 0
+		for range 600 {
+			if _, err := b.send(&Request{Safe: true}); err != nil {
+				t.Fatal(err)
+			}
+			b.mu.Lock()
+			lost += last - b.loses["a"]
+			last = b.loses["a"]
+			b.mu.Unlock()
+			time.Sleep(100 * time.Millisecond)
+		}
+		if lost > 2 {
+			t.Errorf("%d requests were lost in a minute", lost)
+		}
+	})
+}
