@@ -76,6 +76,20 @@ func poolsActivate(link *supervisor.Link) {
 	go r.run()
 }
 
+// closeIdleUpstreams closes the idle connections to backends: a process that
+// serves nobody new holds on to none, least of all to a site of its own.
+func closeIdleUpstreams() {
+	pools.mu.Lock()
+	defer pools.mu.Unlock()
+	for _, e := range pools.entries {
+		for _, c := range e.claims {
+			if t := c.policy.transport; t != nil && t.http != nil {
+				t.http.CloseIdleConnections()
+			}
+		}
+	}
+}
+
 // put queues a report. One that finds the queue full is dropped: the parent hangs.
 func (r *poolReporter) put(topic string, v any) {
 	data, err := json.Marshal(v)

@@ -106,6 +106,7 @@ func (rt *childRuntime) drain(timeout time.Duration) {
 	rt.leave()
 	_ = rt.link.Released()
 	pools.interruptAll()
+	closeIdleUpstreams()
 	var deadline <-chan time.Time
 	if timeout > 0 {
 		timer := time.NewTimer(timeout)
