@@ -66,9 +66,9 @@ func matchParens(s string) (end int, err error) {
 	}
 	switch {
 	case depth > 0:
-		return end, fmt.Errorf("a parenthesis is not closed in %q; write %%28 for one in a value", s)
+		return end, fmt.Errorf("a parenthesis is not closed in %s; write %%28 for one in a value", quote(s))
 	case depth < 0:
-		return end, fmt.Errorf("a parenthesis is closed that was not opened in %q; write %%29 for one in a value", s)
+		return end, fmt.Errorf("a parenthesis is closed that was not opened in %s; write %%29 for one in a value", quote(s))
 	}
 	return end, nil
 }

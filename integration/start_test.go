@@ -108,7 +108,7 @@ func TestWrongCaddyfiles(t *testing.T) {
 		{"unknown policy option", proxy("randomise false"), []string{"Caddyfile:7", "randomise"}},
 		{"bad value of a policy option", proxy("max_reconnect_attempts many"), []string{"Caddyfile:7", "max_reconnect_attempts", "many"}},
 		{"bad duration", proxy("timeout soon"), []string{"Caddyfile:7", "timeout", "soon"}},
-		{"unbalanced parentheses", directive("failover:(http://127.0.0.1:1"), []string{"Caddyfile:5", "failover:(http://127.0.0.1:1"}},
+		{"unbalanced parentheses", directive("failover:(http://127.0.0.1:1"), []string{"Caddyfile:5", "(http://127.0.0.1:1"}},
 		{"mixed schemes", directive("failover:(http://127.0.0.1:1,https://127.0.0.1:2)"), []string{"Caddyfile:5", "https"}},
 		{"unknown address option", directive("failover:(http://127.0.0.1:1)?fallback=true"), []string{"Caddyfile:5", "fallback"}},
 		{"empty list", directive("failover:()"), []string{"Caddyfile:5"}},
