@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -63,7 +64,12 @@ func (Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 		rt.answered.Add(1)
 	}()
 	gw := &guardWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, rt: rt, q: q}
-	return next.ServeHTTP(gw, r.WithContext(ctx))
+	err := next.ServeHTTP(gw, r.WithContext(ctx))
+	if !gw.wrote {
+		// The server writes the header itself, or an error route does.
+		gw.prepare()
+	}
+	return err
 }
 
 // guardWriter sets Connection: close when the header is written, so that no
@@ -99,6 +105,23 @@ func (w *guardWriter) Write(b []byte) (int, error) {
 		w.WriteHeader(http.StatusOK)
 	}
 	return w.ResponseWriter.Write(b)
+}
+
+// ReadFrom lets the kernel move the bytes where it can.
+func (w *guardWriter) ReadFrom(r io.Reader) (int64, error) {
+	if !w.wrote {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriterWrapper.ReadFrom(r)
+}
+
+// FlushError flushes, for [http.ResponseController].
+func (w *guardWriter) FlushError() error {
+	if !w.wrote {
+		w.WriteHeader(http.StatusOK)
+	}
+	//nolint:bodyclose // there is no body
+	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
 // Hijack gives the connection away; it is remembered, because only closing it
