@@ -74,7 +74,8 @@ func (p *packetConn) WriteTo(b []byte, addr net.Addr) (int, error) { return p.co
 func (p *packetConn) LocalAddr() net.Addr                          { return p.conn.LocalAddr() }
 func (p *packetConn) SetDeadline(t time.Time) error                { return p.conn.SetDeadline(t) }
 func (p *packetConn) SetReadDeadline(t time.Time) error            { return p.conn.SetReadDeadline(t) }
-func (p *packetConn) SetWriteDeadline(t time.Time) error           { return p.conn.SetWriteDeadline(t) }
+
+func (p *packetConn) SetWriteDeadline(t time.Time) error { return p.conn.SetWriteDeadline(t) }
 
 // SetReadBuffer and SetWriteBuffer let QUIC ask for the buffers it needs.
 func (p *packetConn) SetReadBuffer(n int) error {

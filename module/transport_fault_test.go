@@ -102,27 +102,33 @@ func TestDialFaultsOfTheOnlyBackend(t *testing.T) {
 		want    string
 	}{
 		{
-			"refused", []option{upstreams(deadAddress(t))},
+			"refused",
+			[]option{upstreams(deadAddress(t))},
 			502, `caddy-broker; error=connection_refused`,
 		},
 		{
-			"unknown name", []option{upstreams("no-such-host.invalid:80")},
+			"unknown name",
+			[]option{upstreams("no-such-host.invalid:80")},
 			502, `caddy-broker; error=dns_error`,
 		},
 		{
-			"no socket", []option{upstreams("unix/" + t.TempDir() + "/none.sock")},
+			"no socket",
+			[]option{upstreams("unix/" + t.TempDir() + "/none.sock")},
 			502, `caddy-broker; error=connection_refused`,
 		},
 		{
-			"handshake never ends", []option{tls, upstreams(hole.Addr().String()), set("nested", map[string]any{"connection_timeout": "100ms"})},
+			"handshake never ends",
+			[]option{tls, upstreams(hole.Addr().String()), set("nested", map[string]any{"connection_timeout": "100ms"})},
 			504, `caddy-broker; error=connection_timeout`,
 		},
 		{
-			"no TLS there", []option{tls, upstreams(plain.addr())},
+			"no TLS there",
+			[]option{tls, upstreams(plain.addr())},
 			502, `caddy-broker; error=tls_protocol_error`,
 		},
 		{
-			"named proxy", []option{upstreams(deadAddress(t)), with("proxy_status_name", "my proxy")},
+			"named proxy",
+			[]option{upstreams(deadAddress(t)), with("proxy_status_name", "my proxy")},
 			502, `"my proxy"; error=connection_refused`,
 		},
 	} {
