@@ -78,7 +78,7 @@ func TestAnything(t *testing.T) {
 }
 
 func newWorld(t *testing.T, rt *rapid.T) *world {
-	w := &world{stage: &stage{t: t, down: map[string]bool{}, hangs: map[string]bool{}, status: map[string]int{}, start: time.Now()}, says: checks{}}
+	w := &world{stage: &stage{t: t, down: map[string]bool{}, hangs: map[string]bool{}, mute: map[string]bool{}, status: map[string]int{}, start: time.Now()}, says: checks{}}
 	o := DefaultOptions()
 	o.ReconnectJitter = 0
 	o.Randomize = rapid.Bool().Draw(rt, "randomize")
@@ -164,7 +164,7 @@ func (w *world) backend(rt *rapid.T) {
 		case 0, 1:
 			w.down[host] = what == 0
 		case 2:
-			w.hangs[host] = !w.hangs[host]
+			w.hangs[host], w.mute[host] = !w.hangs[host], w.mute[host] != w.hangs[host]
 		case 3:
 			w.status[host] = rapid.SampledFrom([]int{200, 503}).Draw(rt, "status")
 		}

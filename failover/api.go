@@ -170,6 +170,9 @@ type PingResult struct {
 	// wraps context.DeadlineExceeded, or a net.Error with Timeout, says that no
 	// answer came in time.
 	Err error
+	// Unanswered tells that there was a connection, and no answer in time: the
+	// backend may be busy. Without it no connection could be made.
+	Unanswered bool
 	// Neutral tells that Err is a local fault (descriptors, ports), which says
 	// nothing about the backend.
 	Neutral bool

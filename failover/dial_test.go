@@ -50,7 +50,7 @@ func TestHangingDialsMoveOnAfterASecond(t *testing.T) {
 		b.p.Start()
 		b.expect("a")
 		synctest.Wait()
-		b.set(func() { b.hangs["a"] = true })
+		b.set(func() { b.hangs["a"], b.mute["a"] = true, true })
 		out := b.dial(50)
 		start := time.Now()
 		for range 50 {
@@ -83,7 +83,7 @@ func TestAHangingDialIsNotAbandonedWithoutAlternative(t *testing.T) {
 		b.p.Start()
 		b.expect("a")
 		synctest.Wait()
-		b.set(func() { b.hangs["a"] = true })
+		b.set(func() { b.hangs["a"], b.mute["a"] = true, true })
 		first := b.dial(10)
 		time.Sleep(1200 * time.Millisecond)
 		more := b.dial(30)
@@ -113,7 +113,7 @@ func TestTheFirstFailedDialEndsTheWaitOfAll(t *testing.T) {
 		b.p.Start()
 		b.expect("a")
 		synctest.Wait()
-		b.set(func() { b.hangs["a"] = true })
+		b.set(func() { b.hangs["a"], b.mute["a"] = true, true })
 		out := b.dial(20)
 		time.Sleep(100 * time.Millisecond)
 		b.downAll("a")
@@ -138,7 +138,7 @@ func TestADialThatSucceedsClearsTheSuspicion(t *testing.T) {
 		synctest.Wait()
 		r := &Request{}
 		b.pick(r)
-		b.set(func() { b.hangs["a"] = true })
+		b.set(func() { b.hangs["a"], b.mute["a"] = true, true })
 		time.Sleep(1200 * time.Millisecond)
 		if s := b.state("a"); s != "suspect" {
 			t.Fatalf("it is %s", s)

@@ -106,7 +106,7 @@ func TestCheckerIsHeeded(t *testing.T) {
 		b.set(func() {})
 		b.p.do(func(*machine) error { says["b"] = Available; return nil })
 		start := time.Now()
-		if err := <-done; err != nil || time.Since(start) > pollEvery {
+		if err := <-done; err != nil || time.Since(start) > askEvery {
 			t.Errorf("got %v after %v", err, time.Since(start))
 		}
 	})

@@ -265,7 +265,7 @@ func TestInactivityOff(t *testing.T) {
 		synctest.Wait()
 		b.set(func() { b.hangs["a"], b.pings = true, nil })
 		r := b.stuck("a")
-		time.Sleep(10 * time.Minute)
+		time.Sleep(2 * time.Minute)
 		if got := b.released(); len(got) > 0 || len(b.passes("a")) > 0 {
 			t.Errorf("released %v, %d pings", got, len(b.passes("a")))
 		}

@@ -99,6 +99,7 @@ type machine struct {
 	reached     bool // some member has answered, ever
 	lastErr     error
 	lastRequest time.Time
+	short       bool   // somebody cares: no wait is longer than a second
 	served      uint64 // attempts that had ended at the last sample
 
 	worker  worker
@@ -167,6 +168,7 @@ func (x *machine) step(now time.Time, in input) []action {
 
 // settle draws the conclusions that follow from the state whatever the input was.
 func (x *machine) settle() {
+	x.care()
 	x.work()
 	x.probe()
 	x.ripen()
@@ -179,6 +181,7 @@ func (x *machine) settle() {
 		x.publish()
 	}
 	x.warmUp()
+	x.care()
 }
 
 func (x *machine) do(a action) { x.acts = append(x.acts, a) }

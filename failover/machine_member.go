@@ -156,6 +156,12 @@ func (x *machine) fail(m *Member, why string, err error) {
 	}
 }
 
+// calls tells whether a new member calls clients from the start. It does not
+// where all are one and would move together.
+func (x *machine) calls(m *Member) bool {
+	return !x.running || m.rank >= 0 || x.opt.EffectiveAffinity().Kind != AffinityPool
+}
+
 // renew makes what requests in progress report from now on stale.
 func (x *machine) renew(m *Member) {
 	m.epoch.Add(1)
@@ -173,7 +179,7 @@ func (x *machine) revive(m *Member) {
 	if m.unproved {
 		m.unproved = false
 		x.set(m, stateUp)
-		m.home = true
+		m.home = x.calls(m)
 		return
 	}
 	x.set(m, stateTrial)

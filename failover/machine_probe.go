@@ -62,8 +62,13 @@ func (x *machine) pinged(in inPing) {
 		x.lastErr = err
 		m.step++
 		m.base, m.delay = x.now, x.back.delay(m.step, x.random())
+	case in.result.Unanswered && (m.state == stateUp || m.state == stateSuspect):
+		// It is there and may be busy. What becomes of requests decides.
+		if m.slow {
+			x.set(m, stateUp)
+		}
 	case m.state == stateUp && m.seen && late(err):
-		// A slow one that serves is left alone.
+		// Dials are slow; those of requests decide.
 	default:
 		x.fail(m, "dial", err)
 	}

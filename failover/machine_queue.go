@@ -55,7 +55,9 @@ func (x *machine) decide(w *waiter, g grant) {
 }
 
 func (x *machine) refuse(w *waiter, reason Reason) {
-	x.counts.refused[reason]++
+	if reason != 0 {
+		x.counts.refused[reason]++
+	}
 	x.decide(w, grant{err: x.unavailable(reason)})
 }
 
@@ -84,11 +86,7 @@ func (x *machine) ask(w *waiter) {
 			}
 			x.startPass()
 		}
-		if x.opt.MaxReconnectAttempts == 0 && x.reached {
-			x.refuse(w, ReasonExhausted)
-			return
-		}
-		if !x.worker.running {
+		if !x.worker.running || x.limit() == 0 {
 			x.refuse(w, ReasonExhausted)
 			return
 		}
@@ -103,7 +101,7 @@ func (x *machine) hopeless(w *waiter) Reason {
 	switch {
 	case x.allDrained():
 		return ReasonDrained
-	case a.failed && x.opt.MaxReconnectAttempts == 0:
+	case a.failed && x.limit() == 0:
 		return ReasonNoFailover
 	case a.nWritten == maxWritten || a.hung > 1:
 		return ReasonSpent
@@ -248,6 +246,7 @@ func (x *machine) refuseAll(reason Reason) {
 }
 
 // leave takes a request out of the queue, unless it was decided about already.
+// The reason is 0 when it is the request that does not want any more.
 func (x *machine) leave(w *waiter, reason Reason) {
 	if w.place != nil {
 		x.refuse(w, reason)
@@ -263,9 +262,9 @@ func (x *machine) interrupt() {
 // unavailable is the error of a request that gets no member. Retry-After lies
 // between one wait of the worker and two, so that clients do not return together.
 func (x *machine) unavailable(reason Reason) *UnavailableError {
-	wait := x.worker.delay
-	if !x.worker.active {
-		wait = 0
+	wait := time.Duration(0)
+	if x.worker.active {
+		wait = x.capped(x.worker.delay)
 	}
 	after := time.Duration(float64(wait) * (1 + x.random()))
 	seconds := max((after+time.Second-1)/time.Second, 1)

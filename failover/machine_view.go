@@ -37,7 +37,7 @@ func (x *machine) configure(cfg Config) {
 		}
 		if m == nil {
 			m = x.newMember(u)
-			m.home = true
+			m.home = x.calls(m)
 		}
 		m.pushed = false
 		m.setLimits(limitsOf(u.Options, x.opt.Nested))
@@ -55,6 +55,9 @@ func (x *machine) configure(cfg Config) {
 		x.retire(m)
 	}
 	x.rank()
+	for _, m := range x.members {
+		m.home = m.home || m.rank >= 0 && m.state == stateUp
+	}
 	x.warm, x.warmFor = nil, nil // the carrier may be another one
 	x.sampler.configure(x.members)
 }
@@ -221,6 +224,7 @@ func (x *machine) gather(v *view) {
 // down.
 func (x *machine) moved(from, to *Member) {
 	if from.serves() && from.home {
+		x.dirty, x.changed = true, true
 		from.home, from.back = false, x.now
 		if from.rank >= 0 {
 			x.set(from, stateTrial)
@@ -229,7 +233,7 @@ func (x *machine) moved(from, to *Member) {
 		}
 	}
 	if x.current == from && to.serves() {
+		x.dirty, x.changed = true, true
 		x.current = to
 	}
-	x.dirty, x.changed = true, true
 }

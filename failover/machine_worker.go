@@ -102,11 +102,15 @@ func (x *machine) passDue() time.Time {
 
 // capped shortens a wait while somebody cares.
 func (x *machine) capped(d time.Duration) time.Duration {
-	if d > shortDelay && !x.opt.MaxReconnectDelaySet && x.asked() {
+	if x.short && d > shortDelay {
 		return shortDelay
 	}
 	return d
 }
+
+// care notes whether somebody cares, for capped: once per input, since it looks
+// at all members.
+func (x *machine) care() { x.short = !x.opt.MaxReconnectDelaySet && x.asked() }
 
 // asked tells whether a request waits or came lately, or clients are away from
 // a priority member.

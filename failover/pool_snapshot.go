@@ -22,7 +22,9 @@ type Snapshot struct {
 	// Drained, Added and Removed are the operator's.
 	Drained []string `json:"drained,omitempty"`
 	Added   []URI    `json:"added,omitempty"`
-	Removed []URI    `json:"removed,omitempty"`
+	// Unproved are those of Added that have never answered.
+	Unproved []string `json:"unproved,omitempty"`
+	Removed  []URI    `json:"removed,omitempty"`
 	// Down are the members that are down, or came back and have yet to prove it.
 	Down []DownSnapshot `json:"down,omitempty"`
 	// Moved has for each member the keys of the clients that were moved to it,
@@ -56,6 +58,9 @@ func (p *Pool) Snapshot() Snapshot {
 		if m.pushed {
 			s.Added = append(s.Added, m.URI)
 		}
+		if m.unproved {
+			s.Unproved = append(s.Unproved, m.Name)
+		}
 		if !m.unproved && (m.state == stateDown || m.state == stateTrial) {
 			s.Down = append(s.Down, DownSnapshot{Name: m.Name, Since: m.since, Error: errText(m.err)})
 		}
@@ -79,6 +84,9 @@ func (x *machine) restore(s Snapshot) error {
 		if x.find(u) == nil {
 			m := x.newMember(u)
 			m.pushed, m.home = true, true
+			if slices.Contains(s.Unproved, m.Name) {
+				m.unproved, m.state, m.base = true, stateDown, x.now
+			}
 			x.members = append(x.members, m)
 		}
 	}

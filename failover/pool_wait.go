@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// pollEvery is how often a request that waits looks for its client.
-	pollEvery = 250 * time.Millisecond
+	// pollEvery is how often a request that waits looks for its client, where
+	// nobody tells it that the client has left.
+	pollEvery = 500 * time.Millisecond
 	// firstWait is how long a request waits at most until the pool has reached a
 	// backend for the first time: by then nobody knows whether the addresses are right.
 	firstWait = 5 * time.Second
@@ -30,8 +31,12 @@ func (p *Pool) wait(ctx context.Context, r *Request) (*Member, error) {
 		return p.accept(r, g)
 	default:
 	}
-	poll := time.NewTicker(pollEvery)
-	defer poll.Stop()
+	var poll <-chan time.Time
+	if r.Present != nil {
+		ticker := time.NewTicker(pollEvery)
+		defer ticker.Stop()
+		poll = ticker.C
+	}
 	limit := time.NewTimer(0)
 	defer limit.Stop()
 	for {
@@ -51,11 +56,11 @@ func (p *Pool) wait(ctx context.Context, r *Request) (*Member, error) {
 			}
 			return p.accept(r, g)
 		case <-ctx.Done():
-			p.giveBack(r, p.leave(w, ReasonClosed))
+			p.giveBack(r, p.leave(w, 0))
 			return nil, ctx.Err()
-		case <-poll.C:
-			if r.Present != nil && !r.Present() {
-				p.giveBack(r, p.leave(w, ReasonClosed))
+		case <-poll:
+			if !r.Present() {
+				p.giveBack(r, p.leave(w, 0))
 				return nil, ErrClientGone
 			}
 		case <-limit.C:

@@ -27,6 +27,7 @@ type stage struct {
 	mu     sync.Mutex
 	down   map[string]bool // refuses
 	hangs  map[string]bool // accepts and never answers
+	mute   map[string]bool // with hangs: does not even accept
 	status map[string]int
 	// loses counts the requests that a backend ends without an answer.
 	loses  map[string]int
@@ -57,7 +58,7 @@ func (b *stage) Ping(ctx context.Context, m *Member) PingResult {
 		return PingResult{Err: errRefused}
 	case hangs:
 		<-ctx.Done()
-		return PingResult{Err: ctx.Err()}
+		return PingResult{Err: ctx.Err(), Unanswered: !b.mute[m.URI.Host]}
 	case status == 0:
 		status = 200
 	}
@@ -149,7 +150,7 @@ func (b *stage) state(host string) string {
 func inBubble(t *testing.T, n int, change func(*Config), f func(b *stage)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		b := &stage{t: t, down: map[string]bool{}, hangs: map[string]bool{}, status: map[string]int{}, loses: map[string]int{}, start: time.Now()}
+		b := &stage{t: t, down: map[string]bool{}, hangs: map[string]bool{}, mute: map[string]bool{}, status: map[string]int{}, loses: map[string]int{}, start: time.Now()}
 		cfg := Config{Name: "test", Options: DefaultOptions(), Carrier: b, URIs: uris(n)}
 		cfg.Options.ReconnectJitter = 0
 		cfg.Options.Randomize = false

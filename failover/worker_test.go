@@ -173,7 +173,7 @@ func TestJitterStaysInItsShare(t *testing.T) {
 func TestAPassIsBounded(t *testing.T) {
 	inBubble(t, 2, nil, func(b *stage) {
 		b.downAll("a")
-		b.set(func() { b.hangs["b"] = true })
+		b.set(func() { b.hangs["b"], b.mute["b"] = true, true })
 		b.p.Start()
 		synctest.Wait()
 		done := b.waiting(b.t.Context(), &Request{})
