@@ -103,6 +103,9 @@ func (c *chooser) pass() *Member {
 		}
 		return c.others(-1, false)
 	}
+	if m := c.follow(own); m != nil {
+		return m
+	}
 	switch c.try(own) {
 	case taken:
 		return v.members[own]

@@ -90,8 +90,9 @@ type machine struct {
 	opt     Options
 	back    backoff
 	random  func() float64
-	members []*Member // in list order, with those that are drained or not proved
-	removed []URI     // configured ones that were removed at run time
+	members []*Member                 // in list order, with those that are drained or not proved
+	removed []URI                     // removed by the operator at run time: they stay away
+	said    map[string]SourceSnapshot // what sources say, for the next process
 	acts    []action
 
 	running     bool // started

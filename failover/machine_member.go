@@ -37,9 +37,11 @@ type node struct {
 	lost    bool      // has been told as lost
 
 	drained  bool
-	pushed   bool // added at run time
-	unproved bool // added at run time, and not answered yet: in nobody's order
-	rank     int  // among the priority addresses; -1 for others
+	pushed   bool    // added at run time
+	unproved bool    // added at run time, and not answered yet: in nobody's order
+	sourced  bool    // only sources name it: it goes when they do
+	sentTo   *Member // where it asked its clients to go
+	rank     int     // among the priority addresses; -1 for others
 
 	home  bool      // calls its clients back from where they moved
 	back  time.Time // when it last came back

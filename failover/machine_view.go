@@ -154,6 +154,7 @@ func (x *machine) publish() {
 			better = better || f&(flagOpen|flagHome) == flagOpen|flagHome
 		}
 	}
+	v.sent = x.sent(v)
 	if x.forced != nil {
 		v.forced = v.find(x.forced)
 	}

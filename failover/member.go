@@ -36,6 +36,7 @@ type Member struct {
 	pending     atomic.Pointer[dialGroup]
 	epoch       atomic.Uint32 // grows when the member goes down; older failures are stale
 	index       atomic.Int32  // in the current view; -1 when it is not there
+	restricted  atomic.Bool   // see Restricted
 	watched     atomic.Bool   // not plainly up: Connected and Answered are news
 	slot        atomic.Bool   // taken by the one request that may try a trial or suspect member
 	outcomes    [outcomes]atomic.Uint64

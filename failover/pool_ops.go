@@ -158,7 +158,9 @@ func (p *Pool) AddURIs(uris []URI, rebalance bool) (added int, err error) {
 		}
 		for _, u := range uris {
 			x.removed = slices.DeleteFunc(x.removed, func(r URI) bool { return r.Key() == u.Key() })
-			if x.find(u) != nil {
+			if m := x.find(u); m != nil {
+				m.sourced = false // now it is the operator's
+				m.restricted.Store(false)
 				continue
 			}
 			x.add(u)
@@ -204,7 +206,7 @@ func (p *Pool) RemoveURIs(uris []URI) (removed int, err error) {
 				return fmt.Errorf("removing %s from pool %s: %w", m.Name, quote(x.name), ErrLast)
 			}
 			x.members = slices.DeleteFunc(x.members, func(o *Member) bool { return o == m })
-			if !m.pushed {
+			if !m.pushed || m.sourced {
 				x.removed = append(x.removed, m.URI)
 			}
 			x.retire(m)

@@ -22,7 +22,9 @@ type Snapshot struct {
 	// Drained, Added and Removed are the operator's.
 	Drained []string `json:"drained,omitempty"`
 	Added   []URI    `json:"added,omitempty"`
-	// Unproved are those of Added that have never answered.
+	// Sources have what other sources of addresses said last.
+	Sources map[string]SourceSnapshot `json:"sources,omitempty"`
+	// Unproved are those of Added and Sources that have never answered.
 	Unproved []string `json:"unproved,omitempty"`
 	Removed  []URI    `json:"removed,omitempty"`
 	// Down are the members that are down, or came back and have yet to prove it.
@@ -44,7 +46,7 @@ func (p *Pool) Snapshot() Snapshot {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	x := p.machine
-	s := Snapshot{Reached: x.reached, Removed: slices.Clone(x.removed), Moved: make(map[string][]byte)}
+	s := Snapshot{Reached: x.reached, Removed: slices.Clone(x.removed), Sources: x.said, Moved: make(map[string][]byte)}
 	if x.forced != nil {
 		s.Failover = x.forced.Name
 	}
@@ -55,7 +57,7 @@ func (p *Pool) Snapshot() Snapshot {
 		if m.drained {
 			s.Drained = append(s.Drained, m.Name)
 		}
-		if m.pushed {
+		if m.pushed && !m.sourced {
 			s.Added = append(s.Added, m.URI)
 		}
 		if m.unproved {
@@ -79,23 +81,14 @@ func (p *Pool) Restore(s Snapshot) error {
 
 func (x *machine) restore(s Snapshot) error {
 	x.reached = x.reached || s.Reached
-	x.dirty = true
-	for _, u := range s.Added {
-		if x.find(u) == nil {
-			m := x.newMember(u)
-			m.pushed, m.home = true, true
-			if slices.Contains(s.Unproved, m.Name) {
-				m.unproved, m.state, m.base = true, stateDown, x.now
-			}
-			x.members = append(x.members, m)
-		}
-	}
+	x.dirty, x.said = true, s.Sources
+	x.restoreAdded(s)
 	for _, u := range s.Removed {
 		if m := x.find(u); m != nil && len(x.members) > 1 {
 			x.members = slices.DeleteFunc(x.members, func(o *Member) bool { return o == m })
-			x.removed = append(x.removed, u)
 			x.retire(m)
 		}
+		x.removed = append(x.removed, u)
 	}
 	x.rank()
 	x.sampler.configure(x.members)
@@ -131,6 +124,41 @@ func (x *machine) restore(s Snapshot) error {
 		}
 	}
 	return nil
+}
+
+// restoreAdded makes members of the addresses that the operator and other sources
+// had added.
+func (x *machine) restoreAdded(s Snapshot) {
+	known := make(map[string]bool, len(x.members))
+	for _, m := range x.members {
+		known[m.Name] = true
+	}
+	unproved := make(map[string]bool, len(s.Unproved))
+	for _, name := range s.Unproved {
+		unproved[name] = true
+	}
+	add := func(u URI) *Member {
+		m := x.newMember(u)
+		m.pushed, m.home = true, true
+		if unproved[m.Name] {
+			m.unproved, m.state, m.base = true, stateDown, x.now
+		}
+		known[m.Name] = true
+		x.members = append(x.members, m)
+		return m
+	}
+	for _, u := range s.Added {
+		if !known[u.Key()] {
+			add(u)
+		}
+	}
+	for _, n := range restoreMembership(s.Sources).Named() {
+		if !known[n.URI.Key()] {
+			m := add(n.URI)
+			m.sourced = true
+			m.restricted.Store(!n.Trusted)
+		}
+	}
 }
 
 // restoredError is the text of an error that another process met.

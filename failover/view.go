@@ -30,6 +30,9 @@ type view struct {
 	// trial is the priority member that looks for a safe request to prove that
 	// it is home; -1 for none.
 	trial int
+	// sent has, for each member, the one its clients were sent to, or -1; nil when
+	// there is none.
+	sent []int32
 	// gated sends every request through the queue: others wait there before it.
 	gated bool
 

@@ -1,0 +1,174 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+import (
+	"slices"
+	"time"
+)
+
+// confirmedFor is how long an address stays that is down and that no source has
+// confirmed.
+const confirmedFor = 10 * time.Minute
+
+// Membership holds what the sources of one pool say of its addresses: for each
+// source its last list. It is plain state; its owner carries out what it says,
+// and calls it from one goroutine.
+type Membership struct {
+	sources map[string]*source
+	last    map[string]time.Time // when an address was last confirmed, by key
+}
+
+type source struct {
+	list    []URI
+	trusted bool // the operator's word: not filtered
+}
+
+// NewMembership makes one without sources.
+func NewMembership() *Membership {
+	return &Membership{sources: make(map[string]*source), last: make(map[string]time.Time)}
+}
+
+// Set replaces the list of a source, and confirms it.
+func (s *Membership) Set(name string, list []URI, trusted bool, now time.Time) {
+	s.sources[name] = &source{list, trusted}
+	s.Confirm(name, now)
+}
+
+// Confirm notes that a source still says what it said.
+func (s *Membership) Confirm(name string, now time.Time) {
+	src := s.sources[name]
+	if src == nil {
+		return
+	}
+	for _, u := range src.list {
+		s.last[u.Key()] = now
+	}
+}
+
+// Drop forgets a source and all it said.
+func (s *Membership) Drop(name string) { delete(s.sources, name) }
+
+// List is what a source said last.
+func (s *Membership) List(name string) []URI {
+	if src := s.sources[name]; src != nil {
+		return src.list
+	}
+	return nil
+}
+
+// Same tells whether a source said the same addresses before, in any order.
+func (s *Membership) Same(name string, list []URI) bool {
+	src := s.sources[name]
+	if src == nil || len(src.list) != len(list) {
+		return false
+	}
+	known := make(map[string]bool, len(list))
+	for _, u := range src.list {
+		known[u.String()] = true
+	}
+	return !slices.ContainsFunc(list, func(u URI) bool { return !known[u.String()] })
+}
+
+// Named are all addresses that sources name, the operator's first, and then in
+// the order of the sources' names.
+func (s *Membership) Named() []Named {
+	var all []Named
+	seen := make(map[string]bool)
+	names := make([]string, 0, len(s.sources))
+	for name := range s.sources {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, trusted := range []bool{true, false} {
+		for _, name := range names {
+			src := s.sources[name]
+			if src.trusted != trusted {
+				continue
+			}
+			for _, u := range src.list {
+				if key := u.Key(); !seen[key] {
+					seen[key] = true
+					all = append(all, Named{URI: u, Trusted: trusted})
+				}
+			}
+		}
+	}
+	return all
+}
+
+// Named is an address that a source names.
+type Named struct {
+	URI URI
+	// Trusted tells that the operator himself named it: it is not checked.
+	Trusted bool
+}
+
+// Forget are those of the given addresses, which are down, that no source has
+// confirmed for long enough. Sources lose them, too, so that they come back
+// only when one names them anew.
+func (s *Membership) Forget(down []URI, now time.Time) (gone []URI) {
+	for _, u := range down {
+		last, ok := s.last[u.Key()]
+		if !ok {
+			s.last[u.Key()] = now
+			continue
+		}
+		if now.Sub(last) < confirmedFor {
+			continue
+		}
+		gone = append(gone, u)
+		delete(s.last, u.Key())
+		for _, src := range s.sources {
+			src.list = slices.DeleteFunc(slices.Clone(src.list), func(o URI) bool { return o.Key() == u.Key() })
+		}
+	}
+	return gone
+}
+
+// maxSaid bounds what is kept of all sources of a pool together.
+const maxSaid = 16 * MaxListAddresses
+
+// Full tells whether the sources of the pool say more than is kept.
+func (s *Membership) Full() bool {
+	n := 0
+	for _, src := range s.sources {
+		n += len(src.list)
+	}
+	return n > maxSaid
+}
+
+// SourceSnapshot is what one source said last.
+type SourceSnapshot struct {
+	URIs    []string `json:"uris"`
+	Trusted bool     `json:"trusted,omitempty"`
+}
+
+func (s *Membership) snapshot() map[string]SourceSnapshot {
+	all := make(map[string]SourceSnapshot, len(s.sources))
+	for name, src := range s.sources {
+		kept := SourceSnapshot{Trusted: src.trusted}
+		for _, u := range src.list {
+			kept.URIs = append(kept.URIs, u.String())
+		}
+		all[name] = kept
+	}
+	return all
+}
+
+// restoreMembership is what an earlier process was told. Its addresses count as
+// confirmed when they are first looked at.
+func restoreMembership(said map[string]SourceSnapshot) *Membership {
+	s := NewMembership()
+	for name, kept := range said {
+		src := &source{trusted: kept.Trusted}
+		for _, text := range kept.URIs {
+			if u, err := ParseURI(text); err == nil {
+				src.list = append(src.list, u)
+			}
+		}
+		s.sources[name] = src
+	}
+	return s
+}

@@ -1,0 +1,286 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// say makes a source of the pool say that, and returns what came and went.
+func (b *stage) say(s *Membership, source string, trusted bool, hosts ...string) (added, removed int) {
+	b.t.Helper()
+	var list []URI
+	for _, h := range hosts {
+		list = append(list, URI{Scheme: "http", Host: h, Port: "80"})
+	}
+	s.Set(source, list, trusted, time.Now())
+	added, removed, err := b.p.UpdateURIs(s, false)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return added, removed
+}
+
+func (b *stage) hosts() (list []string) {
+	for _, u := range b.p.Status().Upstreams {
+		list = append(list, u.URI[len("http://"):len(u.URI)-len(":80")])
+	}
+	return list
+}
+
+// Pushes are additive: configured addresses and the operator's own stay, whatever
+// a source says, and so does the last address.
+func TestUpdateURIs(t *testing.T) {
+	inBubble(t, 2, nil, func(b *stage) {
+		b.p.Start()
+		synctest.Wait()
+		s := NewMembership()
+		if added, _ := b.say(s, "list", false, "a", "x", "y"); added != 2 {
+			t.Errorf("%d added, want 2", added)
+		}
+		synctest.Wait()
+		if got := b.hosts(); !slices.Equal(got, []string{"a", "b", "x", "y"}) {
+			t.Errorf("members %v", got)
+		}
+		if _, err := b.p.AddURIs([]URI{{Scheme: "http", Host: "y", Port: "80"}, {Scheme: "http", Host: "z", Port: "80"}}, false); err != nil {
+			t.Fatal(err)
+		}
+		if _, removed := b.say(s, "list", false, "q"); removed != 1 {
+			t.Errorf("%d removed, want x alone: a is configured, y and z are the operator's", removed)
+		}
+		synctest.Wait()
+		if got := b.hosts(); !slices.Equal(got, []string{"a", "b", "y", "z", "q"}) {
+			t.Errorf("members %v", got)
+		}
+		for _, m := range b.p.Members() {
+			if want := m.URI.Host == "q"; m.Restricted() != want {
+				t.Errorf("%s restricted: %t", m.Name, m.Restricted())
+			}
+		}
+		if b.say(s, "file", true, "q"); b.p.Members()[4].Restricted() {
+			t.Error("the operator's own list names q, and it is still restricted")
+		}
+		b.say(s, "file", true, "r")
+		if !b.p.Members()[4].Restricted() {
+			t.Error("q is not restricted, and only the other list names it")
+		}
+	})
+}
+
+// What the operator removed stays away, and is not brought back by a source.
+func TestRemovedStaysAway(t *testing.T) {
+	inBubble(t, 1, nil, func(b *stage) {
+		b.p.Start()
+		s := NewMembership()
+		b.say(s, "list", false, "x", "y")
+		if _, err := b.p.RemoveURIs([]URI{{Scheme: "http", Host: "x", Port: "80"}}); err != nil {
+			t.Fatal(err)
+		}
+		b.say(s, "list", false, "x", "y", "z")
+		synctest.Wait()
+		if got := b.hosts(); !slices.Equal(got, []string{"a", "y", "z"}) {
+			t.Errorf("members %v", got)
+		}
+	})
+}
+
+func TestLastIsNotUnlisted(t *testing.T) {
+	inBubble(t, 0, nil, func(b *stage) {
+		b.p.Start()
+		s := NewMembership()
+		b.say(s, "list", false, "x", "y")
+		synctest.Wait()
+		s.Drop("list")
+		if _, removed, err := b.p.UpdateURIs(s, false); err != nil || removed != 1 {
+			t.Errorf("%d removed (%v), want one of two", removed, err)
+		}
+		if n := len(b.p.Status().Upstreams); n != 1 {
+			t.Errorf("%d members are left", n)
+		}
+	})
+}
+
+// An address that is down goes when no source has confirmed it for ten minutes.
+func TestForget(t *testing.T) {
+	s, start := NewMembership(), time.Now()
+	x, y := URI{Scheme: "http", Host: "x", Port: "80"}, URI{Scheme: "http", Host: "y", Port: "80"}
+	s.Set("one", []URI{x, y}, false, start)
+	s.Set("two", []URI{y}, false, start)
+	at := func(d time.Duration, want ...URI) {
+		t.Helper()
+		if gone := s.Forget([]URI{x, y}, start.Add(d)); !slices.EqualFunc(gone, want, func(a, b URI) bool { return a.Key() == b.Key() }) {
+			t.Errorf("after %v: %v is forgotten, want %v", d, gone, want)
+		}
+	}
+	at(confirmedFor - 1)
+	s.Confirm("two", start.Add(time.Minute))
+	at(confirmedFor, x)
+	if len(s.Named()) != 1 {
+		t.Errorf("sources still name %v", s.Named())
+	}
+	at(confirmedFor + time.Minute - 1)
+	at(confirmedFor+time.Minute, y)
+	// One from an earlier process gets its time anew.
+	s = restoreMembership(map[string]SourceSnapshot{"one": {URIs: []string{"http://x:80"}}})
+	start = start.Add(time.Hour)
+	if gone := s.Forget([]URI{x}, start); len(gone) > 0 {
+		t.Errorf("%v is forgotten at once", gone)
+	}
+	if gone := s.Forget([]URI{x}, start.Add(confirmedFor)); len(gone) != 1 {
+		t.Errorf("%v is forgotten, want one", gone)
+	}
+}
+
+// A new process goes on with what sources said to the one before.
+func TestSourcesSurvive(t *testing.T) {
+	inBubble(t, 1, nil, func(b *stage) {
+		b.p.Start()
+		s := NewMembership()
+		b.say(s, "file", true, "f")
+		b.downAll("down")
+		b.say(s, "list", false, "x", "down")
+		synctest.Wait()
+		p, err := New(b.p.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		if err := p.Restore(b.p.Snapshot()); err != nil {
+			t.Fatal(err)
+		}
+		var usable []string
+		for _, m := range p.Members() {
+			usable = append(usable, fmt.Sprint(m.URI.Host, m.Restricted()))
+		}
+		if want := []string{"afalse", "ffalse", "xtrue"}; !slices.Equal(usable, want) {
+			t.Errorf("members %v, want %v: one that never answered is not eligible", usable, want)
+		}
+		said := p.Said()
+		if got := said.List("list"); len(got) != 2 || len(said.List("file")) != 1 {
+			t.Errorf("sources say %v", said.Named())
+		}
+		said.Drop("list")
+		if _, removed, err := p.UpdateURIs(said, false); err != nil || removed != 2 {
+			t.Errorf("%d removed (%v), want 2", removed, err)
+		}
+	})
+}
+
+func TestTooManyAddresses(t *testing.T) {
+	inBubble(t, 1, nil, func(b *stage) {
+		s := NewMembership()
+		for n, source := range []string{"one", "two"} {
+			var list []URI
+			for i := range MaxListAddresses {
+				list = append(list, URI{Scheme: "http", Host: fmt.Sprintf("10.%d.%d.%d", n, i/250, i%250), Port: "80"})
+			}
+			s.Set(source, list, false, time.Now())
+		}
+		if added, _, err := b.p.UpdateURIs(s, false); !errors.Is(err, ErrTooMany) || added != 0 {
+			t.Errorf("%d added, error %v", added, err)
+		}
+	})
+}
+
+// A long list must not flood the network: first pings are spaced.
+func TestLongListIsPingedSlowly(t *testing.T) {
+	inBubble(t, 1, nil, func(b *stage) {
+		b.p.Start()
+		b.expect("a")
+		s := NewMembership()
+		var hosts []string
+		for i := range 500 {
+			hosts = append(hosts, fmt.Sprintf("h%d", i))
+		}
+		b.say(s, "list", false, hosts...)
+		time.Sleep(time.Second)
+		b.mu.Lock()
+		early := len(b.pings)
+		b.mu.Unlock()
+		if early > 150 {
+			t.Errorf("%d pings in the first second", early)
+		}
+		time.Sleep(10 * time.Second)
+		if n := len(b.p.Members()); n != 501 {
+			t.Errorf("%d members are eligible in the end", n)
+		}
+	})
+}
+
+// A backend that asks for it gets rid of its clients, and of them alone; they
+// come back when they are called.
+func TestReconnect(t *testing.T) {
+	inBubble(t, 3, func(c *Config) { c.Options.Randomize = true }, func(b *stage) {
+		b.p.Start()
+		synctest.Wait()
+		homes := func() map[uint64]string {
+			at := make(map[uint64]string)
+			for key := range uint64(300) {
+				m, err := b.send(&Request{Key: KeyOf(fmt.Sprint(key)), Keyed: true, Safe: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				at[key] = m.URI.Host
+			}
+			return at
+		}
+		before := homes()
+		a, c := b.p.Members()[0], b.p.Members()[2]
+		if err := b.p.Reconnect(a, c.URI); err != nil {
+			t.Fatal(err)
+		}
+		for key, at := range homes() {
+			want := before[key]
+			if want == "a" {
+				want = "c"
+			}
+			if at != want {
+				t.Fatalf("client %d went from %s to %s", key, before[key], at)
+			}
+		}
+		b.downAll("c")
+		for _, at := range homes() {
+			if at == "c" {
+				t.Fatal("a client is still on c")
+			}
+		}
+		b.up("c")
+		time.Sleep(3 * time.Second)
+		b.p.Rebalance()
+		time.Sleep(3 * time.Second)
+		homes()
+		for key, at := range homes() {
+			if at != before[key] {
+				t.Fatalf("after rebalance client %d is on %s instead of %s", key, at, before[key])
+			}
+		}
+		if err := b.p.Reconnect(a, a.URI); err == nil {
+			t.Error("a may send its clients to itself")
+		}
+		if err := b.p.Reconnect(a, URI{Scheme: "http", Host: "elsewhere", Port: "80"}); err == nil {
+			t.Error("a may send its clients to a stranger")
+		}
+	})
+}
+
+func TestReconnectOfOnePool(t *testing.T) {
+	inBubble(t, 2, nil, func(b *stage) {
+		b.p.Start()
+		b.expect("a")
+		if err := b.p.Reconnect(b.p.Members()[0], uris(2)[1]); err != nil {
+			t.Fatal(err)
+		}
+		b.expect("b")
+		b.expect("b")
+		if err := b.p.Failback(); err != nil {
+			t.Fatal(err)
+		}
+		b.expect("a")
+	})
+}
