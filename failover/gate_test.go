@@ -49,6 +49,13 @@ func (b *stage) crowd(n int, took time.Duration) *crowd {
 	return c
 }
 
+// count is how many of them are on the backend.
+func (c *crowd) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.busy
+}
+
 func TestTheGateLetsTheCrowdInByAndBy(t *testing.T) {
 	const n = 1000
 	inBubble(t, 1, nil, func(b *stage) {
@@ -73,12 +80,14 @@ func TestTheGateLetsTheCrowdInByAndBy(t *testing.T) {
 			t.Errorf("at a time on the backend: %v, want %v", rounds, want)
 		}
 		for at := 0; len(rounds) > 0; rounds = rounds[1:] {
+			c.mu.Lock()
 			round := c.order[at : at+rounds[0]] // these were let in together
 			slices.Sort(round)
 			if round[0] != at || round[len(round)-1] != at+len(round)-1 {
 				t.Errorf("request %d passed before %d", round[len(round)-1], at)
 			}
 			at += len(round)
+			c.mu.Unlock()
 		}
 		b.empty()
 	})
@@ -94,12 +103,12 @@ func TestAFreshRequestDoesNotOvertake(t *testing.T) {
 		b.p.do(func(x *machine) error { x.passSoon(); return nil })
 		synctest.Wait()
 		late := b.crowd(1, time.Second)
-		if late.busy > 0 {
+		if late.count() > 0 {
 			t.Fatal("the fresh request passed while others wait")
 		}
 		time.Sleep(1500 * time.Millisecond)
-		if c.busy != 24 || late.busy != 1 {
-			t.Errorf("%d of those that waited and %d that came later are on the backend, want 24 and 1", c.busy, late.busy)
+		if waited, came := c.count(), late.count(); waited != 24 || came != 1 {
+			t.Errorf("%d of those that waited and %d that came later are on the backend, want 24 and 1", waited, came)
 		}
 		time.Sleep(2 * time.Second)
 		b.empty()
@@ -165,9 +174,11 @@ func TestRepeatsPassTheGateOfTheNextMember(t *testing.T) {
 			}()
 		}
 		synctest.Wait()
+		mu.Lock()
 		if on != 16 {
 			t.Errorf("%d repeats are on b at once, want 16", on)
 		}
+		mu.Unlock()
 		b.expect("b") // in its turn
 		time.Sleep(5 * time.Second)
 		b.empty()
