@@ -19,6 +19,7 @@ const (
 	topicPools = "pools" // what is worth keeping of all pools, whole; goes both ways
 	topicEvent = "event" // something happened to a pool
 	topicDoubt = "doubt" // a request may have been executed without an answer
+	topicCut   = "cut"   // likewise all those that the end of the process cut off
 )
 
 const (
@@ -128,13 +129,15 @@ func (r *poolReporter) run() {
 	}
 }
 
-// reportInDoubt tells of a request that a stop cut off. It returns when the
-// parent has it: this process is about to end.
-func reportInDoubt(rt *childRuntime, q *inflight, reason string) {
-	d := doubtRecord{Time: time.Now(), Method: q.method, Host: q.host, Path: q.uri, RequestID: q.id, Reason: reason}
-	caddy.Log().Named("broker").Warn("request in doubt: it may have been executed without an answer",
-		zap.String("method", d.Method), zap.String("host", d.Host), zap.String("path", d.Path), zap.String("reason", reason))
-	if data, err := json.Marshal(d); err == nil {
-		_ = rt.link.Report(topicDoubt, data)
+// reportCut tells of the unsafe requests that the end of this process cuts off:
+// they may have been executed, and nobody will hear the answer. It returns when
+// the parent has it.
+func reportCut(link *supervisor.Link, cut []doubtRecord) {
+	for _, d := range cut {
+		caddy.Log().Named("broker").Warn("request in doubt: it may have been executed without an answer",
+			zap.String("method", d.Method), zap.String("host", d.Host), zap.String("path", d.Path), zap.String("reason", d.Reason))
+	}
+	if data, err := json.Marshal(cut); err == nil {
+		_ = link.Report(topicCut, data)
 	}
 }

@@ -116,7 +116,7 @@ func (rt *childRuntime) drain(timeout time.Duration) {
 	select {
 	case <-rt.noConns():
 	case <-deadline:
-		rt.inDoubt("the process was replaced and drain_timeout is over")
+		rt.cutOff("the process was replaced and drain_timeout is over")
 		rt.closeConns()
 	}
 	terminate()
@@ -139,18 +139,22 @@ func (rt *childRuntime) stop() {
 
 // force cuts everything and ends this process at once.
 func (rt *childRuntime) force() {
-	rt.inDoubt("the process was stopped by force")
+	rt.cutOff("the process was stopped by force")
 	rt.closeConns()
 	certmagic.CleanUpOwnLocks(context.Background(), caddy.Log())
 	os.Exit(caddy.ExitCodeForceQuit)
 }
 
-// inDoubt reports the unsafe requests in progress: they may have been executed,
-// and nobody will hear the answer.
-func (rt *childRuntime) inDoubt(reason string) {
+// cutOff reports the unsafe requests in progress.
+func (rt *childRuntime) cutOff(reason string) {
+	var cut []doubtRecord
+	now := time.Now()
 	rt.requests.each(func(q *inflight) {
 		if q.unsafe() {
-			reportInDoubt(rt, q, reason)
+			cut = append(cut, doubtRecord{Time: now, Method: q.method, Host: q.host, Path: q.uri, RequestID: q.id, Reason: reason})
 		}
 	})
+	if len(cut) > 0 {
+		reportCut(rt.link, cut)
+	}
 }

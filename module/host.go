@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -217,6 +218,8 @@ type hosted struct {
 	haLog string
 	log   *supervisor.HALog
 	pools *poolsMirror
+	// inDoubt counts the unsafe requests that stops and replacements cut off.
+	inDoubt atomic.Uint64
 }
 
 func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logger) (*hosted, error) {

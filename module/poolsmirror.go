@@ -58,5 +58,21 @@ func (c *hosted) reported(_ int, topic string, data json.RawMessage) {
 		if json.Unmarshal(data, &d) == nil {
 			host.doubts.add(d)
 		}
+	case topicCut:
+		var cut []doubtRecord
+		if json.Unmarshal(data, &cut) == nil && len(cut) > 0 {
+			c.cutOff(cut)
+		}
 	}
+}
+
+// cutOff notes the requests in doubt that the end of a process left.
+func (c *hosted) cutOff(cut []doubtRecord) {
+	for _, d := range cut {
+		host.doubts.add(d)
+	}
+	c.inDoubt.Add(uint64(len(cut)))
+	host.events.put(supervisor.Event{Name: "failover_in_doubt", Data: map[string]any{
+		"child": c.name, "requests": len(cut), "reason": cut[0].Reason, "code": "DISCONNECT", "failed_over": false,
+	}})
 }
