@@ -183,6 +183,14 @@ func (x *machine) settle() {
 	}
 	x.warmUp()
 	x.care()
+	for _, m := range x.members {
+		// The next answer is news where the pool is not sure of the member, or
+		// where it ends a back-off.
+		w := m.state != stateUp || !m.seen || m.step > 0 || x.worker.step > 0
+		if m.watched.Load() != w {
+			m.watched.Store(w)
+		}
+	}
 }
 
 func (x *machine) do(a action) { x.acts = append(x.acts, a) }

@@ -121,10 +121,7 @@ func (x *machine) answered(m *Member, trial bool, status int) {
 
 // see notes that a member is there.
 func (x *machine) see(m *Member) {
-	if !m.seen {
-		m.seen = true
-		m.watched.Store(m.state != stateUp)
-	}
+	m.seen = true
 	if !x.reached {
 		x.reached, x.dirty = true, true
 		x.changed = true
@@ -194,7 +191,6 @@ func (x *machine) revive(m *Member) {
 func (x *machine) set(m *Member, s memberState) {
 	was := m.state
 	m.state, m.since, m.slow, m.cleared = s, x.now, false, false
-	m.watched.Store(s != stateUp || !m.seen)
 	x.dirty = true
 	x.changed = true
 	if s != stateUp || was == stateUp {

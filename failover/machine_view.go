@@ -65,7 +65,6 @@ func (x *machine) configure(cfg Config) {
 func (x *machine) newMember(u URI) *Member {
 	m := newMember(u)
 	m.node = node{since: x.now, gate: newGate(), rank: -1}
-	m.watched.Store(true)
 	m.setLimits(limitsOf(u.Options, x.opt.Nested))
 	return m
 }

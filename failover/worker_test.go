@@ -66,17 +66,26 @@ func (b *stage) lose(names ...string) {
 
 func TestFirstPassAfterALossFollowsTheInitialDelay(t *testing.T) {
 	change := func(c *Config) { c.Options.InitialReconnectDelay = 50 * time.Millisecond }
-	inBubble(t, 2, change, func(b *stage) {
-		b.p.Start()
-		b.expect("a")
-		time.Sleep(time.Minute)
-		b.lose("a", "b")
-		time.Sleep(1600 * time.Millisecond)
-		want := times(50, 150, 350, 750, 1550)
-		if got := b.passes("b"); !slices.Equal(got, want) {
-			t.Errorf("passes at %v, want %v", got, want)
-		}
-	})
+	for _, first := range []string{"ping", "request"} { // is answered first
+		t.Run(first, func(t *testing.T) {
+			inBubble(t, 2, change, func(b *stage) {
+				if first == "request" {
+					b.set(func() { b.hangs["a"], b.hangs["b"] = true, true })
+				}
+				b.p.Start()
+				synctest.Wait()
+				b.expect("a")
+				b.set(func() { clear(b.hangs) })
+				time.Sleep(time.Minute)
+				b.lose("a", "b")
+				time.Sleep(1600 * time.Millisecond)
+				want := times(50, 150, 350, 750, 1550)
+				if got := b.passes("b"); !slices.Equal(got, want) {
+					t.Errorf("passes at %v, want %v", got, want)
+				}
+			})
+		})
+	}
 }
 
 func TestNoDelayExceedsASecondWhileSomebodyCares(t *testing.T) {
