@@ -57,7 +57,7 @@ func (Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	q := &inflight{cancel: cancel, method: r.Method, host: r.Host, uri: r.RequestURI}
+	q := &inflight{cancel: cancel, method: r.Method, host: r.Host, uri: r.RequestURI, id: r.Header.Get("X-Request-Id")}
 	rt.requests.add(q)
 	defer func() {
 		rt.requests.remove(q)
