@@ -50,7 +50,9 @@ func (f *Failover) pingOnce(ctx context.Context, b *backend, p *pingSpec) failov
 		// It has accepted a connection; the transport speaks something else.
 		return failover.PingResult{}
 	}
-	return exchangePing(ctx, nc, f.transport.speaks(nc), p)
+	r := exchangePing(ctx, nc, f.transport.speaks(nc), p)
+	r.Unanswered = r.Err != nil && ctx.Err() != nil
+	return r
 }
 
 // exchangePing sends the ping on an open connection and reads the answer.
