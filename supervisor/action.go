@@ -3,7 +3,10 @@
 
 package supervisor
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 type actionKind uint8
 
@@ -72,8 +75,6 @@ func (m *machine) log(code, text string) {
 
 func (m *machine) event(name string, p *proc, data map[string]any) {
 	d := map[string]any{"child": m.name, "pid": p.pid}
-	for k, v := range data {
-		d[k] = v
-	}
+	maps.Copy(d, data)
 	m.do(action{kind: actEvent, event: Event{Name: name, Data: d}})
 }

@@ -181,15 +181,21 @@ func (s *Supervisor) handle(in input) {
 	if e, ok := in.(inExited); ok {
 		delete(s.procs, e.id)
 	}
-	todo := s.m.step(time.Now(), in)
+	todo := s.step(in)
 	for len(todo) > 0 {
 		a := todo[0]
 		todo = todo[1:]
 		if follow := s.carryOut(a); follow != nil {
-			todo = append(s.m.step(time.Now(), follow), todo...)
+			todo = append(s.step(follow), todo...)
 		}
 	}
+}
+
+// step publishes the new state before anybody hears of it.
+func (s *Supervisor) step(in input) []action {
+	todo := s.m.step(time.Now(), in)
 	s.publish()
+	return todo
 }
 
 // carryOut does one thing; what that led to is the next input.
@@ -211,7 +217,6 @@ func (s *Supervisor) carryOut(a action) input {
 	case actReply:
 		if ch := s.replies[a.reply]; ch != nil {
 			delete(s.replies, a.reply)
-			s.publish()
 			ch <- a.err
 		}
 	case actLog:

@@ -1,0 +1,402 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	ossignal "os/signal"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// envProgram tells an external program under test what to do.
+const envProgram = "SUPERVISOR_TEST_PROGRAM"
+
+// program is what an external program under test does.
+type program struct {
+	Report string   `json:",omitempty"` // a file for what it sees
+	Accept int      `json:",omitempty"` // answers on that many of its sockets
+	Notify []string `json:",omitempty"` // sends these
+	Exit   int      `json:",omitempty"` // then exits with this
+	Worker string   `json:",omitempty"` // has a worker that finishes its work, writing this file, when told to end
+}
+
+// seen is what an external program saw of its surroundings.
+type seen struct {
+	Pid       int
+	UID, GID  int
+	Groups    []int
+	Args, Env []string
+	Listening []string // the addresses of its sockets
+	Blocking  []bool
+}
+
+func externalMain() int {
+	var p program
+	if err := json.Unmarshal([]byte(os.Getenv(envProgram)), &p); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	s := seen{Pid: os.Getpid(), UID: os.Getuid(), GID: os.Getgid(), Args: os.Args, Env: os.Environ()}
+	s.Groups, _ = os.Getgroups()
+	count, _ := strconv.Atoi(os.Getenv("LISTEN_FDS"))
+	for fd := 3; fd < 3+count; fd++ {
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+		s.Blocking = append(s.Blocking, err == nil && flags&unix.O_NONBLOCK == 0)
+		file := os.NewFile(uintptr(fd), "listen")
+		ln, err := net.FileListener(file)
+		if err != nil {
+			s.Listening = append(s.Listening, err.Error())
+			continue
+		}
+		s.Listening = append(s.Listening, ln.Addr().String())
+		if fd < 3+p.Accept {
+			go func() {
+				for {
+					conn, err := ln.Accept()
+					if err != nil {
+						return
+					}
+					fmt.Fprintln(conn, os.Getpid())
+					_ = conn.Close()
+				}
+			}()
+		}
+	}
+	if p.Report != "" {
+		text, _ := json.Marshal(s)
+		_ = os.WriteFile(p.Report+".new", text, 0o600)
+		_ = os.Rename(p.Report+".new", p.Report)
+	}
+	for _, message := range p.Notify {
+		conn, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET"))
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		_, _ = conn.Write([]byte(message))
+		_ = conn.Close()
+	}
+	if p.Exit > 0 {
+		return p.Exit
+	}
+	if p.Worker != "" {
+		return withWorker(p.Worker)
+	}
+	select {}
+}
+
+// withWorker ends at once when it is told to, its worker a moment later.
+func withWorker(file string) int {
+	if _, isWorker := os.LookupEnv("SUPERVISOR_TEST_WORKER"); !isWorker {
+		self, _ := os.Executable()
+		_, err := os.StartProcess(self, os.Args, &os.ProcAttr{
+			Env: append(os.Environ(), "SUPERVISOR_TEST_WORKER=1"), Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
+		})
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		select {}
+	}
+	told := make(chan os.Signal, 1)
+	ossignal.Notify(told, syscall.SIGTERM)
+	_ = os.WriteFile(file, []byte(strconv.Itoa(os.Getpid())), 0o600)
+	<-told
+	<-time.After(outputGrace + 200*time.Millisecond)
+	_ = os.WriteFile(file, []byte("finished"), 0o600)
+	return 0
+}
+
+// programSpec runs this binary as an external program that does p.
+func programSpec(t *testing.T, p program, adjust ...func(*Spec)) *Spec {
+	t.Helper()
+	return childSpec(t, behaviour{}, append([]func(*Spec){func(s *Spec) {
+		text, err := json.Marshal(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.External, s.Config = true, nil
+		s.Command = append(s.Command, "one", "two words")
+		s.Env = append(os.Environ(), envTest+"=external", envProgram+"="+string(text))
+	}}, adjust...)...)
+}
+
+// reported reads what a program of this process id saw.
+func reported(t *testing.T, file string, pid int) (s seen) {
+	t.Helper()
+	until(t, "report of the program", func() error {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal(text, &s); err != nil {
+			return err
+		}
+		if s.Pid != pid {
+			return fmt.Errorf("process %d reported, not %d", s.Pid, pid)
+		}
+		return nil
+	})
+	return s
+}
+
+// A program is given its sockets as systemd gives them, also after a crash, and
+// counts as ready when it accepts.
+func TestExternalSockets(t *testing.T) {
+	w := watch(t)
+	file := filepath.Join(t.TempDir(), "report")
+	a, b := fmt.Sprintf("127.0.0.1:%d", freePort(t)), fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	w.start(programSpec(t, program{Report: file, Accept: 2}, func(s *Spec) {
+		s.Listen = []string{"tcp/" + a, b}
+		s.Watchdog = time.Minute
+		s.Restart.Delay, s.Restart.MaxDelay = 300*time.Millisecond, 300*time.Millisecond
+	}))
+	for range 2 {
+		pid := w.Status().Pid
+		s := reported(t, file, pid)
+		env := func(name string) string { v, _ := lookupEnv(s.Env, name); return v }
+		want := map[string]string{
+			"LISTEN_FDS": "2", "LISTEN_PID": strconv.Itoa(pid), "LISTEN_FDNAMES": listenName("tcp/"+a) + ":" + listenName(b),
+			"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": strconv.Itoa(pid), envExec: "", envControl: "",
+		}
+		for name, value := range want {
+			if got := env(name); got != value {
+				t.Errorf("%s=%s, want %s", name, got, value)
+			}
+		}
+		if env("NOTIFY_SOCKET") == "" {
+			t.Error("no NOTIFY_SOCKET")
+		}
+		if !slices.Equal(s.Listening, []string{a, b}) || slices.Contains(s.Blocking, false) {
+			t.Errorf("its sockets are %v, blocking %v; want %s, %s", s.Listening, s.Blocking, a, b)
+		}
+		if !slices.Equal(s.Args[1:], []string{"one", "two words"}) {
+			t.Errorf("its arguments are %q", s.Args)
+		}
+		for _, address := range []string{a, b} {
+			if got, err := callServer(t.Context(), "tcp", address); err != nil || got != pid {
+				t.Errorf("%s: answer of %d (%v), want %d", address, got, err, pid)
+			}
+		}
+		// Dead, it refuses nobody: who waits is answered by the next one, and shows
+		// that it accepts.
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+		w.event("broker_child_exited")
+		answers := make(chan error, 3)
+		for range cap(answers) {
+			go func() {
+				got, err := callServer(t.Context(), "tcp", a)
+				if err == nil && got == pid {
+					err = errors.New("the dead answered")
+				}
+				answers <- err
+			}()
+		}
+		w.event("broker_child_ready")
+		for range cap(answers) {
+			if err := <-answers; err != nil {
+				t.Errorf("while it was dead: %v", err)
+			}
+		}
+	}
+}
+
+func TestExternalReadiness(t *testing.T) {
+	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	short := func(s *Spec) { s.ReadyTimeout = 400 * time.Millisecond }
+	for _, c := range []struct {
+		name   string
+		p      program
+		adjust func(*Spec)
+		want   string // in the error
+	}{
+		{"it says so", program{Notify: []string{"READY=1"}}, short, ""},
+		{"it says so among other things", program{Notify: []string{"STATUS=loading", "STATUS=loaded\nREADY=1\nMAINPID=1"}}, short, ""},
+		{"it lives", program{}, func(*Spec) {}, ""},
+		{"it does not accept", program{}, func(s *Spec) { short(s); s.Listen = []string{"tcp/" + address} }, "not ready within"},
+		{"it does not accept, and says it is ready", program{Notify: []string{"READY=1"}}, func(s *Spec) { short(s); s.Listen = []string{"tcp/" + address} }, ""},
+		{"it ends", program{Exit: 7}, func(*Spec) {}, "exit code 7"},
+		{"it does not exist", program{}, func(s *Spec) { s.Command[0] = "/nonexistent/program" }, "/nonexistent/program"},
+		{"it is no program", program{}, func(s *Spec) { s.Command[0] = "/etc/passwd" }, "permission denied"},
+		{"its address cannot be", program{}, func(s *Spec) { s.Listen = []string{"tcp/127.0.0.1:0", "tcp/192.0.2.1:1"} }, "cannot assign requested address"},
+		{"its address is nonsense", program{}, func(s *Spec) { s.Listen = []string{"tcp/127.0.0.1"} }, "not a host and one port"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := watch(t)
+			err := w.Start(t.Context(), programSpec(t, c.p, c.adjust))
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("error %v, want %q in it", err, c.want)
+			}
+			if err != nil && len(w.Sockets().Addresses()) > 0 {
+				t.Errorf("sockets %v are held for nobody", w.Sockets().Addresses())
+			}
+		})
+	}
+}
+
+func TestExternalWatchdog(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		p    program
+	}{
+		{"it falls silent", program{Notify: []string{"READY=1", "WATCHDOG=1"}}},
+		{"it gives up", program{Notify: []string{"READY=1", "WATCHDOG=trigger"}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := watch(t)
+			w.start(programSpec(t, c.p, func(s *Spec) { s.Watchdog = 500 * time.Millisecond }))
+			if e := w.event("broker_child_exited"); e.Data["reason"] != "hang" {
+				t.Errorf("event %v", e.Data)
+			}
+			w.event("broker_child_ready")
+		})
+	}
+}
+
+// What a program started ends with it, but is given the time to end when it was
+// told to.
+func TestExternalProcessGroup(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "work")
+	worker := func() (pid int, err error) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return 0, err
+		}
+		return strconv.Atoi(string(text))
+	}
+	run := func(t *testing.T) (*watched, int) {
+		_ = os.Remove(file)
+		w := watch(t)
+		w.start(programSpec(t, program{Worker: file, Notify: []string{"READY=1"}}))
+		until(t, "its worker", func() error { _, err := worker(); return err })
+		pid, _ := worker()
+		return w, pid
+	}
+	t.Run("told to stop", func(t *testing.T) {
+		w, pid := run(t)
+		w.stop(Immediate)
+		if text, _ := os.ReadFile(file); string(text) != "finished" {
+			t.Errorf("its worker has not finished: %s", text)
+		}
+		ended(t, pid)
+	})
+	t.Run("forced", func(t *testing.T) {
+		w, pid := run(t)
+		w.stop(Force)
+		ended(t, pid)
+		if text, _ := os.ReadFile(file); string(text) == "finished" {
+			t.Error("its worker has finished")
+		}
+	})
+	t.Run("killed", func(t *testing.T) {
+		w, pid := run(t)
+		_ = syscall.Kill(w.Status().Pid, syscall.SIGKILL)
+		w.event("broker_child_exited")
+		ended(t, pid)
+	})
+}
+
+// A program, and a child, may run as another user, with his groups and home.
+func TestUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can run a program as another user")
+	}
+	nobody, err := user.Lookup("nobody")
+	if err != nil {
+		t.Skipf("this system has no user nobody: %v", err)
+	}
+	// The user must be able to execute this binary, which lies in a private directory.
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dir := filepath.Dir(self); len(dir) > len(os.TempDir()); dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o711); err != nil {
+			t.Fatal(err)
+		}
+	}
+	uid, _ := strconv.Atoi(nobody.Uid)
+	w := watch(t)
+	if err := os.Chmod(w.dir, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(w.dir, uid, -1); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "sv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chown(dir, uid, -1); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "report")
+	w.start(programSpec(t, program{Report: file, Notify: []string{"READY=1"}}, func(s *Spec) {
+		s.User = "nobody"
+		s.Listen = []string{"tcp/127.0.0.1:0"}
+	}))
+	s := reported(t, file, w.Status().Pid)
+	home, _ := lookupEnv(s.Env, "HOME")
+	name, _ := lookupEnv(s.Env, "USER")
+	if strconv.Itoa(s.UID) != nobody.Uid || strconv.Itoa(s.GID) != nobody.Gid || slices.Contains(s.Groups, 0) || home != nobody.HomeDir || name != "nobody" {
+		t.Errorf("it is user %d, group %d, groups %v, HOME=%s, USER=%s; want %+v", s.UID, s.GID, s.Groups, home, name, nobody)
+	}
+
+	child := watch(t)
+	child.start(childSpec(t, behaviour{}, func(s *Spec) { s.User = "nobody" }))
+	info, err := os.Stat(fmt.Sprintf("/proc/%d", child.Status().Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if owner := info.Sys().(*syscall.Stat_t).Uid; int(owner) != uid {
+		t.Errorf("the child runs as %d, want %d", owner, uid)
+	}
+}
+
+// The program may be gone between the check and its execution.
+func TestExternalProgramVanishes(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = []string{envExec + "=/nonexistent/program"}
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState.ExitCode() != 127 || !strings.Contains(string(out), "executing /nonexistent/program: no such file") {
+		t.Errorf("it ended with %v: %s", err, out)
+	}
+}
+
+func TestNotifySocketIsRemoved(t *testing.T) {
+	n, err := listenNotify(filepath.Join(t.TempDir(), "n"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Close()
+	if _, err := os.Lstat(n.path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after the end: %v", err)
+	}
+	if _, err := listenNotify(filepath.Join(t.TempDir(), "a", "b"), ""); err == nil {
+		t.Error("a socket in a directory that is not there")
+	}
+	if _, err := listenNotify(filepath.Join(t.TempDir(), "n"), "nobody-of-that-name"); err == nil {
+		t.Error("a socket for a user who is not there")
+	}
+}

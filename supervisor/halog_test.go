@@ -1,0 +1,106 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestHALogLines(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ha.log")
+	if err := os.WriteFile(path, []byte("what was there\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := OpenHALog(path, func(err error) { t.Error(err) })
+	defer l.Close()
+	zone := time.FixedZone("", 2*60*60)
+	l.now = func() time.Time { return time.Date(2030, 2, 1, 23, 59, 58, 999, time.UTC).In(zone) }
+	l.line(haCommand, "[HA] command line for child broker: [caddy broker run --child]")
+	l.line(haCommand, "[HA] command line for child broker: [sh -c one\ntwo\r\x00three]")
+
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+	if len(lines) != 5 || lines[0] != "what was there" {
+		t.Fatalf("lines %q", lines)
+	}
+	if !strings.HasSuffix(lines[1], " SHA0502 opening log for Broker HTTP HA") {
+		t.Errorf("line %q", lines[1])
+	}
+	if want := fmt.Sprintf(" SHA0425 watcher process pid=%d", os.Getpid()); !strings.HasSuffix(lines[2], want) {
+		t.Errorf("line %q, want %q at its end", lines[2], want)
+	}
+	if want := "02/02/2030_01:59:58 SHA0158 [HA] command line for child broker: [caddy broker run --child]"; lines[3] != want {
+		t.Errorf("line %q, want %q", lines[3], want)
+	}
+	if want := "02/02/2030_01:59:58 SHA0158 [HA] command line for child broker: [sh -c one two  three]"; lines[4] != want {
+		t.Errorf("line %q, want %q", lines[4], want)
+	}
+}
+
+// After rotation by rename the next line begins a new file.
+func TestHALogRotation(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "ha.log")
+	l := OpenHALog(path, func(err error) { t.Error(err) })
+	defer l.Close()
+	for i := range 3 {
+		l.line(haRunning, fmt.Sprint("before ", i))
+		if err := os.Rename(path, fmt.Sprintf("%s.%d", path, i)); err != nil {
+			t.Fatal(err)
+		}
+		l.line(haRunning, fmt.Sprint("after ", i))
+		for file, want := range map[string]string{fmt.Sprintf("%s.%d", path, i): fmt.Sprint("before ", i), path: fmt.Sprint("after ", i)} {
+			text, err := os.ReadFile(file)
+			if err != nil || !strings.HasSuffix(string(text), want+"\n") {
+				t.Errorf("%s ends with %q (%v), want %q", file, text, err, want)
+			}
+		}
+	}
+	// Removed, it comes again.
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	l.line(haRunning, "again")
+	if text, _ := os.ReadFile(path); !strings.HasSuffix(string(text), "again\n") {
+		t.Errorf("after the removal: %q", text)
+	}
+}
+
+// A file that cannot be opened costs one warning, and is written when it can be.
+func TestHALogUnwritable(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "not", "there")
+	var warnings []error
+	l := OpenHALog(filepath.Join(dir, "ha.log"), func(err error) { warnings = append(warnings, err) })
+	defer l.Close()
+	for range 5 {
+		l.line(haRunning, "ok")
+	}
+	if len(warnings) != 1 || !strings.Contains(warnings[0].Error(), dir) {
+		t.Errorf("warnings %v, want one that names the file", warnings)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l.line(haRunning, "now")
+	if text, err := os.ReadFile(l.Path()); err != nil || !strings.HasSuffix(string(text), "now\n") {
+		t.Errorf("%q (%v)", text, err)
+	}
+}
+
+func TestHALogOff(t *testing.T) {
+	var none *HALog
+	none.line(haRunning, "nobody reads this")
+	none.Close()
+	var zero HALog
+	zero.line(haRunning, "nobody reads this")
+	zero.Close()
+}

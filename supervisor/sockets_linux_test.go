@@ -1,0 +1,378 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// callServer connects and returns the process id that answers.
+func callServer(ctx context.Context, network, address string) (int, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, network, address)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(line))
+}
+
+// Connections made while no child accepts wait for the next one: nobody is
+// refused, through crashes, replacements and a restart.
+func TestNobodyIsRefused(t *testing.T) {
+	dir, err := os.MkdirTemp("", "sv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	port := freePort(t)
+	for _, c := range []struct{ listen, network, address string }{
+		{fmt.Sprintf("tcp/127.0.0.1:%d", port), "tcp", fmt.Sprintf("127.0.0.1:%d", port)},
+		{"unix/" + dir + "/s|0600", "unix", dir + "/s"},
+		{"unix/@" + filepath.Base(dir), "unix", "@" + filepath.Base(dir)},
+	} {
+		t.Run(c.network+c.address[:1], func(t *testing.T) {
+			w := watch(t)
+			spec := childSpec(t, behaviour{Listen: []string{c.listen}}, func(s *Spec) { s.Restart.Delay, s.Restart.MaxDelay = 100*time.Millisecond, 100*time.Millisecond })
+			w.start(spec)
+
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			stop := make(chan struct{})
+			var mu sync.Mutex
+			var failed []error
+			answered := map[int]int{}
+			var wg sync.WaitGroup
+			for range 8 {
+				wg.Go(func() {
+					for {
+						select {
+						case <-stop:
+							return
+						default:
+						}
+						pid, err := callServer(ctx, c.network, c.address)
+						mu.Lock()
+						if err != nil {
+							failed = append(failed, err)
+						} else {
+							answered[pid]++
+						}
+						mu.Unlock()
+					}
+				})
+			}
+			serves := func() {
+				until(t, "a process that answers", func() error {
+					pid := w.Status().Pid
+					mu.Lock()
+					defer mu.Unlock()
+					if answered[pid] < 20 {
+						return fmt.Errorf("%d answers of %d", answered[pid], pid)
+					}
+					return nil
+				})
+			}
+			for i := range 10 {
+				serves()
+				if pid := w.Status().Pid; i%2 == 0 {
+					_ = syscall.Kill(pid, syscall.SIGKILL)
+					w.other(pid)
+				} else if err := w.Replace(ctx, nil); err != nil {
+					t.Error(err)
+				}
+			}
+			serves()
+			close(stop)
+			wg.Wait()
+			total := 0
+			for _, n := range answered {
+				total += n
+			}
+			t.Logf("%d answers of %d processes, %d lost", total, len(answered), len(failed))
+			// A connection that was accepted when its process was killed is lost; it
+			// is reset or ended, never refused.
+			for _, err := range failed {
+				if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) || ctx.Err() != nil {
+					t.Errorf("lost: %v", err)
+				}
+			}
+			if len(answered) != 11 {
+				t.Errorf("%d processes answered, want 11", len(answered))
+			}
+			if len(failed) > 5*8 {
+				t.Errorf("%d lost in 5 kills of a process with 8 clients", len(failed))
+			}
+		})
+	}
+}
+
+// A datagram socket is read by one process, which does not change while it lives
+// and has not let go, and by the next one then.
+func TestPacketsGoToOneProcess(t *testing.T) {
+	w := watch(t)
+	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	w.start(childSpec(t, behaviour{Listen: []string{"udp/" + address}, Drains: true}, func(s *Spec) { s.Standby = 1 }))
+	conn, err := net.Dial("udp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ask := func() int {
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		if _, err := conn.Write([]byte("who?")); err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, 100)
+		n, err := conn.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pid, _ := strconv.Atoi(string(buf[:n]))
+		return pid
+	}
+	before := 0
+	for i := range 6 {
+		active := w.Status().Pid
+		w.standby(active)
+		// The one before reads on until it has heard that it was replaced.
+		until(t, "the new reader", func() error {
+			if pid := ask(); pid == before {
+				return errors.New("the one before reads")
+			} else if pid != active {
+				t.Fatalf("answer of %d, want %d", pid, active)
+			}
+			return nil
+		})
+		for range 20 {
+			if pid := ask(); pid != active {
+				t.Fatalf("answer of %d, want %d, who read already", pid, active)
+			}
+		}
+		before = active
+		switch i % 3 {
+		case 0:
+			_ = syscall.Kill(active, syscall.SIGKILL)
+			w.other(active)
+		case 1:
+			if err := w.Promote(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		case 2:
+			if err := w.Replace(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func TestSocketsFollowTheChild(t *testing.T) {
+	w := watch(t)
+	a, b := fmt.Sprintf("tcp/127.0.0.1:%d", freePort(t)), fmt.Sprintf("tcp/127.0.0.1:%d", freePort(t))
+	w.start(childSpec(t, behaviour{Listen: []string{a}}))
+	if got := w.Sockets().Addresses(); !slices.Equal(got, []string{a}) {
+		t.Errorf("held %v", got)
+	}
+	// A replacement that fails leaves nothing of its own behind.
+	if err := w.Replace(t.Context(), childSpec(t, behaviour{Listen: []string{a, b}, Fails: "bad"})); err == nil {
+		t.Error("no error")
+	}
+	if got := w.Sockets().Addresses(); !slices.Equal(got, []string{a}) {
+		t.Errorf("after a failed replacement: held %v", got)
+	}
+	// One that does not want a socket any more closes it once the old one is gone.
+	if err := w.Replace(t.Context(), childSpec(t, behaviour{Listen: []string{b}})); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the sweep", func() error {
+		if got := w.Sockets().Addresses(); !slices.Equal(got, []string{b}) {
+			return fmt.Errorf("held %v", got)
+		}
+		return nil
+	})
+	// While the child is dead they are kept.
+	w.Tell("exit", []byte("1"))
+	w.event("broker_child_exited")
+	if got := w.Sockets().Addresses(); !slices.Equal(got, []string{b}) {
+		t.Errorf("after a crash: held %v", got)
+	}
+	w.stop(Force)
+	if got := w.Sockets().Addresses(); len(got) != 0 {
+		t.Errorf("after the stop: held %v", got)
+	}
+	if _, err := w.Sockets().Lend(99, "tcp", "127.0.0.1:0", 0); !errors.Is(err, errShut) {
+		t.Errorf("a socket is opened after the stop: %v", err)
+	}
+}
+
+func TestPortInUse(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	w := watch(t)
+	err = w.Start(t.Context(), childSpec(t, behaviour{Listen: []string{"tcp/" + taken.Addr().String()}}))
+	if want := "listen tcp " + taken.Addr().String() + ": bind: address already in use"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want %q in it", err, want)
+	}
+}
+
+func TestUnixSockets(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "s")
+	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale.SetUnlinkOnClose(false)
+	_ = stale.Close()
+
+	s := NewSockets()
+	lend := func(path string, perm uint32) error {
+		fd, err := s.Lend(1, "unix", path, perm)
+		if err == nil {
+			_ = unix.Close(fd)
+		}
+		return err
+	}
+	if err := lend(path, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("permissions %v (%v), want 0640", info.Mode(), err)
+	}
+	s.CloseAll()
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after the end: %v, want no file", err)
+	}
+
+	// Somebody else's socket at the same path stays his.
+	s.Open()
+	if err := lend(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_ = os.Remove(path)
+	other, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	s.CloseAll()
+	if _, err := os.Lstat(path); err != nil {
+		t.Errorf("the other's socket: %v", err)
+	}
+
+	// What is no socket is not removed.
+	s.Open()
+	file := filepath.Join(dir, "data")
+	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := lend(file, 0o600); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("listening on a file: %v", err)
+	}
+	if text, _ := os.ReadFile(file); string(text) != "precious" {
+		t.Error("the file is gone")
+	}
+}
+
+func TestOtherNetworks(t *testing.T) {
+	s := NewSockets()
+	defer s.CloseAll()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	file, err := ln.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for _, c := range []struct {
+		network, address string
+		want             string // in the error
+	}{
+		{"udp", "127.0.0.1:0", ""},
+		{"tcp4", "127.0.0.1:0", ""},
+		{"fd", strconv.Itoa(int(file.Fd())), ""},
+		{"fd", "no", "not a number"},
+		{"fd", "900", "bad file descriptor"},
+		{"sctp", "127.0.0.1:0", "unknown network"},
+		{"tcp", "no-such-host.invalid:1", "no-such-host.invalid"},
+		{"unix", filepath.Join(t.TempDir(), "a", "b"), "no such file"},
+	} {
+		fd, err := s.Lend(1, c.network, c.address, 0o600)
+		switch {
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s/%s: error %v, want %q", c.network, c.address, err, c.want)
+		case c.want == "" && err != nil:
+			t.Errorf("%s/%s: %v", c.network, c.address, err)
+		}
+		if err == nil {
+			_ = unix.Close(fd)
+		}
+	}
+}
+
+// The owner may answer on a held socket; closing his listener leaves the queue.
+func TestListenerOnHeldSocket(t *testing.T) {
+	s := NewSockets()
+	defer s.CloseAll()
+	fd, err := s.Lend(1, "tcp", "127.0.0.1:0", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if _, ok := s.Listener("tcp", "127.0.0.1:1"); ok {
+		t.Error("a listener on a socket that is not held")
+	}
+	first, ok := s.Listener("tcp", "127.0.0.1:0")
+	if !ok {
+		t.Fatal("no listener")
+	}
+	conn, err := net.Dial("tcp", first.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = first.Close()
+	second, ok := s.Listener("tcp", "127.0.0.1:0")
+	if !ok {
+		t.Fatal("no second listener")
+	}
+	defer second.Close()
+	accepted, err := second.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer accepted.Close()
+	if got, want := accepted.RemoteAddr().String(), conn.LocalAddr().String(); got != want {
+		t.Errorf("accepted %s, want %s, who waited", got, want)
+	}
+}

@@ -1,0 +1,145 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import (
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func TestSplitListen(t *testing.T) {
+	for _, c := range []struct {
+		address, network, rest string
+		perm                   os.FileMode
+		want                   string // in the error
+	}{
+		{"tcp/127.0.0.1:9000", "tcp", "127.0.0.1:9000", 0, ""},
+		{"127.0.0.1:9000", "tcp", "127.0.0.1:9000", 0, ""},
+		{":9000", "tcp", ":9000", 0, ""},
+		{"tcp6/[::1]:9000", "tcp6", "[::1]:9000", 0, ""},
+		{"udp/:53", "udp", ":53", 0, ""},
+		{"unix//run/a.sock", "unix", "/run/a.sock", 0o200, ""},
+		{"unix//run/a.sock|0660", "unix", "/run/a.sock", 0o660, ""},
+		{"unix/@abstract", "unix", "@abstract", 0o200, ""},
+		{"fd/3", "fd", "3", 0, ""},
+		{"", "", "", 0, "not a host and one port"},
+		{"tcp/127.0.0.1", "", "", 0, "not a host and one port"},
+		{"tcp/127.0.0.1:9000-9005", "", "", 0, "not a host and one port"},
+		{"tcp/127.0.0.1:http", "", "", 0, "not a host and one port"},
+		{"udp/127.0.0.1:99999", "", "", 0, "not a host and one port"},
+		{"unix/", "", "", 0, "no path"},
+		{"unix//run/a.sock|0999", "", "", 0, "not an octal number"},
+		{"unix//run/a.sock|07777", "", "", 0, "not an octal number"},
+		{"fd/x", "", "", 0, "not the number of a descriptor"},
+		{"fd/-1", "", "", 0, "not the number of a descriptor"},
+		{"sctp/:1", "", "", 0, `network "sctp" is none of`},
+	} {
+		network, rest, perm, err := splitListen(c.address)
+		if c.want != "" {
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), c.address) {
+				t.Errorf("%q: error %v, want %q", c.address, err, c.want)
+			}
+		} else if err != nil || network != c.network || rest != c.rest || perm != c.perm {
+			t.Errorf("%q: %s, %s, %o (%v)", c.address, network, rest, perm, err)
+		}
+		if checked := CheckListen([]string{":1", c.address}); (checked == nil) != (err == nil) {
+			t.Errorf("%q: checked %v, split %v", c.address, checked, err)
+		}
+	}
+}
+
+func TestEnv(t *testing.T) {
+	env := []string{"A=1", "NOTIFY_SOCKET=/x", "LISTEN_FDS=1", "LISTEN_FDS_MINE=kept", "B=", "C", envControl + "=3"}
+	if got, want := CleanEnv(env), []string{"A=1", "LISTEN_FDS_MINE=kept", "B=", "C"}; !slices.Equal(got, want) {
+		t.Errorf("cleaned %q, want %q", got, want)
+	}
+	if got, want := SetEnv([]string{"A=1", "B=2", "A=3"}, "A", "x=y"), []string{"B=2", "A=x=y"}; !slices.Equal(got, want) {
+		t.Errorf("set %q, want %q", got, want)
+	}
+}
+
+// The last 64 KiB are kept, however they were written.
+func TestTail(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var kept tail
+		var all []byte
+		for range rapid.IntRange(0, 8).Draw(t, "writes") {
+			size := rapid.OneOf(rapid.IntRange(0, 100), rapid.IntRange(tailSize-2, tailSize+2), rapid.IntRange(0, 3*tailSize)).Draw(t, "size")
+			chunk := make([]byte, size)
+			for i := range chunk {
+				chunk[i] = byte(len(all) + i)
+			}
+			if n, err := kept.Write(chunk); n != size || err != nil {
+				t.Fatalf("wrote %d of %d (%v)", n, size, err)
+			}
+			all = append(all, chunk...)
+		}
+		if want := all[max(0, len(all)-tailSize):]; kept.String() != string(want) {
+			t.Fatalf("%d bytes kept of %d are not the last %d", len(kept.String()), len(all), len(want))
+		}
+	})
+}
+
+func TestLastLines(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		n    int
+		want string
+	}{
+		{"", 3, ""},
+		{"one", 3, "one"},
+		{"one\n\ntwo\r\n  three  \n\n", 2, "two\nthree"},
+		{"one\ntwo", 0, ""},
+	} {
+		if got := LastLines(c.text, c.n); got != c.want {
+			t.Errorf("%d of %q: %q, want %q", c.n, c.text, got, c.want)
+		}
+	}
+}
+
+// Whoever adds a setting to Spec decides whether a process must be replaced for it.
+func TestSpecEqual(t *testing.T) {
+	tuned := []string{"Standby", "Restart", "ReadyTimeout", "Watchdog", "DrainTimeout", "StopTimeout"}
+	changed := map[string]any{
+		"Command": []string{"a"}, "Env": []string{"A=1"}, "Dir": "/", "User": "nobody", "Config": []byte("{}"), "External": true, "Listen": []string{":1"},
+		"Standby": 1, "Restart": Restart{Delay: 1}, "ReadyTimeout": time.Second, "Watchdog": time.Second, "DrainTimeout": time.Second, "StopTimeout": time.Second,
+	}
+	fields := reflect.TypeFor[Spec]()
+	for i := range fields.NumField() {
+		name := fields.Field(i).Name
+		value, known := changed[name]
+		if !known {
+			t.Errorf("no other value of %s to compare with", name)
+			continue
+		}
+		var a, b Spec
+		reflect.ValueOf(&b).Elem().Field(i).Set(reflect.ValueOf(value))
+		if got, want := a.Equal(&b), slices.Contains(tuned, name); got != want {
+			t.Errorf("specs that differ in %s are equal: %v, want %v", name, got, want)
+		}
+	}
+}
+
+func TestOutboxDropsNews(t *testing.T) {
+	o := outbox{more: make(chan struct{}, 1)}
+	for range maxTold + 100 {
+		o.put(message{Kind: msgTell})
+	}
+	o.put(message{Kind: msgActivate})
+	o.put(message{Kind: msgTell})
+	o.put(message{Kind: msgStop})
+	queue := o.take()
+	if len(queue) != maxTold+2 || queue[maxTold].Kind != msgActivate || queue[maxTold+1].Kind != msgStop {
+		t.Errorf("%d messages are sent, the last %v", len(queue), queue[len(queue)-1])
+	}
+	if left := o.take(); len(left) > 0 {
+		t.Errorf("%d are sent twice", len(left))
+	}
+}

@@ -1,0 +1,224 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build unix
+
+package supervisor
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// wires are the two ends of a connection: a parent's and its child's.
+func wires(t *testing.T) (parent, child *wire) {
+	t.Helper()
+	parent, file, err := wirePair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	child, err = wireOf(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	child.max, child.takes = maxOrder, true
+	t.Cleanup(func() { _ = parent.Close(); _ = child.Close() })
+	return parent, child
+}
+
+func TestMessagesGoThrough(t *testing.T) {
+	parent, child := wires(t)
+	want := []message{
+		{Kind: msgHello, Config: json.RawMessage(`{"a":"` + strings.Repeat("x", 3<<20) + `"}`), Admin: "/run/1", Timeout: time.Minute},
+		{Kind: msgActivate},
+		{Kind: msgTell, Topic: "line\nfeed", Data: json.RawMessage(`["ü\n"]`)},
+		{Kind: msgStop, Mode: Force},
+	}
+	go func() {
+		for _, m := range want {
+			if err := parent.send(m); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for _, m := range want {
+		got, err := child.recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, m) {
+			t.Errorf("got %.200v, want %.200v", got, m)
+		}
+	}
+	if cap(child.buf) > keptBuffer {
+		t.Errorf("%d bytes are kept for nothing", cap(child.buf))
+	}
+	_ = parent.Close()
+	if _, err := child.recv(); err == nil {
+		t.Error("a message from a closed connection")
+	}
+}
+
+// Each message comes with its own files, also when several arrive at once.
+func TestFilesGoThrough(t *testing.T) {
+	parent, child := wires(t)
+	for i := range 20 {
+		var files []int
+		for j := range i % 4 {
+			file, err := os.CreateTemp(t.TempDir(), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			fmt.Fprintf(file, "%d %d", i, j)
+			files = append(files, int(file.Fd()))
+		}
+		if err := parent.send(message{Kind: msgListened, ID: uint64(i)}, files...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 20 {
+		m, err := child.recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.ID != uint64(i) || len(m.files) != i%4 {
+			t.Fatalf("message %d has %d files, want %d", m.ID, len(m.files), i%4)
+		}
+		for j, fd := range m.files {
+			file := os.NewFile(uintptr(fd), "")
+			text, err := io.ReadAll(io.NewSectionReader(file, 0, 100))
+			if want := fmt.Sprintf("%d %d", i, j); err != nil || string(text) != want {
+				t.Errorf("file %q (%v), want %q", text, err, want)
+			}
+			_ = file.Close()
+		}
+	}
+}
+
+// A child cannot fill its parent's table of descriptors, or its memory.
+func TestHostileChild(t *testing.T) {
+	parent, child := wires(t)
+	file, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := child.send(message{Kind: msgBeat}, int(file.Fd())); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := parent.recv(); err == nil || len(m.files) > 0 || len(parent.files) > 0 {
+		t.Errorf("a parent took files: %+v (%v)", m, err)
+	}
+
+	parent, child = wires(t)
+	go func() {
+		junk := bytes.Repeat([]byte("x"), 1<<20)
+		for {
+			if _, err := child.conn.Write(junk); err != nil {
+				return
+			}
+		}
+	}()
+	if _, err := parent.recv(); err == nil || !strings.Contains(err.Error(), "longer than") {
+		t.Errorf("an endless message: %v", err)
+	}
+	_ = parent.Close()
+}
+
+// What a child sends is data: whatever it is, reading it ends in messages or an
+// error.
+func FuzzWire(f *testing.F) {
+	for _, m := range []message{
+		{Kind: msgReady}, {Kind: msgListen, ID: 1, Network: "tcp", Address: ":80"}, {Kind: msgReport, Topic: "t", Data: json.RawMessage("[1]")},
+	} {
+		line, _ := json.Marshal(m)
+		f.Add(append(line, '\n'), 3)
+	}
+	f.Add([]byte("\n\n{}\n{\"files\":1}\n{\"files\":-1}\n"), 1)
+	f.Add([]byte(`{"kind":`), 100)
+	f.Fuzz(func(t *testing.T, data []byte, chunk int) {
+		if chunk < 1 || len(data)/chunk > 1000 {
+			return
+		}
+		parent, file, err := wirePair()
+		if err != nil {
+			t.Fatal(err)
+		}
+		child, err := wireOf(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer parent.Close()
+		go func() {
+			defer child.Close()
+			for rest := data; len(rest) > 0; {
+				n := min(chunk, len(rest))
+				if _, err := child.conn.Write(rest[:n]); err != nil {
+					return
+				}
+				rest = rest[n:]
+			}
+		}()
+		lines := bytes.Split(data, []byte("\n"))
+		for _, line := range lines[:len(lines)-1] {
+			var want message
+			decodes := json.Unmarshal(line, &want) == nil && want.Files == 0
+			got, err := parent.recv()
+			if decodes != (err == nil) {
+				t.Fatalf("line %q: %v", line, err)
+			}
+			if err != nil {
+				return
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Fatalf("line %q: %+v, want %+v", line, got, want)
+			}
+		}
+		if m, err := parent.recv(); err == nil {
+			t.Fatalf("a message out of nothing: %+v", m)
+		}
+	})
+}
+
+// Any process that can reach the socket may send notifications.
+func FuzzNotifications(f *testing.F) {
+	f.Add("READY=1")
+	f.Add("STATUS=x\nREADY=1\nWATCHDOG=1\nWATCHDOG=trigger\n")
+	f.Add("READY=1\x00\nREADY=0\r\nREADY=1 ")
+	f.Fuzz(func(t *testing.T, text string) {
+		var ready, beats, hung int
+		for line := range strings.SplitSeq(text, "\n") {
+			switch line {
+			case "READY=1":
+				ready++
+			case "WATCHDOG=1":
+				beats++
+			case "WATCHDOG=trigger":
+				hung++
+			}
+		}
+		for _, in := range notifications(7, text) {
+			switch in := in.(type) {
+			case inReady:
+				ready--
+			case inBeat:
+				beats--
+			case inHung:
+				hung--
+			default:
+				t.Fatalf("%q means %+v", text, in)
+			}
+		}
+		if ready != 0 || beats != 0 || hung != 0 {
+			t.Fatalf("%q: %d, %d, %d not understood", text, ready, beats, hung)
+		}
+	})
+}
