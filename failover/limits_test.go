@@ -83,6 +83,7 @@ func TestNoFailoverWithLimitZero(t *testing.T) {
 		if why, took := b.reason(&Request{}); why != ReasonNoFailover || took > 0 {
 			t.Errorf("got %q after %v", why, took)
 		}
+		synctest.Wait()
 		b.expect("b") // the next request takes the first eligible one
 		if got, want := b.code("failover_interrupted"), "FAILOVER"; got != want {
 			t.Errorf("code is %s, want %s: another backend took over", got, want)
@@ -154,5 +155,23 @@ func TestExhaustedPoolHeals(t *testing.T) {
 				t.Errorf("state is %s", s)
 			}
 		})
+	})
+}
+
+func TestNoFailoverAtStartUp(t *testing.T) {
+	change := func(c *Config) { c.Options.MaxReconnectAttempts, c.Options.StartupMaxReconnectAttempts = 0, 0 }
+	inBubble(t, 2, change, func(b *stage) {
+		b.downAll("a")
+		if why, took := b.reason(&Request{}); why != ReasonNoFailover || took > 0 {
+			t.Errorf("got %q after %v", why, took)
+		}
+	})
+	start := func(c *Config) {
+		change(c)
+		c.Options.StartupMaxReconnectAttempts, c.Options.StartupMaxReconnectAttemptsSet = 1, true
+	}
+	inBubble(t, 2, start, func(b *stage) { // a start-up limit of one pass: over all
+		b.downAll("a")
+		b.expect("b")
 	})
 }

@@ -101,7 +101,7 @@ func (x *machine) hopeless(w *waiter) Reason {
 	switch {
 	case x.allDrained():
 		return ReasonDrained
-	case a.failed && x.limit() == 0:
+	case a.failed && x.noFailover():
 		return ReasonNoFailover
 	case a.nWritten == maxWritten || a.hung > 1:
 		return ReasonSpent

@@ -66,6 +66,12 @@ func (x *machine) limit() int {
 	return x.opt.MaxReconnectAttempts
 }
 
+// noFailover tells whether a request gets one member only: max_reconnect_attempts
+// is 0, and no start-up limit says otherwise.
+func (x *machine) noFailover() bool {
+	return x.opt.MaxReconnectAttempts == 0 && (x.reached || !x.opt.StartupMaxReconnectAttemptsSet)
+}
+
 // work moves the worker on.
 func (x *machine) work() {
 	w := &x.worker
