@@ -1,0 +1,65 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package main
+
+import (
+	"slices"
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/bench/report"
+	"github.com/caddy-broker/caddy-broker/integration/harness"
+)
+
+// scenarios are all there are, in the order in which they are gone through.
+var scenarios = []*scenario{
+	killScenario, reloadScenario,
+	refuseScenario, hangScenario, dropScenario, closeScenario, resetScenario, cutScenario,
+	outageScenario, failbackScenario, startingScenario,
+	costScenario("cost-h1", "HTTP/1.1", false, false),
+	costScenario("cost-tls", "HTTP/1.1 over TLS", true, false),
+	costScenario("cost-h2", "HTTP/2", true, true),
+	memoryScenario, selectScenario,
+}
+
+// mix is nine quick requests and a slow one, so that something is in progress at
+// any time.
+func mix(method string, slow string) []harness.Request {
+	request := harness.Request{Method: method}
+	if method == "POST" {
+		request.Body = make([]byte, 200)
+	}
+	requests := slices.Repeat([]harness.Request{request}, 10)
+	requests[9].Path = "/?delay=" + slow
+	return requests
+}
+
+// fates are columns for what became of requests; the prefix names which.
+func fates(prefix string, results harness.Results) []report.Value {
+	n := func(fates ...harness.Fate) int {
+		return len(results.Where(func(r *harness.Result) bool { return slices.Contains(fates, r.Fate) }))
+	}
+	return []report.Value{
+		count(prefix+"refused", n(harness.Refused)),
+		count(prefix+"reset or cut", n(harness.Reset, harness.EOF, harness.Broken)),
+		count(prefix+"error answer", n(harness.Status)),
+		count(prefix+"timed out", n(harness.Timeout)),
+	}
+}
+
+// dueBetween are the requests that were due in this time after the moment.
+func dueBetween(results harness.Results, moment time.Time, from, to time.Duration) harness.Results {
+	return results.Where(func(r *harness.Result) bool {
+		after := r.Due.Sub(moment)
+		return after >= from && after < to
+	})
+}
+
+// always is longer than any scenario.
+const always = time.Hour
+
+func percentile(column string, results harness.Results, p float64) report.Value {
+	return took(column, results.Percentile(p))
+}
