@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 )
 
@@ -40,8 +41,19 @@ func (w *warmer) hold(ctx context.Context) (state string) {
 		_ = nc.Close()
 		return w.holdShared(ctx, p)
 	}
-	wake := context.AfterFunc(ctx, func() { _ = nc.SetReadDeadline(time.Unix(1, 0)) })
-	defer wake()
+	woken := make(chan struct{})
+	wake := context.AfterFunc(ctx, func() {
+		defer close(woken)
+		_ = nc.SetReadDeadline(time.Unix(1, 0))
+	})
+	// Whoever takes the connection has it alone: the end of ctx, which may come
+	// with the same failover, must not end his reads.
+	letGo := sync.OnceFunc(func() {
+		if !wake() {
+			<-woken
+		}
+	})
+	defer letGo()
 	for {
 		if err := pingKept(ctx, nc, p); err != nil {
 			_ = nc.Close()
@@ -51,7 +63,7 @@ func (w *warmer) hold(ctx context.Context) (state string) {
 			return warmNone
 		}
 		b.member.SetBackup(warmReady)
-		switch taken, alive := w.offer(nc); {
+		switch taken, alive := w.offer(nc, letGo); {
 		case taken:
 			return warmReady
 		case !alive || ctx.Err() != nil:
@@ -62,8 +74,9 @@ func (w *warmer) hold(ctx context.Context) (state string) {
 }
 
 // offer lets the connection be taken for a while. It watches it meanwhile: a
-// byte, or its end, means that it is of no use.
-func (w *warmer) offer(nc net.Conn) (taken, alive bool) {
+// byte, or its end, means that it is of no use. letGo is called before it is
+// handed over.
+func (w *warmer) offer(nc net.Conn, letGo func()) (taken, alive bool) {
 	wc := &warmConn{Conn: nc, idle: make(chan bool, 1)}
 	_ = nc.SetReadDeadline(time.Now().Add(warmCheck))
 	w.backend.put(wc)
@@ -74,6 +87,7 @@ func (w *warmer) offer(nc net.Conn) (taken, alive bool) {
 		_ = nc.SetReadDeadline(time.Time{})
 		return false, alive
 	}
+	letGo()
 	wc.idle <- alive
 	return true, alive
 }
