@@ -8,10 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"os/exec"
-	ossignal "os/signal"
 	"os/user"
 	"path/filepath"
 	"slices"
@@ -20,108 +18,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
-
-// envProgram tells an external program under test what to do.
-const envProgram = "SUPERVISOR_TEST_PROGRAM"
-
-// program is what an external program under test does.
-type program struct {
-	Report string   `json:",omitempty"` // a file for what it sees
-	Accept int      `json:",omitempty"` // answers on that many of its sockets
-	Notify []string `json:",omitempty"` // sends these
-	Exit   int      `json:",omitempty"` // then exits with this
-	Worker string   `json:",omitempty"` // has a worker that finishes its work, writing this file, when told to end
-}
-
-// seen is what an external program saw of its surroundings.
-type seen struct {
-	Pid       int
-	UID, GID  int
-	Groups    []int
-	Args, Env []string
-	Listening []string // the addresses of its sockets
-	Blocking  []bool
-}
-
-func externalMain() int {
-	var p program
-	if err := json.Unmarshal([]byte(os.Getenv(envProgram)), &p); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	s := seen{Pid: os.Getpid(), UID: os.Getuid(), GID: os.Getgid(), Args: os.Args, Env: os.Environ()}
-	s.Groups, _ = os.Getgroups()
-	count, _ := strconv.Atoi(os.Getenv("LISTEN_FDS"))
-	for fd := 3; fd < 3+count; fd++ {
-		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
-		s.Blocking = append(s.Blocking, err == nil && flags&unix.O_NONBLOCK == 0)
-		file := os.NewFile(uintptr(fd), "listen")
-		ln, err := net.FileListener(file)
-		if err != nil {
-			s.Listening = append(s.Listening, err.Error())
-			continue
-		}
-		s.Listening = append(s.Listening, ln.Addr().String())
-		if fd < 3+p.Accept {
-			go func() {
-				for {
-					conn, err := ln.Accept()
-					if err != nil {
-						return
-					}
-					fmt.Fprintln(conn, os.Getpid())
-					_ = conn.Close()
-				}
-			}()
-		}
-	}
-	if p.Report != "" {
-		text, _ := json.Marshal(s)
-		_ = os.WriteFile(p.Report+".new", text, 0o600)
-		_ = os.Rename(p.Report+".new", p.Report)
-	}
-	for _, message := range p.Notify {
-		conn, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET"))
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		_, _ = conn.Write([]byte(message))
-		_ = conn.Close()
-	}
-	if p.Exit > 0 {
-		return p.Exit
-	}
-	if p.Worker != "" {
-		return withWorker(p.Worker)
-	}
-	select {}
-}
-
-// withWorker ends at once when it is told to, its worker a moment later.
-func withWorker(file string) int {
-	if _, isWorker := os.LookupEnv("SUPERVISOR_TEST_WORKER"); !isWorker {
-		self, _ := os.Executable()
-		_, err := os.StartProcess(self, os.Args, &os.ProcAttr{
-			Env: append(os.Environ(), "SUPERVISOR_TEST_WORKER=1"), Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
-		})
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		select {}
-	}
-	told := make(chan os.Signal, 1)
-	ossignal.Notify(told, syscall.SIGTERM)
-	_ = os.WriteFile(file, []byte(strconv.Itoa(os.Getpid())), 0o600)
-	<-told
-	<-time.After(outputGrace + 200*time.Millisecond)
-	_ = os.WriteFile(file, []byte("finished"), 0o600)
-	return 0
-}
 
 // programSpec runs this binary as an external program that does p.
 func programSpec(t *testing.T, p program, adjust ...func(*Spec)) *Spec {
@@ -231,6 +128,8 @@ func TestExternalReadiness(t *testing.T) {
 		{"it lives", program{}, func(*Spec) {}, ""},
 		{"it does not accept", program{}, func(s *Spec) { short(s); s.Listen = []string{"tcp/" + address} }, "not ready within"},
 		{"it does not accept, and says it is ready", program{Notify: []string{"READY=1"}}, func(s *Spec) { short(s); s.Listen = []string{"tcp/" + address} }, ""},
+		{"it accepts on any address", program{Accept: 1}, func(s *Spec) { s.Listen = []string{"tcp/:0"} }, ""},
+		{"it accepts on any IPv4 address", program{Accept: 1}, func(s *Spec) { s.Listen = []string{"tcp4/:0"} }, ""},
 		{"it ends", program{Exit: 7}, func(*Spec) {}, "exit code 7"},
 		{"it does not exist", program{}, func(s *Spec) { s.Command[0] = "/nonexistent/program" }, "/nonexistent/program"},
 		{"it is no program", program{}, func(s *Spec) { s.Command[0] = "/etc/passwd" }, "permission denied"},

@@ -163,9 +163,6 @@ func (l *Link) Report(topic string, data json.RawMessage) error {
 	return l.wire.send(message{Kind: msgReport, Topic: topic, Data: data})
 }
 
-// Close ends the connection: Serve returns after Orphaned.
-func (l *Link) Close() error { return l.wire.Close() }
-
 func (l *Link) answered(m message) {
 	l.mu.Lock()
 	ch := l.pending[m.ID]

@@ -133,6 +133,50 @@ func TestHostileChild(t *testing.T) {
 	_ = parent.Close()
 }
 
+// Whoever waits for a socket gets an error when the parent is gone, and so does
+// whoever asks later.
+func TestListenWithoutParent(t *testing.T) {
+	parent, child := wires(t)
+	link := &Link{wire: child, pending: make(map[uint64]chan message)}
+	orphaned := make(chan struct{})
+	go link.Serve(Orders{Orphaned: func() { close(orphaned) }})
+	answer := make(chan error)
+	go func() {
+		_, err := link.Listen("tcp", ":1", 0)
+		answer <- err
+	}()
+	if m, err := parent.recv(); err != nil || m.Kind != msgListen || m.Address != ":1" {
+		t.Fatalf("asked for %+v (%v)", m, err)
+	}
+	// An answer to somebody else, with a file, is no answer and leaves none open.
+	if err := parent.send(message{Kind: msgListened, ID: 99}, 0); err != nil {
+		t.Fatal(err)
+	}
+	_ = parent.Close()
+	if err := <-answer; err == nil || !strings.Contains(err.Error(), "broker is gone") {
+		t.Errorf("error %v", err)
+	}
+	<-orphaned
+	if _, err := link.Listen("tcp", ":1", 0); err == nil {
+		t.Error("a socket from nobody")
+	}
+	link.Failed(io.EOF) // says it to nobody, and returns
+}
+
+// An answer without its descriptor is an error, not a wrong listener.
+func TestListenedWithoutFile(t *testing.T) {
+	parent, child := wires(t)
+	link := &Link{wire: child, pending: make(map[uint64]chan message)}
+	go link.Serve(Orders{Orphaned: func() {}})
+	go func() {
+		m, _ := parent.recv()
+		_ = parent.send(message{Kind: msgListened, ID: m.ID})
+	}()
+	if _, err := link.Listen("tcp", ":1", 0); err == nil || !strings.Contains(err.Error(), "0 descriptors") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // What a child sends is data: whatever it is, reading it ends in messages or an
 // error.
 func FuzzWire(f *testing.F) {

@@ -1,0 +1,159 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The log of a crash, with real processes, is the sequence of the model.
+func TestHALogOfACrash(t *testing.T) {
+	log := OpenHALog(filepath.Join(t.TempDir(), "ha.log"), func(err error) { t.Error(err) })
+	defer log.Close()
+	w := watch(t, func(c *Config) { c.HALog = log })
+	w.start(childSpec(t, behaviour{}))
+	first := w.Status().Pid
+	w.Tell("exit", []byte("7"))
+	second := w.other(first)
+	text, err := os.ReadFile(log.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, _ := os.Executable()
+	var want []string
+	life := func(pid int) {
+		want = append(want,
+			"SHA0158 [HA] command line for child broker: ["+self+"]", "SHA0173 [HA] creating process for child broker",
+			fmt.Sprintf("SHA0214 [HA] success creating child process for broker ha worker, pid=%d", pid),
+			"SHA0877 waiting notification from child process", "SHA0899 ok, broker child is running", "SHA0817 waiting child process termination")
+	}
+	want = append(want, "SHA0502 opening log for Broker HTTP HA", fmt.Sprintf("SHA0425 watcher process pid=%d", os.Getpid()))
+	life(first)
+	want = append(want, "SHA0579 child process terminated", "SHA0584 child broker terminated with code 7", "SHA0558 restarting child broker")
+	life(second)
+	var got []string
+	for line := range strings.Lines(string(text)) {
+		_, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		got = append(got, rest)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the log says\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// While the next start is far away the owner answers users; he is told when to
+// begin and when to stop.
+func TestHold(t *testing.T) {
+	began, ended := make(chan time.Time, 1), make(chan struct{}, 1)
+	w := watch(t, func(c *Config) {
+		c.Hold = func(s *Sockets, next time.Time) func() {
+			if len(s.Addresses()) != 1 {
+				t.Errorf("held sockets %v", s.Addresses())
+			}
+			began <- next
+			return func() { ended <- struct{}{} }
+		}
+	})
+	w.start(childSpec(t, behaviour{Listen: []string{"tcp/127.0.0.1:0"}}, func(s *Spec) { s.Restart.Delay, s.Restart.MaxDelay = time.Hour, time.Hour }))
+	w.Tell("exit", nil)
+	var next time.Time
+	select {
+	case next = <-began:
+	case <-time.After(patience):
+		t.Fatal("nobody holds")
+	}
+	st := w.Status()
+	if st.State != "backoff" || st.NextStart == nil || !st.NextStart.Equal(next) || time.Until(next) < 50*time.Minute {
+		t.Errorf("status %+v, next start %s", st, next)
+	}
+	if err := w.Replace(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Fatal("nobody was told to stop holding")
+	}
+	if st := w.Status(); st.State != "active" || st.NextStart != nil || st.Stats.Gap == 0 {
+		t.Errorf("status %+v", st)
+	}
+}
+
+func TestTuneKeepsTheProcess(t *testing.T) {
+	w := watch(t)
+	spec := childSpec(t, behaviour{})
+	w.start(spec)
+	pid := w.Status().Pid
+	tuned := *spec
+	tuned.Standby = 1
+	w.Tune(&tuned)
+	spare := w.standby(pid)
+	w.Tune(spec)
+	ended(t, spare)
+	if st := w.Status(); st.Pid != pid || st.State != "active" {
+		t.Errorf("status %+v", st)
+	}
+	// A stopped child is tuned for its next start, and in the order of the calls.
+	w.stop(Immediate)
+	for range 20 {
+		w.Tune(spec)
+		w.Tune(&tuned)
+		w.start(nil)
+		w.standby(w.Status().Pid)
+		w.stop(Force)
+	}
+}
+
+// One who does not wait any longer changes nothing.
+func TestImpatience(t *testing.T) {
+	w := watch(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	answer := make(chan error)
+	go func() { answer <- w.Start(ctx, childSpec(t, behaviour{Never: true})) }()
+	w.event("broker_child_started")
+	why := errors.New("something better to do")
+	cancel(why)
+	if err := <-answer; !errors.Is(err, why) {
+		t.Errorf("answer %v", err)
+	}
+	if st := w.Status(); st.State != "starting" {
+		t.Errorf("status %+v", st)
+	}
+}
+
+// Replacements asked for at once are all answered, by one process that serves.
+func TestReplacementsAtOnce(t *testing.T) {
+	w := watch(t)
+	w.start(childSpec(t, behaviour{}))
+	answers := make(chan error)
+	const askers = 20
+	for i := range askers {
+		go func() {
+			spec := childSpec(t, behaviour{Offset: i})
+			if i%3 == 0 {
+				spec = nil
+			}
+			answers <- w.Replace(t.Context(), spec)
+		}()
+	}
+	for range askers {
+		if err := <-answers; err != nil {
+			t.Error(err)
+		}
+	}
+	until(t, "the end of all others", func() error {
+		if st := w.Status(); len(st.Processes) != 1 || st.State != "active" {
+			return fmt.Errorf("%+v", st)
+		}
+		return nil
+	})
+}
