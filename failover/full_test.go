@@ -155,3 +155,94 @@ func TestOverflow(t *testing.T) {
 		}
 	})
 }
+
+// A member that only the carrier's checks refuse comes back like one that was down.
+func TestUnhealthyPriorityMember(t *testing.T) {
+	inBubble(t, 2, priority, func(b *stage) {
+		says := checks{}
+		send := func() string {
+			m, err := b.send(&Request{Safe: true, Checker: says})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return m.URI.Host
+		}
+		b.p.Start()
+		synctest.Wait()
+		for i, step := range []struct {
+			says Availability
+			want string
+			wait time.Duration
+		}{
+			{Available, "a", 0},
+			{Unhealthy, "b", 20 * time.Second},
+			{Unhealthy, "b", 0},
+			{Available, "a", 0}, // it has answered pings for long enough: the trial
+			{Available, "a", 0},
+			{Unhealthy, "b", 100 * time.Millisecond},
+			{Available, "b", 5 * time.Second}, // not proved again yet
+			{Available, "a", 0},
+		} {
+			says["a"] = step.says
+			if got := send(); got != step.want {
+				t.Errorf("step %d: got %s, want %s", i, got, step.want)
+			}
+			time.Sleep(step.wait)
+		}
+	})
+}
+
+func TestClientsThatAreOneMoveTogetherFromWhereTheyAre(t *testing.T) {
+	inBubble(t, 3, nil, func(b *stage) {
+		says := checks{}
+		expect := func(want string) {
+			b.t.Helper()
+			m, err := b.send(&Request{Safe: true, Checker: says})
+			if err != nil || m.URI.Host != want {
+				b.t.Fatalf("got %v, error %v, want %s", m, err, want)
+			}
+		}
+		b.p.Start()
+		synctest.Wait()
+		b.downAll("a")
+		expect("b")
+		says["b"] = Unhealthy
+		expect("c")
+		says["b"] = Available
+		expect("c")
+	})
+}
+
+// With thousands waiting, a place that becomes free costs no walk over them.
+func TestManyWaitForAPlace(t *testing.T) {
+	inBubble(t, 2, maxRequests(1), func(b *stage) {
+		b.p.Start()
+		b.expect("a")
+		first, second := &Request{}, &Request{}
+		b.pick(first)
+		b.pick(second)
+		asked := 0
+		says := asking{&asked}
+		var left []<-chan error
+		for range 300 {
+			left = append(left, b.waiting(b.t.Context(), &Request{Checker: says}))
+		}
+		asked = 0
+		b.p.End(first, Neutral, nil)
+		b.p.End(second, Neutral, nil)
+		for _, done := range left {
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		}
+		if asked > 300*10 {
+			t.Errorf("the checker was asked %d times for 300 requests", asked)
+		}
+		b.empty()
+	})
+}
+
+// asking counts how often it is asked. The pool asks under its lock.
+type asking struct{ n *int }
+
+func (a asking) Check(*Member) Availability { *a.n++; return Available }

@@ -3,10 +3,7 @@
 
 package failover
 
-import (
-	"log/slog"
-	"time"
-)
+import "time"
 
 // memberState is what the pool holds of a member.
 type memberState uint8
@@ -212,38 +209,6 @@ func (x *machine) set(m *Member, s memberState) {
 // serves tells whether the member is one that requests may get, in principle.
 func (m *Member) serves() bool { return !m.drained && !m.unproved && m.state != stateDown }
 
-func (x *machine) tellLost(m *Member, why string, clients int64) {
-	over := x.anyOther(m)
-	code := "FAILOVER"
-	if !over && x.limit() == 0 {
-		code = "DISCONNECT"
-	}
-	x.log(slog.LevelWarn, "backend lost", "upstream", m.Name, "reason", why, "error", errText(m.err),
-		"failed_over", over, "clients", clients)
-	x.emit("failover_interrupted", map[string]any{
-		"upstream": m.Name, "reason": why, "error": errText(m.err),
-		"code": code, "failed_over": over, "clients": clients,
-	})
-}
-
-func (x *machine) tellResumed(m *Member) {
-	x.log(slog.LevelInfo, "backend serves again", "upstream", m.Name)
-	x.emit("failover_resumed", map[string]any{
-		"upstream": m.Name, "code": "FAILOVER", "failed_over": true, "clients": m.inProgress.Load(),
-	})
-}
-
-// tellHome says that clients move back to a priority member.
-func (x *machine) tellHome(m *Member) {
-	if !x.anyOther(m) {
-		return // they were nowhere else
-	}
-	clients := x.p.moves.count.Load()
-	x.counts.failovers["failback"]++
-	x.log(slog.LevelInfo, "clients move back", "upstream", m.Name, "clients", clients)
-	x.emit("failover_failback", map[string]any{"upstream": m.Name, "manual": false, "clients": clients})
-}
-
 // anyOther tells whether another member serves.
 func (x *machine) anyOther(m *Member) bool {
 	for _, o := range x.members {
@@ -252,11 +217,4 @@ func (x *machine) anyOther(m *Member) bool {
 		}
 	}
 	return false
-}
-
-func errText(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
 }

@@ -3,10 +3,7 @@
 
 package failover
 
-import (
-	"container/list"
-	"time"
-)
+import "container/list"
 
 // waiter is a request that asks the machine for a member.
 type waiter struct {
@@ -68,8 +65,10 @@ func (x *machine) ask(w *waiter) {
 		x.refuse(w, reason)
 		return
 	}
-	if !x.view.gated && x.place(w) {
-		return
+	if !x.view.gated {
+		if placed, _ := x.place(w); placed {
+			return
+		}
 	}
 	switch {
 	case x.interrupted:
@@ -95,50 +94,11 @@ func (x *machine) ask(w *waiter) {
 	x.enqueue(w)
 }
 
-// hopeless says why waiting will never help a request.
-func (x *machine) hopeless(w *waiter) Reason {
-	a := &w.r.at
-	switch {
-	case x.allDrained():
-		return ReasonDrained
-	case a.failed && x.noFailover():
-		return ReasonNoFailover
-	case a.nWritten == maxWritten || a.hung > 1:
-		return ReasonSpent
-	case a.nWritten == 0:
-		return 0
-	}
-	up := false
-	for _, m := range x.members {
-		if m.drained || m.unproved || a.wrote(m) {
-			up = up || m.serves() && m.state == stateUp
-			continue
-		}
-		if m.serves() {
-			return 0
-		}
-	}
-	if up || a.nWritten >= x.writable() {
-		// The pool works, and for this request there is nobody left.
-		return ReasonSpent
-	}
-	return 0
-}
-
-// writable is how many members there are to write to.
-func (x *machine) writable() (n int) {
-	for _, m := range x.members {
-		if !m.unproved && !m.drained {
-			n++
-		}
-	}
-	return n
-}
-
-// place gives the request a member, if there is one now.
-func (x *machine) place(w *waiter) bool {
-	if x.view.open == 0 && !x.anyServes() {
-		return false
+// place gives the request a member, if there is one now. full tells that there
+// would be one if it had a place.
+func (x *machine) place(w *waiter) (placed, full bool) {
+	if !x.anyServes() {
+		return false, false
 	}
 	c := chooser{p: x.p, v: x.view, r: w.r, gate: func(m *Member) bool { return m.gate.free() }}
 	m := c.choose()
@@ -152,11 +112,11 @@ func (x *machine) place(w *waiter) bool {
 		}
 	}
 	if m == nil {
-		return false
+		return false, c.full
 	}
 	m.gate.used++
 	x.decide(w, grant{m: m, c: c, epoch: m.epoch.Load(), group: m.pending.Load()})
-	return true
+	return true, false
 }
 
 func (x *machine) anyServes() bool {
@@ -168,24 +128,19 @@ func (x *machine) anyServes() bool {
 	return false
 }
 
-// openFor tells whether some member may be chosen like any other, also if it
-// has no place just now.
-func (x *machine) openFor(r *Request) bool {
-	for i, m := range x.view.members {
-		if x.view.flags[i]&flagOpen != 0 && !r.at.wrote(m) && (r.Checker == nil || r.Checker.Check(m) < Unhealthy) {
-			return true
-		}
-	}
-	return false
-}
-
 // serve gives members to those who wait, in order of arrival.
 func (x *machine) serve() {
 	x.p.places.Store(false)
-	for e := x.queue.list.Front(); e != nil && x.hope(); {
+	inVain := 0
+	for e := x.queue.list.Front(); e != nil && inVain < maxInVain && x.hope(); {
 		w := e.Value.(*waiter)
 		e = e.Next()
-		x.place(w)
+		if _, full := x.place(w); full {
+			inVain++
+		}
+	}
+	if x.queue.len() > 0 && x.full() {
+		x.p.places.Store(true)
 	}
 	if x.gated() != x.view.gated {
 		x.dirty = true
@@ -197,10 +152,24 @@ func (x *machine) gated() bool {
 	return x.queue.len() > 0 && (x.p.places.Load() || x.shut())
 }
 
+// maxInVain is how many requests are told in a row that all is full before the
+// rest is not asked: with a long queue that would be most of the work.
+const maxInVain = 16
+
 // hope tells whether some member has a place for one that waits.
 func (x *machine) hope() bool {
 	for _, m := range x.members {
-		if m.serves() && m.gate.free() {
+		if m.serves() && m.gate.free() && !m.isFull() {
+			return true
+		}
+	}
+	return false
+}
+
+// full tells whether some member has no place left.
+func (x *machine) full() bool {
+	for _, m := range x.members {
+		if m.serves() && m.isFull() {
 			return true
 		}
 	}
@@ -257,20 +226,4 @@ func (x *machine) leave(w *waiter, reason Reason) {
 func (x *machine) interrupt() {
 	x.interrupted = true
 	x.refuseAll(ReasonClosed)
-}
-
-// unavailable is the error of a request that gets no member. Retry-After lies
-// between one wait of the worker and two, so that clients do not return together.
-func (x *machine) unavailable(reason Reason) *UnavailableError {
-	wait := time.Duration(0)
-	if x.worker.active {
-		wait = x.capped(x.worker.delay)
-	}
-	after := time.Duration(float64(wait) * (1 + x.random()))
-	seconds := max((after+time.Second-1)/time.Second, 1)
-	e := &UnavailableError{Pool: x.name, Reason: reason, RetryAfter: seconds * time.Second}
-	if reason != ReasonDrained && reason != ReasonClosed {
-		e.Last = x.lastErr
-	}
-	return e
 }

@@ -89,6 +89,11 @@ func (m *Member) reserve() bool {
 	return true
 }
 
+func (m *Member) isFull() bool {
+	most := m.maxRequests.Load()
+	return most > 0 && m.inProgress.Load() >= most
+}
+
 // dialing is how many requests have chosen the member and no connection yet.
 func (m *Member) dialing() (n int) {
 	for i := range m.dials {

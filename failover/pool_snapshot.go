@@ -115,6 +115,9 @@ func (x *machine) restore(s Snapshot) error {
 		}
 	}
 	x.forced, x.current = byName[s.Failover], byName[s.Current]
+	if x.forced != nil && !x.forced.serves() {
+		x.forced = nil
+	}
 	for name, keys := range s.Moved {
 		if len(keys)%8 != 0 {
 			return fmt.Errorf("restoring pool %s: the clients moved to %s are damaged", quote(x.name), quote(name))

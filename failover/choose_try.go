@@ -1,0 +1,78 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+// maxPendingDials is how many requests may dial a member whose dials hang, when
+// there is no other.
+const maxPendingDials = 16
+
+// overflowFrom is the number of requests in progress from which a member may
+// pass new ones on for having more than twice the mean.
+const overflowFrom = 32
+
+// verdict is what became of one member while choosing.
+type verdict uint8
+
+const (
+	refused verdict = iota // not eligible: a client whose member it is moves
+	passed                 // not now: passed over, nobody moves
+	taken
+)
+
+// try takes a place on one member, if it is eligible for this request.
+func (c *chooser) try(i int) verdict {
+	v, r := c.v, c.r
+	m, f := v.members[i], v.flags[i]
+	if f == 0 {
+		return refused
+	}
+	if r.at.wrote(m) {
+		return passed // a single loss moves nobody
+	}
+	slot := false
+	switch {
+	case f&flagOpen != 0:
+	case c.last > 0 && (f&flagHeld == 0 || c.last > 1) && (f&flagSlow == 0 || m.dialing() < maxPendingDials):
+	case f&flagSuspect != 0, f&flagTrial != 0 && (r.Safe || f&flagAny != 0):
+		slot = true
+	case f&(flagSlow|flagTrial) != 0:
+		return passed
+	default:
+		return refused
+	}
+	if r.Checker != nil {
+		switch r.Checker.Check(m) {
+		case Available:
+		case Full:
+			c.full = true
+			return passed
+		case Foreign:
+			return passed // nothing is wrong with it
+		default:
+			return refused
+		}
+	}
+	if v.overflow && !c.loose && i >= v.prio {
+		if n := m.inProgress.Load(); n > overflowFrom && n*int64(v.open) > 2*c.p.inProgress.Load() {
+			c.over = true
+			return passed
+		}
+	}
+	if c.gate != nil && !c.gate(m) {
+		c.shut = true
+		return passed
+	}
+	if slot && !m.slot.CompareAndSwap(false, true) {
+		return passed
+	}
+	if !m.reserve() {
+		if slot {
+			m.slot.Store(false)
+		}
+		c.full = true
+		return passed
+	}
+	c.slot = slot
+	return taken
+}

@@ -1,0 +1,73 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+import "time"
+
+// hopeless says why waiting will never help a request.
+func (x *machine) hopeless(w *waiter) Reason {
+	a := &w.r.at
+	switch {
+	case x.allDrained():
+		return ReasonDrained
+	case a.failed && x.noFailover():
+		return ReasonNoFailover
+	case a.nWritten == maxWritten || a.hung > 1:
+		return ReasonSpent
+	case a.nWritten == 0:
+		return 0
+	}
+	up := false
+	for _, m := range x.members {
+		if m.drained || m.unproved || a.wrote(m) {
+			up = up || m.serves() && m.state == stateUp
+			continue
+		}
+		if m.serves() {
+			return 0
+		}
+	}
+	if up || a.nWritten >= x.writable() {
+		// The pool works, and for this request there is nobody left.
+		return ReasonSpent
+	}
+	return 0
+}
+
+// writable is how many members there are to write to.
+func (x *machine) writable() (n int) {
+	for _, m := range x.members {
+		if !m.unproved && !m.drained {
+			n++
+		}
+	}
+	return n
+}
+
+// openFor tells whether some member may be chosen like any other, also if it
+// has no place just now.
+func (x *machine) openFor(r *Request) bool {
+	for i, m := range x.view.members {
+		if x.view.flags[i]&flagOpen != 0 && !r.at.wrote(m) && (r.Checker == nil || r.Checker.Check(m) < Unhealthy) {
+			return true
+		}
+	}
+	return false
+}
+
+// unavailable is the error of a request that gets no member. Retry-After lies
+// between one wait of the worker and two, so that clients do not return together.
+func (x *machine) unavailable(reason Reason) *UnavailableError {
+	wait := time.Duration(0)
+	if x.worker.active {
+		wait = x.capped(x.worker.delay)
+	}
+	after := time.Duration(float64(wait) * (1 + x.random()))
+	seconds := max((after+time.Second-1)/time.Second, 1)
+	e := &UnavailableError{Pool: x.name, Reason: reason, RetryAfter: seconds * time.Second}
+	if reason != ReasonDrained && reason != ReasonClosed {
+		e.Last = x.lastErr
+	}
+	return e
+}

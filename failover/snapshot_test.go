@@ -1,0 +1,138 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+import (
+	"encoding/json"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestSnapshotSurvives(t *testing.T) {
+	var kept []byte
+	want := map[int]string{}
+	inBubble(t, 5, random, func(b *stage) {
+		b.p.Start()
+		synctest.Wait()
+		b.downAll("b")
+		b.p.AddURIs(uris(7)[5:], false)
+		synctest.Wait()
+		b.p.Drain(uris(5)[3])
+		b.p.RemoveURIs(uris(5)[4:])
+		b.set(func() { b.hangs["g"] = true })
+		b.round(100, nil)
+		want = b.round(100, nil)
+		time.Sleep(time.Second)
+		var err error
+		if kept, err = json.Marshal(b.p.Snapshot()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	inBubble(t, 5, random, func(b *stage) {
+		var s Snapshot
+		if err := json.Unmarshal(kept, &s); err != nil {
+			t.Fatal(err)
+		}
+		b.downAll("b")
+		if err := b.p.Restore(s); err != nil {
+			t.Fatal(err)
+		}
+		b.p.Start()
+		for i, host := range b.round(100, nil) {
+			if host != want[i] {
+				t.Errorf("client %d was on %s and is on %s", i, want[i], host)
+			}
+		}
+		for host, state := range map[string]string{"a": "up", "b": "down", "d": "drained", "e": "unknown", "f": "up"} {
+			if got := b.state(host); got != state {
+				t.Errorf("%s is %s, want %s", host, got, state)
+			}
+		}
+		if v := b.p.view.Load(); v.clocked {
+			t.Error("the pool does not know that it has reached a backend before")
+		}
+		b.up("b")
+		time.Sleep(2 * time.Second)
+		b.p.Rebalance()
+		b.round(100, nil)
+		if n := b.told("failover_resumed"); n != 1 {
+			t.Errorf("%d events tell that b serves again", n)
+		}
+	})
+	inBubble(t, 2, nil, func(b *stage) {
+		if err := b.p.Restore(Snapshot{Moved: map[string][]byte{"http://a:80": {1, 2, 3}}}); err == nil {
+			t.Error("a damaged snapshot was accepted")
+		}
+	})
+}
+
+func TestChangesAreTold(t *testing.T) {
+	var changes atomic.Int64
+	change := func(c *Config) { random(c); c.Changed = func() { changes.Add(1) } }
+	inBubble(t, 3, change, func(b *stage) {
+		told := func(what string, f func()) {
+			b.t.Helper()
+			synctest.Wait()
+			before := changes.Load()
+			f()
+			time.Sleep(time.Second)
+			if changes.Load() == before {
+				b.t.Errorf("%s was not told", what)
+			}
+		}
+		told("the first answer", b.p.Start)
+		told("a drain", func() { b.p.Drain(uris(3)[2]) })
+		told("a resume", func() { b.p.Resume(uris(3)[2]) })
+		told("a manual failover", func() { b.p.Failover(nil) })
+		told("its end", func() { b.p.Failback() })
+		told("a loss", func() { b.downAll("a"); b.round(20, nil) })
+		b.round(20, nil)
+		b.p.moves.dropIf(func(uint64, *Member) bool { return true })
+		told("an exception", func() { b.round(20, nil) })
+		before := changes.Load()
+		for range 10 {
+			b.round(20, nil)
+		}
+		time.Sleep(time.Second)
+		if changes.Load() > before+1 {
+			t.Errorf("%d changes were told without any", changes.Load()-before)
+		}
+	})
+}
+
+func TestReloadKeepsWhatThePoolLearnt(t *testing.T) {
+	inBubble(t, 3, nil, func(b *stage) {
+		b.p.Start()
+		b.expect("a")
+		members := b.p.Members()
+		b.downAll("a")
+		b.expect("b")
+		cfg := b.p.cfg
+		cfg.URIs = []URI{uris(4)[3], uris(1)[0], uris(2)[1]} // d, a, b; c is gone
+		limit := 7
+		cfg.URIs[2].Options.MaxRequests = &limit
+		if err := b.p.Rebind(cfg); err != nil {
+			t.Fatal(err)
+		}
+		after := b.p.Members()
+		if after[1] != members[0] || after[2] != members[1] || len(after) != 3 {
+			t.Fatal("members that stay are not the same")
+		}
+		if after[2].Limits().MaxRequests != 7 {
+			t.Error("the new limit is not in effect")
+		}
+		if s := b.state("a"); s != "down" {
+			t.Errorf("a is %s", s)
+		}
+		if host := b.pick(&Request{}); host != "b" {
+			t.Errorf("clients that are one went to %s", host)
+		}
+		cfg.Carrier = nil
+		if err := b.p.Rebind(cfg); err == nil {
+			t.Error("a pool without carrier was accepted")
+		}
+	})
+}
