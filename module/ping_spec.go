@@ -31,7 +31,7 @@ const pingTimeout = 5 * time.Second
 // The keys under which reverse_proxy gives its transport what a dial needs.
 const (
 	dialInfoKey      caddy.CtxKey = "reverse_proxy.dial_info"
-	proxyProtocolVar              = "reverse_proxy.proxy_protocol_info"
+	proxyProtocolVar string       = "reverse_proxy.proxy_protocol_info"
 )
 
 // pingSpec is what a ping of one backend sends and expects: option ping, or the
@@ -101,7 +101,7 @@ func (f *Failover) healthCheck(p *pingSpec, a *reverseproxy.ActiveHealthChecks, 
 	if a.ExpectBody != "" {
 		p.body, _ = regexp.Compile(a.ExpectBody) // the handler refuses a bad one
 	}
-	p.request = f.pingRequest(cmp.Or(a.Method, http.MethodGet), cmp.Or(a.URI, a.Path, "/"), u)
+	p.request = f.pingRequest(cmp.Or(a.Method, http.MethodGet), cmp.Or(a.URI, a.Path, "/"), u) //nolint:staticcheck // deprecated, but users have it
 	switch {
 	case a.Upstream != "":
 		p.dial = dialInfoOf(&reverseproxy.Upstream{Dial: a.Upstream}, failover.URI{})

@@ -107,19 +107,6 @@ func (s *requestSet) len() int {
 // do so once in a process's life, and requests shall not pay for it.
 const idlePoll = 10 * time.Millisecond
 
-// empty waits until no request is in progress or ctx ends.
-func (s *requestSet) empty(ctx context.Context) {
-	tick := time.NewTicker(idlePoll)
-	defer tick.Stop()
-	for s.len() > 0 {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
 // interrupt ends the requests that only wait to receive.
 func (s *requestSet) interrupt() {
 	s.each(func(q *inflight) {

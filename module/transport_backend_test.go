@@ -66,9 +66,7 @@ func newRawBackend(tb testing.TB, serve func(r rawRequest) bool) *rawBackend {
 
 func startRawBackend(tb testing.TB, l net.Listener, serve func(r rawRequest) bool) *rawBackend {
 	b := &rawBackend{Listener: l, open: make(map[net.Conn]struct{})}
-	b.wg.Add(1)
-	go func() {
-		defer b.wg.Done()
+	b.wg.Go(func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
@@ -80,7 +78,7 @@ func startRawBackend(tb testing.TB, l net.Listener, serve func(r rawRequest) boo
 			b.wg.Add(1)
 			go b.conn(c, serve)
 		}
-	}()
+	})
 	tb.Cleanup(b.stop)
 	return b
 }
