@@ -17,7 +17,10 @@ const (
 	actReply
 	actLog
 	actEvent
-	actSweep        // close sockets that no living process uses
+	// actLeave: the process uses no socket any more. It is the machine's to say: a
+	// process that is dead without its knowledge must not have its sockets swept.
+	actLeave
+	actSweep        // close sockets that no process uses
 	actCloseSockets // close all
 	actHold         // answer users on the held sockets until at
 	actRelease      // leave the held sockets alone

@@ -54,7 +54,6 @@ func (s *Supervisor) awaitExternal(p *process, notify *notifySocket) {
 	exit := p.wait()
 	notify.Close()
 	<-p.heard
-	s.sockets.Leave(p.id)
 	s.put(inExited{id: p.id, exit: exit})
 }
 

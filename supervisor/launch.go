@@ -44,7 +44,6 @@ func (s *Supervisor) await(p *process) {
 	grace.Stop()
 	_ = p.wire.Close()
 	<-p.heard // or a socket could be lent to the dead
-	s.sockets.Leave(p.id)
 	said := ""
 	if why := p.said.Load(); why != nil {
 		said = *why
@@ -68,7 +67,6 @@ func (s *Supervisor) hear(p *process) {
 		case msgBeat:
 			s.put(inBeat{p.id})
 		case msgReleased:
-			s.sockets.Leave(p.id)
 			s.put(inReleased{p.id})
 		case msgFailed:
 			p.said.Store(&m.Error)

@@ -14,6 +14,7 @@ func (in inExited) apply(m *machine, now time.Time) {
 		return
 	}
 	m.remove(p)
+	m.do(action{kind: actLeave, id: p.id})
 	exit := in.exit
 	exit.At, exit.Pid, exit.Reason = now, p.pid, p.cause
 	if exit.Reason == "" {

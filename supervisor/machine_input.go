@@ -65,6 +65,7 @@ func (in inReleased) apply(m *machine, _ time.Time) {
 	if p := m.find(in.id); p != nil && p.phase != phaseActive {
 		p.packets = false
 		m.packets()
+		m.do(action{kind: actLeave, id: p.id})
 		m.sweep()
 	}
 }

@@ -285,6 +285,8 @@ func (s *scenario) show(a action) string {
 			}
 		}
 		return text
+	case actLeave:
+		return fmt.Sprintf("%d leaves its sockets", a.id)
 	case actSweep:
 		return "sweep sockets"
 	case actCloseSockets:

@@ -225,6 +225,8 @@ func (s *Supervisor) carryOut(a action) input {
 		if s.cfg.Event != nil {
 			s.cfg.Event(a.event)
 		}
+	case actLeave:
+		s.sockets.Leave(a.id)
 	case actSweep:
 		s.sockets.Sweep()
 	case actCloseSockets:
@@ -246,7 +248,6 @@ func (s *Supervisor) spawn(id int, spec *Spec) input {
 	s.sockets.Open()
 	p, err := s.launch(id, spec)
 	if err != nil {
-		s.sockets.Leave(id)
 		return inExited{id: id, exit: Exit{Code: 127}, said: err.Error()}
 	}
 	s.procs[id] = p
