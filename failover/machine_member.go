@@ -111,8 +111,13 @@ func (x *machine) answered(m *Member, trial bool, status int) {
 		return
 	}
 	m.step, x.worker.step = 0, 0
-	if m.state != stateUp {
+	was := m.state
+	if was != stateUp {
 		x.set(m, stateUp)
+	}
+	if was == stateTrial && m.rank >= 0 {
+		m.failback.done(x.now)
+		x.tellHome(m)
 	}
 }
 
@@ -193,13 +198,7 @@ func (x *machine) set(m *Member, s memberState) {
 	if s != stateUp || was == stateUp {
 		return
 	}
-	if m.rank >= 0 && x.opt.PriorityBackup {
-		m.home = true
-		if was == stateTrial {
-			m.failback.done(x.now)
-			x.tellHome(m)
-		}
-	}
+	m.home = m.home || m.rank >= 0
 	if m.lost {
 		m.lost = false
 		x.tellResumed(m)

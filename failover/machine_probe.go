@@ -10,9 +10,10 @@ import (
 	"time"
 )
 
-// probe pings members for their own sake, while others serve.
+// probe pings members for their own sake, while others serve. A process that is
+// stopping leaves that to its successor.
 func (x *machine) probe() {
-	if !x.running {
+	if !x.running || x.interrupted {
 		return
 	}
 	for _, m := range x.members {
@@ -24,7 +25,7 @@ func (x *machine) probe() {
 
 // probeDue is when a member is pinged next for its own sake.
 func (x *machine) probeDue(m *Member) (time.Time, bool) {
-	if m.pings > 0 || m.drained {
+	if m.pings > 0 || m.drained || x.interrupted {
 		return time.Time{}, false
 	}
 	switch {

@@ -225,5 +225,6 @@ func (x *machine) leave(w *waiter, reason Reason) {
 // interrupt ends all waiting, now and later.
 func (x *machine) interrupt() {
 	x.interrupted = true
+	x.warmFor = nil
 	x.refuseAll(ReasonClosed)
 }

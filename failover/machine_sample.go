@@ -98,7 +98,7 @@ func (x *machine) slowDials(tick uint32) {
 			m.slow = true
 			x.ping(m, pingProbe, m.Limits().ConnectionTimeout)
 		}
-		if x.openBut(m) {
+		if !x.noFailover() && x.openBut(m) {
 			x.abandon(m)
 		}
 	}
@@ -143,9 +143,11 @@ func (x *machine) wakeAt() (at time.Time) {
 			at = t
 		}
 	}
-	if w := &x.worker; w.running {
+	switch w := &x.worker; {
+	case x.interrupted:
+	case w.running:
 		sooner(w.started.Add(passTime))
-	} else if w.active && !x.allDrained() {
+	case w.active && !x.allDrained():
 		sooner(x.passDue())
 	}
 	if x.sampler.awake {

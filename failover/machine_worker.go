@@ -75,7 +75,7 @@ func (x *machine) noFailover() bool {
 // work moves the worker on.
 func (x *machine) work() {
 	w := &x.worker
-	if !x.running {
+	if !x.running || x.interrupted {
 		return
 	}
 	if x.online() {

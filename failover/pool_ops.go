@@ -84,7 +84,8 @@ func (p *Pool) Failback() error {
 		clients := x.p.moves.dropIf(func(uint64, *Member) bool { return true })
 		for _, m := range x.members {
 			if m.state == stateTrial && m.rank >= 0 {
-				x.set(m, stateUp)
+				x.set(m, stateUp) // without the proof
+				m.failback.done(x.now)
 			}
 			m.home = m.home || m.state != stateDown
 		}

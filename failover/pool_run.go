@@ -28,13 +28,24 @@ func (p *Pool) run() {
 		}
 		select {
 		case <-p.ctx.Done():
-			cfg.Carrier.Warm(nil)
+			p.finish()
 			return
 		case <-p.kick:
 		case <-timer.C:
 			p.feed(inTick{})
 		}
 	}
+}
+
+// finish carries out what is left, pings apart.
+func (p *Pool) finish() {
+	todo, cfg, _ := p.take()
+	for _, a := range todo {
+		if _, ok := a.(actPing); !ok {
+			p.perform(cfg, a)
+		}
+	}
+	cfg.Carrier.Warm(nil)
 }
 
 // take returns what is to be done, and when a tick is due.
