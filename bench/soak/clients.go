@@ -35,12 +35,8 @@ func keyed(id string) bool { return strings.Contains(id, keyedSuffix) }
 // loads are all requests of a soak: two sites, kept and new connections, methods
 // of every kind, quick ones and some that take a moment.
 func loads(addr string) []*harness.Load {
-	header := func(pairs ...string) http.Header {
-		h := http.Header{}
-		for i := 0; i < len(pairs); i += 2 {
-			h.Set(pairs[i], pairs[i+1])
-		}
-		return h
+	tracked := func(client string) http.Header {
+		return http.Header{"X-Site": {"tracked"}, "X-Client": {client}}
 	}
 	client := func(kept bool) *harness.Client {
 		return &harness.Client{Addr: addr, KeepAlive: kept, Watch: kept, Timeout: clientTimeout}
@@ -57,18 +53,18 @@ func loads(addr string) []*harness.Load {
 			{Method: "PUT", Header: h, Body: body, Path: "/?delay=100ms"},
 		}
 	}
-	var tracked []harness.Request
+	// Sixteen clients, and seven requests: each client sends several kinds.
+	var many []harness.Request
 	for i := range 16 {
-		h := header("X-Site", "tracked", "X-Client", strconv.Itoa(i))
-		tracked = append(tracked, requests(h)[i%7])
+		many = append(many, requests(tracked(strconv.Itoa(i)))[i%7])
 	}
-	withKey := []harness.Request{
-		{Method: "POST", Header: header("X-Site", "tracked", "X-Client", "k", "Idempotency-Key", "k"), Body: body, Path: "/?delay=50ms"},
-	}
+	key := tracked("k")
+	key.Set("Idempotency-Key", "k")
+	withKey := []harness.Request{{Method: "POST", Header: key, Body: body, Path: "/?delay=50ms"}}
 	return []*harness.Load{
 		{Client: client(true), Rate: rate, Name: orderedPrefix + "kept", Requests: requests(nil)},
 		{Client: client(false), Rate: rate, Name: orderedPrefix + "new", Requests: requests(nil)},
-		{Client: client(true), Rate: rate, Name: trackedPrefix + "kept", Requests: tracked},
+		{Client: client(true), Rate: rate, Name: trackedPrefix + "kept", Requests: many},
 		{Client: client(true), Rate: rate / 4, Name: trackedPrefix + keyedSuffix + "kept", Requests: withKey},
 	}
 }
