@@ -6,6 +6,7 @@ package module
 import (
 	"errors"
 	"io"
+	"reflect"
 	"sync"
 	"sync/atomic"
 
@@ -35,6 +36,7 @@ type requestBody struct {
 	charged int64 // of the budget
 	read    int64 // from the client
 	end     error // io.EOF or why reading failed, once reading ended
+	closed  bool  // by an attempt, before its end
 	upload  *failover.Upload
 }
 
@@ -50,8 +52,8 @@ func newRequestBody(src io.ReadCloser, length int64, keep bool, b *budget) *requ
 }
 
 // attempt is the body for the next attempt. Attempts before it read no more.
-func (rb *requestBody) attempt() *bodyView {
-	v := &bodyView{body: rb}
+func (rb *requestBody) attempt(t *try) *bodyView {
+	v := &bodyView{body: rb, try: t}
 	rb.mu.Lock()
 	if rb.view != nil {
 		rb.view.detached.Store(true)
@@ -66,18 +68,21 @@ func (rb *requestBody) attempt() *bodyView {
 func (rb *requestBody) replayable() bool {
 	rb.mu.Lock()
 	defer rb.mu.Unlock()
-	return (rb.end == nil || rb.end == io.EOF) && rb.read == int64(len(rb.kept))
+	return !rb.closed && (rb.end == nil || rb.ended()) && rb.read == int64(len(rb.kept))
 }
 
 // failure is why reading from the client failed, or nil.
 func (rb *requestBody) failure() error {
 	rb.mu.Lock()
 	defer rb.mu.Unlock()
-	if rb.end == io.EOF {
+	if rb.closed || rb.ended() {
 		return nil
 	}
 	return rb.end
 }
+
+// ended tells whether the whole body was read. Readers return io.EOF itself.
+func (rb *requestBody) ended() bool { return rb.end == io.EOF } //nolint:errorlint // a wrapped one is a failure
 
 // unread tells whether the client may still have something to send.
 func (rb *requestBody) unread() bool {
@@ -152,6 +157,7 @@ func (rb *requestBody) fetch(v *bodyView, p []byte) (int, error) {
 // bodyView is a requestBody as one attempt reads it.
 type bodyView struct {
 	body     *requestBody
+	try      *try
 	detached atomic.Bool
 	off      int // in what is kept; guarded by body.mu
 }
@@ -193,16 +199,35 @@ func (v *bodyView) replay(p []byte) (n int, err error, ok bool) {
 	}
 }
 
-// Close ends the attempt's reading. The client's body is closed too, as without
-// this wrapper, unless what was read is kept for another attempt that may want to
-// go on reading: then the server closes it when the handler returns.
+// Close ends the attempt's reading. The client's body is closed too, which ends a
+// Read that waits for the client, unless another attempt may want to go on
+// reading: because what was read is kept for it, or because nothing was read nor
+// written. Then the server closes it when the handler returns.
 func (v *bodyView) Close() error {
 	rb := v.body
 	rb.mu.Lock()
-	keep := rb.keep
-	rb.mu.Unlock()
-	if keep || v.detached.Load() {
+	again := rb.keep || rb.read == 0 && !v.try.wrote.Load()
+	if again || v.detached.Load() {
+		rb.mu.Unlock()
 		return nil
 	}
-	return rb.src.Close()
+	if rb.end == nil {
+		rb.closed = true
+	}
+	rb.mu.Unlock()
+	return closerOf(rb.src).Close()
+}
+
+// closerOf is what closes the client's body. Caddy's wrapper around it may not be
+// closed while it is read from; what it wraps may.
+func closerOf(body io.ReadCloser) io.Closer {
+	v := reflect.Indirect(reflect.ValueOf(body))
+	if v.Kind() == reflect.Struct {
+		if f := v.FieldByName("ReadCloser"); f.IsValid() && f.CanInterface() {
+			if inner, ok := f.Interface().(io.Closer); ok {
+				return inner
+			}
+		}
+	}
+	return body
 }

@@ -96,11 +96,13 @@ func (c *conn) Write(p []byte) (int, error) {
 		return 0, c.reason(errPoisoned)
 	}
 	n, err := c.Conn.Write(p)
-	if n > 0 && (!c.secure || isRequestRecord(p)) {
+	request := !c.secure || isRequestRecord(p)
+	if n > 0 && request {
 		c.written.Add(int64(n))
 	}
 	if err != nil {
-		if c.proto.Load() == protoHTTP1 && !errors.Is(err, os.ErrDeadlineExceeded) {
+		// TLS writes an alert before it closes: that must not wait for the closing.
+		if request && c.proto.Load() == protoHTTP1 && !errors.Is(err, os.ErrDeadlineExceeded) {
 			c.awaitAnswer()
 		}
 		err = c.reason(err)

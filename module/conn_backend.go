@@ -6,6 +6,7 @@ package module
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
@@ -23,6 +24,9 @@ type backend struct {
 	conns map[*conn]struct{}
 	dials map[*dialing]struct{}
 	ready *warmConn // a warm connection nobody has taken yet
+
+	// hopeless: reaching it failed in a way that waiting does not cure.
+	hopeless atomic.Bool
 }
 
 // dialing is one dial under way, name lookup included.

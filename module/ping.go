@@ -37,6 +37,9 @@ func (f *Failover) ping(ctx context.Context, m *failover.Member) failover.PingRe
 		r.Err = fmt.Errorf("%w: %w", r.Err, context.Cause(ctx))
 	}
 	r.Neutral = r.Err != nil && isLocalFault(r.Err)
+	if !r.Neutral {
+		f.backends.note(b, r.Err != nil && dialFault(r.Err).incurable)
+	}
 	return r
 }
 
@@ -83,7 +86,7 @@ const maxPingAnswer = 1 << 20
 // ping2 pings over HTTP/2: with a PING frame, or with the request that the user
 // asked for.
 func ping2(ctx context.Context, nc net.Conn, p *pingSpec) failover.PingResult {
-	cc, err := new(http2.Transport).NewClientConn(nc)
+	cc, err := new(http2.Transport).NewClientConn(nc) //nolint:staticcheck // its successor in net/http sends no PING
 	if err != nil {
 		return failover.PingResult{Err: fmt.Errorf("starting HTTP/2 for a ping: %w", err)}
 	}

@@ -75,7 +75,7 @@ func (ex *exchange) refuse(err error) {
 		ex.conclusion(caddyhttp.Error(ex.rejected, &finalError{fmt.Sprintf(
 			"pool %s: lb_retry_match rejected the response with status %d, and there is no other backend: %s",
 			ex.policy.claim.entry.name, ex.rejected, none.Reason.String())}))
-	case ex.failedFor(none) && (none.Reason == failover.ReasonSpent || none.Reason == failover.ReasonNoFailover || ex.hopeless()):
+	case ex.failedFor(none) && (none.Reason == failover.ReasonSpent || none.Reason == failover.ReasonNoFailover || ex.policy.backends.allHopeless()):
 		ex.fail(ex.last.kind, ex.last.err, "")
 	case none.Reason == failover.ReasonClosed:
 		ex.fail(faultUnavailable, errors.New(none.Reason.String()), "1")
@@ -88,10 +88,10 @@ func (ex *exchange) refuse(err error) {
 	}
 }
 
-// failedFor tells whether the last attempt failed, for a reason that is known:
-// where it was only given up, the pool knows why the backend is down.
+// failedFor finds out why the request failed. Where it was only given up, or not
+// even tried, the pool knows why its backends are down.
 func (ex *exchange) failedFor(none *failover.UnavailableError) bool {
-	if errors.Is(ex.last.err, errAbandoned) && none.Last != nil {
+	if (ex.last.err == nil || errors.Is(ex.last.err, errAbandoned)) && none.Last != nil {
 		var known *attemptError
 		if !errors.As(none.Last, &known) {
 			known = &attemptError{dialFault(none.Last), none.Last}
@@ -100,6 +100,3 @@ func (ex *exchange) failedFor(none *failover.UnavailableError) bool {
 	}
 	return ex.last.err != nil
 }
-
-// hopeless tells whether every failure so far is of the kind that stays.
-func (ex *exchange) hopeless() bool { return ex.last.err != nil && !ex.curable }

@@ -23,7 +23,7 @@ func (ex *exchange) choose(pool reverseproxy.UpstreamPool) {
 	f := ex.policy
 	if f.dynamic {
 		ex.listed = dynamicList{scheme: f.transport.scheme(), pool: pool}
-		f.backends.note(&ex.listed)
+		f.backends.list(&ex.listed)
 	}
 	m := ex.ahead
 	if ex.ahead = nil; m == nil {
@@ -47,10 +47,10 @@ func (ex *exchange) choose(pool reverseproxy.UpstreamPool) {
 	}
 }
 
-// next asks the pool. Where waiting cannot help it takes only what is free: after
-// failures that stay, and when there is a response already.
+// next asks the pool. Where waiting cannot help it takes only what is free: when
+// every backend fails in a way that stays, and when there is a response already.
 func (ex *exchange) next() (*failover.Member, error) {
-	if deadline := ex.req.Deadline; ex.rejecting || ex.hopeless() {
+	if deadline := ex.req.Deadline; ex.rejecting || ex.policy.backends.allHopeless() {
 		defer func() { ex.req.Deadline = deadline }()
 		if by := time.Now().Add(briefly); deadline.IsZero() || by.Before(deadline) {
 			ex.req.Deadline = by

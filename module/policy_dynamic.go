@@ -42,9 +42,9 @@ func (l *dynamicList) Check(m *failover.Member) failover.Availability {
 	return availability(up)
 }
 
-// note makes the addresses of the list members of the pool. Those that no list
+// list makes the addresses of the list members of the pool. Those that no list
 // named for a while are forgotten.
-func (t *backendTable) note(l *dynamicList) {
+func (t *backendTable) list(l *dynamicList) {
 	now := time.Now()
 	var added, gone []failover.URI
 	t.mu.Lock()

@@ -53,7 +53,6 @@ type exchange struct {
 	rejecting bool             // lb_retry_match rejects the response
 	rejected  int              // and had this status
 	last      fault            // how the last attempt failed
-	curable   bool             // a failure so far may go away by waiting
 	ahead     *failover.Member // chosen already for the next attempt
 	final     error            // what every further attempt is answered
 	cookie    string           // Set-Cookie that was added for a response
@@ -118,6 +117,7 @@ func (ex *exchange) connected() {
 		return
 	}
 	ex.joined = true
+	ex.policy.backends.note(ex.backend, false)
 	ex.policy.pool.Connected(&ex.req)
 	if ex.body != nil {
 		ex.upload = new(failover.Upload)
@@ -188,7 +188,11 @@ func (ex *exchange) hook(t *transport, req *http.Request) {
 	}
 	if t.layered {
 		trace.GotFirstResponseByte = func() { ex.try.Load().firstByte.Store(true) }
-		trace.WroteHeaders = func() { ex.try.Load().wrote.Store(true) }
+		trace.WroteHeaders = func() {
+			if t := ex.try.Load(); t.proto == protoHTTP2 {
+				t.wrote.Store(true)
+			}
+		}
 	}
 }
 

@@ -31,6 +31,8 @@ type backendTable struct {
 	policy *Failover
 	static map[string]*reverseproxy.Upstream // by URI key; immutable
 
+	hopeless atomic.Int64 // how many backends are
+
 	mu   sync.Mutex // guards writing to all
 	all  atomic.Pointer[map[*failover.Member]*backend]
 	seen map[string]time.Time // dynamic addresses, and when they were last listed
@@ -76,6 +78,31 @@ func (t *backendTable) known(m *failover.Member) *backend {
 		return (*all)[m]
 	}
 	return nil
+}
+
+// note remembers whether reaching a backend failed in a way that stays.
+func (t *backendTable) note(b *backend, hopeless bool) {
+	if b.hopeless.Load() == hopeless || !b.hopeless.CompareAndSwap(!hopeless, hopeless) {
+		return
+	}
+	if hopeless {
+		t.hopeless.Add(1)
+	} else {
+		t.hopeless.Add(-1)
+	}
+}
+
+// allHopeless tells whether no backend will be reached by waiting.
+func (t *backendTable) allHopeless() bool {
+	if t.hopeless.Load() == 0 {
+		return false
+	}
+	for _, m := range t.policy.claim.entry.pool.Members() {
+		if b := t.known(m); b == nil || !b.hopeless.Load() {
+			return false
+		}
+	}
+	return true
 }
 
 // Check says what Caddy's own checks think of a member's upstream.

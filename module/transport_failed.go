@@ -29,7 +29,9 @@ func (ex *exchange) failed(req *http.Request, err error) bool {
 		ex.wrote()
 	}
 	ex.last = fault{kind, err}
-	ex.curable = ex.curable || !kind.incurable
+	if o == failover.DialFailed {
+		f.backends.note(ex.backend, kind.incurable)
+	}
 	ex.end(o, &attemptError{kind, err})
 	ex.settled(false)
 	if ex.conclude(o, kind, err) {

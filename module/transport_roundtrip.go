@@ -83,7 +83,7 @@ func (t *transport) attempt(ex *exchange, req *http.Request, fresh bool) (*http.
 	}
 	if ex.body != nil {
 		// The request is Caddy's copy for this attempt, so this changes nobody else's.
-		req.Body, req.GetBody = ex.body.attempt(), tr.body
+		req.Body, req.GetBody = ex.body.attempt(tr), tr.body
 	}
 	tr.request = req
 	res, err := t.RoundTripper.RoundTrip(req)
@@ -104,7 +104,7 @@ func (t *transport) blindly(ex *exchange, tr *try, req *http.Request) (*http.Res
 		return nil, context.Canceled
 	}
 	if ex.body != nil {
-		req.Body = ex.body.attempt()
+		req.Body = ex.body.attempt(tr)
 	}
 	ex.connected()
 	res, err := t.RoundTripper.RoundTrip(req)

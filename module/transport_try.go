@@ -185,7 +185,7 @@ func (t *try) began() bool {
 // was written.
 func (t *try) body() (io.ReadCloser, error) {
 	if !t.written() && t.ex.resumable() {
-		return t.ex.body.attempt(), nil
+		return t.ex.body.attempt(t), nil
 	}
 	if t.proto == protoHTTP2 {
 		t.unprocessed.Store(true) // HTTP/2 repeats nothing else
