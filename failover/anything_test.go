@@ -78,7 +78,7 @@ func TestAnything(t *testing.T) {
 }
 
 func newWorld(t *testing.T, rt *rapid.T) *world {
-	w := &world{stage: &stage{t: t, down: map[string]bool{}, hangs: map[string]bool{}, mute: map[string]bool{}, status: map[string]int{}, start: time.Now()}, says: checks{}}
+	w := &world{stage: newStage(t), says: checks{}}
 	o := DefaultOptions()
 	o.ReconnectJitter = 0
 	o.Randomize = rapid.Bool().Draw(rt, "randomize")

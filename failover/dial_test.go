@@ -144,6 +144,7 @@ func TestADialThatSucceedsClearsTheSuspicion(t *testing.T) {
 			t.Fatalf("it is %s", s)
 		}
 		b.p.Connected(r)
+		b.set(func() { clear(b.mute) })
 		if s := b.state("a"); s != "up" {
 			t.Errorf("it is %s", s)
 		}

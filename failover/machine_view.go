@@ -208,7 +208,7 @@ func (x *machine) gather(v *view) {
 		if stays {
 			return v.flags[i]&(flagOpen|flagHome) == flagOpen|flagHome || v.members[i] == x.current
 		}
-		return v.flags[i]&flagOpen != 0
+		return v.flags[i]&(flagOpen|flagTrial) != 0
 	})
 	if next >= 0 && x.current != v.members[next] {
 		x.current = v.members[next]

@@ -38,6 +38,16 @@ type stage struct {
 	freed  []string
 }
 
+func newStage(t *testing.T) *stage {
+	return &stage{
+		t: t, start: time.Now(),
+		down: map[string]bool{}, hangs: map[string]bool{}, mute: map[string]bool{},
+		status: map[string]int{}, loses: map[string]int{},
+	}
+}
+
+func (b *stage) emit(e Event) { b.set(func() { b.events = append(b.events, e) }) }
+
 // mark is something that happened to a member, in time since the start.
 type mark struct {
 	at   time.Duration
@@ -150,11 +160,11 @@ func (b *stage) state(host string) string {
 func inBubble(t *testing.T, n int, change func(*Config), f func(b *stage)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		b := &stage{t: t, down: map[string]bool{}, hangs: map[string]bool{}, mute: map[string]bool{}, status: map[string]int{}, loses: map[string]int{}, start: time.Now()}
+		b := newStage(t)
 		cfg := Config{Name: "test", Options: DefaultOptions(), Carrier: b, URIs: uris(n)}
 		cfg.Options.ReconnectJitter = 0
 		cfg.Options.Randomize = false
-		cfg.Emit = func(e Event) { b.set(func() { b.events = append(b.events, e) }) }
+		cfg.Emit = b.emit
 		if change != nil {
 			change(&cfg)
 		}
@@ -184,7 +194,7 @@ func (b *stage) send(r *Request) (*Member, error) {
 			return nil, err
 		}
 		b.mu.Lock()
-		down, status := b.down[m.URI.Host], b.status[m.URI.Host]
+		down, mute, status := b.down[m.URI.Host], b.mute[m.URI.Host], b.status[m.URI.Host]
 		lose := b.loses[m.URI.Host] > 0
 		if lose && !down {
 			b.loses[m.URI.Host]--
@@ -192,6 +202,15 @@ func (b *stage) send(r *Request) (*Member, error) {
 		b.mu.Unlock()
 		if down {
 			b.p.End(r, DialFailed, errRefused)
+			continue
+		}
+		if mute {
+			select {
+			case <-r.Abandoned():
+				b.p.End(r, DialAborted, nil)
+			case <-time.After(m.Limits().ConnectionTimeout):
+				b.p.End(r, DialFailed, context.DeadlineExceeded)
+			}
 			continue
 		}
 		b.p.Connected(r)

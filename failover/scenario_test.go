@@ -1,0 +1,222 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestScenarios plays the files in testdata/scenarios; the README there says
+// what their lines mean.
+func TestScenarios(t *testing.T) {
+	files, err := filepath.Glob("testdata/scenarios/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios: %v", err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &scenario{t: t}
+				defer s.close()
+				for i, line := range strings.Split(string(text), "\n") {
+					line, _, _ = strings.Cut(line, "#")
+					if line = strings.TrimSpace(line); line == "" {
+						continue
+					}
+					do, want, expects := strings.Cut(line, "->")
+					got, err := s.play(strings.Fields(do))
+					if err != nil {
+						t.Fatalf("%s:%d: %s: %v", file, i+1, line, err)
+					}
+					if want = strings.TrimSpace(want); expects && got != want {
+						t.Errorf("%s:%d: %s\n\tgot %s", file, i+1, line, got)
+					}
+				}
+			})
+		})
+	}
+}
+
+type scenario struct {
+	t *testing.T
+	*stage
+	told  int // events
+	stuck []*Request
+}
+
+func (s *scenario) close() {
+	if s.stage == nil {
+		return
+	}
+	for _, r := range s.stuck {
+		s.p.End(r, Neutral, nil)
+	}
+	s.p.Close()
+}
+
+// open makes the pool of a failover address and starts it.
+func (s *scenario) open(address string) error {
+	s.close()
+	a, err := ParseAddress(address)
+	if err != nil {
+		return err
+	}
+	s.stage, s.told, s.stuck = newStage(s.t), 0, nil
+	a.Options.ReconnectJitter = 0
+	s.p, err = New(Config{Name: "scenario", URIs: a.URIs, Options: a.Options, Carrier: s, Emit: s.emit})
+	if err == nil {
+		s.p.Start()
+		synctest.Wait()
+	}
+	return err
+}
+
+// play carries out one line, and returns what there is to compare.
+func (s *scenario) play(words []string) (string, error) {
+	defer synctest.Wait()
+	verb, args := words[0], append(words[1:], "")
+	host := args[0]
+	switch verb {
+	case "pool":
+		if host == "" {
+			return s.p.Status().State, nil
+		}
+		return "", s.open(host)
+	case "refuse", "hang", "blackhole", "heal":
+		s.set(func() {
+			s.down[host] = verb == "refuse"
+			s.hangs[host] = verb == "hang" || verb == "blackhole"
+			s.mute[host] = verb == "blackhole"
+		})
+	case "answer", "lose":
+		n, err := strconv.Atoi(args[1])
+		s.set(func() { map[string]map[string]int{"answer": s.status, "lose": s.loses}[verb][host] = n })
+		return "", err
+	case "after":
+		d, err := time.ParseDuration(host)
+		time.Sleep(d)
+		return "", err
+	case "send":
+		return s.request(args)
+	case "traffic":
+		d, err := time.ParseDuration(host)
+		count := s.stage.traffic(d)
+		by := slices.Collect(maps.Keys(count))
+		slices.SortFunc(by, func(a, b string) int { return cmp.Compare(count[b], count[a]) })
+		return strings.Join(by, " "), err
+	case "stuck":
+		r := &Request{Safe: true}
+		m, err := s.p.Next(s.t.Context(), r)
+		if err != nil {
+			return "", err
+		}
+		s.p.Connected(r)
+		s.p.Written(r)
+		s.stuck = append(s.stuck, r)
+		return m.URI.Host, nil
+	case "state":
+		for _, u := range s.p.Status().Upstreams {
+			if strings.TrimPrefix(u.URI, "http://") == host+":80" {
+				return u.State, nil
+			}
+		}
+		return "unknown", nil
+	case "passes":
+		var at []string
+		for _, d := range s.passes(host) {
+			at = append(at, d.Round(100*time.Millisecond/10).String())
+		}
+		s.set(func() { s.pings, s.start = nil, time.Now() })
+		return strings.Join(at, " "), nil
+	case "events":
+		var names []string
+		s.set(func() {
+			for _, e := range s.events[s.told:] {
+				if name := strings.TrimPrefix(e.Name, "failover_"); name != "membership" {
+					names = append(names, name)
+				}
+			}
+			s.told = len(s.events)
+		})
+		return strings.Join(names, " "), nil
+	case "warm":
+		return strings.Join(s.stage.warm, " "), nil
+	default:
+		return "", s.operate(verb, host)
+	}
+	return "", nil
+}
+
+func (s *scenario) operate(verb, host string) (err error) {
+	u := URI{Scheme: "http", Host: host, Port: "80"}
+	switch verb {
+	case "drain":
+		return s.p.Drain(u)
+	case "resume":
+		return s.p.Resume(u)
+	case "failover":
+		if host == "" {
+			return s.p.Failover(nil)
+		}
+		return s.p.Failover(&u)
+	case "failback":
+		return s.p.Failback()
+	case "rebalance":
+		s.p.Rebalance()
+	case "add":
+		_, err = s.p.AddURIs([]URI{u}, false)
+	case "remove":
+		_, err = s.p.RemoveURIs([]URI{u})
+	default:
+		err = fmt.Errorf("unknown verb %q", verb)
+	}
+	return err
+}
+
+// request sends one request; with "in TIME" it has to take about that long.
+func (s *scenario) request(args []string) (string, error) {
+	r, in := &Request{Safe: true}, time.Duration(-1)
+	for i, arg := range args {
+		key, keyed := strings.CutPrefix(arg, "client=")
+		switch {
+		case arg == "unsafe":
+			r.Safe = false
+		case arg == "in":
+			in, _ = time.ParseDuration(args[i+1])
+		case keyed:
+			r.Key, r.Keyed = KeyOf(key), true
+		}
+	}
+	start := time.Now()
+	m, err := s.send(r)
+	if took := time.Since(start); in >= 0 && (took > in || took < in*8/10) {
+		return "", fmt.Errorf("it took %v", took)
+	}
+	var u *UnavailableError
+	switch {
+	case errors.As(err, &u):
+		return map[Reason]string{
+			ReasonTimeout: "timeout", ReasonExhausted: "exhausted", ReasonTooMany: "too many", ReasonDrained: "drained",
+			ReasonNoFailover: "no failover", ReasonSpent: "spent", ReasonClosed: "closed",
+		}[u.Reason], nil
+	case err != nil:
+		return "", err
+	}
+	return m.URI.Host, nil
+}
