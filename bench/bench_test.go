@@ -96,8 +96,13 @@ func TestBenchmarkLine(t *testing.T) {
 
 func TestFates(t *testing.T) {
 	results := harness.Results{
-		{Fate: harness.OK}, {Fate: harness.Refused}, {Fate: harness.Reset}, {Fate: harness.EOF},
-		{Fate: harness.Status}, {Fate: harness.Timeout}, {Fate: harness.Timeout},
+		{Fate: harness.OK},
+		{Fate: harness.Refused},
+		{Fate: harness.Reset},
+		{Fate: harness.EOF},
+		{Fate: harness.Status},
+		{Fate: harness.Timeout},
+		{Fate: harness.Timeout},
 	}
 	want := map[string]float64{"refused": 1, "reset or cut": 2, "error answer": 1, "timed out": 2}
 	for _, v := range fates("", results) {
