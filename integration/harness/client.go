@@ -51,9 +51,10 @@ type Request struct {
 type Result struct {
 	ID     string
 	Method string
-	// Due is when the request was to be sent, Dialed when its connection was
-	// there, End when its fate was known.
-	Due, Dialed, End time.Time
+	// Due is when the request was to be sent, Began when its sender turned to it,
+	// Dialed when it knew that there was a connection, which a busy machine lets
+	// it know late, End when its fate was known.
+	Due, Began, Dialed, End time.Time
 	Fate             Fate
 	Status           int
 	Header           http.Header
@@ -81,6 +82,8 @@ type Client struct {
 	// Watch looks at kept connections: one that the server has closed is not
 	// used again, as with most clients. Otherwise such a request fails.
 	Watch bool
+	// Idle is how long a connection is kept without use; 0 is for ever.
+	Idle time.Duration
 	// Timeout bounds one request from its beginning; default one minute.
 	Timeout time.Duration
 
@@ -90,7 +93,8 @@ type Client struct {
 
 type clientConn struct {
 	net.Conn
-	r *bufio.Reader
+	r    *bufio.Reader
+	kept time.Time // since when it is kept
 
 	// watched is closed when something came, or the connection ended, while it
 	// was kept; nil unless watched. ended is valid then.
@@ -107,8 +111,11 @@ func (c *clientConn) watch() {
 	}()
 }
 
-// over tells whether a kept connection is of no more use.
-func (c *clientConn) over() bool {
+// over tells whether a connection, kept for at most idle, is of no more use.
+func (c *clientConn) over(idle time.Duration) bool {
+	if idle > 0 && time.Since(c.kept) > idle {
+		return true
+	}
 	select {
 	case <-c.watched: // never when it is nil
 		return true
@@ -154,6 +161,7 @@ func FateOf(ctx context.Context, res *Result) Fate {
 }
 
 func (c *Client) do(ctx context.Context, req Request, res *Result) error {
+	res.Began = time.Now()
 	conn, err := c.conn(ctx)
 	if err != nil {
 		return err
@@ -225,7 +233,7 @@ func (c *Client) conn(ctx context.Context) (*clientConn, error) {
 	for n := len(c.idle); n > 0; n = len(c.idle) {
 		conn := c.idle[n-1]
 		c.idle = c.idle[:n-1]
-		if conn.over() {
+		if conn.over(c.Idle) {
 			_ = conn.Close()
 			continue
 		}
@@ -258,6 +266,7 @@ func (c *Client) put(conn *clientConn) bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	conn.kept = time.Now()
 	if c.Watch {
 		conn.watch()
 	}
