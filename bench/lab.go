@@ -123,7 +123,8 @@ func newConns(p *peers.Proxy) *harness.Client {
 
 func keptConns(p *peers.Proxy) *harness.Client {
 	c := newConns(p)
-	c.KeepAlive, c.Watch = true, true
+	// As with most clients, and for less than a reload may drain.
+	c.KeepAlive, c.Watch, c.Idle = true, true, time.Second
 	return c
 }
 

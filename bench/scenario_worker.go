@@ -73,7 +73,8 @@ var reloadScenario = &scenario{
 		Title: "40 reloads",
 		About: "POST of 200 bytes, 250 per second, one in ten takes 50 ms, while the configuration is reloaded 40 times, " +
 			"a quarter of a second after the last reload was done. What is drained may take 2 s. Clients do not retry; like " +
-			"most they notice when a kept connection was closed while it was idle, and over HTTP/2 they honour GOAWAY. " +
+			"most they notice when a kept connection was closed while it was idle, drop one that was idle for a second, and " +
+			"over HTTP/2 they honour GOAWAY. " +
 			"Failed requests of about 3,000 to 6,000 in each column.",
 		Figure: "0 failed",
 	},

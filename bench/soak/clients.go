@@ -25,6 +25,9 @@ const (
 const (
 	// rate is that of each load, in requests per second.
 	rate = 40
+	// idle is how long clients keep a connection that they do not use: less than
+	// the drain_timeout, after which a replaced child closes them.
+	idle = time.Second
 	// clientTimeout is longer than anything that may happen.
 	clientTimeout = 30 * time.Second
 )
@@ -39,7 +42,7 @@ func loads(addr string) []*harness.Load {
 		return http.Header{"X-Site": {"tracked"}, "X-Client": {client}}
 	}
 	client := func(kept bool) *harness.Client {
-		return &harness.Client{Addr: addr, KeepAlive: kept, Watch: kept, Timeout: clientTimeout}
+		return &harness.Client{Addr: addr, KeepAlive: kept, Watch: kept, Idle: idle, Timeout: clientTimeout}
 	}
 	body := []byte(strings.Repeat("order ", 50))
 	requests := func(h http.Header) []harness.Request {

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/caddy-broker/caddy-broker/bench/backend"
+	"github.com/caddy-broker/caddy-broker/integration/harness"
 )
 
 // fault breaks something, and mends what does not mend itself. length is how
@@ -44,14 +45,26 @@ var faults = []fault{
 	{"backend drops packets", behave(backend.Drop)},
 }
 
+// noticed is how long a client may take to see that a kept connection has ended.
+const noticed = 250 * time.Millisecond
+
 func killChild(ctx context.Context, w *world, _ *rand.Rand, _ time.Duration) error {
 	active, _, err := w.settled(ctx)
 	if err != nil {
 		return err
 	}
 	begin := time.Now()
-	err = syscall.Kill(active, syscall.SIGKILL)
-	w.strikes = append(w.strikes, strike{begin, time.Now()})
+	if err = syscall.Kill(active, syscall.SIGKILL); err != nil {
+		return err
+	}
+	// A process takes a while to die, and its clients to notice.
+	err = harness.Until(ctx, patience, func() error {
+		if harness.Alive(active) {
+			return errors.New("the child lives after SIGKILL")
+		}
+		return nil
+	})
+	w.strikes = append(w.strikes, strike{begin, time.Now().Add(noticed)})
 	return errors.Join(err, w.replaced(ctx, active))
 }
 
@@ -66,7 +79,7 @@ func stopChild(ctx context.Context, w *world, _ *rand.Rand, _ time.Duration) err
 		return err
 	}
 	err = w.replaced(ctx, active)
-	w.strikes = append(w.strikes, strike{begin, time.Now()})
+	w.strikes = append(w.strikes, strike{begin, time.Now().Add(noticed)})
 	return err
 }
 
