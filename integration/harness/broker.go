@@ -63,9 +63,21 @@ type Child struct {
 	LastExit  *Exit     `json:"last_exit"`
 	NextStart time.Time `json:"next_start"`
 	Processes []struct {
-		Pid   int    `json:"pid"`
-		State string `json:"state"`
+		Pid     int       `json:"pid"`
+		State   string    `json:"state"`
+		Started time.Time `json:"started"`
+		Ready   time.Time `json:"ready"`
 	} `json:"processes"`
+}
+
+// StartTime is how long the active process took to get ready, as the broker saw it.
+func (c *Child) StartTime() time.Duration {
+	for _, p := range c.Processes {
+		if p.State == "active" {
+			return p.Ready.Sub(p.Started)
+		}
+	}
+	return 0
 }
 
 // Exit is how a child ended.

@@ -55,11 +55,11 @@ type Result struct {
 	// Dialed when it knew that there was a connection, which a busy machine lets
 	// it know late, End when its fate was known.
 	Due, Began, Dialed, End time.Time
-	Fate             Fate
-	Status           int
-	Header           http.Header
-	Body             string
-	Err              error
+	Fate                    Fate
+	Status                  int
+	Header                  http.Header
+	Body                    string
+	Err                     error
 }
 
 // Latency counts from when the request was due, so that waiting is not hidden.
