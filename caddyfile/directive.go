@@ -12,7 +12,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"go.uber.org/zap"
 
-	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module"
 )
 
@@ -52,11 +51,12 @@ func parseFailover(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) 
 	if !d.NextArg() {
 		return nil, d.Err(`the failover address is missing: write failover "failover:(http://HOST:PORT,...)?option=value"`)
 	}
-	address, err := failover.ParseAddress(d.Val())
+	config := new(module.PolicyConfig)
+	backends, warnings, err := config.ReadAddress(d.Val())
 	if err != nil {
 		return nil, d.WrapErr(err)
 	}
-	for _, warning := range address.Warnings {
+	for _, warning := range warnings {
 		caddy.Log().Named("caddyfile").Warn("failover address does not do all it asks for",
 			zap.String("reason", warning), zap.String("file", d.File()), zap.Int("line", d.Line()))
 	}
@@ -64,8 +64,6 @@ func parseFailover(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) 
 		return nil, d.Errf("unexpected argument %q: all backends are in the one failover address", d.Val())
 	}
 
-	config := new(module.PolicyConfig)
-	config.SetAddress(address)
 	if err := takePolicy(d, config); err != nil {
 		return nil, err
 	}
@@ -75,7 +73,7 @@ func parseFailover(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) 
 	if err := config.CheckCaddyfile(d); err != nil {
 		return nil, err
 	}
-	handler, err := proxyHandler(h, proxyTokens(d, address.URIs))
+	handler, err := proxyHandler(h, proxyTokens(d, backends))
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +120,7 @@ func takePolicy(d *caddyfile.Dispenser, config *module.PolicyConfig) error {
 
 // proxyTokens are those of a reverse_proxy: d's, with the backends in place of
 // the failover address. They keep their scheme, which decides the transport.
-func proxyTokens(d *caddyfile.Dispenser, uris []failover.URI) []caddyfile.Token {
+func proxyTokens(d *caddyfile.Dispenser, backends []string) []caddyfile.Token {
 	var tokens []caddyfile.Token
 	d.Reset()
 	for i := 0; d.Next(); i++ {
@@ -130,9 +128,9 @@ func proxyTokens(d *caddyfile.Dispenser, uris []failover.URI) []caddyfile.Token 
 			tokens = append(tokens, d.Token())
 			continue
 		}
-		for _, u := range uris {
+		for _, name := range backends {
 			token := d.Token()
-			token.Text = u.Name()
+			token.Text = name
 			tokens = append(tokens, token)
 		}
 	}

@@ -88,6 +88,20 @@ func fieldValue(f reflect.Value) (any, bool) {
 	return f.Interface(), true
 }
 
+// ReadAddress parses a failover address and adds what it says. It returns the
+// names of its backends, scheme included, and what it asks for in vain.
+func (c *PolicyConfig) ReadAddress(text string) (backends, warnings []string, err error) {
+	a, err := failover.ParseAddress(text)
+	if err != nil {
+		return nil, nil, err
+	}
+	c.SetAddress(a)
+	for _, u := range a.URIs {
+		backends = append(backends, u.Name())
+	}
+	return backends, a.Warnings, nil
+}
+
 // SetAddress adds what a failover address says: its options, and those of its
 // addresses. It is for configurations that have not set any of them yet.
 func (c *PolicyConfig) SetAddress(a *failover.Address) {
