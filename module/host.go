@@ -155,14 +155,17 @@ func (h *hostState) apply(ctx context.Context, a *App, name string) error {
 		a.logger.Warn("ha_log of a running child changes with its next start",
 			zap.String("child", name), zap.String("ha_log", want.haLog))
 	}
-	if c.spec.Equal(want.Spec) || c.sup.Status().State == "stopped" {
-		c.sup.Tune(want.Spec)
-		c.spec = want.Spec
-		return nil
+	if !c.spec.Equal(want.Spec) {
+		switch err := c.sup.Replace(ctx, want.Spec); {
+		case err == nil:
+			c.spec = want.Spec
+			return nil
+		case !errors.Is(err, supervisor.ErrStopped) && !errors.Is(err, supervisor.ErrStopping):
+			return err
+		}
+		// One that the operator stopped stays so, and starts with the new settings.
 	}
-	if err := c.sup.Replace(ctx, want.Spec); err != nil {
-		return err
-	}
+	c.sup.Tune(want.Spec)
 	c.spec = want.Spec
 	return nil
 }

@@ -26,6 +26,7 @@ type listener struct {
 	keepAlive net.KeepAliveConfig
 	injected  chan net.Conn
 
+	accepting  sync.Mutex // held from asking the system for a connection until it is counted
 	closed     chan struct{}
 	closeOnce  sync.Once
 	systemOnce sync.Once
@@ -66,10 +67,10 @@ func (l *listener) Accept() (net.Conn, error) {
 			}
 			continue
 		}
-		c, err := l.systemListener.Accept()
+		c, err := l.accept()
 		switch {
 		case err == nil:
-			return l.wrap(c), nil
+			return c, nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			// Somebody wants our attention. What he put into the queue was put
 			// there before, so it is seen now.
@@ -79,6 +80,17 @@ func (l *listener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 	}
+}
+
+// accept takes a connection from the system's queue and counts it.
+func (l *listener) accept() (net.Conn, error) {
+	l.accepting.Lock()
+	defer l.accepting.Unlock()
+	c, err := l.systemListener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return l.wrap(c), nil
 }
 
 // open tells whether the system's queue may be read.
@@ -113,9 +125,14 @@ func (l *listener) inject(c net.Conn) bool {
 }
 
 // release closes this process's copy of the socket. The parent's stays, and with
-// it the queue of those who wait.
+// it the queue of those who wait. When it returns, every connection that was
+// taken from there is counted: nobody may find that none is left before.
 func (l *listener) release() {
-	l.systemOnce.Do(func() { _ = l.systemListener.Close() })
+	l.systemOnce.Do(func() {
+		_ = l.systemListener.Close()
+		l.accepting.Lock()
+		defer l.accepting.Unlock()
+	})
 }
 
 // Close ends Accept. It may be called more than once: http.Server does.
