@@ -50,12 +50,12 @@ func (x *machine) pinged(in inPing) {
 		return
 	}
 	switch err := in.result.Err; {
+	case in.epoch != m.epoch.Load():
+		// It has been down since; what a later ping says counts.
 	case err == nil:
 		x.ponged(m, in.result.Status)
 	case in.result.Neutral:
 		m.base, m.delay = x.now, x.back.delay(max(m.step, 1), x.random())
-	case in.epoch != m.epoch.Load():
-		// It has been down since; what a later ping says counts.
 	case in.kind == pingWatch && late(err):
 		// No answer is what the hang verdict is about, not a failure by itself.
 	case m.state == stateDown:

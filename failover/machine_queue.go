@@ -19,6 +19,7 @@ type waiter struct {
 type grant struct {
 	m     *Member
 	c     chooser
+	dial  uint8
 	epoch uint32
 	group *dialGroup
 	err   *UnavailableError
@@ -115,7 +116,8 @@ func (x *machine) place(w *waiter) (placed, full bool) {
 		return false, c.full
 	}
 	m.gate.used++
-	x.decide(w, grant{m: m, c: c, epoch: m.epoch.Load(), group: m.pending.Load()})
+	// The dial is counted here already: the next one in the queue has to see it.
+	x.decide(w, grant{m: m, c: c, dial: x.p.dial(m), epoch: m.epoch.Load(), group: m.pending.Load()})
 	return true, false
 }
 

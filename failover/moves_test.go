@@ -94,7 +94,7 @@ func TestTheLongestUnusedMoveMakesRoom(t *testing.T) {
 func TestMovesAreBounded(t *testing.T) {
 	var table moves
 	m := newMember(uris(1)[0])
-	for k := range uint64(3 * maxMoves) {
+	for k := range uint64(maxMoves + 8000) {
 		table.put(k, m, 0)
 	}
 	if n := table.count.Load(); n > maxMoves || n < maxMoves*99/100 {

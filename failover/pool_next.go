@@ -66,7 +66,7 @@ func (p *Pool) Next(ctx context.Context, r *Request) (*Member, error) {
 	r.at.began = true
 	c := chooser{p: p, v: v, r: r}
 	if m := c.choose(); m != nil {
-		p.begin(r, m, &c)
+		p.begin(r, m, &c, p.dial(m))
 		return m, nil
 	}
 	return p.wait(ctx, r)
@@ -82,21 +82,28 @@ func (p *Pool) next(ctx context.Context, r *Request) (*Member, error) {
 		r.at.again = nil
 		v := p.view.Load()
 		if i := v.find(m); i >= 0 && v.flags[i]&(flagOpen|flagTrial|flagSuspect) != 0 && m.reserve() {
-			p.begin(r, m, &chooser{moved: r.at.moved})
+			p.begin(r, m, &chooser{moved: r.at.moved}, p.dial(m))
 			return m, nil
 		}
 	}
 	return p.wait(ctx, r)
 }
 
-// begin notes that r has a place on m.
-func (p *Pool) begin(r *Request, m *Member, c *chooser) {
+// dial counts a request that has chosen m and is about to dial, and returns the
+// slot in which it is counted.
+func (p *Pool) dial(m *Member) uint8 {
+	slot := uint8(p.tick.Load() % dialSlots)
+	m.dials[slot].Add(1)
+	return slot
+}
+
+// begin notes that r has a place on m, and counts as dialling in that slot.
+func (p *Pool) begin(r *Request, m *Member, c *chooser, slot uint8) {
 	a := &r.at
 	a.member, a.moved, a.from, a.slot, a.gated = m, c.moved, c.from, c.slot, false
 	a.epoch, a.group = m.epoch.Load(), m.pending.Load()
 	a.open, a.dialing = true, true
-	a.dial = uint8(p.tick.Load() % dialSlots)
-	m.dials[a.dial].Add(1)
+	a.dial = slot
 	p.inProgress.Add(1)
 	if p.idle.Load() && p.idle.CompareAndSwap(true, false) {
 		p.feed(inBusy{})

@@ -78,7 +78,7 @@ func (p *Pool) accept(r *Request, g grant) (*Member, error) {
 	if g.m == nil {
 		return nil, g.err
 	}
-	p.begin(r, g.m, &g.c)
+	p.begin(r, g.m, &g.c, g.dial)
 	r.at.gated = true
 	// What happened between the decision and now counts as after it.
 	r.at.epoch, r.at.group = g.epoch, g.group

@@ -58,7 +58,7 @@ func (b *stage) Ping(ctx context.Context, m *Member) PingResult {
 	b.mu.Lock()
 	b.pings = append(b.pings, mark{time.Since(b.start), m.URI.Host})
 	down, hangs, status := b.down[m.URI.Host], b.hangs[m.URI.Host], b.status[m.URI.Host]
-	slow := b.slow
+	slow, mute := b.slow, b.mute[m.URI.Host]
 	b.mu.Unlock()
 	switch {
 	case down:
@@ -68,7 +68,7 @@ func (b *stage) Ping(ctx context.Context, m *Member) PingResult {
 		return PingResult{Err: errRefused}
 	case hangs:
 		<-ctx.Done()
-		return PingResult{Err: ctx.Err(), Unanswered: !b.mute[m.URI.Host]}
+		return PingResult{Err: ctx.Err(), Unanswered: !mute}
 	case status == 0:
 		status = 200
 	}
