@@ -41,7 +41,7 @@ func TestChildKilledUnderLoad(t *testing.T) {
 
 	// The slow ones make sure that something is in progress at each kill.
 	load := harness.Load{
-		Client: &harness.Client{Addr: "127.0.0.1:" + port}, Rate: 200, Name: "k",
+		Client: &harness.Client{Addr: "127.0.0.1:" + port}, Rate: 100, Name: "k",
 		Requests: []harness.Request{
 			{Method: "GET"},
 			{Method: "POST", Body: []byte("order")},
@@ -54,9 +54,9 @@ func TestChildKilledUnderLoad(t *testing.T) {
 	var inFlight int
 	var starting time.Duration // of the slowest child
 	for range 5 {
-		sent(t, run, 60)
+		sent(t, run, 40)
 		inFlight += run.InFlight()
-		kills.strike(t, func() error { return syscall.Kill(pid, syscall.SIGKILL) })
+		kills.strike(t, func() error { return killProcess(t, pid) })
 		pid = awaitActive(t, b, pid)
 		child, err := b.Child(t.Context(), "default")
 		if err != nil {
@@ -64,7 +64,7 @@ func TestChildKilledUnderLoad(t *testing.T) {
 		}
 		starting = max(starting, child.StartTime())
 	}
-	sent(t, run, 60)
+	sent(t, run, 40)
 	results := run.Stop()
 	t.Logf("%s; at most %d in progress at the kills; children started within %s", results, inFlight, starting)
 
@@ -85,9 +85,21 @@ func TestChildKilledUnderLoad(t *testing.T) {
 			t.Errorf("%s was executed %d times", id, n)
 		}
 	}
-	// What a child needs to load its configuration is this machine's affair, and was measured.
-	if slowest := results.Slowest(); slowest > restartDelay+starting+500*time.Millisecond {
-		t.Errorf("the longest wait was %s, with a restart delay of %s and starts within %s", slowest, restartDelay, starting)
+	// What a child needs to load its configuration is this machine's affair, and
+	// so is what a client needs for a connection that the kernel alone answers.
+	// Both were measured.
+	var lag time.Duration
+	for _, r := range results {
+		lag = max(lag, r.Dialed.Sub(r.Due))
+	}
+	allowed := restartDelay + starting + lag + 500*time.Millisecond
+	if gap := results.Gap(); gap > allowed {
+		t.Errorf("nobody was served for %s; a restart delay of %s, starts within %s and a lag of %s allow %s",
+			gap, restartDelay, starting, lag, allowed)
+	}
+	// Those who queued are served one after the other, as fast as the machine can.
+	if slowest := results.Slowest(); slowest > 2*allowed {
+		t.Errorf("the longest wait was %s, more than twice %s", slowest, allowed)
 	}
 	child, err := b.Child(t.Context(), "default")
 	if err != nil {
