@@ -28,15 +28,16 @@ func (x *machine) hopeless(w *waiter) Reason {
 			return 0
 		}
 	}
-	if up || a.nWritten >= x.writable() {
+	if up || !x.untried(a) {
 		// The pool works, and for this request there is nobody left.
 		return ReasonSpent
 	}
 	return 0
 }
 
-// writable is how many members there are to write to.
-func (x *machine) writable() (n int) {
+// untried tells whether there is a member that the request was not written to. It
+// may be down, or have been added and not answered yet: it may come.
+func (x *machine) untried(a *attempt) bool {
 	for _, m := range x.members {
 		if !m.unproved && !m.drained {
 			n++

@@ -76,11 +76,7 @@ func (s *Membership) Same(name string, list []URI) bool {
 func (s *Membership) Named() []Named {
 	var all []Named
 	seen := make(map[string]bool)
-	names := make([]string, 0, len(s.sources))
-	for name := range s.sources {
-		names = append(names, name)
-	}
-	slices.Sort(names)
+	names := s.Sources()
 	for _, trusted := range []bool{true, false} {
 		for _, name := range names {
 			src := s.sources[name]
@@ -171,4 +167,14 @@ func restoreMembership(said map[string]SourceSnapshot) *Membership {
 		s.sources[name] = src
 	}
 	return s
+}
+
+// Sources are the names of all sources, in order.
+func (s *Membership) Sources() []string {
+	names := make([]string, 0, len(s.sources))
+	for name := range s.sources {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
 }

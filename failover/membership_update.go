@@ -214,3 +214,14 @@ func (c *chooser) follow(own int) *Member {
 	c.moved, c.from = c.v.members[to], c.v.members[own]
 	return c.moved
 }
+
+// All are the pool's members, those that have not answered yet included.
+func (p *Pool) All() map[*Member]bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := make(map[*Member]bool, len(p.machine.members))
+	for _, m := range p.machine.members {
+		all[m] = true
+	}
+	return all
+}

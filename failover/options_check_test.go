@@ -151,18 +151,6 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-func TestUnbuilt(t *testing.T) {
-	for _, name := range unbuilt {
-		if _, err := LookupOption(ScopePool, name); err != nil {
-			t.Error(err)
-		}
-	}
-	got := Unbuilt([]string{"randomize", "update_uris_url", "nested.so_timeout"})
-	if len(got) != 1 || got[0] != "update_uris_url" {
-		t.Errorf("got %q", got)
-	}
-}
-
 func TestDurationText(t *testing.T) {
 	for want, d := range map[string]time.Duration{
 		"0": 0, "-1": noLimit, "10ms": 10 * time.Millisecond, "1m": time.Minute, "1h": time.Hour, "20m": 20 * time.Minute,

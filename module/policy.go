@@ -40,6 +40,7 @@ type Failover struct {
 	PolicyConfig
 
 	options     failover.Options
+	allow       *failover.AllowList
 	uris        []failover.URI
 	handler     *reverseproxy.Handler
 	transport   *transport
@@ -97,6 +98,9 @@ func (f *Failover) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if err := f.readOptions(); err != nil {
+		return err
+	}
+	if err := f.provisionMembership(ctx); err != nil {
 		return err
 	}
 	if err := f.transport.hookDials(ctx); err != nil {

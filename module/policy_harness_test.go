@@ -65,11 +65,15 @@ func upstreams(addresses ...string) option {
 	return with("upstreams", list)
 }
 
-// handlerConfig is a reverse_proxy with an ordered failover pool.
+// handlerConfig is a reverse_proxy with an ordered failover pool. Backends are not
+// asked for addresses, so that they see the requests of the test alone.
 func handlerConfig(options ...option) json.RawMessage {
 	h := map[string]any{
 		"load_balancing": map[string]any{
-			"selection_policy": map[string]any{"policy": "failover", "randomize": false},
+			"selection_policy": map[string]any{
+				"policy": "failover", "randomize": false,
+				"update_uris_supported": false, "reconnect_supported": false,
+			},
 		},
 	}
 	for _, o := range options {

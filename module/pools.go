@@ -40,6 +40,7 @@ var pools = &poolRegistry{entries: make(map[string]*poolEntry)}
 type poolEntry struct {
 	name     string
 	pool     *failover.Pool
+	members  *membership
 	budget   budget
 	counters poolCounters
 	claims   []*poolClaim // in the order they were made
@@ -70,6 +71,7 @@ func (r *poolRegistry) claim(f *Failover) (*poolClaim, error) {
 	e := r.entries[name]
 	if e == nil {
 		e = &poolEntry{name: name}
+		e.members = newMembership(e)
 		pool, err := failover.New(c.config(r, e))
 		if err != nil {
 			return nil, err
@@ -129,7 +131,10 @@ func (c *poolClaim) config(r *poolRegistry, e *poolEntry) failover.Config {
 		Name: e.name, URIs: f.uris, Options: f.options,
 		Carrier: &carrier{entry: e, registry: r},
 		Logger:  f.slogger,
-		Emit:    func(ev failover.Event) { r.events.put(queued{f, ev}) },
+		Emit: func(ev failover.Event) {
+			e.members.kick()
+			r.events.put(queued{f, ev})
+		},
 		Changed: r.changed,
 	}
 }
@@ -159,6 +164,7 @@ func (r *poolRegistry) release(c *poolClaim) {
 	}
 	delete(r.entries, e.name)
 	r.mu.Unlock()
+	e.members.close()
 	e.pool.Close()
 }
 
@@ -185,10 +191,12 @@ func (r *poolRegistry) bind(e *poolEntry) {
 			w.policy.logger.Error("changing pool", zap.String("pool", e.name), zap.Error(err))
 		}
 		w.policy.tell(e)
+		e.members.bind(w.policy)
 	}
 	if !r.held && !e.started {
 		e.started = true
 		e.pool.Start()
+		e.members.start()
 	}
 }
 
@@ -264,7 +272,8 @@ func (f *Failover) tell(e *poolEntry) {
 	for _, w := range f.options.Warnings() {
 		f.logger.Warn("option without effect", zap.String("pool", e.name), zap.String("reason", w))
 	}
-	if names := failover.Unbuilt(f.given()); len(names) > 0 {
-		f.logger.Warn("options are not built yet and have no effect", zap.String("pool", e.name), zap.Strings("options", names))
+	if isRemoteList(f.options.UpdateURIsURL) && len(f.uris) == 0 && len(f.options.UpdateURIsAllow) == 0 {
+		f.logger.Warn("update_uris_url has no effect: without configured addresses update_uris_allow has to say what the list may name",
+			zap.String("pool", e.name))
 	}
 }

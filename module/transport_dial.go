@@ -95,6 +95,9 @@ func (t *transport) dial(ctx context.Context, dial dialer, b *backend, tr *try, 
 			return nc, nil
 		}
 	}
+	if b.member.Restricted() {
+		dial = t.checked(dial, b)
+	}
 	limits := b.member.Limits()
 	deadline, cause := time.Now().Add(limits.ConnectionTimeout), errConnectionTimeout
 	if tr != nil && !tr.connectBy.IsZero() && tr.connectBy.Before(deadline) {

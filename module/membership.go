@@ -1,0 +1,330 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package module
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-broker/caddy-broker/failover"
+)
+
+const (
+	// membershipTick is how often a pool's sources are looked after. It is also
+	// the time in which a list is read anew while no backend answers.
+	membershipTick = time.Second
+	// listPeriod is how often the list at update_uris_url is read otherwise, and
+	// how often sources confirm what they said.
+	listPeriod = 30 * time.Second
+	// listSource is the source that update_uris_url names; others have the name
+	// of a backend.
+	listSource = "update_uris_url"
+)
+
+// membership keeps the addresses of one pool up to date from its sources: the
+// list at update_uris_url and what backends announce. It is the owner of what
+// they said; sources only tell it.
+//
+// It runs in the process that serves, from the start of the pool to its end.
+type membership struct {
+	entry  *poolEntry
+	counts membershipCounts
+
+	policy atomic.Pointer[Failover] // of the configuration in effect
+	kicks  chan struct{}
+	words  chan word
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+
+	// Owned by the goroutine of run.
+	said    *failover.Membership
+	current *Failover // whose options the state below was made with
+	list    listReader
+	asked   map[*failover.Member]*asking
+	told    map[string]string // the last complaint about each source
+	refused map[string]bool   // refused addresses that were told of
+	checked time.Time         // when sources last confirmed
+}
+
+// word is what a source has to say.
+type word struct {
+	source  string
+	kind    string // uris, same, rebalance, reconnect, or bad
+	text    []byte
+	trusted bool
+	err     error // with bad
+
+	from    *failover.Member // nil for the list
+	where   string           // of the list
+	version listVersion
+}
+
+// bind puts a configuration's options into effect.
+func (s *membership) bind(f *Failover) {
+	s.policy.Store(f)
+	s.kick()
+}
+
+// start begins the work. It is called once or not at all.
+func (s *membership) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	s.work.Add(1)
+	go s.run(ctx)
+}
+
+// close ends all sources and waits for them.
+func (s *membership) close() {
+	if s.cancel != nil {
+		s.cancel()
+		s.work.Wait()
+	}
+}
+
+// kick makes the sources be looked after at once: something happened in the pool.
+func (s *membership) kick() {
+	select {
+	case s.kicks <- struct{}{}:
+	default:
+	}
+}
+
+func newMembership(e *poolEntry) *membership {
+	return &membership{
+		entry: e, kicks: make(chan struct{}, 1), words: make(chan word),
+		asked: make(map[*failover.Member]*asking), told: make(map[string]string), refused: make(map[string]bool),
+	}
+}
+
+func (s *membership) run(ctx context.Context) {
+	defer s.work.Done()
+	defer s.list.close()
+	s.said, s.checked = s.entry.pool.Said(), time.Now()
+	tick := time.NewTicker(membershipTick)
+	defer tick.Stop()
+	for {
+		s.look(ctx, time.Now())
+		select {
+		case <-ctx.Done():
+			return
+		case w := <-s.words:
+			s.take(w)
+		case <-s.kicks:
+		case <-tick.C:
+		}
+	}
+}
+
+// tell hands a word to the owner.
+func (s *membership) tell(ctx context.Context, w word) {
+	select {
+	case s.words <- w:
+	case <-ctx.Done():
+	}
+}
+
+// look starts what is due.
+func (s *membership) look(ctx context.Context, now time.Time) {
+	f := s.policy.Load()
+	if f == nil {
+		return
+	}
+	if f != s.current {
+		s.current = f
+		s.reconsider(f)
+	}
+	s.readList(ctx, f, now)
+	s.askBackends(ctx, f, now)
+	if now.Sub(s.checked) < listPeriod {
+		return
+	}
+	s.checked = now
+	for m, a := range s.asked {
+		if a.alive() {
+			s.said.Confirm(m.Name, now)
+		}
+	}
+	if gone := s.said.Forget(s.entry.pool.Unanswering(), now); len(gone) > 0 {
+		_ = s.update(f, false) // there are fewer than before
+	}
+}
+
+// reconsider makes what sources said before fit a new configuration.
+func (s *membership) reconsider(f *Failover) {
+	s.list.forget(f.options.UpdateURIsURL)
+	for _, a := range s.asked {
+		a.cancel()
+	}
+	clear(s.asked)
+	clear(s.told)
+	clear(s.refused)
+	if f.options.UpdateURIsURL == "" {
+		s.said.Drop(listSource)
+	}
+	for _, name := range s.said.Sources() {
+		switch {
+		case name == listSource && !isRemoteList(f.options.UpdateURIsURL):
+			continue
+		case name != listSource && !f.options.UpdateURIsSupported:
+			s.said.Drop(name)
+			continue
+		}
+		s.said.Set(name, s.filter(f, name, s.said.List(name)), false, time.Now())
+	}
+	if err := s.update(f, false); err != nil {
+		f.logger.Warn("addresses of sources ignored", zap.String("pool", s.entry.name), zap.Error(err))
+	}
+}
+
+// take obeys a word, as far as the options say so.
+func (s *membership) take(w word) {
+	f := s.current
+	switch {
+	case w.from != nil && s.asked[w.from] == nil, w.from == nil && w.where != s.list.where:
+		return // said to an earlier configuration, or by one that is gone
+	case w.kind == "bad":
+		s.complain(f, w.source, w.err)
+	case w.kind == "same":
+		delete(s.told, w.source)
+		s.said.Confirm(w.source, time.Now())
+	case w.kind == "reconnect":
+		if f.options.ReconnectSupported {
+			s.reconnect(f, w)
+		}
+	case w.from != nil && !f.options.UpdateURIsSupported:
+	case w.kind == "rebalance":
+		s.entry.pool.Rebalance()
+	case w.kind == "uris":
+		if s.takeList(f, w) && w.from == nil {
+			s.list.known = w.version
+		}
+	}
+}
+
+// takeList makes the addresses of a list members, and tells whether it was a good
+// list.
+func (s *membership) takeList(f *Failover, w word) bool {
+	now := time.Now()
+	list, err := failover.ParseList(w.text, f.transport.scheme())
+	if err != nil {
+		s.complain(f, w.source, err)
+		return false
+	}
+	if !w.trusted {
+		if list = s.filter(f, w.source, list); len(list) == 0 {
+			s.counts.update(w.source, false)
+			return true // an announcement takes nothing away by naming nothing
+		}
+	}
+	s.counts.update(w.source, true)
+	delete(s.told, w.source)
+	if s.said.Same(w.source, list) {
+		s.said.Confirm(w.source, now)
+		return true
+	}
+	before := s.said.List(w.source)
+	s.said.Set(w.source, list, w.trusted, now)
+	err = failover.ErrTooMany
+	if !s.said.Full() {
+		err = s.update(f, w.source == listSource && f.options.RebalanceUpdateURIs)
+	}
+	if err != nil {
+		s.complain(f, w.source, err)
+		s.said.Set(w.source, before, w.trusted, now)
+	}
+	return err == nil
+}
+
+// update makes the pool's members what the sources say.
+func (s *membership) update(f *Failover, rebalance bool) error {
+	_, _, err := s.entry.pool.UpdateURIs(s.said, rebalance)
+	if err == nil {
+		f.backends.prune(s.entry.pool)
+	}
+	return err
+}
+
+// filter leaves out what the operator did not allow.
+func (s *membership) filter(f *Failover, source string, list []failover.URI) []failover.URI {
+	allowed := make([]failover.URI, 0, len(list))
+	for _, u := range list {
+		err := f.mayJoin(u)
+		if err == nil {
+			allowed = append(allowed, u)
+			continue
+		}
+		key := source + " " + u.Key() + " " + err.Error()
+		if s.refused[key] {
+			continue
+		}
+		s.counts.refuse(err)
+		if len(s.refused) < failover.MaxListAddresses {
+			s.refused[key] = true
+			f.logger.Warn("announced address refused", zap.String("pool", s.entry.name),
+				zap.String("source", source), zap.String("address", u.Name()), zap.Error(err))
+		}
+	}
+	return allowed
+}
+
+// reconnect moves the clients of the backend that asks for it.
+func (s *membership) reconnect(f *Failover, w word) {
+	text := strings.TrimSpace(string(w.text))
+	list, err := failover.ParseList([]byte(text), f.transport.scheme())
+	if err == nil && len(list) != 1 {
+		err = errors.New("one address is expected")
+	}
+	if err == nil {
+		err = s.entry.pool.Reconnect(w.from, list[0])
+	}
+	if err != nil {
+		s.counts.update(w.source, false)
+		f.logger.Warn("request to move clients ignored", zap.String("pool", s.entry.name),
+			zap.String("source", w.source), zap.Error(err))
+	}
+}
+
+// complain says, once until it changes, what is wrong with a source. Its last
+// list stays.
+func (s *membership) complain(f *Failover, source string, err error) {
+	if s.told[source] == err.Error() {
+		return
+	}
+	s.told[source] = err.Error()
+	s.counts.update(source, false)
+	if source == listSource {
+		source = f.options.UpdateURIsURL
+	}
+	f.logger.Warn("list of addresses ignored", zap.String("pool", s.entry.name),
+		zap.String("source", source), zap.Error(err))
+}
+
+// prune forgets the backends of members that are gone, once nothing goes on there.
+func (t *backendTable) prune(pool *failover.Pool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	members, all := pool.All(), maps.Clone(*t.all.Load())
+	maps.DeleteFunc(all, func(m *failover.Member, b *backend) bool {
+		if members[m] || b.busy() {
+			return false
+		}
+		t.note(b, false)
+		return true
+	})
+	t.all.Store(&all)
+}
+
+// busy tells whether there are connections to the backend, or will be.
+func (b *backend) busy() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.conns) > 0 || len(b.dials) > 0 || b.ready != nil
+}
