@@ -39,11 +39,11 @@ func (x *machine) hopeless(w *waiter) Reason {
 // may be down, or have been added and not answered yet: it may come.
 func (x *machine) untried(a *attempt) bool {
 	for _, m := range x.members {
-		if !m.unproved && !m.drained {
-			n++
+		if !m.drained && !a.wrote(m) {
+			return true
 		}
 	}
-	return n
+	return false
 }
 
 // openFor tells whether some member may be chosen like any other, also if it
