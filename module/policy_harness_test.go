@@ -264,3 +264,9 @@ func eventually(tb testing.TB, what string, ok func() bool) {
 		}
 	}
 }
+
+// prepared is a request as Caddy's server hands it to handlers.
+func prepared(r *http.Request, remote string) *http.Request {
+	r.RemoteAddr = remote
+	return caddyhttp.PrepareRequest(r, caddy.NewReplacer(), nil, &caddyhttp.Server{})
+}

@@ -234,7 +234,7 @@ func TestHungBackend(t *testing.T) {
 // policy about as often as there are backends, not for ever.
 func TestDeadBackendsDoNotSpin(t *testing.T) {
 	post := []any{map[string]any{"method": []string{"POST"}}}
-	always := []any{map[string]any{"expression": "{rp.status_code} == 503 || {rp.is_transport_error} == true"}}
+	always := []any{map[string]any{"expression": "{http.reverse_proxy.status_code} == 503 || {http.reverse_proxy.is_transport_error} == true"}}
 	for name, options := range map[string][]option{
 		"plain":                 nil,
 		"lb_retries":            {lb("retries", 1000000)},
