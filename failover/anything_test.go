@@ -103,8 +103,7 @@ func (w *world) next(rt *rapid.T, r *Request) {
 	r.Deadline = time.Now()
 	m, err := w.p.Next(w.t.Context(), r)
 	if err != nil {
-		var u *UnavailableError
-		if !errors.As(err, &u) {
+		if _, ok := errors.AsType[*UnavailableError](err); !ok {
 			rt.Fatalf("got error %v", err)
 		}
 		return

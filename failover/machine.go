@@ -20,7 +20,7 @@ const (
 // The inputs of the machine. Each is a fact; what follows from it is decided in
 // step alone.
 type (
-	input interface{}
+	input any
 
 	inNothing   struct{}
 	inStart     struct{}
@@ -60,7 +60,7 @@ type (
 
 // The actions of the machine, carried out by the pool's goroutine in order.
 type (
-	action interface{}
+	action any
 
 	actPing struct {
 		m       *Member

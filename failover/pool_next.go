@@ -5,6 +5,7 @@ package failover
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -43,12 +44,7 @@ func (a *attempt) clock(now time.Time) {
 }
 
 func (a *attempt) wrote(m *Member) bool {
-	for _, w := range a.written[:a.nWritten] {
-		if w == m {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(a.written[:a.nWritten], m)
 }
 
 // Next returns the member for the request's next attempt. It waits when none is

@@ -3,6 +3,8 @@
 
 package failover
 
+import "maps"
+
 import "time"
 
 // PoolStatus is what status says of a pool.
@@ -130,12 +132,8 @@ func (p *Pool) Stats() Stats {
 		Name: p.name, Waiting: x.queue.len(), ReconnectAttempts: x.counts.attempts,
 		Failovers: make(map[string]uint64), Refused: make(map[Reason]uint64),
 	}
-	for k, n := range x.counts.failovers {
-		s.Failovers[k] = n
-	}
-	for k, n := range x.counts.refused {
-		s.Refused[k] = n
-	}
+	maps.Copy(s.Failovers, x.counts.failovers)
+	maps.Copy(s.Refused, x.counts.refused)
 	for _, m := range x.listed() {
 		u := UpstreamStats{Name: m.Name, Up: m.serves()}
 		for i := range u.Attempts {

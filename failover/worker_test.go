@@ -238,7 +238,7 @@ func TestPassWarnings(t *testing.T) {
 		time.Sleep(31 * time.Second) // passes at 0, 2, … 30 s: sixteen
 		b.p.Close()
 		var got []string
-		for _, line := range strings.Split(lines.String(), "\n") {
+		for line := range strings.SplitSeq(lines.String(), "\n") {
 			if _, rest, ok := strings.Cut(line, "failed_passes="); ok {
 				n, _, _ := strings.Cut(rest, " ")
 				got = append(got, n)
