@@ -206,8 +206,9 @@ func (x *machine) emit(name string, data map[string]any) {
 
 // find is the member with that key, or nil.
 func (x *machine) find(u URI) *Member {
+	key := u.Key()
 	for _, m := range x.members {
-		if m.URI.Key() == u.Key() {
+		if m.Name == key {
 			return m
 		}
 	}

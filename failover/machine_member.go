@@ -3,7 +3,10 @@
 
 package failover
 
-import "time"
+import (
+	"log/slog"
+	"time"
+)
 
 // memberState is what the pool holds of a member.
 type memberState uint8
@@ -33,6 +36,7 @@ type node struct {
 	seen    bool      // has answered anything since it was last down, or at all
 	lost    bool      // has been told as lost
 
+	gone     bool // no longer in the list
 	drained  bool
 	pushed   bool    // added at run time
 	unproved bool    // added at run time, and not answered yet: in nobody's order
@@ -192,6 +196,9 @@ func (x *machine) revive(m *Member) {
 // set changes the state of a member.
 func (x *machine) set(m *Member, s memberState) {
 	was := m.state
+	if was != s {
+		x.log(slog.LevelDebug, "backend state changed", "upstream", m.Name, "from", was.String(), "to", s.String())
+	}
 	m.state, m.since, m.slow, m.cleared = s, x.now, false, false
 	x.dirty = true
 	x.changed = true

@@ -46,7 +46,7 @@ func (x *machine) pinged(in inPing) {
 	m := in.m
 	m.pings--
 	m.inPass = false
-	if x.find(m.URI) != m {
+	if m.gone {
 		return
 	}
 	switch err := in.result.Err; {

@@ -43,6 +43,16 @@ type DownSnapshot struct {
 
 // Snapshot is what is worth keeping of the pool now.
 func (p *Pool) Snapshot() Snapshot {
+	s := p.machineSnapshot()
+	p.moves.each(func(key uint64, to *Member) {
+		if to.index.Load() >= 0 {
+			s.Moved[to.Name] = binary.BigEndian.AppendUint64(s.Moved[to.Name], key)
+		}
+	})
+	return s
+}
+
+func (p *Pool) machineSnapshot() Snapshot {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	x := p.machine
@@ -67,9 +77,6 @@ func (p *Pool) Snapshot() Snapshot {
 			s.Down = append(s.Down, DownSnapshot{Name: m.Name, Since: m.since, Error: errText(m.err)})
 		}
 	}
-	p.moves.each(func(key uint64, to *Member) {
-		s.Moved[to.Name] = binary.BigEndian.AppendUint64(s.Moved[to.Name], key)
-	})
 	return s
 }
 

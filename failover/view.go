@@ -53,7 +53,12 @@ func (v *view) bucket(r *Request) uint32 {
 
 // find is the index of a member, or -1 when it is not in this view.
 func (v *view) find(m *Member) int {
-	if i := int(m.index.Load()); i >= 0 && i < len(v.members) && v.members[i] == m {
+	i := int(m.index.Load())
+	if i < 0 || i < len(v.members) && v.members[i] == m {
+		return i
+	}
+	// The list is just changing, and the index is that of the next view.
+	if i, ok := v.byName[m.Name]; ok && v.members[i] == m {
 		return i
 	}
 	return -1
