@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
 	"github.com/caddy-broker/caddy-broker/module"
@@ -77,7 +78,7 @@ func split(config []byte, source *module.Source) ([]byte, error) {
 	}
 	broker := new(module.App)
 	if raw, ok := apps["broker"]; ok {
-		if err := json.Unmarshal(raw, broker); err != nil {
+		if err := caddy.StrictUnmarshalJSON(raw, broker); err != nil {
 			return nil, fmt.Errorf("reading adapted config: apps.broker: %w", err)
 		}
 		delete(apps, "broker")

@@ -56,7 +56,7 @@ func TestAdapterSplits(t *testing.T) {
 			watchdog off
 			env GREETING hello
 			child worker {
-				command ./worker -v
+				command /bin/sh -v
 				listen tcp/127.0.0.1:9000
 				restart_delay 5s
 			}
@@ -91,7 +91,7 @@ func TestAdapterSplits(t *testing.T) {
 		{"restart_delay", at(config, "apps", "broker", "restart_delay"), 3e9},
 		{"watchdog off", at(config, "apps", "broker", "watchdog"), -1.0},
 		{"env", at(config, "apps", "broker", "env", "GREETING"), "hello"},
-		{"program", at(config, "apps", "broker", "children", "worker", "command"), []any{"./worker", "-v"}},
+		{"program", at(config, "apps", "broker", "children", "worker", "command"), []any{"/bin/sh", "-v"}},
 		{"its sockets", at(config, "apps", "broker", "children", "worker", "listen"), []any{"tcp/127.0.0.1:9000"}},
 		{"its own option", at(config, "apps", "broker", "children", "worker", "restart_delay"), 5e9},
 		{"the adapter", at(config, "apps", "broker", "source", "adapter"), "broker"},
@@ -142,6 +142,22 @@ func TestAdapterTakesJSON(t *testing.T) {
 	}
 }
 
+func TestAdapterRefusesUnknownJSON(t *testing.T) {
+	t.Parallel()
+	_, _, err := Adapter{}.Adapt([]byte(`{"apps":{"broker":{"restart_dely":"3s"}}}`), nil)
+	if err == nil || !strings.Contains(err.Error(), "restart_dely") {
+		t.Errorf("got %v, want the unknown key named", err)
+	}
+}
+
+func TestOptionTwice(t *testing.T) {
+	t.Parallel()
+	_, _, err := Adapter{}.Adapt([]byte("{\nbroker {\n}\nbroker {\n}\n}\n:80 {\n}\n"), map[string]any{"filename": "Caddyfile"})
+	if err == nil || !strings.Contains(err.Error(), "already specified") || !strings.Contains(err.Error(), "Caddyfile:4") {
+		t.Errorf("got %v, want the line of the second block", err)
+	}
+}
+
 func TestOptionErrors(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, option, want string }{
@@ -157,8 +173,16 @@ func TestOptionErrors(t *testing.T) {
 		{"watchdog 0", "watchdog 0", "use `watchdog off`"},
 		{"child without command", "child x {\n}", `child "x" has no command`},
 		{"child default", "child default {\n}", `child "default" runs the sites`},
-		{"child twice", "child x {\ncommand a\n}\nchild x {\ncommand b\n}", `child "x" is already specified`},
-		{"unknown child option", "child x {\ncommand a\nnice 3\n}", `unrecognized broker option "nice"`},
+		{"child twice", "child x {\ncommand sh\n}\nchild x {\ncommand sh\n}", `child "x" is already specified`},
+		{"unknown child option", "child x {\ncommand sh\nnice 3\n}", `unrecognized broker option "nice"`},
+		{"too many spares", "standby 99", "standby 99: must be 0 to 8, at Caddyfile:3"},
+		{"a watchdog that bites at once", "watchdog 1s", "watchdog 1s: must be at least 3s, or off, at Caddyfile:3"},
+		{"no time to get ready", "ready_timeout 0", "ready_timeout 0s: must be positive, at Caddyfile:3"},
+		{"less than the default", "max_restart_delay 1s", "max_restart_delay 1s: must not be less than restart_delay 2s"},
+		{"unknown user", "user nobody-of-that-name", "nobody-of-that-name"},
+		{"env name", "env A=B c", `env "A=B": not a name, at Caddyfile:3`},
+		{"empty log", `ha_log ""`, "ha_log off"},
+		{"unknown program", "child x {\ncommand ./no-such-program\n}", `child "x": command ./no-such-program`},
 		{"env twice", "env A 1\nenv A 2", "env A is already specified"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

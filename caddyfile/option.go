@@ -40,11 +40,11 @@ func init() {
 //		}
 //	}
 func parseOption(d *caddyfile.Dispenser, existing any) (any, error) {
+	d.Next() // the option's name
 	if existing != nil {
 		return nil, d.Err("broker is already specified: put all its options into one block")
 	}
 	app := new(module.App)
-	d.Next() // the option's name
 	if d.NextArg() {
 		return nil, d.ArgErr()
 	}
@@ -59,6 +59,10 @@ func parseOption(d *caddyfile.Dispenser, existing any) (any, error) {
 		if err := parseChildOption(d, &app.ChildOptions, seen, "child"); err != nil {
 			return nil, err
 		}
+	}
+	sites := &module.Child{Config: json.RawMessage("{}")}
+	if err := sites.Check(module.DefaultChild, app.ChildOptions); err != nil {
+		return nil, d.WrapErr(err)
 	}
 	value, err := json.Marshal(app)
 	if err != nil {
@@ -107,6 +111,9 @@ func parseChild(d *caddyfile.Dispenser, app *module.App) error {
 	if child.Command == nil {
 		return d.Errf("child %q has no command", name)
 	}
+	if err := child.Check(name, app.ChildOptions); err != nil {
+		return d.Errf("child %q: %v", name, err)
+	}
 	if app.Children == nil {
 		app.Children = make(map[string]*module.Child)
 	}
@@ -150,6 +157,8 @@ func parseChildOption(d *caddyfile.Dispenser, o *module.ChildOptions, seen map[s
 			return d.Errf("standby %s: not a whole number of at least 0", args[0])
 		}
 		o.Standby = &n
+	case option == "ha_log" && args[0] == "":
+		return d.Err("ha_log is empty: name a file, or use `ha_log off`")
 	case option == "ha_log":
 		o.HALog = &args[0]
 	case option == "user":
@@ -176,14 +185,37 @@ func parseChildOption(d *caddyfile.Dispenser, o *module.ChildOptions, seen map[s
 		v := caddy.Duration(dur)
 		*target = &v
 	}
-	return checkParsed(d, o)
+	return checkParsed(d, o, option)
 }
 
-// checkParsed tells of a contradiction at the line that completed it.
-func checkParsed(d *caddyfile.Dispenser, o *module.ChildOptions) error {
+// checkParsed tells of a value that cannot be at its own line, and of a
+// contradiction at the line that completed it.
+func checkParsed(d *caddyfile.Dispenser, o *module.ChildOptions, option string) error {
+	if option != "max_restart_delay" { // the delay it must not be less than may follow
+		if err := (&module.Child{Config: json.RawMessage("{}")}).Check("x", only(o, option)); err != nil {
+			return d.WrapErr(err)
+		}
+	}
 	if o.RestartDelay != nil && o.MaxRestartDelay != nil && *o.MaxRestartDelay < *o.RestartDelay {
 		return d.Errf("max_restart_delay %s contradicts restart_delay %s: it must not be less",
 			time.Duration(*o.MaxRestartDelay), time.Duration(*o.RestartDelay))
 	}
 	return nil
+}
+
+// only is one option of o, the others left open.
+func only(o *module.ChildOptions, option string) module.ChildOptions {
+	switch option {
+	case "standby":
+		return module.ChildOptions{Standby: o.Standby}
+	case "ready_timeout":
+		return module.ChildOptions{ReadyTimeout: o.ReadyTimeout}
+	case "watchdog":
+		return module.ChildOptions{Watchdog: o.Watchdog}
+	case "user":
+		return module.ChildOptions{User: o.User}
+	case "env":
+		return module.ChildOptions{Env: o.Env}
+	}
+	return module.ChildOptions{}
 }

@@ -95,10 +95,7 @@ func (a *App) childSpecs() (map[string]*childSpec, error) {
 		if err := checkName(name); err != nil {
 			return nil, err
 		}
-		opts := c.ChildOptions.withDefaults(a.ChildOptions)
-		if c.Command != nil {
-			opts.Standby = c.Standby // spares of the broker are not wanted of others
-		}
+		opts := c.optionsWith(a.ChildOptions)
 		if name == DefaultChild && opts.HALog == nil {
 			opts.HALog = a.HALog
 		}
@@ -106,6 +103,9 @@ func (a *App) childSpecs() (map[string]*childSpec, error) {
 			opts = override.apply(opts)
 		}
 		spec, err := c.spec(name, opts)
+		if err == nil {
+			err = checkRoot(opts.User)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("child %q: %w", name, err)
 		}
@@ -119,6 +119,26 @@ func checkName(name string) error {
 		return fmt.Errorf("child name %q: a name is not empty and has no blank and none of / ? # %%", name)
 	}
 	return nil
+}
+
+// Check tells whether a child of that name could be run with what defaults give
+// for the options it leaves open.
+func (c *Child) Check(name string, defaults ChildOptions) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	_, err := c.spec(name, c.optionsWith(defaults))
+	return err
+}
+
+// optionsWith are the child's options, where the spares of the broker are not
+// wanted of other programs.
+func (c *Child) optionsWith(defaults ChildOptions) ChildOptions {
+	opts := c.ChildOptions.withDefaults(defaults)
+	if c.Command != nil {
+		opts.Standby = c.Standby
+	}
+	return opts
 }
 
 func (c *Child) spec(name string, o ChildOptions) (*childSpec, error) {
@@ -152,8 +172,10 @@ func (c *Child) spec(name string, o ChildOptions) (*childSpec, error) {
 	if err := checkOptions(s.Spec); err != nil {
 		return nil, err
 	}
-	if err := checkUser(o.User); err != nil {
-		return nil, err
+	if o.User != "" {
+		if _, err := supervisor.LookupUser(o.User); err != nil {
+			return nil, err
+		}
 	}
 	env, err := childEnv(o.Env)
 	if err != nil {
@@ -229,15 +251,13 @@ const (
 	minWatchdog = 3 * time.Second
 )
 
-func checkUser(name string) error {
-	if name == "" {
-		return nil
+// checkRoot tells whether this process can start a child as that user. It is a
+// matter of the process that runs the broker, not of one that adapts its file.
+func checkRoot(user string) error {
+	if user != "" && os.Geteuid() != 0 {
+		return fmt.Errorf("user %s: only root can start a child as another user; run the broker as root or remove the option", user)
 	}
-	if os.Geteuid() != 0 {
-		return fmt.Errorf("user %s: only root can start a child as another user; run the broker as root or remove the option", name)
-	}
-	_, err := supervisor.LookupUser(name)
-	return err
+	return nil
 }
 
 // childEnv is this process's environment with add in it.

@@ -6,10 +6,13 @@ package module
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
 	"github.com/caddyserver/certmagic"
 )
@@ -41,7 +44,7 @@ func awaitCertificates(config []byte) {
 		return
 	}
 	var missing []string
-	for _, name := range subjects(config) {
+	for _, name := range subjects(config, runningServers()) {
 		if stored(ctx, storage, issuers, name) {
 			missing = append(missing, name)
 		}
@@ -71,16 +74,11 @@ func stored(ctx context.Context, storage certmagic.Storage, issuers []string, na
 	return false
 }
 
-// subjects are the names that config may manage certificates for: the hosts its
-// routes match, and those it names to be automated.
-func subjects(config []byte) []string {
+// subjects are the names that the running servers, and config, have certificates
+// managed for. As Caddy itself does, it looks at the hosts of top-level routes.
+func subjects(config []byte, servers map[string]*caddyhttp.Server) []string {
 	var cfg struct {
 		Apps struct {
-			HTTP struct {
-				Servers map[string]struct {
-					Routes json.RawMessage `json:"routes"`
-				} `json:"servers"`
-			} `json:"http"`
 			TLS struct {
 				Certificates struct {
 					Automate []string `json:"automate"`
@@ -88,44 +86,49 @@ func subjects(config []byte) []string {
 			} `json:"tls"`
 		} `json:"apps"`
 	}
-	if json.Unmarshal(config, &cfg) != nil {
-		return nil
-	}
 	seen := make(map[string]bool)
-	for _, name := range cfg.Apps.TLS.Certificates.Automate {
-		seen[name] = true
-	}
-	for _, srv := range cfg.Apps.HTTP.Servers {
-		var routes any
-		if json.Unmarshal(srv.Routes, &routes) == nil {
-			collectHosts(routes, seen)
+	if json.Unmarshal(config, &cfg) == nil {
+		for _, name := range cfg.Apps.TLS.Certificates.Automate {
+			seen[name] = true
 		}
 	}
-	names := make([]string, 0, len(seen))
-	for name := range seen {
-		names = append(names, name)
+	for _, srv := range servers {
+		auto := srv.AutoHTTPS
+		if len(srv.TLSConnPolicies) == 0 || auto != nil && (auto.Disabled || auto.DisableCerts) {
+			continue
+		}
+		for _, name := range hosts(srv) {
+			if auto == nil || !slices.Contains(auto.Skip, name) && !slices.Contains(auto.SkipCerts, name) {
+				seen[name] = true
+			}
+		}
+	}
+	return slices.Collect(maps.Keys(seen))
+}
+
+// hosts are the names that a server's top-level routes match.
+func hosts(srv *caddyhttp.Server) []string {
+	var names []string
+	for _, route := range srv.Routes {
+		for _, set := range route.MatcherSets {
+			for _, m := range set {
+				if host, ok := m.(*caddyhttp.MatchHost); ok {
+					names = append(names, *host...)
+				}
+			}
+		}
 	}
 	return names
 }
 
-// collectHosts finds every "host" matcher in a tree of routes.
-func collectHosts(v any, into map[string]bool) {
-	switch v := v.(type) {
-	case []any:
-		for _, e := range v {
-			collectHosts(e, into)
-		}
-	case map[string]any:
-		for key, e := range v {
-			if hosts, ok := e.([]any); ok && key == "host" {
-				for _, h := range hosts {
-					if name, ok := h.(string); ok {
-						into[strings.ToLower(name)] = true
-					}
-				}
-				continue
-			}
-			collectHosts(e, into)
-		}
+// runningServers are those of the HTTP app.
+func runningServers() map[string]*caddyhttp.Server {
+	app, err := caddy.ActiveContext().AppIfConfigured("http")
+	if err != nil {
+		return nil
 	}
+	if servers, ok := app.(*caddyhttp.App); ok {
+		return servers.Servers
+	}
+	return nil
 }

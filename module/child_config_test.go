@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddytls"
 )
 
 func TestOurNetwork(t *testing.T) {
@@ -130,13 +133,28 @@ func TestPrepareConfigNames(t *testing.T) {
 	}
 }
 
+// Only what Caddy manages is waited for: a certificate that merely lies in
+// storage must not hold up a start.
 func TestSubjects(t *testing.T) {
 	t.Parallel()
-	got := subjects([]byte(`{"apps":{"http":{"servers":{"a":{"routes":[
-		{"match":[{"host":["A.example.com"]}],"handle":[{"handler":"subroute","routes":[{"match":[{"host":["b.example.com"]}]}]}]}
-	]}}},"tls":{"certificates":{"automate":["c.example.com"]}}}}`))
+	server := func(host string, tls bool, auto *caddyhttp.AutoHTTPSConfig) *caddyhttp.Server {
+		srv := &caddyhttp.Server{AutoHTTPS: auto, Routes: caddyhttp.RouteList{{
+			MatcherSets: caddyhttp.MatcherSets{{&caddyhttp.MatchHost{host}}},
+		}}}
+		if tls {
+			srv.TLSConnPolicies = caddytls.ConnectionPolicies{new(caddytls.ConnectionPolicy)}
+		}
+		return srv
+	}
+	got := subjects([]byte(`{"apps":{"tls":{"certificates":{"automate":["named.example.com"]}}}}`), map[string]*caddyhttp.Server{
+		"tls":      server("tls.example.com", true, nil),
+		"plain":    server("plain.example.com", false, nil),
+		"off":      server("off.example.com", true, &caddyhttp.AutoHTTPSConfig{Disabled: true}),
+		"no certs": server("nocerts.example.com", true, &caddyhttp.AutoHTTPSConfig{DisableCerts: true}),
+		"skipped":  server("skipped.example.com", true, &caddyhttp.AutoHTTPSConfig{SkipCerts: []string{"skipped.example.com"}}),
+	})
 	slices.Sort(got)
-	if want := []string{"a.example.com", "b.example.com", "c.example.com"}; !slices.Equal(got, want) {
+	if want := []string{"named.example.com", "tls.example.com"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
@@ -41,7 +43,7 @@ func runChild() (int, error) {
 	rt := newChildRuntime(link, rand.Text())
 	runtime.Store(rt)
 	poolsStart(hello.Data)
-	go link.Serve(rt.orders(hello.DrainTimeout))
+	go link.Serve(rt.orders(hello))
 
 	config, err := prepareConfig(hello.Config, hello.Admin)
 	if err == nil {
@@ -74,7 +76,7 @@ func limitMemory(logger *zap.Logger) {
 
 // orders are what the parent's words mean here. Those that take time run on
 // their own: an immediate stop must not keep its escalation waiting.
-func (rt *childRuntime) orders(drainTimeout time.Duration) supervisor.Orders {
+func (rt *childRuntime) orders(hello supervisor.Hello) supervisor.Orders {
 	return supervisor.Orders{
 		Activate: func() {
 			poolsActivate(rt.link)
@@ -92,11 +94,20 @@ func (rt *childRuntime) orders(drainTimeout time.Duration) supervisor.Orders {
 		Tell: poolsTold,
 		Orphaned: func() {
 			caddy.Log().Named("broker").Error("the broker is gone; stopping")
-			if drainTimeout > 0 {
-				time.AfterFunc(drainTimeout, rt.force)
+			removeAdminDir(hello.Admin)
+			if hello.DrainTimeout > 0 {
+				time.AfterFunc(hello.DrainTimeout, rt.force)
 			}
 			rt.stop()
 		},
+	}
+}
+
+// removeAdminDir removes the directory of the children's private sockets, which
+// the parent can no more.
+func removeAdminDir(socket string) {
+	if dir := filepath.Dir(socket); strings.HasPrefix(filepath.Base(dir), adminDirPrefix) {
+		_ = os.RemoveAll(dir)
 	}
 }
 

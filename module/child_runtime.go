@@ -23,6 +23,8 @@ type childRuntime struct {
 	leaving   chan struct{} // closed: accept nothing new, on any socket
 	closing   atomic.Bool   // responses say Connection: close
 
+	activateOnce, packetsOnce, leaveOnce sync.Once
+
 	answered atomic.Uint64 // requests answered, as proof of life
 
 	mu        sync.Mutex
@@ -58,17 +60,17 @@ func newChildRuntime(link *supervisor.Link, probe string) *childRuntime {
 }
 
 // activate opens the gate of all listeners. It is called once or not at all.
-func (rt *childRuntime) activate() { closeOnce(rt.activated) }
+func (rt *childRuntime) activate() { rt.activateOnce.Do(func() { close(rt.activated) }) }
 
 // readPackets opens the gate of the datagram sockets.
-func (rt *childRuntime) readPackets() { closeOnce(rt.packets) }
+func (rt *childRuntime) readPackets() { rt.packetsOnce.Do(func() { close(rt.packets) }) }
 
 // leave ends accepting: the listeners' own copies of the sockets are closed, the
 // queue stays with the parent. From now on responses end their connections, so
 // that clients go elsewhere by themselves.
 func (rt *childRuntime) leave() {
 	rt.closing.Store(true)
-	closeOnce(rt.leaving)
+	rt.leaveOnce.Do(func() { close(rt.leaving) })
 	rt.mu.Lock()
 	listeners := make([]*listener, 0, len(rt.listeners))
 	for l := range rt.listeners {
@@ -92,14 +94,6 @@ func (rt *childRuntime) leave() {
 	}
 	for _, p := range datagrams {
 		p.release()
-	}
-}
-
-func closeOnce(ch chan struct{}) {
-	select {
-	case <-ch:
-	default:
-		close(ch)
 	}
 }
 

@@ -164,6 +164,8 @@ func (h *hostState) apply(ctx context.Context, a *App, name string) error {
 			return err
 		}
 		// One that the operator stopped stays so, and starts with the new settings.
+	} else {
+		a.logger.Info("child goes on: nothing that it runs has changed; `caddy broker restart` replaces it", zap.String("child", name))
 	}
 	c.sup.Tune(want.Spec)
 	c.spec = want.Spec
@@ -258,6 +260,9 @@ func (c *hosted) close() {
 // adminSocket is the path of process id's private admin endpoint.
 func (c *hosted) adminSocket(id int) string { return fmt.Sprintf("%s/%d.sock", c.dir, id) }
 
+// adminDirPrefix begins the name of every directory of private admin sockets.
+const adminDirPrefix = "caddy-broker-"
+
 // adminDir makes a directory that only we, or user, can enter. Its path is short:
 // a unix socket's has 107 bytes at most.
 func adminDir(user string) (string, error) {
@@ -265,7 +270,7 @@ func adminDir(user string) (string, error) {
 	if len(base) > 60 {
 		base = "/tmp"
 	}
-	dir, err := os.MkdirTemp(base, "caddy-broker-")
+	dir, err := os.MkdirTemp(base, adminDirPrefix)
 	if err != nil {
 		return "", fmt.Errorf("making directory for the child's admin endpoint: %w", err)
 	}
