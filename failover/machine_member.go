@@ -44,10 +44,9 @@ type node struct {
 	sentTo   *Member // where it asked its clients to go
 	rank     int     // among the priority addresses; -1 for others
 
-	home  bool      // calls its clients back from where they moved
-	back  time.Time // when it last came back
-	err   error     // last failure
-	errAt time.Time
+	home bool      // calls its clients back from where they moved
+	back time.Time // when it last came back
+	err  error     // last failure
 
 	// Probing: step counts the failures since a request was last answered, delay
 	// is the wait after base.
@@ -76,8 +75,8 @@ func (x *machine) connected(in inConnected) {
 // ended draws the conclusions of one attempt.
 func (x *machine) ended(in inEnd) {
 	m := in.m
-	if in.epoch != m.epoch.Load() {
-		return // the member has been down since: this says nothing about it now
+	if m.gone || in.epoch != m.epoch.Load() {
+		return // it has been down since: this says nothing about it now
 	}
 	if in.gated {
 		m.gate.ended(in.outcome)
@@ -90,7 +89,7 @@ func (x *machine) ended(in inEnd) {
 	case Lost:
 		switch m.state {
 		case stateUp:
-			m.err, m.errAt = in.err, x.now
+			m.err = in.err
 			x.set(m, stateSuspect)
 			x.ping(m, pingProbe, m.Limits().ConnectionTimeout)
 		case stateSuspect, stateTrial:
@@ -136,7 +135,7 @@ func (x *machine) see(m *Member) {
 
 // fail takes a member down.
 func (x *machine) fail(m *Member, why string, err error) {
-	m.err, m.errAt = err, x.now
+	m.err = err
 	x.lastErr = err
 	if m.state == stateDown {
 		return

@@ -59,7 +59,7 @@ func (x *machine) pinged(in inPing) {
 	case in.kind == pingWatch && late(err):
 		// No answer is what the hang verdict is about, not a failure by itself.
 	case m.state == stateDown:
-		m.err, m.errAt = err, x.now
+		m.err = err
 		x.lastErr = err
 		m.step++
 		m.base, m.delay = x.now, x.back.delay(m.step, x.random())

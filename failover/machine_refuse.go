@@ -65,8 +65,8 @@ func (x *machine) unavailable(reason Reason) *UnavailableError {
 		wait = x.capped(x.worker.delay)
 	}
 	after := time.Duration(float64(wait) * (1 + x.random()))
-	seconds := max((after+time.Second-1)/time.Second, 1)
-	e := &UnavailableError{Pool: x.name, Reason: reason, RetryAfter: seconds * time.Second}
+	after = max((after + time.Second - 1).Truncate(time.Second), time.Second)
+	e := &UnavailableError{Pool: x.name, Reason: reason, RetryAfter: after}
 	if reason != ReasonDrained && reason != ReasonClosed {
 		e.Last = x.lastErr
 	}

@@ -3,9 +3,10 @@
 
 package failover
 
-import "maps"
-
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // PoolStatus is what status says of a pool.
 type PoolStatus struct {
