@@ -101,7 +101,18 @@ func (b *Backend) Start(ctx context.Context) error {
 func (b *Backend) Kill() error { return b.proc.Kill() }
 
 // Pause stops the backend where it is; the kernel goes on accepting for it.
-func (b *Backend) Pause() error { return b.proc.Signal(syscall.SIGSTOP) }
+func (b *Backend) Pause() error {
+	if err := b.proc.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	// The signal is sent, not yet obeyed by every thread.
+	return Until(context.Background(), startPatience, func() error {
+		if state := stateOf(b.proc.Pid()); state != 'T' {
+			return fmt.Errorf("backend is in state %q, not stopped", state)
+		}
+		return nil
+	})
+}
 
 // Resume lets a paused backend go on.
 func (b *Backend) Resume() error { return b.proc.Signal(syscall.SIGCONT) }

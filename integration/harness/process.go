@@ -86,13 +86,22 @@ func (p *Process) Output() string {
 // Alive tells whether a process runs. One that has ended and that nobody waited
 // for does not.
 func Alive(pid int) bool {
+	state := stateOf(pid)
+	return state != 0 && state != 'Z' && state != 'X'
+}
+
+// stateOf is the letter of a process's state, 0 when there is no such process.
+func stateOf(pid int) byte {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return false
+		return 0
 	}
 	// The state follows the name, which stands in parentheses and may hold any.
 	_, after, found := bytes.Cut(stat[bytes.LastIndexByte(stat, ')')+1:], []byte(" "))
-	return found && len(after) > 0 && after[0] != 'Z' && after[0] != 'X'
+	if !found || len(after) == 0 {
+		return 0
+	}
+	return after[0]
 }
 
 // processesIn returns the living processes of a program whose working directory
