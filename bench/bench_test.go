@@ -128,3 +128,42 @@ func TestFirstAfter(t *testing.T) {
 		t.Error("nobody answered")
 	}
 }
+
+func TestUsedOf(t *testing.T) {
+	const stat = "cpu  100 10 50 9000 5 7 3 20 0 0\ncpu0 50 5 25 4500 2 3 1 10 0 0\ncpu1 50 5 25 4500 3 4 2 10 0 0\nintr 5\n"
+	used, processors, err := usedOf(stat)
+	if err != nil || processors != 2 || used != 180*tick {
+		t.Errorf("%s of %d processors, %v", used, processors, err)
+	}
+	if _, _, err := usedOf("intr 5\n"); err == nil {
+		t.Error("no processor is no error")
+	}
+}
+
+// What another process does is seen, and what we do is not.
+func TestDisturbance(t *testing.T) {
+	before, err := readMeter()
+	if err != nil {
+		t.Fatal(err)
+	}
+	spin(100 * time.Millisecond)
+	own, err := before.disturbance()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Everything that ran on the machine, ourselves included.
+	before.ours += 100 * time.Millisecond
+	all, err := before.disturbance()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if own < 0 || all < own {
+		t.Errorf("others used %v, with us %v", own, all)
+	}
+}
+
+func spin(d time.Duration) {
+	for begin := time.Now(); time.Since(begin) < d; {
+		_ = strings.Repeat("x", 1000)
+	}
+}

@@ -111,12 +111,30 @@ func kernel() string {
 	return strings.TrimSpace(string(text))
 }
 
+// once goes through a scenario with one subject.
+func (s *scenario) once(ctx context.Context, opt *options, dir string, out io.Writer, subject peers.Subject) ([]report.Value, error) {
+	l := &lab{subject: subject, quick: opt.quick, dir: dir, scenario: s.name, verbose: io.Discard}
+	if opt.verbose {
+		l.verbose = out
+	}
+	values, err := s.run(ctx, l)
+	return values, errors.Join(err, l.close())
+}
+
 // all goes through a scenario for all rounds. A round that fails is told and
 // leaves a gap in the table; an interrupt ends everything.
 func (s *scenario) all(ctx context.Context, opt *options, set *peers.Set, dir string, out io.Writer) (*report.Table, error) {
 	table, rounds := s.table, s.count(opt)
 	if s.measure != nil {
-		return &table, s.measure(ctx, opt.quick, rounds, &table)
+		if err := awaitQuiet(ctx, opt.quiet); err != nil {
+			return nil, err
+		}
+		var failed error
+		share, err := undisturbed(ctx, 0, func() { failed = s.measure(ctx, opt.quick, rounds, &table) })
+		if share > disturbing {
+			table.Note("Disturbed: other programs used %.0f %% of the processors.", 100*share)
+		}
+		return &table, errors.Join(failed, err)
 	}
 	choose := s.subjects
 	if choose == nil {
@@ -130,35 +148,42 @@ func (s *scenario) all(ctx context.Context, opt *options, set *peers.Set, dir st
 		}
 	}
 	for round := range rounds {
-		once := func(subject peers.Subject) ([]report.Value, error) {
-			l := &lab{subject: subject, quick: opt.quick, dir: dir, scenario: s.name, verbose: io.Discard}
-			if opt.verbose {
-				l.verbose = out
-			}
-			values, err := s.run(ctx, l)
-			return values, errors.Join(err, l.close())
-		}
 		values, errs := make([][]report.Value, len(subjects)), make([]error, len(subjects))
-		var wg sync.WaitGroup
-		for i, subject := range subjects {
-			work := func() { values[i], errs[i] = once(subject) }
-			if s.aside {
-				wg.Go(work)
-			} else {
-				work()
+		disturbed := make([]float64, len(subjects))
+		if s.aside {
+			share, err := undisturbed(ctx, opt.quiet, func() {
+				var wg sync.WaitGroup
+				for i, subject := range subjects {
+					wg.Go(func() { values[i], errs[i] = s.once(ctx, opt, dir, out, subject) })
+				}
+				wg.Wait()
+			})
+			if err != nil {
+				return nil, err
+			}
+			for i := range disturbed {
+				disturbed[i] = share
+			}
+		} else {
+			for i, subject := range subjects {
+				share, err := undisturbed(ctx, opt.quiet, func() { values[i], errs[i] = s.once(ctx, opt, dir, out, subject) })
+				if err != nil {
+					return nil, err
+				}
+				disturbed[i] = share
 			}
 		}
-		wg.Wait()
 		for i, subject := range subjects {
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
 			if errs[i] != nil {
 				fmt.Fprintf(out, "%s, round %d, %s failed: %v\n", s.name, round+1, subject.Name, errs[i])
 				values[i] = nil
 			}
-			fmt.Fprintf(out, "%s, round %d of %d, %s: %v\n", s.name, round+1, rounds, subject.Name, values[i])
+			fmt.Fprintf(out, "%s, round %d of %d, %s: %v, others used %.0f %% of the processors\n",
+				s.name, round+1, rounds, subject.Name, values[i], 100*disturbed[i])
 			table.Add(subject.Name, subject.Peer, values[i])
+			if disturbed[i] > disturbing {
+				table.Note("Round %d of %s was disturbed: other programs used %.0f %% of the processors.", round+1, subject.Name, 100*disturbed[i])
+			}
 		}
 	}
 	if s.after != nil {
