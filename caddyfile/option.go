@@ -38,6 +38,9 @@ func init() {
 //			listen  <address...>
 //			<options as above>
 //		}
+//		network {
+//			<see parseNetwork>
+//		}
 //	}
 func parseOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	d.Next() // the option's name
@@ -50,13 +53,19 @@ func parseOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	}
 	seen := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if d.Val() == "network" {
+			if err := parseNetwork(d, app); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		if d.Val() == "child" {
 			if err := parseChild(d, app); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		if err := parseChildOption(d, &app.ChildOptions, seen, "child"); err != nil {
+		if err := parseChildOption(d, &app.ChildOptions, seen, "child, network"); err != nil {
 			return nil, err
 		}
 	}

@@ -37,6 +37,9 @@ type App struct {
 	// Children are the programs to run, by name. The child `default` runs Caddy.
 	Children map[string]*Child `json:"children,omitempty"`
 
+	// Network makes this broker one of a network of brokers.
+	Network *Network `json:"network,omitempty"`
+
 	ctx    caddy.Context
 	logger *zap.Logger
 	events *caddyevents.App
@@ -87,6 +90,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	if err := register(ctx.GetMetricsRegistry(), childCollector{}); err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
+	}
+	if a.Network != nil {
+		if err := a.Network.provision(); err != nil {
+			return err
+		}
 	}
 	a.specs, err = a.childSpecs()
 	return err

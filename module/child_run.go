@@ -42,7 +42,7 @@ func runChild() (int, error) {
 	}
 	rt := newChildRuntime(link, rand.Text())
 	runtime.Store(rt)
-	poolsStart(hello.Data)
+	childStart(hello.Data)
 	go link.Serve(rt.orders(hello))
 
 	config, err := prepareConfig(hello.Config, hello.Admin)
@@ -91,7 +91,7 @@ func (rt *childRuntime) orders(hello supervisor.Hello) supervisor.Orders {
 			}
 			go rt.stop()
 		},
-		Tell: poolsTold,
+		Tell: childTold,
 		Orphaned: func() {
 			caddy.Log().Named("broker").Error("the broker is gone; stopping")
 			removeAdminDir(hello.Admin)

@@ -34,8 +34,9 @@ type hostState struct {
 	claims   []*App
 	children map[string]*hosted
 
-	events *eventPump
-	doubts doubtLedger // requests in doubt that children reported
+	network clusterHost // guarded by turn
+	events  *eventPump
+	doubts  doubtLedger // requests in doubt that children reported
 }
 
 // claim makes a decide, and returns when all its children serve.
@@ -49,6 +50,11 @@ func (h *hostState) claim(a *App) error {
 
 	ctx, cancel := untilExiting(context.Background())
 	defer cancel()
+	if err := h.network.apply(a.Network, a.logger); err != nil {
+		h.drop(a)
+		h.restore(a.logger)
+		return err
+	}
 	for _, name := range slices.Sorted(maps.Keys(a.specs)) {
 		if err := h.apply(ctx, a, name); err != nil {
 			h.drop(a)
@@ -56,6 +62,7 @@ func (h *hostState) claim(a *App) error {
 			return err
 		}
 	}
+	h.tellParent()
 	return nil
 }
 
@@ -94,6 +101,9 @@ func (h *hostState) drop(a *App) (top, held bool) {
 func (h *hostState) restore(logger *zap.Logger) {
 	if a := h.deciding(); a != nil {
 		h.events.follow(a)
+		if err := h.network.apply(a.Network, a.logger); err != nil {
+			logger.Error("restoring network of the running configuration", zap.Error(err))
+		}
 		ctx, cancel := untilExiting(context.Background())
 		defer cancel()
 		for _, name := range slices.Sorted(maps.Keys(a.specs)) {
@@ -108,6 +118,9 @@ func (h *hostState) restore(logger *zap.Logger) {
 // prune stops, side by side, what no claim wants.
 func (h *hostState) prune(logger *zap.Logger) {
 	a := h.deciding()
+	if a == nil {
+		h.network.end()
+	}
 	var wg sync.WaitGroup
 	for name, c := range h.list() {
 		if a != nil && a.specs[name] != nil {
@@ -243,7 +256,7 @@ func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logg
 		Stderr:      os.Stderr,
 		HALog:       c.log,
 		AdminSocket: c.adminSocket,
-		Hello:       c.pools.hello,
+		Hello:       c.hello,
 		Report:      c.reported,
 		Event:       events.put,
 		Hold:        c.hold,

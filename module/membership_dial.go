@@ -148,6 +148,3 @@ func (t *transport) resolver() *net.Resolver {
 		return d.DialContext(ctx, addr.Network, addr.JoinHostPort(0))
 	}}
 }
-
-// networkHas tells whether a balancer of our own network is at that address.
-func networkHas(failover.URI) bool { return false }

@@ -101,6 +101,9 @@ func (f *Failover) begin(r *http.Request, w http.ResponseWriter) *exchange {
 	return ex
 }
 
+	if f.looped(r) {
+		ex.refuseLoop()
+	}
 // clientPresent tells whether the client is still there, where the request's
 // context does not.
 func (ex *exchange) clientPresent() bool {

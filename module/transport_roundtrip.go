@@ -37,7 +37,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		ex.takeBody(req)
 	}
 	ex.hook(t, req)
-	for fresh := false; ; fresh = true {
+	t.policy.markLoop(ex, req)
+	fresh := ex.fresh
+	for ex.fresh = false; ; fresh = true {
 		res, err := t.attempt(ex, req, fresh)
 		if err == nil {
 			return ex.answered(res), nil

@@ -1,0 +1,271 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package module
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+	"go.uber.org/zap"
+)
+
+const (
+	// clusterRejoin is how often seeds and lost brokers that are not members are
+	// tried again: it heals a network that was cut in two.
+	clusterRejoin = 5 * time.Second
+	// clusterLeave bounds the farewell.
+	clusterLeave = 2 * time.Second
+	// clusterTCP bounds one connection to another broker.
+	clusterTCP = 3 * time.Second
+	// clusterLostFor is how long a broker that was lost without a farewell is
+	// looked for.
+	clusterLostFor = 24 * time.Hour
+)
+
+// clusterNode is this broker in the network. Membership itself is memberlist's;
+// one goroutine tells of its changes.
+type clusterNode struct {
+	cfg     *Network
+	list    *memberlist.Memberlist
+	logger  *zap.Logger
+	publish func(*networkState)
+
+	changed  chan struct{}
+	stop     chan struct{}
+	work     sync.WaitGroup
+	self     atomic.Pointer[string] // address of our gossip as others see it
+	conflict atomic.Pointer[string] // where another one has our name
+	refused  atomic.Uint64          // messages that our key does not open
+
+	// Owned by the goroutine of run.
+	known     map[string]clusterPeer // by name
+	rebalance uint64
+}
+
+type clusterPeer struct {
+	at        string // of its gossip
+	addresses []string
+	alive     bool
+	lost      time.Time
+}
+
+// startCluster joins the network. It fails where the port is taken, or the name.
+func startCluster(cfg *Network, logger *zap.Logger, publish func(*networkState)) (*clusterNode, error) {
+	n := &clusterNode{
+		cfg: cfg, logger: logger, publish: publish,
+		changed: make(chan struct{}, 1), stop: make(chan struct{}), known: make(map[string]clusterPeer),
+	}
+	c := memberlist.DefaultLANConfig()
+	c.Name, c.BindAddr, c.BindPort, c.AdvertisePort = cfg.Name, cfg.host, cfg.port, cfg.port
+	c.SecretKey, c.TCPTimeout = cfg.key, clusterTCP
+	c.Delegate, c.Events, c.Merge, c.Conflict = clusterMeta{cfg.meta}, n, n, n
+	c.DeadNodeReclaimTime = time.Second // one that crashed may come back elsewhere
+	c.Logger = log.New(clusterLog{n}, "", 0)
+	var err error
+	if n.list, err = memberlist.Create(c); err != nil {
+		return nil, fmt.Errorf("network: starting gossip at %s: %w", net.JoinHostPort(cfg.host, strconv.Itoa(cfg.port)), err)
+	}
+	self := n.list.LocalNode().Address()
+	n.self.Store(&self)
+	if len(cfg.Seeds) > 0 {
+		if _, err := n.list.Join(cfg.Seeds); err != nil {
+			if at := n.conflict.Load(); at != nil {
+				_ = n.list.Shutdown()
+				return nil, fmt.Errorf("network: name %q belongs to the broker at %s already: give this one another name", cfg.Name, *at)
+			}
+			logger.Warn("no other broker of the network reached yet", zap.Strings("seeds", cfg.Seeds), zap.Error(err))
+		}
+	}
+	n.look()
+	n.work.Add(1)
+	go n.run()
+	return n, nil
+}
+
+// leave says farewell and ends the node.
+func (n *clusterNode) leave() {
+	close(n.stop)
+	n.work.Wait()
+	if err := n.list.Leave(clusterLeave); err != nil {
+		n.logger.Warn("leaving the network of brokers", zap.Error(err))
+	}
+	if err := n.list.Shutdown(); err != nil {
+		n.logger.Warn("ending gossip", zap.Error(err))
+	}
+}
+
+func (n *clusterNode) run() {
+	defer n.work.Done()
+	tick := time.NewTicker(clusterRejoin)
+	defer tick.Stop()
+	for {
+		select {
+		case <-n.stop:
+			return
+		case <-n.changed:
+			n.look()
+		case <-tick.C:
+			n.rejoin()
+		}
+	}
+}
+
+// look takes what memberlist knows and tells of it.
+func (n *clusterNode) look() {
+	now, alive := time.Now(), make(map[string]bool)
+	for _, m := range n.list.Members() {
+		if m.Name == n.cfg.Name {
+			continue
+		}
+		alive[m.Name] = true
+		var meta networkMeta
+		if err := json.Unmarshal(m.Meta, &meta); err != nil {
+			n.logger.Warn("broker of the network tells nothing that can be read", zap.String("name", m.Name), zap.Error(err))
+		}
+		if p, ok := n.known[m.Name]; !ok || !p.alive {
+			n.logger.Info("broker joined the network", zap.String("name", m.Name), zap.Strings("addresses", meta.addresses()))
+			n.rebalance++
+		}
+		n.known[m.Name] = clusterPeer{at: m.Address(), addresses: meta.addresses(), alive: true}
+	}
+	for name, p := range n.known {
+		if p.alive && !alive[name] {
+			n.logger.Info("broker left the network", zap.String("name", name))
+			p.alive, p.lost = false, now
+			n.known[name] = p
+		}
+	}
+	n.publish(n.state())
+}
+
+// state is what those who serve need to know.
+func (n *clusterNode) state() *networkState {
+	var own networkMeta
+	_ = json.Unmarshal(n.cfg.meta, &own) // we wrote it
+	s := &networkState{Name: n.cfg.Name, Addresses: own.addresses(), All: own.addresses()}
+	for _, name := range slices.Sorted(maps.Keys(n.known)) {
+		p := n.known[name]
+		s.All = append(s.All, p.addresses...)
+		if p.alive {
+			s.Members = append(s.Members, name)
+		}
+		if n.cfg.UpdateClusterClients && n.cfg.tells(name) && (p.alive || !n.cfg.UpdateClusterClientsOnRemove) {
+			s.Peers = append(s.Peers, p.addresses...)
+		}
+	}
+	if n.cfg.RebalanceClusterClients {
+		s.Rebalance = n.rebalance
+	}
+	s.Refused = n.refused.Load()
+	return s
+}
+
+// rejoin tries brokers that are not members.
+func (n *clusterNode) rejoin() {
+	members := make(map[string]bool)
+	for _, m := range n.list.Members() {
+		members[m.Address()] = true
+	}
+	var try []string
+	for _, seed := range n.cfg.Seeds {
+		if !members[seed] && len(members) <= len(n.cfg.Seeds) {
+			try = append(try, seed)
+		}
+	}
+	for _, p := range n.known {
+		if !p.alive && !members[p.at] && time.Since(p.lost) < clusterLostFor {
+			try = append(try, p.at)
+		}
+	}
+	if len(try) == 0 {
+		return
+	}
+	if _, err := n.list.Join(try); err != nil {
+		n.logger.Debug("brokers of the network not reached", zap.Strings("brokers", try), zap.Error(err))
+	}
+}
+
+// NotifyJoin, NotifyLeave and NotifyUpdate are called with memberlist's lock held.
+func (n *clusterNode) NotifyJoin(*memberlist.Node)   { n.notice() }
+func (n *clusterNode) NotifyLeave(*memberlist.Node)  { n.notice() }
+func (n *clusterNode) NotifyUpdate(*memberlist.Node) { n.notice() }
+
+func (n *clusterNode) notice() {
+	select {
+	case n.changed <- struct{}{}:
+	default:
+	}
+}
+
+// NotifyMerge refuses to join a network that has our name already.
+func (n *clusterNode) NotifyMerge(peers []*memberlist.Node) error {
+	for _, p := range peers {
+		if p.Name != n.cfg.Name || p.State == memberlist.StateDead || p.State == memberlist.StateLeft {
+			continue
+		}
+		self, at := n.self.Load(), p.Address()
+		if self == nil || *self == at {
+			continue // that is what the others remember of us
+		}
+		n.conflict.Store(&at)
+		return errNameTaken
+	}
+	return nil
+}
+
+var errNameTaken = errors.New("another broker has this one's name")
+
+// NotifyConflict tells of a later one with a name that is taken.
+func (n *clusterNode) NotifyConflict(existing, other *memberlist.Node) {
+	n.logger.Error("two brokers of the network have the same name; the later one is ignored",
+		zap.String("name", existing.Name), zap.String("address", existing.Address()), zap.String("later", other.Address()))
+}
+
+// clusterMeta tells others of this broker, and nothing else.
+type clusterMeta struct{ meta []byte }
+
+func (d clusterMeta) NodeMeta(int) []byte           { return d.meta }
+func (clusterMeta) NotifyMsg([]byte)                {}
+func (clusterMeta) GetBroadcasts(int, int) [][]byte { return nil }
+func (clusterMeta) LocalState(bool) []byte          { return nil }
+func (clusterMeta) MergeRemoteState([]byte, bool)   {}
+
+// clusterLog passes on what memberlist logs, and counts what it could not decrypt.
+type clusterLog struct{ n *clusterNode }
+
+func (l clusterLog) Write(line []byte) (int, error) {
+	text := strings.TrimSpace(string(line))
+	if strings.Contains(text, "decrypt") || strings.Contains(text, "Decrypt") || strings.Contains(text, "ncrypt") {
+		if l.n.refused.Add(1) == 1 {
+			l.n.logger.Warn("message refused that is not encrypted with this network's key", zap.String("reason", text))
+		}
+		l.n.notice()
+		return len(line), nil
+	}
+	if strings.HasPrefix(text, "[ERR]") || strings.HasPrefix(text, "[WARN]") {
+		l.n.logger.Warn("gossip", zap.String("message", text))
+	} else {
+		l.n.logger.Debug("gossip", zap.String("message", text))
+	}
+	return len(line), nil
+}
+
+// Interface guards
+var (
+	_ memberlist.EventDelegate    = (*clusterNode)(nil)
+	_ memberlist.MergeDelegate    = (*clusterNode)(nil)
+	_ memberlist.ConflictDelegate = (*clusterNode)(nil)
+	_ memberlist.Delegate         = clusterMeta{}
+)

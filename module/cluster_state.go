@@ -1,0 +1,188 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package module
+
+import (
+	"encoding/json"
+	"net/netip"
+	"reflect"
+	"sync"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-broker/caddy-broker/failover"
+)
+
+// topicParent is what a parent tells its children of itself: the network of
+// brokers, and where it listens.
+const topicParent = "parent"
+
+// networkState is what those who serve know of the network of brokers.
+type networkState struct {
+	Name      string   `json:"name"`
+	Addresses []string `json:"addresses"` // our own
+	Members   []string `json:"members"`   // names of the others
+	Peers     []string `json:"peers"`     // what clients hear of besides our own
+	All       []string `json:"all"`       // never to be added to a pool
+	Rebalance uint64   `json:"rebalance"` // grows when clients shall be spread again
+	Refused   uint64   `json:"refused"`
+}
+
+// parentState is what a child is told.
+type parentState struct {
+	Network *networkState    `json:"network,omitempty"`
+	Listens []netip.AddrPort `json:"listens,omitempty"`
+}
+
+// childData is what a new process starts with.
+type childData struct {
+	Pools  json.RawMessage `json:"pools,omitempty"`
+	Parent parentState     `json:"parent"`
+}
+
+// network is what this process knows of the network of brokers. Every request
+// reads it.
+var network = newNetworkBook()
+
+type networkBook struct {
+	mu  sync.Mutex // one change at a time
+	now atomic.Pointer[networkView]
+}
+
+// networkView is one state of the book, immutable.
+type networkView struct {
+	state   *networkState // nil without a network
+	all     map[string]bool
+	changed chan struct{} // closed when there is another view
+}
+
+func newNetworkBook() *networkBook {
+	b := new(networkBook)
+	b.now.Store(&networkView{changed: make(chan struct{})})
+	return b
+}
+
+func (b *networkBook) set(s *networkState) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	old := b.now.Load()
+	if reflect.DeepEqual(old.state, s) {
+		return
+	}
+	v := &networkView{state: s, all: make(map[string]bool), changed: make(chan struct{})}
+	if s != nil {
+		for _, text := range s.All {
+			if u, err := failover.ParseURI(text); err == nil {
+				v.all[u.Dial()] = true
+			}
+		}
+	}
+	b.now.Store(v)
+	close(old.changed)
+}
+
+// get is the state and what is closed when it changes.
+func (b *networkBook) get() (*networkState, <-chan struct{}) {
+	v := b.now.Load()
+	return v.state, v.changed
+}
+
+// networkHas tells whether a balancer of our own network is at that address,
+// whatever its scheme.
+func networkHas(u failover.URI) bool { return network.now.Load().all[u.Dial()] }
+
+// clusterHost keeps the network of the configuration in effect. host.turn is held
+// by whoever calls it.
+type clusterHost struct{ node *clusterNode }
+
+// apply makes the network what a configuration wants.
+func (c *clusterHost) apply(want *Network, logger *zap.Logger) error {
+	if c.node != nil && want != nil && c.node.cfg.equal(want) {
+		return nil
+	}
+	c.end()
+	if want == nil {
+		return nil
+	}
+	node, err := startCluster(want, logger.Named("network"), func(s *networkState) {
+		network.set(s)
+		host.tellParent()
+	})
+	if err != nil {
+		return err
+	}
+	c.node = node
+	return nil
+}
+
+// end leaves the network.
+func (c *clusterHost) end() {
+	if c.node == nil {
+		return
+	}
+	c.node.leave()
+	c.node = nil
+	network.set(nil)
+	host.tellParent()
+}
+
+// parentNow is what children shall know now.
+func parentNow() parentState {
+	state, _ := network.get()
+	listens, _ := listeningSockets()
+	return parentState{Network: state, Listens: listens}
+}
+
+// tellParent tells all children of a change.
+func (h *hostState) tellParent() {
+	data, err := json.Marshal(parentNow())
+	if err != nil {
+		return
+	}
+	for _, c := range h.list() {
+		c.sup.Tell(topicParent, data)
+	}
+}
+
+// hello is what a new process of the child is told.
+func (c *hosted) hello() json.RawMessage {
+	data, err := json.Marshal(childData{Pools: c.pools.hello(), Parent: parentNow()})
+	if err != nil {
+		return nil
+	}
+	return data
+}
+
+// childStart takes what this process starts with.
+func childStart(data json.RawMessage) {
+	var d childData
+	if len(data) > 0 {
+		if err := json.Unmarshal(data, &d); err != nil {
+			caddy.Log().Named("broker").Error("reading what this process starts with", zap.Error(err))
+		}
+	}
+	takeParent(d.Parent)
+	poolsStart(d.Pools)
+}
+
+// childTold takes what the parent says later.
+func childTold(topic string, data json.RawMessage) {
+	if topic != topicParent {
+		poolsTold(topic, data)
+		return
+	}
+	var p parentState
+	if err := json.Unmarshal(data, &p); err != nil {
+		caddy.Log().Named("broker").Error("reading the parent's state", zap.Error(err))
+		return
+	}
+	takeParent(p)
+}
+
+func takeParent(p parentState) {
+	ownSockets.told(p.Listens)
+	network.set(p.Network)
+}
