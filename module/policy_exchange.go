@@ -98,12 +98,12 @@ func (f *Failover) begin(r *http.Request, w http.ResponseWriter) *exchange {
 		w.Header().Del(headerRetryAfter)
 	}
 	caddyhttp.SetVar(r.Context(), f.varKey, ex)
-	return ex
-}
-
 	if f.looped(r) {
 		ex.refuseLoop()
 	}
+	return ex
+}
+
 // clientPresent tells whether the client is still there, where the request's
 // context does not.
 func (ex *exchange) clientPresent() bool {

@@ -38,9 +38,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	ex.hook(t, req)
 	t.policy.markLoop(ex, req)
-	t.policy.markLoop(ex, req)
-	fresh := ex.fresh
-	for ex.fresh = false; ; fresh = true {
+	for fresh := false; ; fresh = true {
 		res, err := t.attempt(ex, req, fresh)
 		if err == nil {
 			return ex.answered(res), nil
