@@ -147,8 +147,8 @@ func (l *Link) Ready() error { return l.wire.send(message{Kind: msgReady}) }
 // Beat says that this process lives and has just proved it.
 func (l *Link) Beat() error { return l.wire.send(message{Kind: msgBeat}) }
 
-// Released says that this process accepts and reads on no socket any more. What
-// no other process uses is closed then: nobody would ever come for its queue.
+// Released says that this process accepts and reads on no socket any more: the
+// next one may read datagrams.
 func (l *Link) Released() error { return l.wire.send(message{Kind: msgReleased}) }
 
 // Failed says why this process is about to exit. It waits a second at most, and

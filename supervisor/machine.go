@@ -62,6 +62,9 @@ const (
 	// maxGenerations bounds the processes that serve users at the same time, the
 	// active one included: a further one ends the oldest drain early.
 	maxGenerations = 3
+	// maxServing bounds them together with those whose drain was ended early and
+	// that still have requests in progress.
+	maxServing = 8
 	// holdBefore is how far the next start must be away for the parent to answer
 	// users itself instead of letting them queue.
 	holdBefore = 5 * time.Second

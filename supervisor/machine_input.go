@@ -24,7 +24,7 @@ type (
 	inBeat  struct{ id int }
 	// inHung is a process that says itself that it hangs.
 	inHung struct{ id int }
-	// inReleased is a draining process that uses no socket any more.
+	// inReleased is a draining process that reads no datagram socket any more.
 	inReleased struct{ id int }
 	inExited   struct {
 		id   int
@@ -65,8 +65,6 @@ func (in inReleased) apply(m *machine, _ time.Time) {
 	if p := m.find(in.id); p != nil && p.phase != phaseActive {
 		p.packets = false
 		m.packets()
-		m.do(action{kind: actLeave, id: p.id})
-		m.sweep()
 	}
 }
 

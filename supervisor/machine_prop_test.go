@@ -175,6 +175,9 @@ func (w *world) invariants() {
 	if n := m.count(phaseActive) + m.count(phaseDraining); n > maxGenerations {
 		w.Fatalf("%d processes serve", n)
 	}
+	if n := m.count(phaseActive) + m.count(phaseDraining) + m.count(phaseStopping); m.wanted && n > maxServing+2 {
+		w.Fatalf("%d processes finish requests", n) // two may be spares that were dismissed
+	}
 	readers := 0
 	for _, p := range m.procs {
 		if p.packets {

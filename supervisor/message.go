@@ -17,7 +17,7 @@ const (
 	msgListen   kind = "listen"   // Network, Address, Perm: the answer has the same ID
 	msgReady    kind = "ready"    // loaded; may be activated
 	msgBeat     kind = "beat"     // alive, and it proved it
-	msgReleased kind = "released" // a draining child uses no socket any more
+	msgReleased kind = "released" // a draining child accepts and reads no more
 	msgFailed   kind = "failed"   // Error: why it is about to exit
 	msgReport   kind = "report"   // Topic, Data: for the parent's user
 )

@@ -110,17 +110,23 @@ func (m *machine) sweep() {
 }
 
 // drain tells a replaced process to finish what is in progress. One generation
-// too many ends the oldest drain early.
+// too many ends the oldest drain early: what only waits to receive is cut, requests
+// in progress finish. When such processes pile up, the oldest is cut altogether.
 func (m *machine) drain(now time.Time, p *proc) {
 	p.phase, p.cause = phaseDraining, exitReplace
 	if t := p.spec.DrainTimeout; t > 0 {
 		p.deadline = now.Add(t + endTime)
 	}
 	m.do(action{kind: actSend, id: p.id, msg: message{Kind: msgDrain, Timeout: p.spec.DrainTimeout}})
+	// It accepts no more: a socket that only it had would be a dead end.
+	m.do(action{kind: actLeave, id: p.id})
+	m.sweep()
 	for m.count(phaseActive)+m.count(phaseDraining) > maxGenerations {
-		m.force(now, m.first(phaseDraining), exitReplace)
+		m.stop(now, m.first(phaseDraining), exitReplace)
 	}
-	m.sweep() // it accepts no more: a socket that only it had would be a dead end
+	for m.count(phaseActive)+m.count(phaseDraining)+m.count(phaseStopping) > maxServing {
+		m.force(now, m.first(phaseStopping), exitReplace)
+	}
 }
 
 // stop tells a process to stop in order. One without users has endTime for it.

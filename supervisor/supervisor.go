@@ -207,9 +207,6 @@ func (s *Supervisor) carryOut(a action) input {
 		if p := s.procs[a.id]; p != nil {
 			p.post(a.msg)
 		}
-		if a.msg.Kind == msgDrain {
-			s.sockets.Leave(a.id)
-		}
 	case actSignal:
 		if p := s.procs[a.id]; p != nil {
 			p.signal(a.signal)
