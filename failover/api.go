@@ -142,7 +142,9 @@ func (r Reason) String() string {
 type UnavailableError struct {
 	Pool   string
 	Reason Reason
-	// RetryAfter is at least a second.
+	// RetryAfter is one wait of the pool in whole seconds, at least one. Clients
+	// are to be told a random time from there to its double, so that they do not
+	// return together.
 	RetryAfter time.Duration
 	// Last is the last failure of a member in this pool, if any.
 	Last error

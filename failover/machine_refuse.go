@@ -57,15 +57,14 @@ func (x *machine) openFor(r *Request) bool {
 	return false
 }
 
-// unavailable is the error of a request that gets no member. Retry-After lies
-// between one wait of the worker and two, so that clients do not return together.
+// unavailable is the error of a request that gets no member. RetryAfter is one
+// wait of the worker; whoever tells the clients spreads them.
 func (x *machine) unavailable(reason Reason) *UnavailableError {
 	wait := time.Duration(0)
 	if x.worker.active {
 		wait = x.capped(x.worker.delay)
 	}
-	after := time.Duration(float64(wait) * (1 + x.random()))
-	after = max((after + time.Second - 1).Truncate(time.Second), time.Second)
+	after := max((wait + time.Second - 1).Truncate(time.Second), time.Second)
 	e := &UnavailableError{Pool: x.name, Reason: reason, RetryAfter: after}
 	if reason != ReasonDrained && reason != ReasonClosed {
 		e.Last = x.lastErr

@@ -45,9 +45,7 @@ type requestBody struct {
 func newRequestBody(src io.ReadCloser, length int64, keep bool, b *budget) *requestBody {
 	rb := &requestBody{src: src, budget: b}
 	rb.keep = keep && b.allows(max(length, 1))
-	if rb.keep && length > 0 {
-		rb.grow(length)
-	}
+	rb.keep = rb.keep && rb.grow(max(length, 0))
 	return rb
 }
 
@@ -58,9 +56,22 @@ func (rb *requestBody) attempt(t *try) *bodyView {
 	if rb.view != nil {
 		rb.view.detached.Store(true)
 	}
+	if rb.read != int64(len(rb.kept)) {
+		rb.end = errBodyNotKept // rather than to send it without its beginning
+	}
 	rb.view = v
 	rb.mu.Unlock()
 	return v
+}
+
+// detach ends the reading of the present attempt. What it may still be waiting
+// for belongs to the next one.
+func (rb *requestBody) detach() {
+	rb.mu.Lock()
+	if rb.view != nil {
+		rb.view.detached.Store(true)
+	}
+	rb.mu.Unlock()
 }
 
 // replayable tells whether another attempt would send the same body: all that
@@ -112,25 +123,28 @@ func (rb *requestBody) release() {
 // drop forgets what was kept. rb.mu is held.
 func (rb *requestBody) drop() {
 	rb.keep, rb.kept = false, nil
+	if rb.view != nil {
+		rb.view.off = 0
+	}
 	rb.budget.free(rb.charged)
 	rb.charged = 0
 }
 
-// grow makes room for at least n more bytes, or gives up keeping. rb.mu is held.
-func (rb *requestBody) grow(n int64) {
+// grow makes room for at least n more bytes if the budget allows. rb.mu is held.
+func (rb *requestBody) grow(n int64) bool {
 	need := int64(len(rb.kept)) + n
 	if need <= int64(cap(rb.kept)) {
-		return
+		return true
 	}
 	size := max(need, min(2*int64(cap(rb.kept)), rb.budget.share()))
 	if !rb.budget.allows(need) || !rb.budget.take(size-rb.charged) {
-		rb.drop()
-		return
+		return false
 	}
 	rb.charged = size
 	kept := make([]byte, len(rb.kept), size)
 	copy(kept, rb.kept)
 	rb.kept = kept
+	return true
 }
 
 // fetch reads from the client on behalf of v.
@@ -140,12 +154,17 @@ func (rb *requestBody) fetch(v *bodyView, p []byte) (int, error) {
 	defer rb.mu.Unlock()
 	if n > 0 {
 		rb.read += int64(n)
-		if rb.keep {
-			rb.grow(int64(n))
-		}
-		if rb.keep {
+		room := rb.keep && rb.grow(int64(n))
+		switch {
+		case v.detached.Load():
+			// The attempt that goes on needs it, room or not.
+			rb.keep = room
+			rb.kept = append(rb.kept, p[:n]...)
+		case room:
 			rb.kept = append(rb.kept, p[:n]...)
 			v.off += n
+		case rb.keep:
+			rb.drop()
 		}
 	}
 	if err != nil {

@@ -5,6 +5,7 @@ package module
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -171,5 +172,109 @@ func TestLateReaderOfAnEndedAttempt(t *testing.T) {
 	<-reading
 	if _, err := old.Read(make([]byte, 10)); err == nil {
 		t.Error("an ended attempt reads on")
+	}
+}
+
+// gated is a body whose reading waits for its text.
+type gated struct {
+	reading chan struct{} // one for each Read that waits
+	text    chan string   // closed at its end
+}
+
+func (g *gated) Read(p []byte) (int, error) {
+	g.reading <- struct{}{}
+	s, ok := <-g.text
+	if !ok {
+		return 0, io.EOF
+	}
+	return copy(p, s), nil
+}
+
+// TestLateByteIsNotLost: an attempt that was given up still waits for the client,
+// and gets a byte when the next one has begun, or before, or when nothing is kept
+// any more. Whatever comes, the next attempt has the whole body.
+func TestLateByteIsNotLost(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		keep   bool
+		budget int64
+		before string // read by the first attempt
+		when   func(body *requestBody)
+	}{
+		{name: "not kept"},
+		{name: "kept", keep: true, budget: 1000, before: "x"},
+		{name: "over the budget", keep: true, budget: 8, before: "x"},
+		{name: "response began", keep: true, budget: 1000, before: "x", when: (*requestBody).release},
+	} {
+		for _, early := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, before the next attempt %t", tc.name, early), func(t *testing.T) {
+				src := &gated{make(chan struct{}), make(chan string)}
+				bg := newBudget(tc.budget)
+				body := newRequestBody(io.NopCloser(src), -1, tc.keep, bg)
+				old := body.attempt(new(try))
+				late := make(chan struct{})
+				go func() {
+					defer close(late)
+					for range len(tc.before) + 1 {
+						_, _ = old.Read(make([]byte, 1))
+					}
+				}()
+				for _, c := range tc.before {
+					<-src.reading
+					src.text <- string(c)
+				}
+				<-src.reading
+				body.detach()
+				if !body.replayable() {
+					t.Fatal("the body cannot be sent again")
+				}
+				if early {
+					src.text <- "y"
+					<-late
+				}
+				next := body.attempt(new(try))
+				var got []byte
+				if tc.before != "" { // it has begun when the byte comes
+					p := make([]byte, 1)
+					n, err := next.Read(p)
+					if err != nil {
+						t.Fatal(err)
+					}
+					got = append(got, p[:n]...)
+				}
+				if tc.when != nil {
+					tc.when(body)
+				}
+				if !early {
+					src.text <- "y"
+					<-late
+				}
+				go func() {
+					<-src.reading
+					src.text <- "z"
+					<-src.reading
+					close(src.text)
+				}()
+				rest, err := io.ReadAll(next)
+				if got = append(got, rest...); err != nil || string(got) != tc.before+"yz" {
+					t.Errorf("the next attempt read %q and %v, want %q", got, err, tc.before+"yz")
+				}
+				body.release()
+				if n := bg.used.Load(); n != 0 {
+					t.Errorf("%d bytes of the budget are gone", n)
+				}
+			})
+		}
+	}
+}
+
+// TestBodyWithoutItsBeginningIsNotSent: an attempt that cannot have all of it fails.
+func TestBodyWithoutItsBeginningIsNotSent(t *testing.T) {
+	body := newRequestBody(io.NopCloser(strings.NewReader("text")), 4, false, newBudget(1000))
+	if _, err := io.ReadFull(body.attempt(new(try)), make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(body.attempt(new(try))); !errors.Is(err, errBodyNotKept) || len(b) > 0 {
+		t.Errorf("read %q and %v", b, err)
 	}
 }

@@ -167,6 +167,9 @@ func (c *conn) abort(cause error) {
 	_ = c.Close()
 }
 
+// aborted tells whether the connection was ended from our side.
+func (c *conn) aborted() bool { return c.cause.Load() != nil }
+
 // reason is why the connection was aborted, or otherwise.
 func (c *conn) reason(otherwise error) error {
 	if p := c.cause.Load(); p != nil {

@@ -62,13 +62,15 @@ func (ex *exchange) announce(kind faultKind, details, retry string) {
 
 // refuse answers a request for which the pool has no member.
 func (ex *exchange) refuse(err error) {
+	// Asked first: it holds the error of a backend, which is not that of the request.
 	var none *failover.UnavailableError
+	refused := errors.As(err, &none)
 	switch {
-	case errors.Is(err, failover.ErrClientGone) && !ex.policy.serving():
+	case !refused && errors.Is(err, failover.ErrClientGone) && !ex.policy.serving():
 		ex.fail(faultUnavailable, errors.New("this configuration is being replaced"), "1")
-	case errors.Is(err, failover.ErrClientGone), errors.Is(err, context.Canceled):
+	case !refused && (errors.Is(err, failover.ErrClientGone) || errors.Is(err, context.Canceled)):
 		ex.stop(context.Canceled)
-	case !errors.As(err, &none):
+	case !refused:
 		ex.fail(faultUnavailable, err, retryAfter(time.Second))
 	case ex.rejected != 0:
 		ex.announce(faultUnavailable, "", "")

@@ -43,20 +43,23 @@ type exchange struct {
 	try    atomic.Pointer[try] // the present attempt
 
 	body    *requestBody // nil without one, and where Caddy holds it itself
+	held    bool         // Caddy holds it, and has a new one for each attempt of its own
 	upload  *failover.Upload
 	promise proof
 
-	repeats   int              // how often it went on to another attempt
-	writes    int              // how many backends it may have been written to
-	sent      *backend         // the last one of them
-	replayed  bool             // it was sent again after a byte had been written
-	rejecting bool             // lb_retry_match rejects the response
-	rejected  int              // and had this status
-	last      fault            // how the last attempt failed
-	ahead     *failover.Member // chosen already for the next attempt
-	final     error            // what every further attempt is answered
-	cookie    string           // Set-Cookie that was added for a response
-	response  responseBody
+	repeats    int              // how often it went on to another attempt
+	writes     int              // how many backends it may have been written to
+	sent       *backend         // the last one of them
+	replayed   bool             // it was sent again after a byte had been written
+	rejecting  bool             // lb_retry_match rejects the response
+	rejected   int              // and had this status
+	last       fault            // how the last attempt failed
+	ahead      *failover.Member // chosen already for the next attempt
+	fresh      bool             // which needs a new connection
+	reattached []*backend       // each gets one more attempt on a new connection
+	final      error            // what every further attempt is answered
+	cookie     string           // Set-Cookie that was added for a response
+	response   responseBody
 }
 
 // fault is how an attempt failed.

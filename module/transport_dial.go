@@ -78,6 +78,7 @@ func (t *transport) dialedFor(ctx context.Context) (b *backend, tr *try) {
 	}
 	if ex := t.policy.exchange(ctx); ex != nil {
 		tr = ex.try.Load()
+		tr.dialed.Store(true)
 		return tr.backend, tr
 	}
 	if di, ok := reverseproxy.GetDialInfo(ctx); ok {
@@ -124,7 +125,8 @@ func (t *transport) dial(ctx context.Context, dial dialer, b *backend, tr *try, 
 	b.endDial(d)
 	if err != nil {
 		if ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.Canceled) {
-			err = context.Cause(ctx)
+			// What the dial itself says is only that it was ended.
+			return nil, context.Cause(ctx)
 		}
 		return nil, w.explain(err)
 	}

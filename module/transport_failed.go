@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"go.uber.org/zap"
 	"golang.org/x/net/http2"
@@ -23,7 +24,14 @@ func (ex *exchange) failed(req *http.Request, err error) bool {
 	if t.conn != nil {
 		err = t.conn.reason(err)
 	}
+	if ex.body != nil {
+		ex.body.detach()
+	}
 	o, kind, e := ex.examine(t, err)
+	if o == failover.LostReused && !e.written && slices.Contains(ex.reattached, ex.backend) {
+		// It had its new connection, and lost that one too.
+		o = failover.Lost
+	}
 	e.safe, e.promise, e.replayable = ex.req.Safe, ex.promise, ex.resumable()
 	if e.written {
 		ex.wrote()
@@ -41,7 +49,7 @@ func (ex *exchange) failed(req *http.Request, err error) bool {
 		e.operator = f.retries.matches(req)
 	}
 	why := e.weigh()
-	if o == failover.Neutral && why != proofOperator {
+	if o == failover.Neutral && (why != proofOperator || errors.Is(err, errSoTimeout)) {
 		why = noProof // a limit of ours has ended it, not the backend
 	}
 	if why == noProof {
@@ -73,6 +81,9 @@ func (ex *exchange) examine(t *try, err error) (failover.Outcome, faultKind, evi
 		return failover.Neutral, faultRequest, e
 	case !t.taken && (errors.Is(err, errHung) || errors.Is(err, errAbandoned) || errors.Is(err, errNoTime)):
 		return failover.DialAborted, faultDialTimeout, e
+	case !t.taken && !t.dialed.Load():
+		// net/http refuses to send it: that says nothing of any backend.
+		return failover.DialAborted, faultUnsendable, e
 	case !t.taken:
 		kind := dialFault(err)
 		if kind == faultLocal {
@@ -90,6 +101,8 @@ func (ex *exchange) examine(t *try, err error) (failover.Outcome, faultKind, evi
 	case reset && stream.Code == http2.ErrCodeRefusedStream:
 		e.unprocessed = true
 		return failover.LostReused, faultTerminated, e
+	case t.proto == protoHTTP2 && !e.written && !e.unprocessed && !reset && !t.conn.aborted() && !isLoss(err):
+		return failover.Neutral, faultUnsendable, e
 	case t.lost.Load() || t.unprocessed.Load():
 		return failover.LostReused, faultTerminated, e
 	case t.reused && !e.began && !reset:
@@ -100,7 +113,8 @@ func (ex *exchange) examine(t *try, err error) (failover.Outcome, faultKind, evi
 }
 
 // conclude answers what no other backend could do better: a client that left or
-// whose body cannot be read, and a fault of this machine.
+// whose body cannot be read, a request that cannot be sent, and a fault of this
+// machine.
 func (ex *exchange) conclude(o failover.Outcome, kind faultKind, err error) bool {
 	switch {
 	case ex.run.Context().Err() != nil:
@@ -111,7 +125,7 @@ func (ex *exchange) conclude(o failover.Outcome, kind faultKind, err error) bool
 		} else {
 			ex.stop(context.Canceled)
 		}
-	case kind == faultLocal && o != failover.LostReused:
+	case kind == faultUnsendable, kind == faultLocal && o != failover.LostReused:
 		ex.fail(kind, err, "")
 	default:
 		return false
@@ -136,17 +150,20 @@ func (ex *exchange) bodyFailure() error {
 }
 
 // reattach asks for the same backend once more. If the pool says another, Caddy
-// has to turn the request to it.
+// has to turn the request to it; and Caddy has to come again with a body that it
+// holds itself.
 func (ex *exchange) reattach() bool {
+	ex.reattached = append(ex.reattached, ex.backend)
 	m, err := ex.policy.pool.Next(ex.run.Context(), &ex.req)
 	if err != nil {
 		ex.refuse(err)
 		return false
 	}
-	if ex.open = true; m == ex.backend.member {
+	same := m == ex.backend.member
+	if ex.open = true; same && !ex.held {
 		return true
 	}
-	ex.ahead = m
+	ex.ahead, ex.fresh = m, same
 	return false
 }
 

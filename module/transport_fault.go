@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -46,7 +47,10 @@ var (
 	faultWriteTime   = faultKind{proxyError: "connection_write_timeout", status: http.StatusGatewayTimeout}
 	faultLocal       = faultKind{proxyError: "proxy_internal_error", status: http.StatusServiceUnavailable}
 	faultUnavailable = faultKind{proxyError: "destination_unavailable", status: http.StatusServiceUnavailable}
-	faultRequest     = faultKind{proxyError: "http_request_error", status: http.StatusBadGateway}
+	// faultRequest: the client left, or its body could not be read.
+	faultRequest = faultKind{proxyError: "http_request_error", status: http.StatusBadRequest}
+	// faultUnsendable: HTTP, or a limit of the backend, does not allow to send it.
+	faultUnsendable = faultKind{proxyError: "http_request_error", status: http.StatusBadGateway}
 )
 
 // The reasons for which an attempt is ended from our side.
@@ -57,6 +61,7 @@ var (
 	errAbandoned         = errors.New("dialing was given up: other requests found the backend down or slow")
 	errNoTime            = errors.New("no connection within the time that the request has")
 	errSecondConnection  = errors.New("connection was lost after the request had been written")
+	errBodyNotKept       = errors.New("request body was read in part and not kept: it cannot be sent from its beginning")
 )
 
 // dialFault says what an error is that came before there was a connection.
@@ -139,6 +144,29 @@ func lossFault(err error) faultKind {
 // that had a connection.
 func isOwnDeadline(err error) bool {
 	return errors.Is(err, errSoTimeout) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// lostConnections is what the errors of net/http's HTTP/2 part begin with or hold
+// when a connection ended; it exports no types for them.
+var lostConnections = []string{"http2: client conn", "http2: Transport", "GOAWAY", "connection error: ", "http2: timeout"}
+
+// isLoss tells whether an error that ended an HTTP/2 attempt, before anything
+// was written, is one of the connection. Any other one is the request's.
+func isLoss(err error) bool {
+	var (
+		op    net.Error
+		errno syscall.Errno
+	)
+	if errors.As(err, &op) || errors.As(err, &errno) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, net.ErrClosed) || errors.Is(err, errSecondConnection) || errors.Is(err, errBodyNotKept) ||
+		errors.Is(err, context.Canceled) {
+		return true
+	}
+	if _, ok := tlsFault(err); ok {
+		return true
+	}
+	text := err.Error()
+	return slices.ContainsFunc(lostConnections, func(s string) bool { return strings.Contains(text, s) })
 }
 
 func isTimeout(err error) bool {

@@ -65,6 +65,12 @@ func (s h2Stream) goAway() bool {
 
 func newH2Backend(tb testing.TB, serve func(s h2Stream) bool) *h2Backend {
 	tb.Helper()
+	return newH2BackendWith(tb, nil, serve)
+}
+
+// newH2BackendWith begins every connection with these settings.
+func newH2BackendWith(tb testing.TB, settings []http2.Setting, serve func(s h2Stream) bool) *h2Backend {
+	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
@@ -80,7 +86,7 @@ func newH2Backend(tb testing.TB, serve func(s h2Stream) bool) *h2Backend {
 			b.open = append(b.open, c)
 			b.mu.Unlock()
 			b.wg.Add(1)
-			go b.conn(c, serve)
+			go b.conn(c, settings, serve)
 		}
 	})
 	tb.Cleanup(func() {
@@ -95,7 +101,7 @@ func newH2Backend(tb testing.TB, serve func(s h2Stream) bool) *h2Backend {
 	return b
 }
 
-func (b *h2Backend) conn(c net.Conn, serve func(s h2Stream) bool) {
+func (b *h2Backend) conn(c net.Conn, settings []http2.Setting, serve func(s h2Stream) bool) {
 	defer b.wg.Done()
 	defer c.Close()
 	preface := make([]byte, len(http2.ClientPreface))
@@ -104,7 +110,7 @@ func (b *h2Backend) conn(c net.Conn, serve func(s h2Stream) bool) {
 	}
 	fr := http2.NewFramer(c, c)
 	fr.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	_ = fr.WriteSettings()
+	_ = fr.WriteSettings(settings...)
 	var on int64
 	for {
 		f, err := fr.ReadFrame()

@@ -38,7 +38,8 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	ex.hook(t, req)
 	t.policy.markLoop(ex, req)
-	for fresh := false; ; fresh = true {
+	fresh := ex.fresh
+	for ex.fresh = false; ; fresh = true {
 		res, err := t.attempt(ex, req, fresh)
 		if err == nil {
 			return ex.answered(res), nil
@@ -57,7 +58,10 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 func (ex *exchange) takeBody(req *http.Request) {
 	f := ex.policy
 	ex.promise = promise(req, f.options.TrackMessages)
-	if req.Body == nil || req.Body == http.NoBody || reflect.TypeOf(req.Body) == heldBody {
+	if req.Body == nil || req.Body == http.NoBody {
+		return
+	}
+	if ex.held = reflect.TypeOf(req.Body) == heldBody; ex.held {
 		return
 	}
 	keep := ex.promise != noProof || f.retries.any()
@@ -111,6 +115,7 @@ func (t *transport) blindly(ex *exchange, tr *try, req *http.Request) (*http.Res
 	res, err := t.RoundTripper.RoundTrip(req)
 	var dial reverseproxy.DialError
 	tr.taken = !errors.As(err, &dial)
+	tr.dialed.Store(!tr.taken)
 	return res, err
 }
 

@@ -46,6 +46,7 @@ type try struct {
 	fresh  bool // only a new connection will do
 	left   bool // the client has left
 
+	dialed      atomic.Bool // a new connection was asked for
 	lost        atomic.Bool // a second connection was asked for after something was written
 	wrote       atomic.Bool // HTTP/2: the header was written
 	firstByte   atomic.Bool // of a response, 1xx included
@@ -189,6 +190,9 @@ func (t *try) body() (io.ReadCloser, error) {
 	}
 	if t.proto == protoHTTP2 {
 		t.unprocessed.Store(true) // HTTP/2 repeats nothing else
+	}
+	if !t.written() {
+		return nil, errBodyNotKept
 	}
 	return nil, errSecondConnection
 }
