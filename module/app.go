@@ -95,6 +95,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		if err := a.Network.provision(); err != nil {
 			return err
 		}
+		if err := register(ctx.GetMetricsRegistry(), networkCollector{}); err != nil {
+			return fmt.Errorf("registering metrics: %w", err)
+		}
 	}
 	a.specs, err = a.childSpecs()
 	return err

@@ -80,11 +80,12 @@ func startCluster(cfg *Network, logger *zap.Logger, publish func(*networkState))
 	self := n.list.LocalNode().Address()
 	n.self.Store(&self)
 	if len(cfg.Seeds) > 0 {
-		if _, err := n.list.Join(cfg.Seeds); err != nil {
-			if at := n.conflict.Load(); at != nil {
-				_ = n.list.Shutdown()
-				return nil, fmt.Errorf("network: name %q belongs to the broker at %s already: give this one another name", cfg.Name, *at)
-			}
+		_, err := n.list.Join(cfg.Seeds)
+		if at := n.conflict.Load(); at != nil {
+			_ = n.list.Shutdown()
+			return nil, fmt.Errorf("network: name %q belongs to the broker at %s already: give this one another name", cfg.Name, *at)
+		}
+		if err != nil {
 			logger.Warn("no other broker of the network reached yet", zap.Strings("seeds", cfg.Seeds), zap.Error(err))
 		}
 	}
