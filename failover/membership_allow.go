@@ -27,6 +27,7 @@ type AllowList struct {
 	hosts []string
 	ports []uint16
 	exact map[string]bool // host:port that the operator wrote himself
+	known map[string]bool // those of them that are configured: no rule need name them
 	// Own tells whether this process or its parent listens at an address; nil is never.
 	Own func(netip.AddrPort) bool
 }
@@ -35,7 +36,7 @@ type AllowList struct {
 // configured addresses. Without a rule the configured hosts with the configured
 // ports are allowed.
 func NewAllowList(rules []string, configured []URI) (*AllowList, error) {
-	a := &AllowList{exact: make(map[string]bool)}
+	a := &AllowList{exact: make(map[string]bool), known: make(map[string]bool)}
 	for _, u := range configured {
 		port, err := strconv.ParseUint(u.Port, 10, 16)
 		if err != nil {
@@ -43,7 +44,7 @@ func NewAllowList(rules []string, configured []URI) (*AllowList, error) {
 		}
 		a.hosts = append(a.hosts, u.Host)
 		a.ports = append(a.ports, uint16(port))
-		a.exact[u.Dial()] = true
+		a.exact[u.Dial()], a.known[u.Dial()] = true, true
 	}
 	for _, text := range rules {
 		r, err := ParseAllowRule(text)
@@ -81,7 +82,7 @@ func (a *AllowList) Check(u URI) error {
 	if err != nil {
 		return ErrNotAllowed
 	}
-	if !slices.ContainsFunc(a.rules, func(r AllowRule) bool { return a.matches(r, u.Host, uint16(n)) }) {
+	if !a.known[u.Dial()] && !slices.ContainsFunc(a.rules, func(r AllowRule) bool { return a.matches(r, u.Host, uint16(n)) }) {
 		return ErrNotAllowed
 	}
 	if isLocalName(u.Host) && !a.exact[u.Dial()] {
