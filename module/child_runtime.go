@@ -69,8 +69,8 @@ func (rt *childRuntime) readPackets() { rt.packetsOnce.Do(func() { close(rt.pack
 
 // leave ends accepting: the listeners' own copies of the sockets are closed, the
 // queue stays with the parent. From now on responses end their connections, so
-// that clients go elsewhere by themselves. Whoever calls it later waits for it: a
-// drain may be turned into a stop.
+// that clients go elsewhere by themselves. It may be called
+// again: a drain can be turned into a stop.
 func (rt *childRuntime) leave() {
 	rt.closing.Store(true)
 	rt.leaveOnce.Do(func() { close(rt.leaving) })

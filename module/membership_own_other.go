@@ -1,5 +1,6 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
+
 //go:build !linux && !darwin && !freebsd
 
 package module
