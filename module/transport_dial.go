@@ -141,13 +141,13 @@ func (t *transport) dial(ctx context.Context, dial dialer, b *backend, tr *try, 
 	return c, nil
 }
 
-// dialFailure is the error of a dial with its cause, which the DialError of
+// dialError is the error of a dial with its cause, which the DialError of
 // Caddy's transport keeps to itself.
-type dialFailure struct{ err, cause error }
+type dialError struct{ err, cause error }
 
-func (e *dialFailure) Error() string { return e.err.Error() }
+func (e *dialError) Error() string { return e.err.Error() }
 
-func (e *dialFailure) Unwrap() []error { return []error{e.err, e.cause} }
+func (e *dialError) Unwrap() []error { return []error{e.err, e.cause} }
 
 // dialWatch learns why a dial fails.
 type dialWatch struct {
@@ -177,7 +177,7 @@ func (w *dialWatch) explain(err error) error {
 	if w.cause == nil {
 		return err
 	}
-	return &dialFailure{err, w.cause}
+	return &dialError{err, w.cause}
 }
 
 // dialTLS dials and shakes hands as Caddy's transport does where the server's
