@@ -127,10 +127,11 @@ func TestExternalReadiness(t *testing.T) {
 		{"it says so among other things", program{Notify: []string{"STATUS=loading", "STATUS=loaded\nREADY=1\nMAINPID=1"}}, short, ""},
 		{"it lives", program{}, func(*Spec) {}, ""},
 		{"it does not accept", program{}, func(s *Spec) { short(s); s.Listen = []string{"tcp/" + address} }, "not ready within"},
-		{"it does not accept, and says it is ready", program{Notify: []string{"READY=1"}}, func(s *Spec) { short(s); s.Listen = []string{"tcp/" + address} }, ""},
+		{"it does not accept, and says it is ready", program{Notify: []string{"READY=1"}}, func(s *Spec) { s.Listen = []string{"tcp/" + address} }, ""},
 		{"it accepts on any address", program{Accept: 1}, func(s *Spec) { s.Listen = []string{"tcp/:0"} }, ""},
 		{"it accepts on any IPv4 address", program{Accept: 1}, func(s *Spec) { s.Listen = []string{"tcp4/:0"} }, ""},
-		{"it ends", program{Exit: 7}, func(*Spec) {}, "exit code 7"},
+		// With a socket to accept from, having lived for a second is not enough.
+		{"it ends", program{Exit: 7}, func(s *Spec) { s.Listen = []string{"tcp/127.0.0.1:0"} }, "exit code 7"},
 		{"it does not exist", program{}, func(s *Spec) { s.Command[0] = "/nonexistent/program" }, "/nonexistent/program"},
 		{"it is no program", program{}, func(s *Spec) { s.Command[0] = "/etc/passwd" }, "permission denied"},
 		{"its address cannot be", program{}, func(s *Spec) { s.Listen = []string{"tcp/127.0.0.1:0", "tcp/192.0.2.1:1"} }, "cannot assign requested address"},
