@@ -243,7 +243,7 @@ func closerOf(body io.ReadCloser) io.Closer {
 	v := reflect.Indirect(reflect.ValueOf(body))
 	if v.Kind() == reflect.Struct {
 		if f := v.FieldByName("ReadCloser"); f.IsValid() && f.CanInterface() {
-			if inner, ok := f.Interface().(io.Closer); ok {
+			if inner, ok := reflect.TypeAssert[io.Closer](f); ok {
 				return inner
 			}
 		}

@@ -27,8 +27,6 @@ type childRuntime struct {
 
 	answered atomic.Uint64 // requests answered, as proof of life
 
-	once sync.Once // of leave
-
 	mu        sync.Mutex
 	listeners map[*listener]struct{}
 	datagrams map[*packetConn]struct{}

@@ -76,7 +76,7 @@ func (n *Network) provision() error {
 	repl := caddy.NewReplacer()
 	n.Name = repl.ReplaceAll(n.Name, "")
 	if !networkName.MatchString(n.Name) {
-		return fmt.Errorf("network: name %q: expecting up to 63 letters, digits and any of - _ .", n.Name)
+		return fmt.Errorf("network: name %q: expecting up to 63 letters, digits and any of - _ and the full stop", n.Name)
 	}
 	if len(n.Advertise) == 0 {
 		return fmt.Errorf("network: advertise is missing: give the public addresses of this broker, such as http://192.0.2.1:80")
@@ -145,7 +145,7 @@ func (n *Network) provisionGossip(repl *caddy.Replacer) error {
 	return nil
 }
 
-// tells tells whether clients hear of the broker of that name.
+// tells reports whether clients hear of the broker of that name.
 func (n *Network) tells(name string) bool {
 	if len(n.filter) == 0 {
 		return true

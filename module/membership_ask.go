@@ -184,7 +184,7 @@ func (s *membership) ask(ctx context.Context, f *Failover, m *failover.Member, b
 		if w.text, w.err = readBounded(res.Body); w.err != nil {
 			w.kind = "bad"
 		}
-		result.ours, result.etag = w.err == nil, res.Header.Get("ETag")
+		result.ours, result.etag = w.err == nil, res.Header.Get("Etag")
 	}
 	s.tell(ctx, w)
 }
@@ -193,7 +193,7 @@ func (s *membership) ask(ctx context.Context, f *Failover, m *failover.Member, b
 // ends with the connection.
 func askOn(ctx context.Context, nc net.Conn, proto uint32, r *http.Request) (*http.Response, error) {
 	if proto == protoHTTP2 {
-		cc, err := new(http2.Transport).NewClientConn(nc)
+		cc, err := new(http2.Transport).NewClientConn(nc) //nolint:staticcheck // one connection by hand, without a pool
 		if err != nil {
 			return nil, err
 		}

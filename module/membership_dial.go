@@ -78,8 +78,7 @@ func (t *transport) checked(dial dialer, b *backend) dialer {
 		if err := f.mayJoin(u); err != nil {
 			return nil, f.forbid(u, netip.Addr{}, err)
 		}
-		ip, err := netip.ParseAddr(u.Host)
-		if err == nil {
+		if _, err := netip.ParseAddr(u.Host); err == nil {
 			return dial(ctx, network, addr) // mayJoin has checked it
 		}
 		if caddyhttp.GetVar(ctx, forwardProxyVar) != nil {
@@ -91,7 +90,7 @@ func (t *transport) checked(dial dialer, b *backend) dialer {
 		}
 		var refused, failed error
 		for i, each := range ips {
-			ip = each.Unmap()
+			ip := each.Unmap()
 			if err := f.allow.CheckDial(u, ip); err != nil {
 				refused = f.forbid(u, ip, err)
 				continue

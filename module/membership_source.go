@@ -199,5 +199,5 @@ func fetchList(ctx context.Context, client *http.Client, where string, known lis
 	if err != nil {
 		return nil, known, err
 	}
-	return text, listVersion{etag: res.Header.Get("ETag"), modified: res.Header.Get("Last-Modified")}, nil
+	return text, listVersion{etag: res.Header.Get("Etag"), modified: res.Header.Get("Last-Modified")}, nil
 }

@@ -86,7 +86,7 @@ const maxPingAnswer = 1 << 20
 // ping2 pings over HTTP/2: with a PING frame, or with the request that the user
 // asked for.
 func ping2(ctx context.Context, nc net.Conn, p *pingSpec) failover.PingResult {
-	cc, err := new(http2.Transport).NewClientConn(nc)
+	cc, err := new(http2.Transport).NewClientConn(nc) //nolint:staticcheck // one connection by hand, without a pool
 	if err != nil {
 		return failover.PingResult{Err: fmt.Errorf("starting HTTP/2 for a ping: %w", err)}
 	}

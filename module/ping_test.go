@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -28,9 +29,7 @@ func newPingBackend(t *testing.T, serve http.HandlerFunc) string {
 func TestPing(t *testing.T) {
 	health := func(extra map[string]any) option {
 		active := map[string]any{"uri": "/health?deep=1", "interval": "1h"}
-		for k, v := range extra {
-			active[k] = v
-		}
+		maps.Copy(active, extra)
 		return with("health_checks", map[string]any{"active": active})
 	}
 	for _, tc := range []struct {

@@ -31,7 +31,6 @@ type faultKind struct {
 var (
 	faultRefused     = faultKind{proxyError: "connection_refused", status: http.StatusBadGateway}
 	faultUnroutable  = faultKind{proxyError: "destination_ip_unroutable", status: http.StatusBadGateway}
-	faultProhibited  = faultKind{proxyError: "destination_ip_prohibited", status: http.StatusBadGateway}
 	faultDNS         = faultKind{proxyError: "dns_error", status: http.StatusBadGateway}
 	faultDNSTimeout  = faultKind{proxyError: "dns_timeout", status: http.StatusGatewayTimeout}
 	faultDialTimeout = faultKind{proxyError: "connection_timeout", status: http.StatusGatewayTimeout}
@@ -40,7 +39,6 @@ var (
 	faultTLS         = faultKind{proxyError: "tls_protocol_error", status: http.StatusBadGateway, incurable: true}
 	faultTerminated  = faultKind{proxyError: "connection_terminated", status: http.StatusBadGateway}
 	faultProtocol    = faultKind{proxyError: "http_protocol_error", status: http.StatusBadGateway}
-	faultIncomplete  = faultKind{proxyError: "http_response_incomplete", status: http.StatusBadGateway}
 	faultHeaderSize  = faultKind{proxyError: "http_response_header_section_size", status: http.StatusBadGateway}
 	faultNoAnswer    = faultKind{proxyError: "http_response_timeout", status: http.StatusGatewayTimeout}
 	faultReadTime    = faultKind{proxyError: "connection_read_timeout", status: http.StatusGatewayTimeout}

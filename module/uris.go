@@ -116,7 +116,7 @@ func (h *URIs) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	}
 	text := []byte(strings.Join(list, "\n") + "\n")
 	sum := sha256.Sum256(text)
-	w.Header().Set("ETag", `"`+hex.EncodeToString(sum[:12])+`"`)
+	w.Header().Set("Etag", `"`+hex.EncodeToString(sum[:12])+`"`)
 	w.Header().Set("Content-Type", typeURIs)
 	w.Header().Set("Cache-Control", "no-cache")
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(text))

@@ -22,7 +22,8 @@ func TestWarmConnection(t *testing.T) {
 					remote <- r.RemoteAddr
 				}
 			}
-			transport, address := option(func(map[string]any) {}), ""
+			transport := option(func(map[string]any) {})
+			var address string
 			if secure {
 				var s *httptest.Server
 				s, transport = tlsBackend(t, false, handler)
