@@ -147,6 +147,7 @@ func (s *scenario) all(ctx context.Context, opt *options, set *peers.Set, dir st
 			table.Row(subject.Name, subject.Peer)
 		}
 	}
+	noisy, most := 0, 0.0 // runs that others disturbed, and how much
 	for round := range rounds {
 		values, errs := make([][]report.Value, len(subjects)), make([]error, len(subjects))
 		disturbed := make([]float64, len(subjects))
@@ -173,6 +174,9 @@ func (s *scenario) all(ctx context.Context, opt *options, set *peers.Set, dir st
 				disturbed[i] = share
 			}
 		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		for i, subject := range subjects {
 			if errs[i] != nil {
 				fmt.Fprintf(out, "%s, round %d, %s failed: %v\n", s.name, round+1, subject.Name, errs[i])
@@ -182,9 +186,14 @@ func (s *scenario) all(ctx context.Context, opt *options, set *peers.Set, dir st
 				s.name, round+1, rounds, subject.Name, values[i], 100*disturbed[i])
 			table.Add(subject.Name, subject.Peer, values[i])
 			if disturbed[i] > disturbing {
-				table.Note("Round %d of %s was disturbed: other programs used %.0f %% of the processors.", round+1, subject.Name, 100*disturbed[i])
+				noisy++
+				most = max(most, disturbed[i])
 			}
 		}
+	}
+	if noisy > 0 {
+		table.Note("Other programs used more than %.0f %% of the processors in %d of %d runs, at most %.0f %%.",
+			100*disturbing, noisy, rounds*len(subjects), 100*most)
 	}
 	if s.after != nil {
 		s.after(&table, set)
