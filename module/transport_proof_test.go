@@ -5,6 +5,7 @@ package module
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -85,7 +86,8 @@ func wantStatus(t *testing.T, a clientAnswer, status int, proxyStatus string, re
 // wantDoubt checks that the last request in doubt is the one expected.
 func wantDoubt(t *testing.T, p *proxy, method, backend string) {
 	t.Helper()
-	for _, d := range pools.ledger.list() {
+	// From the end: an earlier test's backend may have had the same port.
+	for _, d := range slices.Backward(pools.ledger.list()) {
 		if d.Backend == "http://"+backend {
 			if d.Method != method || d.Path != "/path" || d.Pool != p.policy.claim.entry.name || d.RequestID == "" || d.Reason == "" {
 				t.Errorf("in doubt: %+v", d)
