@@ -227,6 +227,9 @@ func (v *bodyView) Close() error {
 	rb.mu.Lock()
 	again := rb.keep || rb.read == 0 && !v.try.wrote.Load()
 	if again || v.detached.Load() {
+		// HTTP/2 closes the body of a stream that ended before it begins to read,
+		// and would then wait for the client.
+		v.detached.Store(true)
 		rb.mu.Unlock()
 		return nil
 	}

@@ -48,7 +48,7 @@ type exchange struct {
 	promise proof
 
 	repeats    int              // how often it went on to another attempt
-	writes     int              // how many backends it may have been written to
+	writes     int              // how often it may have been written to a backend
 	sent       *backend         // the last one of them
 	replayed   bool             // it was sent again after a byte had been written
 	rejecting  bool             // lb_retry_match rejects the response

@@ -113,7 +113,8 @@ func (ex *exchange) mayReject() bool {
 		ex.writes < maxWrites && (f.maxRetries == 0 || ex.repeats < f.maxRetries)
 }
 
-// maxWrites is to how many backends a request may be written in its life.
+// maxWrites is how often a request may be written in its life, apart from the
+// attempt that makes up for a stale connection.
 const maxWrites = 3
 
 // Interface guards

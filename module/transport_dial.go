@@ -88,8 +88,9 @@ func (t *transport) dialedFor(ctx context.Context) (b *backend, tr *try) {
 }
 
 // dial opens a connection to b, or takes the warm one. connection_timeout
-// begins here; for TLS its rest is the deadline of the handshake. The dial ends
-// early when the pool gives it up, or when the request has no more time.
+// begins here; for TLS its rest is the deadline of the handshake. The dial waits
+// for its turn where many are pending, and ends early when the pool gives it up,
+// or when the request has no more time.
 func (t *transport) dial(ctx context.Context, dial dialer, b *backend, tr *try, network, addr string) (net.Conn, error) {
 	if tr != nil && !tr.fresh && t.base.TLS == nil {
 		if nc := b.takeWarm(); nc != nil {
@@ -119,10 +120,18 @@ func (t *transport) dial(ctx context.Context, dial dialer, b *backend, tr *try, 
 			}
 		}()
 	}
-	var w dialWatch
 	d := b.startDial(cancel)
+	defer b.endDial(d)
+	if tr != nil {
+		if err := b.queue.enter(ctx); err != nil {
+			return nil, context.Cause(ctx)
+		}
+	}
+	var w dialWatch
 	nc, err := dial(w.on(ctx), network, addr)
-	b.endDial(d)
+	if tr != nil {
+		b.queue.leave(err == nil)
+	}
 	if err != nil {
 		if ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.Canceled) {
 			// What the dial itself says is only that it was ended.

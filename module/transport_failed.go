@@ -52,7 +52,9 @@ func (ex *exchange) failed(req *http.Request, err error) bool {
 	if o == failover.Neutral && (why != proofOperator || errors.Is(err, errSoTimeout)) {
 		why = noProof // a limit of ours has ended it, not the backend
 	}
-	if why == noProof {
+	// A connection that was stale says nothing of the backend, so that attempt is
+	// made up for even then.
+	if why == noProof || ex.writes >= maxWrites && o != failover.LostReused {
 		ex.fail(kind, err, "")
 		return false
 	}
@@ -135,9 +137,7 @@ func (ex *exchange) conclude(o failover.Outcome, kind faultKind, err error) bool
 
 // wrote notes that a byte of the request may have been written to the backend.
 func (ex *exchange) wrote() {
-	if ex.sent != ex.backend {
-		ex.writes++
-	}
+	ex.writes++
 	ex.sent = ex.backend
 	ex.policy.pool.Written(&ex.req)
 }

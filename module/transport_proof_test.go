@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -165,5 +166,36 @@ func TestReusedConnectionsThatDie(t *testing.T) {
 	}
 	if n := b.seen.Load(); n > 2*5*clients {
 		t.Errorf("%d requests were executed %d times", 5*clients, n)
+	}
+}
+
+// TestWritesAreCounted: backends that reset every request, at the moment at which
+// there still is a connection from before.
+func TestWritesAreCounted(t *testing.T) {
+	var broken atomic.Bool
+	serve := func(r rawRequest) bool {
+		if broken.Load() {
+			return r.reset()
+		}
+		return r.ok()
+	}
+	var backends []*rawBackend
+	var addresses []string
+	for range 5 {
+		b := newRawBackend(t, serve)
+		backends, addresses = append(backends, b), append(addresses, b.addr())
+	}
+	p := newProxy(t, upstreams(addresses...))
+	if a := p.do("GET", ""); a.status != 200 {
+		t.Fatalf("first request: %+v", a)
+	}
+	broken.Store(true)
+	wantStatus(t, p.do("GET", ""), 502, "caddy-broker; error=connection_terminated", false)
+	written := int64(-1) // the first request
+	for _, b := range backends {
+		written += b.seen.Load()
+	}
+	if written != maxWrites {
+		t.Errorf("written %d times, want %d", written, maxWrites)
 	}
 }
