@@ -46,7 +46,9 @@ func adminChildren(w http.ResponseWriter, r *http.Request, parts []string) error
 		return answer(w, http.StatusOK, c.sup.Status())
 	}
 	if parts[1] == "admin" {
-		return c.forward(w, r, "/"+strings.Join(parts[2:], "/"))
+		// As it stands in the request: a slash at the end counts.
+		_, path, _ := strings.Cut(r.URL.Path, c.name+"/admin")
+		return c.forward(w, r, "/"+strings.TrimPrefix(path, "/"))
 	}
 	if len(parts) > 2 {
 		return failure(http.StatusNotFound, "no resource %q of child %q", strings.Join(parts[1:], "/"), c.name)
@@ -129,18 +131,26 @@ func adaptQuietly(file, name string) ([]byte, error) {
 	return config, err
 }
 
-// forward passes a request to the active process's own admin endpoint.
+// forward passes a request to the active process's own admin endpoint, as one for
+// path, with which the request's own path ends.
 func (c *hosted) forward(w http.ResponseWriter, r *http.Request, path string) error {
 	transport, err := c.adminTransport()
 	if err != nil {
 		return err
 	}
+	prefix := strings.TrimSuffix(r.URL.Path, path)
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.Out.URL = &url.URL{Scheme: "http", Host: "127.0.0.1", Path: path, RawQuery: r.URL.RawQuery}
 			pr.Out.Host = "127.0.0.1"
 			pr.Out.Header.Del("Origin") // the parent's endpoint has checked it
 			pr.Out.Header.Del("Sec-Fetch-Mode")
+		},
+		ModifyResponse: func(res *http.Response) error {
+			if to := res.Header.Get("Location"); strings.HasPrefix(to, "/") {
+				res.Header.Set("Location", prefix+to)
+			}
+			return nil
 		},
 		Transport:     transport,
 		FlushInterval: -1,

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/supervisor"
@@ -88,8 +89,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.events, ok = events.(*caddyevents.App); !ok {
 		return fmt.Errorf("getting events app: it is a %T", events)
 	}
-	if err := register(ctx.GetMetricsRegistry(), childCollector{}); err != nil {
-		return fmt.Errorf("registering metrics: %w", err)
+	for _, c := range []prometheus.Collector{childCollector{}, forwardCollector{a.logger}} {
+		if err := register(ctx.GetMetricsRegistry(), c); err != nil {
+			return fmt.Errorf("registering metrics: %w", err)
+		}
 	}
 	if a.Network != nil {
 		if err := a.Network.provision(); err != nil {

@@ -109,7 +109,7 @@ func prependGuard(srv map[string]json.RawMessage) error {
 			return err
 		}
 	}
-	guard := json.RawMessage(`{"handle":[{"handler":"broker_guard"}]}`)
+	guard := json.RawMessage(`{"handle":[{"handler":"` + guardName + `"}]}`)
 	return put(srv, "routes", append([]json.RawMessage{guard}, routes...))
 }
 

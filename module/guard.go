@@ -21,6 +21,9 @@ func init() {
 	caddy.RegisterModule(Guard{})
 }
 
+// guardName is the Guard's name as a handler.
+const guardName = "broker_guard"
+
 // Guard is the first handler of every server in a supervised child. It keeps
 // account of the requests in progress, answers the child's own heartbeat, and
 // makes clients of a child that is on its way out come back on a new connection.
@@ -31,7 +34,7 @@ type Guard struct{}
 // CaddyModule returns the Caddy module information.
 func (Guard) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{
-		ID:  "http.handlers.broker_guard",
+		ID:  "http.handlers." + guardName,
 		New: func() caddy.Module { return new(Guard) },
 	}
 }

@@ -1,0 +1,104 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package integration
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/caddy-broker/caddy-broker/integration/harness"
+)
+
+const measured = `{
+	admin {$ADMIN}
+	broker {
+		restart_delay 100ms
+		max_restart_delay 100ms
+	}
+	metrics
+}
+
+http://:{$PORT} {
+	bind 127.0.0.1
+	reverse_proxy {$B1} {$B2} {
+		lb_policy failover {
+			pool shop
+			randomize false
+		}
+	}
+}
+`
+
+// TestMetricsOfTheSitesAreTheParents: one scrape of the endpoint that everybody
+// scrapes has the children, the pools and the sites, each value once.
+func TestMetricsOfTheSitesAreTheParents(t *testing.T) {
+	backends, env := newBackends(t)
+	start(t, backends[:2]...)
+	port := freePort(t)
+	b := startBroker(t, measured, append(env, "PORT="+port)...)
+	for range 3 {
+		if res := get(t, "127.0.0.1:"+port); res.Fate != harness.OK {
+			t.Fatalf("got %+v", res)
+		}
+	}
+	up := fmt.Sprintf(`caddy_failover_upstream_up{pool="shop",upstream="http://%s"} 1`, backends[0].Addr)
+	wants := []string{
+		`caddy_broker_child_up{child="default"} 1`,
+		up,
+		fmt.Sprintf(`caddy_failover_requests_total{outcome="answered",pool="shop",upstream="http://%s"} 3`, backends[0].Addr),
+		`caddy_http_requests_total{handler="reverse_proxy",server="srv0"} 3`,
+	}
+	text := getPath(t, b.AdminAddr(), "/metrics")
+	for _, want := range wants {
+		if n := strings.Count(text, want+"\n"); n != 1 {
+			t.Errorf("%q is there %d times, want once:\n%s", want, n, text)
+		}
+	}
+	for name, lines := range map[string]string{
+		"the parent's process": `(?m)^process_start_time_seconds `,
+		"the Go runtime":       `(?m)^go_goroutines `,
+	} {
+		if n := len(regexp.MustCompile(lines).FindAllString(text, -1)); n != 1 {
+			t.Errorf("metrics of %s are there %d times, want once", name, n)
+		}
+	}
+	if strings.Contains(text, "broker_guard") {
+		t.Error("the handler that nobody configured is measured")
+	}
+
+	// While there is no child to ask, the rest is still there.
+	operate(t, b, "stop")
+	text = getPath(t, b.AdminAddr(), "/metrics")
+	if !strings.Contains(text, `caddy_broker_child_up{child="default"} 0`+"\n") || strings.Contains(text, up) {
+		t.Errorf("of a stopped child:\n%s", text)
+	}
+}
+
+// TestChildsAdminAPI: its own paths, a slash at the end and redirections included.
+func TestChildsAdminAPI(t *testing.T) {
+	b := startBroker(t, answering, "PORT="+freePort(t))
+	for _, path := range []string{"/config", "/config/", "/config/apps/http"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet,
+			"http://"+b.AdminAddr()+"/broker/children/default/admin"+path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || !strings.Contains(string(text), `"servers":`) {
+			t.Errorf("%s: got %s (%v), want the child's configuration", path, text, err)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
