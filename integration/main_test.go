@@ -27,6 +27,7 @@ var scratch string // the directory of all tests
 
 func TestMain(m *testing.M) {
 	harness.BackendMain()
+	harness.ProgramMain()
 	os.Exit(run(m))
 }
 

@@ -75,19 +75,7 @@ func TestReloadClosesWhatIsGoneDuringADrain(t *testing.T) {
 	b := startBroker(t, answering+"http://:{$GONE} {\n\treverse_proxy {$B1}\n}\n", append(env, "PORT="+port, "GONE="+gone)...)
 	old := awaitActive(t, b, 0)
 
-	slow := harness.Load{
-		Client: &harness.Client{Addr: "127.0.0.1:" + gone}, Rate: 1, Count: 1, Name: "slow",
-		Requests: []harness.Request{{Method: "GET", Path: "/?delay=3s"}},
-	}
-	run := slow.Start(t.Context())
-	if err := harness.Until(t.Context(), soon, func() error {
-		if len(executions(t, backends)) == 0 {
-			return errors.New("the slow request has not arrived")
-		}
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
+	run := underWay(t, backends, &harness.Client{Addr: "127.0.0.1:" + gone}, "slow", harness.Request{Method: "GET", Path: "/?delay=3s"})
 	if out, err := reload(t, b, answering); err != nil {
 		t.Fatalf("caddy reload: %v\n%s", err, out)
 	}

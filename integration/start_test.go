@@ -115,6 +115,9 @@ func TestWrongCaddyfiles(t *testing.T) {
 		{"unknown broker option", global("restarts 5"), []string{"Caddyfile:4", "restarts"}},
 		{"bad value of a broker option", global("restart_delay often"), []string{"Caddyfile:4", "restart_delay", "often"}},
 		{"contradiction", global("restart_delay 5s\n\t\tmax_restart_delay 1s"), []string{"restart_delay", "max_restart_delay"}},
+		{"user who does not exist", global("user no-such-user"), []string{"user", "no-such-user"}},
+		{"program that does not exist", global("child other {\n\t\t\tcommand /no/such/program\n\t\t}"), []string{"other", "/no/such/program", "no such file"}},
+		{"program that is none", global("child other {\n\t\t\tcommand /etc/passwd\n\t\t}"), []string{"other", "/etc/passwd", "permission denied"}},
 		{"inside cookie", "{\n\tadmin {$ADMIN}\n}\nhttp://:{$PORT} {\n\treverse_proxy {$B1} {\n\t\tlb_policy cookie {\n\t\t\tfallback failover\n\t\t}\n\t}\n}\n", []string{"affinity", "cookie"}},
 	}
 	for _, tt := range tests {

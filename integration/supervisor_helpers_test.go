@@ -6,6 +6,7 @@
 package integration
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"syscall"
@@ -38,7 +39,49 @@ func awaitEnd(t *testing.T, pid int) error {
 // operate asks for an operation on the default child, which must succeed.
 func operate(t *testing.T, b *harness.Broker, operation string) {
 	t.Helper()
-	if err := b.Admin(t.Context(), http.MethodPost, "/broker/children/default/"+operation, nil); err != nil {
+	operateOn(t, b, "default", operation)
+}
+
+// operateOn asks for an operation on a child, which must succeed.
+func operateOn(t *testing.T, b *harness.Broker, child, operation string) {
+	t.Helper()
+	if err := b.Admin(t.Context(), http.MethodPost, "/broker/children/"+child+"/"+operation, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// underWay sends one request, whose id is name with "-0", and returns when a
+// backend executes it.
+func underWay(t *testing.T, backends []*harness.Backend, client *harness.Client, name string, req harness.Request) *harness.Run {
+	t.Helper()
+	load := harness.Load{Client: client, Rate: 1, Count: 1, Name: name, Requests: []harness.Request{req}}
+	run := load.Start(t.Context())
+	if err := harness.Until(t.Context(), soon, func() error {
+		if executions(t, backends)[name+"-0"] == 0 {
+			return fmt.Errorf("request %s has not arrived", name)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return run
+}
+
+// insecure is the TLS of a client that takes any certificate of the broker's own
+// authority.
+var insecure = &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"}
+
+// awaitTLS waits until the broker has its certificate. From then on it lies in
+// storage, and every new child has it.
+func awaitTLS(t *testing.T, addr string) {
+	t.Helper()
+	if err := harness.Until(t.Context(), soon, func() error {
+		conn, err := tls.Dial("tcp", addr, insecure)
+		if err == nil {
+			err = conn.Close()
+		}
+		return err
+	}); err != nil {
 		t.Fatal(err)
 	}
 }

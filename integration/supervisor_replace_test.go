@@ -8,7 +8,6 @@ package integration
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -131,7 +130,7 @@ type http2Client struct {
 	http *http.Client
 }
 
-func newHTTP2Client(base string, insecure *tls.Config) *http2Client {
+func newHTTP2Client(base string) *http2Client {
 	t := &http.Transport{TLSClientConfig: insecure.Clone(), Protocols: new(http.Protocols)}
 	t.Protocols.SetHTTP2(true)
 	return &http2Client{base: base, http: &http.Client{Transport: t}}
@@ -185,24 +184,14 @@ func TestReplacementsLoseNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	awaitActive(t, b, 0)
-	insecure := &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"}
 	plainAddr, tlsAddr := "127.0.0.1:"+port, "127.0.0.1:"+secure
-	// From now on the certificate lies in storage, and every new child has it.
-	if err := harness.Until(t.Context(), soon, func() error {
-		conn, err := tls.Dial("tcp", tlsAddr, insecure)
-		if err == nil {
-			err = conn.Close()
-		}
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
+	awaitTLS(t, tlsAddr)
 
 	plain := func(keep bool) harness.Sender { return &harness.Client{Addr: plainAddr, KeepAlive: keep} }
 	secured := func(keep bool) harness.Sender {
 		return &harness.Client{Addr: tlsAddr, Host: "localhost:" + secure, TLS: insecure, KeepAlive: keep}
 	}
-	h2 := newHTTP2Client("https://"+tlsAddr, insecure)
+	h2 := newHTTP2Client("https://" + tlsAddr)
 	post := func(path string) harness.Request {
 		return harness.Request{Method: "POST", Path: path, Body: bytes.Repeat([]byte("order "), 40)}
 	}

@@ -134,7 +134,7 @@ func (rt *childRuntime) drain(timeout time.Duration) {
 }
 
 // stop takes nothing new, ends what only waits to receive, waits for the
-// requests in progress and ends this process.
+// requests in progress and ends this process. It does not return.
 func (rt *childRuntime) stop() {
 	rt.leave()
 	_ = rt.link.Released()
@@ -146,6 +146,10 @@ func (rt *childRuntime) stop() {
 		<-tick.C
 	}
 	terminate()
+	// http.Server would give connections on which nothing came seconds to begin.
+	for ; ; <-tick.C {
+		rt.closeUnused()
+	}
 }
 
 // force cuts everything and ends this process at once.

@@ -5,6 +5,7 @@ package module
 
 import (
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 
@@ -34,6 +35,7 @@ type childRuntime struct {
 	connsGone chan struct{} // closed and renewed when conns becomes empty
 	h3        map[http3Closer]struct{}
 
+	unused   sync.Map // connections, as their servers know them, on which no request has come yet
 	requests requestSet
 }
 
@@ -116,6 +118,24 @@ func (rt *childRuntime) untrack(c net.Conn) {
 		close(rt.connsGone)
 		rt.connsGone = make(chan struct{})
 	}
+}
+
+// connState keeps account of the connections on which no request has come yet. It
+// is called for every change of every connection's state.
+func (rt *childRuntime) connState(c net.Conn, state http.ConnState) {
+	if state == http.StateNew {
+		rt.unused.Store(c, nil)
+	} else {
+		rt.unused.Delete(c)
+	}
+}
+
+// closeUnused cuts the connections on which no request has come yet.
+func (rt *childRuntime) closeUnused() {
+	rt.unused.Range(func(c, _ any) bool {
+		_ = c.(net.Conn).Close()
+		return true
+	})
 }
 
 // noConns returns a channel that is closed when no connection is open.

@@ -39,6 +39,15 @@ func (Guard) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
+// Provision lets the server that the guard belongs to tell of its connections.
+func (Guard) Provision(ctx caddy.Context) error {
+	rt := runtime.Load()
+	if srv, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && rt != nil {
+		srv.RegisterConnState(rt.connState)
+	}
+	return nil
+}
+
 // probeHeader carries the secret of a heartbeat's request.
 const probeHeader = "Caddy-Broker-Probe"
 
@@ -141,6 +150,7 @@ func (w *guardWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // Interface guards
 var (
+	_ caddy.Provisioner           = (*Guard)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Guard)(nil)
 	_ http.Hijacker               = (*guardWriter)(nil)
 )

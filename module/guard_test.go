@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -145,5 +146,28 @@ func TestGuardOutsideOfAChild(t *testing.T) {
 	}))
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A server tells of connections on which no request has come yet, and only those
+// are cut when the process ends.
+func TestUnusedConnections(t *testing.T) {
+	rt := newChildRuntime(nil, "secret")
+	used, usedPeer := net.Pipe()
+	defer used.Close()
+	defer usedPeer.Close()
+	unused, peer := net.Pipe()
+	defer peer.Close()
+	for _, state := range []http.ConnState{http.StateNew, http.StateActive, http.StateIdle} {
+		rt.connState(used, state)
+	}
+	rt.connState(unused, http.StateNew)
+	rt.closeUnused()
+	if _, err := peer.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the unused connection: %v, want %v", err, io.EOF)
+	}
+	go func() { _, _ = used.Write([]byte("x")) }()
+	if _, err := usedPeer.Read(make([]byte, 1)); err != nil {
+		t.Errorf("the used connection: %v", err)
 	}
 }

@@ -77,6 +77,7 @@ func startExternal(id int, spec *Spec, output io.Writer, files []*os.File, names
 		}
 	}
 	p.attr().Setpgid = true
+	p.endWithParent()
 	p.cmd.ExtraFiles = files
 	return p, p.start(output)
 }

@@ -47,7 +47,8 @@ type machine struct {
 
 	random func() float64
 
-	out []action
+	out     []action
+	answers []action // replies, which come after out
 }
 
 // candidate is a replacement on its way: a spec that serves once a process of it
@@ -124,14 +125,14 @@ func (m *machine) remove(p *proc) {
 
 // step takes one input at one time and returns what has to be done about it.
 func (m *machine) step(now time.Time, in input) []action {
-	m.out = nil
+	m.out, m.answers = nil, nil
 	m.wake(now)
 	in.apply(m, now)
 	m.deadlines(now)
 	m.spawn(now)
 	m.holding(now)
 	m.account(now)
-	return m.out
+	return append(m.out, m.answers...)
 }
 
 // wake restarts the periods in which processes have to say something when this

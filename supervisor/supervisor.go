@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"sync/atomic"
 	"time"
 )
@@ -151,6 +152,9 @@ func (s *Supervisor) ask(ctx context.Context, in func(token int) input) error {
 
 func (s *Supervisor) run() {
 	defer close(s.done)
+	// Programs end with the thread that started them, which must not be lent out.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for !s.m.closed || len(s.m.procs) > 0 {

@@ -84,6 +84,7 @@ func (c *Child) StartTime() time.Duration {
 type Exit struct {
 	Code   int       `json:"code"`
 	Signal string    `json:"signal"`
+	Reason string    `json:"reason"`
 	At     time.Time `json:"at"`
 	Stderr string    `json:"stderr"`
 }

@@ -1,0 +1,142 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package integration
+
+import (
+	"crypto/tls"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/integration/harness"
+)
+
+// An immediate stop lets a request finish, ends at once what would never end, and
+// waits for nothing else.
+func TestImmediateStop(t *testing.T) {
+	s := newStopping(t)
+	clients := &streamClients{addr: s.addr}
+	events, eventsReader, err := clients.open(t.Context(), "Accept: text/event-stream\r\n", http.StatusOK)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer events.Close()
+	socket, socketReader, err := clients.open(t.Context(), "Connection: Upgrade\r\nUpgrade: websocket\r\n", http.StatusSwitchingProtocols)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	idle := &harness.Client{Addr: s.addr, KeepAlive: true}
+	defer idle.Close()
+	if res := idle.Do(t.Context(), "idle", time.Now(), harness.Request{Method: "GET"}); res.Fate != harness.OK {
+		t.Fatal(res.Err)
+	}
+	request := s.underWay(t, "slow", harness.Request{Method: "POST", Path: "/?delay=3s"})
+
+	stopped := s.stop(t, "immediate")
+	end(t, "the event stream", discard(eventsReader))
+	end(t, "the WebSocket", discard(socketReader))
+	if request.InFlight() != 1 {
+		t.Error("the request was over before the streams were, which shows nothing")
+	}
+	results := request.Wait()
+	if len(results.Failed()) > 0 {
+		t.Errorf("the request: %s", results)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+	took := time.Since(results[0].End)
+	t.Logf("stopped %s after the end of the request", took)
+	if took > longest {
+		t.Errorf("the stop took %s longer than the request", took)
+	}
+	s.gone(t)
+	if listed := s.inDoubt(t); len(listed) > 0 {
+		t.Errorf("in doubt are %s, though nothing was cut", listed)
+	}
+	operate(t, s.Broker, "start")
+	get(t, s.addr)
+}
+
+// Connections on which no request ever came, as browsers open them in advance,
+// do not delay a stop.
+func TestUnusedConnectionsDoNotDelayAStop(t *testing.T) {
+	s := newStopping(t)
+	awaitTLS(t, s.tls)
+	var unused []net.Conn
+	silent, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unused = append(unused, silent)
+	for _, protocol := range []string{"http/1.1", "h2"} {
+		config := insecure.Clone()
+		config.NextProtos = []string{protocol}
+		conn, err := tls.Dial("tcp", s.tls, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unused = append(unused, conn)
+	}
+	for _, conn := range unused {
+		defer conn.Close()
+	}
+	get(t, s.addr) // which was accepted after the others
+	begun := time.Now()
+	operate(t, s.Broker, "stop")
+	took := time.Since(begun)
+	t.Logf("stopped after %s", took)
+	if took > longest {
+		t.Errorf("the stop took %s", took)
+	}
+	s.gone(t)
+}
+
+// A forced stop cuts everything, and what may have been executed is listed.
+func TestForcedStop(t *testing.T) {
+	s := newStopping(t)
+	read := s.underWay(t, "read", harness.Request{Method: "GET", Path: "/?delay=60s"})
+	write := s.underWay(t, "write", harness.Request{Method: "POST", Path: "/?delay=60s"})
+	begun := time.Now()
+	if out, err := s.Run(t.Context(), "broker", "stop", "--mode", "force", "--address", s.AdminAddr()); err != nil {
+		t.Fatalf("caddy broker stop: %v\n%s", err, out)
+	}
+	took := time.Since(begun)
+	t.Logf("gone after %s, the command's own start included", took)
+	if took > longest {
+		t.Errorf("the forced stop took %s", took)
+	}
+	s.gone(t)
+	s.cut(t, read, write)
+}
+
+// An immediate stop that waits for a request is turned into a forced one.
+func TestImmediateStopTurnedIntoForce(t *testing.T) {
+	s := newStopping(t)
+	read := s.underWay(t, "read", harness.Request{Method: "GET", Path: "/?delay=60s"})
+	write := s.underWay(t, "write", harness.Request{Method: "POST", Path: "/?delay=60s"})
+	immediate := s.stop(t, "immediate")
+	if _, err := s.AwaitChild(t.Context(), "default", func(c *harness.Child) bool { return c.State == "stopping" }); err != nil {
+		t.Fatal(err)
+	}
+	if read.InFlight() != 1 || write.InFlight() != 1 {
+		t.Error("the immediate stop cut the requests")
+	}
+	begun := time.Now()
+	operate(t, s.Broker, "stop?mode=force")
+	if err := <-immediate; err != nil {
+		t.Error(err)
+	}
+	took := time.Since(begun)
+	t.Logf("gone after %s", took)
+	if took > longest {
+		t.Errorf("the forced stop took %s", took)
+	}
+	s.gone(t)
+	s.cut(t, read, write)
+}
