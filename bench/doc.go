@@ -5,7 +5,7 @@
 // Caddy with this plugin, stock Caddy, nginx and HAProxy, one after the other,
 // round after round, with the same load and the same faults.
 //
-//	bench/install.sh                    # nginx and HAProxy from Debian's packages
+//	bench/install.sh                    # nginx, HAProxy and others from Debian's packages
 //	go run ./bench                      # every scenario, five rounds
 //	go run ./bench --quick kill refuse  # two of them, once, with small numbers
 //	go run ./bench soak --for 10m       # this plugin alone, random faults

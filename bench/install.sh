@@ -2,9 +2,9 @@
 # SPDX-FileCopyrightText: The caddy-broker authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# Installs the proxies that bench compares with, from Debian's packages, and
-# does not let their services start. Stock Caddy is built from the module cache
-# by bench itself.
+# Installs the proxies that bench compares with, and the servers that the
+# integration tests have as backends, from Debian's packages, and does not let
+# their services start. Stock Caddy is built from the module cache by bench itself.
 set -eu
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
@@ -21,6 +21,8 @@ if [ ! -e "$policy" ]; then
 fi
 
 apt-get update -q
-DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends nginx haproxy
+DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends nginx haproxy apache2-bin python3
 nginx -v
 haproxy -v | head -n 1
+apache2 -v | head -n 1
+python3 --version

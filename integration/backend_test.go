@@ -6,135 +6,195 @@
 package integration
 
 import (
+	"fmt"
+	"net/http"
+	"slices"
 	"testing"
-	"time"
 
 	"github.com/caddy-broker/caddy-broker/integration/harness"
 )
 
-// ordered sends everything to the first backend that works.
-const ordered = `{
+// tracked sends everything to the first backend that works, and again where that
+// is proved to be safe.
+const tracked = `{
 	admin {$ADMIN}
 }
 http://:{$PORT} {
-	reverse_proxy {$B1} {$B2} {$B3} {
+	reverse_proxy {$B1} {$B2} {$B3} {$B4} {
 		lb_policy failover {
 			randomize false
+			track_messages
+			nested {
+				max_inactivity_duration 1s
+			}
 		}
 	}
 }
 `
 
-func TestBackendKilledUnderLoad(t *testing.T) {
-	for _, method := range []string{"GET", "POST"} {
-		t.Run(method, func(t *testing.T) {
-			backends, env := newBackends(t)
-			start(t, backends...)
-			port := freePort(t)
-			startBroker(t, ordered, append(env, "PORT="+port)...)
+// kind is a kind of request, by what may be repeated.
+type kind struct {
+	name string
+	harness.Request
+	safe   bool // repeated whatever happens
+	replay bool // repeated after the death of a backend
+}
 
-			fast, slow := harness.Request{Method: method}, harness.Request{Method: method, Path: "/?delay=50ms"}
-			if method == "POST" {
-				fast.Body, slow.Body = []byte("order"), []byte("order")
-			}
-			load := harness.Load{
-				Client: &harness.Client{Addr: "127.0.0.1:" + port}, Rate: 300, Name: method,
-				Requests: []harness.Request{fast, slow},
-			}
-			run := load.Start(t.Context())
-			var kills strikes
-			// The primary twice, with a life in between, then the one that serves.
-			for _, i := range []int{0, 1, 0} {
-				sent(t, run, 150)
-				kills.strike(t, backends[i].Kill)
-				sent(t, run, 150)
-				start(t, backends[i])
-			}
-			sent(t, run, 150)
-			results := run.Stop()
-			t.Log(results)
-
-			counts := executions(t, backends)
-			var written int
-			for _, r := range results {
-				n := counts[r.ID]
-				switch {
-				case r.Fate == harness.OK && method == "GET":
-				case r.Fate == harness.OK && n == 1:
-				case r.Fate == harness.OK:
-					t.Errorf("%s was answered and executed %d times", r.ID, n)
-				case method == "GET":
-					t.Errorf("%s: %s %d %s (%v)", r.ID, r.Fate, r.Status, r.Header.Get("Proxy-Status"), r.Err)
-				case r.Status != 502 || !inDoubt(r):
-					t.Errorf("%s: %s %d %s (%v), want 502 in doubt", r.ID, r.Fate, r.Status, r.Header.Get("Proxy-Status"), r.Err)
-				case n > 1:
-					t.Errorf("%s was executed %d times", r.ID, n)
-				case r.Header.Get("Retry-After") != "":
-					t.Errorf("%s is in doubt and invites to retry", r.ID)
-				default:
-					written++
-				}
-			}
-			for _, r := range results.Failed() {
-				if !kills.hit(r) {
-					t.Errorf("%s failed and was not in progress when a backend was killed", r.ID)
-				}
-			}
-			if method == "POST" && written == 0 {
-				t.Error("no POST was in progress at the kills, which shows nothing")
-			}
-		})
+// kinds are one of each. The backends know no Idempotency-Key, so what is sent
+// again shows.
+func kinds() []kind {
+	key := http.Header{"Idempotency-Key": {"k"}}
+	return []kind{
+		{"get", harness.Request{Method: "GET"}, true, true},
+		{"put", harness.Request{Method: "PUT", Body: []byte("order")}, false, true},
+		{"post", harness.Request{Method: "POST", Body: []byte("order")}, false, false},
+		{"key", harness.Request{Method: "POST", Body: []byte("order"), Header: key}, false, true},
 	}
 }
 
-func TestAllBackendsDownThenOneReturns(t *testing.T) {
-	backends, env := newBackends(t)
+// kindLoads are loads of every kind at the same time, fast and slow requests in
+// turn. prefix begins the ids of all.
+func kindLoads(t *testing.T, addr, prefix string) map[string]*harness.Run {
+	t.Helper()
+	runs := map[string]*harness.Run{}
+	for _, k := range kinds() {
+		slow := k.Request
+		slow.Path = "/?delay=100ms"
+		load := harness.Load{
+			Client: &harness.Client{Addr: addr}, Rate: 30, Name: prefix + k.name,
+			Requests: []harness.Request{k.Request, slow},
+		}
+		runs[k.name] = load.Start(t.Context())
+	}
+	return runs
+}
+
+// A killed backend costs only what may not be repeated and was in progress; one
+// that is stopped may go on later, so that nothing unsafe is repeated.
+func TestBackendsLostUnderLoad(t *testing.T) {
+	t.Run("SIGKILL", func(t *testing.T) {
+		testLost(t, 502, func(k kind) bool { return k.replay },
+			func(_ *harness.Broker, b *harness.Backend) error { return b.Kill() },
+			func(b *harness.Backend) error { return b.Start(t.Context()) })
+	})
+	t.Run("SIGSTOP", func(t *testing.T) {
+		testLost(t, 504, func(k kind) bool { return k.safe },
+			func(broker *harness.Broker, b *harness.Backend) error {
+				defer awaitState(t, broker, b, "down")
+				return b.Pause()
+			}, (*harness.Backend).Resume)
+	})
+}
+
+// testLost strikes the backend that serves, three times under load, and lets each
+// return. Requests that repeats does not hold for may end in doubt, with that
+// status.
+func testLost(t *testing.T, status int, repeats func(kind) bool,
+	strike func(*harness.Broker, *harness.Backend) error, restore func(*harness.Backend) error,
+) {
+	backends, env := newBackends(t, "four")
 	start(t, backends...)
 	port := freePort(t)
-	startBroker(t, ordered, append(env, "PORT="+port)...)
+	broker := startBroker(t, tracked, append(env, "PORT="+port)...)
 	addr := "127.0.0.1:" + port
-	get(t, addr)
-	for _, b := range backends {
-		if err := b.Kill(); err != nil {
+	runs := kindLoads(t, addr, "")
+	var hits strikes
+	for range 3 {
+		sent(t, runs["post"], 40)
+		name := get(t, addr).Header.Get(harness.BackendName)
+		b := backends[slices.IndexFunc(backends, func(b *harness.Backend) bool { return b.Name == name })]
+		hits.strike(t, func() error { return strike(broker, b) })
+		sent(t, runs["post"], 40)
+		if err := restore(b); err != nil {
+			t.Fatal(err)
+		}
+		// What a stopped backend had taken it executes now, before this.
+		get(t, b.Addr)
+		awaitState(t, broker, b, "trial", "up")
+	}
+	sent(t, runs["post"], 40)
+
+	results := map[string]harness.Results{}
+	for _, k := range kinds() {
+		results[k.name] = runs[k.name].Stop()
+		t.Logf("%s: %s", k.name, results[k.name])
+	}
+	counts := executions(t, backends)
+	var doubts harness.Results
+	for _, k := range kinds() {
+		most, repeated := 1, 0
+		if repeats(k) {
+			most = 3
+		}
+		lost := results[k.name].Failed()
+		for _, r := range results[k.name] {
+			n := counts[r.ID]
+			if n > 1 {
+				repeated++
+			}
+			if n > most || r.Fate == harness.OK && n == 0 {
+				t.Errorf("%s: %s %d, executed %d times", r.ID, r.Fate, r.Status, n)
+			}
+		}
+		t.Logf("%s: %d in doubt, %d executed again", k.name, len(lost), repeated)
+		for _, r := range lost {
+			switch {
+			case repeats(k) || r.Status != status || !inDoubt(r):
+				t.Errorf("%s: %s %d %s (%v)", r.ID, r.Fate, r.Status, r.Header.Get("Proxy-Status"), r.Err)
+			case r.Header.Get("Retry-After") != "":
+				t.Errorf("%s is in doubt and invites to retry", r.ID)
+			case !hits.hit(r):
+				t.Errorf("%s failed and was not in progress when a backend was lost", r.ID)
+			}
+		}
+		if repeats(k) == (len(lost) > 0) {
+			t.Errorf("%d requests of kind %s are in doubt, which shows nothing", len(lost), k.name)
+		}
+		doubts = append(doubts, lost...)
+	}
+	awaitDoubts(t, broker, doubts)
+}
+
+// A request that kills every backend which it touches stops after the third,
+// whatever may be repeated.
+func TestRequestThatKillsItsBackends(t *testing.T) {
+	backends, env := newBackends(t, "four")
+	start(t, backends...)
+	port := freePort(t)
+	broker := startBroker(t, tracked, append(env, "PORT="+port)...)
+	var deadly []harness.Request
+	for _, k := range kinds() {
+		if k.replay {
+			k.Path = "/?delay=1m"
+			deadly = append(deadly, k.Request)
+		}
+	}
+	load := harness.Load{
+		Client: &harness.Client{Addr: "127.0.0.1:" + port}, Rate: 100, Count: len(deadly), Name: "deadly", Requests: deadly,
+	}
+	run := load.Start(t.Context())
+	for i := range 3 {
+		if err := harness.Until(t.Context(), soon, func() error {
+			if n := len(executions(t, backends[i:i+1])); n != len(deadly) {
+				return fmt.Errorf("%d requests reached backend %s", n, backends[i].Name)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := backends[i].Kill(); err != nil {
 			t.Fatal(err)
 		}
 	}
-
-	load := harness.Load{
-		Client: &harness.Client{Addr: addr}, Rate: 50, Name: "w",
-		Requests: []harness.Request{{Method: "GET"}, {Method: "POST", Body: []byte("order")}},
-	}
-	run := load.Start(t.Context())
-	sent(t, run, 100) // two seconds
-	if n := run.InFlight(); n < 90 {
-		t.Errorf("%d of 100 requests wait", n)
-	}
-	start(t, backends[1])
-	returned := time.Now()
-	sent(t, run, 50)
-	results := run.Stop()
-	t.Log(results)
-
-	first := time.Time{}
-	counts := executions(t, backends)
+	results := run.Wait()
 	for _, r := range results {
-		if r.Fate != harness.OK {
-			t.Errorf("%s %s: %s %d %s (%v)", r.Method, r.ID, r.Fate, r.Status, r.Header.Get("Proxy-Status"), r.Err)
-			continue
+		if r.Status != 502 || inDoubt(r) == (r.Method == "GET") {
+			t.Errorf("%s: %s %d %s (%v)", r.Method, r.Fate, r.Status, r.Header.Get("Proxy-Status"), r.Err)
 		}
-		if first.IsZero() || r.End.Before(first) {
-			first = r.End
-		}
-		if got := r.Header.Get(harness.BackendName); got != "two" {
-			t.Errorf("%s was answered by %q", r.ID, got)
-		}
-		if n := counts[r.ID]; n != 1 {
-			t.Errorf("%s was executed %d times", r.ID, n)
+		if n := executions(t, backends)[r.ID]; n != 3 {
+			t.Errorf("%s was executed %d times, want 3", r.Method, n)
 		}
 	}
-	// While somebody waits no delay of the back-off exceeds a second, with jitter.
-	t.Logf("first success %s after the return", first.Sub(returned))
-	if first.Sub(returned) > 3*time.Second {
-		t.Errorf("the first success came %s after the backend's return", first.Sub(returned))
-	}
+	awaitDoubts(t, broker, results.Where(inDoubt))
+	get(t, "127.0.0.1:"+port) // the fourth lives
 }

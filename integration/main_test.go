@@ -102,13 +102,13 @@ func awaitActive(t *testing.T, b *harness.Broker, notPid int) int {
 	return child.Pid
 }
 
-// newBackends are backends named one, two, three, not started, and the variables
-// that name them in a Caddyfile: {$B1}, {$B2}, {$B3}.
-func newBackends(t *testing.T) ([]*harness.Backend, []string) {
+// newBackends are backends named one, two, three and as more says, not started,
+// and the variables that name them in a Caddyfile: {$B1}, {$B2}, {$B3}….
+func newBackends(t *testing.T, more ...string) ([]*harness.Backend, []string) {
 	t.Helper()
 	var backends []*harness.Backend
 	var env []string
-	for i, name := range []string{"one", "two", "three"} {
+	for i, name := range append([]string{"one", "two", "three"}, more...) {
 		b, err := harness.NewBackend(name, t.TempDir())
 		if err != nil {
 			t.Fatal(err)

@@ -74,13 +74,7 @@ func awaitPool(t *testing.T, b *harness.Broker, ports ...string) {
 	for _, p := range ports {
 		want["http://127.0.0.1:"+p] = true
 	}
-	err := harness.Until(t.Context(), soon, func() error {
-		var pools []struct {
-			Upstreams []struct{ URI, State string } `json:"upstreams"`
-		}
-		if err := b.Admin(t.Context(), "GET", "/broker/pools", &pools); err != nil {
-			return err
-		}
+	awaitPools(t, b, func(pools []pool) error {
 		if len(pools) != 1 {
 			return fmt.Errorf("%d pools", len(pools))
 		}
@@ -98,9 +92,6 @@ func awaitPool(t *testing.T, b *harness.Broker, ports ...string) {
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // The example: a front balancer that knows one of three learns the others, goes

@@ -17,7 +17,7 @@ import (
 
 // errPoisoned is the error of a write on a connection that was taken out of use
 // before a byte of the request was written to it.
-var errPoisoned = errors.New("connection was not used: it had been idle too long or belongs to an ended attempt")
+var errPoisoned = errors.New("connection was not used: it had been idle too long, was closed or belongs to an ended attempt")
 
 // answerWait is how long a connection whose writing failed is read for a
 // response: a backend that refuses an upload answers first and closes then.
@@ -44,6 +44,9 @@ type conn struct {
 	// readSome is set once a byte was read since the connection was last taken.
 	readSome atomic.Bool
 	poisoned atomic.Bool
+	// unsure is set when the next byte belongs to a request that could not be
+	// sent again, and the backend may have closed the connection meanwhile.
+	unsure atomic.Bool
 	// keepAlive is what the backend said of its patience with idle
 	// connections, in nanoseconds; 0 when it said nothing.
 	keepAlive atomic.Int64
@@ -92,6 +95,9 @@ func (c *conn) Read(p []byte) (int, error) {
 // response that the backend may have sent before it closed: net/http closes the
 // connection as soon as Write returns the error.
 func (c *conn) Write(p []byte) (int, error) {
+	if c.unsure.Load() && c.unsure.CompareAndSwap(true, false) && c.ended() {
+		c.poison()
+	}
 	if c.poisoned.Load() {
 		return 0, c.reason(errPoisoned)
 	}
@@ -176,6 +182,13 @@ func (c *conn) reason(otherwise error) error {
 		return *p
 	}
 	return otherwise
+}
+
+// ended tells whether the backend has closed the connection. net/http learns of
+// that on another goroutine, and later.
+func (c *conn) ended() bool {
+	raw := rawConnOf(c.Conn)
+	return raw != nil && !peerPresent(raw)
 }
 
 // take is called each time the connection is about to carry a request of its own.

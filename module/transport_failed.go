@@ -28,7 +28,7 @@ func (ex *exchange) failed(req *http.Request, err error) bool {
 		ex.body.detach()
 	}
 	o, kind, e := ex.examine(t, err)
-	if o == failover.LostReused && !e.written && slices.Contains(ex.reattached, ex.backend) {
+	if o == failover.LostReused && !e.written && !t.idled() && slices.Contains(ex.reattached, ex.backend) {
 		// It had its new connection, and lost that one too.
 		o = failover.Lost
 	}

@@ -42,7 +42,7 @@ type try struct {
 	proto  uint32
 	taken  bool // there was a connection
 	used   bool // and it was fit to be used
-	reused bool // and it had carried requests before
+	reused bool // and it had been there before
 	fresh  bool // only a new connection will do
 	left   bool // the client has left
 
@@ -64,7 +64,9 @@ func (t *try) gotConn(info httptrace.GotConnInfo) {
 		return
 	}
 	t.proto = c.protocol(info.Conn, t.tr.h2c)
-	t.reused = info.Reused || c.warm
+	// net/http opens more than it uses: one that was idle, too, the backend may
+	// have given up.
+	t.reused = info.Reused || info.WasIdle || c.warm
 	t.base = c.written.Load()
 	switch {
 	case repeat:
@@ -84,6 +86,7 @@ func (t *try) gotConn(info httptrace.GotConnInfo) {
 	default:
 		t.used = true
 		c.take()
+		c.unsure.Store(t.idled() && t.ex.promise == noProof)
 		t.limit(c)
 		t.ex.connected()
 	}
@@ -128,6 +131,11 @@ func (t *try) stale(c *conn, info httptrace.GotConnInfo) bool {
 	}
 	return info.IdleTime > limit
 }
+
+// idled tells whether the connection had been idle: it was no new one, although
+// that may have been asked for. net/http tries another one by itself only where
+// it had used the first.
+func (t *try) idled() bool { return t.proto == protoHTTP1 && t.reused }
 
 // clientLeft tells whether nobody waits for the response any more.
 func (t *try) clientLeft() bool {

@@ -17,7 +17,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -32,8 +34,9 @@ type backendConfig struct {
 }
 
 // Backend is a small HTTP server in a process of its own. It answers every
-// request with its name, after the time in the query parameter delay, and
-// records each one that carries RequestID before it does anything else.
+// request with its name, after the time in the query parameter delay. Each one
+// that carries RequestID it records before it does anything else, and tells in
+// the answer what it had to do besides (Begun, Answered).
 type Backend struct {
 	Name string
 	// Addr is host:port on loopback; it stays the same over restarts.
@@ -60,6 +63,22 @@ func NewBackend(name, dir string) (*Backend, error) {
 func (b *Backend) Port() string {
 	_, port, _ := net.SplitHostPort(b.Addr)
 	return port
+}
+
+// Begun and Answered are the headers in which a backend tells how many requests
+// it had begun, in this life and with the one that it answers, and how many of
+// them it had answered by then. The difference was in progress.
+const (
+	Begun    = "X-Begun"
+	Answered = "X-Answered"
+)
+
+// workload counts the requests of one life of a backend.
+type workload struct{ begun, answered atomic.Int64 }
+
+func (w *workload) begin(h http.Header) {
+	h.Set(Begun, strconv.FormatInt(w.begun.Add(1), 10))
+	h.Set(Answered, strconv.FormatInt(w.answered.Load(), 10))
 }
 
 // Start runs the backend, for the first time or again after Kill, and returns
@@ -127,9 +146,12 @@ func (b *Backend) Stop() error {
 
 // Executions counts, by request id, how often this backend began to execute a
 // request, over all its lives.
-func (b *Backend) Executions() (map[string]int, error) {
+func (b *Backend) Executions() (map[string]int, error) { return ReadRecord(b.record) }
+
+// ReadRecord counts the lines of a record by the request id that begins them.
+func ReadRecord(record string) (map[string]int, error) {
 	counts := map[string]int{}
-	file, err := os.Open(b.record)
+	file, err := os.Open(record)
 	if errors.Is(err, os.ErrNotExist) {
 		return counts, nil // it was never started
 	}
@@ -171,8 +193,11 @@ func serveBackend(cfg backendConfig) error {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}()
+	var count workload
 	return http.ListenAndServe(cfg.Addr, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if id := r.Header.Get(RequestID); id != "" {
+		id := r.Header.Get(RequestID)
+		if id != "" {
+			count.begin(w.Header())
 			// One write per line, so that lines of concurrent requests stay whole,
 			// and no buffer, so that none is lost with the process.
 			if _, err := record.WriteString(id + " " + r.Method + "\n"); err != nil {
@@ -190,6 +215,10 @@ func serveBackend(cfg backendConfig) error {
 			}
 		}
 		w.Header().Set(BackendName, cfg.Name)
+		if id != "" {
+			// Whoever has the answer must find it counted.
+			count.answered.Add(1)
+		}
 		_, _ = io.WriteString(w, cfg.Name+"\n")
 	}))
 }

@@ -23,7 +23,8 @@ type Process struct {
 }
 
 // StartProcess starts cmd with its output appended to a file: a pipe would be
-// held open by its own children. When this process dies, the kernel kills it.
+// held open by its own children. When this process dies, the kernel kills it, or
+// sends it the Pdeathsig that cmd asks for.
 func StartProcess(cmd *exec.Cmd, output string) (*Process, error) {
 	file, err := os.OpenFile(output, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -31,7 +32,10 @@ func StartProcess(cmd *exec.Cmd, output string) (*Process, error) {
 	}
 	defer file.Close()
 	cmd.Stdout, cmd.Stderr = file, file
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	}
+	cmd.SysProcAttr.Setpgid = true
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", filepath.Base(cmd.Path), err)
 	}
