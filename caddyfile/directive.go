@@ -80,6 +80,9 @@ func parseFailover(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) 
 	if len(handler.Upstreams) == 0 && handler.DynamicUpstreamsRaw == nil && config.UpdateURIsURL == "" {
 		return nil, d.Err("the list of addresses is empty and there is no other source: name addresses, or give updateURIsURL or dynamic")
 	}
+	if err := config.CheckHandler(handler); err != nil {
+		return nil, d.WrapErr(err)
+	}
 	if handler.LoadBalancing == nil {
 		handler.LoadBalancing = new(reverseproxy.LoadBalancing)
 	}

@@ -43,6 +43,55 @@ func TestManualFailover(t *testing.T) {
 	})
 }
 
+// Status tells where a manual failover sends the clients, and no more once it is
+// over.
+func TestManualFailoverShows(t *testing.T) {
+	inBubble(t, 3, nil, func(b *stage) {
+		b.p.Start()
+		synctest.Wait()
+		b.expect("a")
+		shows := func(what, want string) {
+			b.t.Helper()
+			got := ""
+			for _, u := range b.p.Status().Upstreams {
+				if u.Manual {
+					got += u.URI
+				}
+			}
+			if got != want {
+				b.t.Errorf("%s: it shows %q, want %q", what, got, want)
+			}
+		}
+		move := func(to int) {
+			b.t.Helper()
+			if err := b.p.Failover(&uris(3)[to]); err != nil {
+				b.t.Fatal(err)
+			}
+		}
+		shows("at first", "")
+		move(1)
+		shows("moved", uris(3)[1].Name())
+		move(2)
+		shows("moved on", uris(3)[2].Name())
+		if err := b.p.Failback(); err != nil {
+			b.t.Fatal(err)
+		}
+		shows("after failback", "")
+		move(2)
+		b.downAll("c")
+		b.expect("a")
+		shows("after its target broke", "")
+		b.up("c")
+		time.Sleep(time.Minute)
+		shows("when that is back", "")
+		move(1)
+		if err := b.p.Drain(uris(3)[1]); err != nil {
+			b.t.Fatal(err)
+		}
+		shows("after its target was drained", "")
+	})
+}
+
 func TestManualFailoverMovesAllClients(t *testing.T) {
 	inBubble(t, 4, func(c *Config) { random(c); priority(c) }, func(b *stage) {
 		b.p.Start()

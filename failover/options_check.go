@@ -44,7 +44,8 @@ func (o *Options) ResolvePriority(scheme string) error {
 			u.Scheme = scheme
 		case scheme, SchemeUnix:
 		default:
-			return fmt.Errorf("option priority_uris: %s is not an address of this pool, whose scheme is %s", u.Name(), scheme)
+			return fmt.Errorf("option priority_uris: %s is not an address of this pool, whose scheme is %s: write %s, or give the pool's backends the scheme %s",
+				u.Name(), scheme, u.Dial(), u.Scheme)
 		}
 		if u.Options != (AddressOptions{}) {
 			return fmt.Errorf("option priority_uris: %s has options there: give them in a block, address %s { }", u, u.Dial())

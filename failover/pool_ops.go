@@ -189,22 +189,24 @@ func (x *machine) add(u URI) {
 }
 
 // RemoveURIs removes addresses at run time, also configured ones. Their
-// requests in progress go on. The last address is never removed: ErrLast. It
-// returns how many were removed.
+// requests in progress go on. The last address is never removed: who names them
+// all gets ErrLast, and none is removed. It returns how many were removed.
 func (p *Pool) RemoveURIs(uris []URI) (removed int, err error) {
 	err = p.do(func(x *machine) error {
+		leave := make(map[*Member]bool)
 		for _, u := range uris {
-			if _, err := x.known(u); err != nil {
+			m, err := x.known(u)
+			if err != nil {
 				return err
 			}
-		}
-		for _, u := range uris {
-			m := x.find(u)
-			if m == nil {
-				continue
-			}
-			if len(x.members) == 1 {
+			leave[m] = true
+			if len(leave) == len(x.members) {
 				return fmt.Errorf("removing %s from pool %s: %w", m.Name, quote(x.name), ErrLast)
+			}
+		}
+		for _, m := range slices.Clone(x.members) {
+			if !leave[m] {
+				continue
 			}
 			x.members = slices.DeleteFunc(x.members, func(o *Member) bool { return o == m })
 			if !m.pushed || m.sourced {

@@ -31,7 +31,10 @@ type UpstreamStatus struct {
 	State    string `json:"state"`
 	Priority bool   `json:"priority"`
 	// Pushed tells that the address was added at run time.
-	Pushed    bool      `json:"pushed"`
+	Pushed bool `json:"pushed"`
+	// Manual tells that a manual failover sends all clients here, until Failback
+	// or until the member breaks.
+	Manual    bool      `json:"manual"`
 	Since     time.Time `json:"since"`
 	LastError string    `json:"last_error"`
 	// NextProbe is when it is pinged next; nil when that is not planned.
@@ -69,8 +72,8 @@ func (p *Pool) Status() PoolStatus {
 	}
 	for _, m := range x.listed() {
 		u := UpstreamStatus{
-			URI: m.Name, State: m.status(), Priority: m.rank >= 0, Pushed: m.pushed, Since: m.since,
-			LastError: errText(m.err), Requests: m.inProgress.Load(),
+			URI: m.Name, State: m.status(), Priority: m.rank >= 0, Pushed: m.pushed, Manual: m == x.forced,
+			Since: m.since, LastError: errText(m.err), Requests: m.inProgress.Load(),
 		}
 		if due, ok := x.probeDue(m); ok && x.running {
 			u.NextProbe = &due

@@ -159,13 +159,28 @@ func (e *poolEntry) changeURIs(r *http.Request) error {
 		URIs      []string `json:"uris"`
 		Rebalance bool     `json:"rebalance"`
 	}
-	dec := json.NewDecoder(io.LimitReader(r.Body, maxURIsBody))
+	dec := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxURIsBody))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&body); err != nil {
-		return failure(http.StatusBadRequest, `reading addresses of pool %q: %w; the body is {"uris": ["http://host:port", …], "rebalance": false}`, e.name, err)
+	err := dec.Decode(&body)
+	if err == nil {
+		if _, err = dec.Token(); err == io.EOF { //nolint:errorlint // decoders return it itself
+			err = nil
+		} else if err == nil {
+			err = errors.New("something follows the object")
+		}
+	}
+	if err != nil {
+		status := http.StatusBadRequest
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			status = http.StatusRequestEntityTooLarge
+		}
+		return failure(status, `reading addresses of pool %q: %w; the body is {"uris": ["http://host:port", …], "rebalance": false}`, e.name, err)
 	}
 	if len(body.URIs) == 0 {
 		return failure(http.StatusBadRequest, "changing addresses of pool %q: uris is empty", e.name)
+	}
+	if n := len(body.URIs); n > failover.MaxListAddresses {
+		return failure(http.StatusRequestEntityTooLarge, "changing addresses of pool %q: %d are too many, at most %d at once", e.name, n, failover.MaxListAddresses)
 	}
 	uris := make([]failover.URI, 0, len(body.URIs))
 	for _, text := range body.URIs {
@@ -175,7 +190,6 @@ func (e *poolEntry) changeURIs(r *http.Request) error {
 		}
 		uris = append(uris, uri)
 	}
-	var err error
 	if r.Method == http.MethodPost {
 		_, err = e.pool.AddURIs(uris, body.Rebalance)
 	} else {

@@ -138,6 +138,9 @@ func notes(u failover.UpstreamStatus, now time.Time) string {
 	if u.Pushed {
 		add("pushed")
 	}
+	if u.Manual {
+		add("manual failover")
+	}
 	if u.Backup != "" {
 		add("backup " + u.Backup)
 	}

@@ -163,6 +163,9 @@ func (f *Failover) Select(pool reverseproxy.UpstreamPool, r *http.Request, w htt
 	} else {
 		ex.resume()
 	}
+	if ex.final == nil && ex.rehearse(r) {
+		return f.sentinel
+	}
 	if ex.final == nil {
 		ex.choose(pool)
 	}

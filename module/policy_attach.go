@@ -6,7 +6,6 @@ package module
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -70,56 +69,9 @@ func (f *Failover) attach(ctx caddy.Context) error {
 
 // readOptions checks the options and makes the list of addresses.
 func (f *Failover) readOptions() error {
-	o, byAddress, err := f.PolicyConfig.options()
-	if err != nil {
-		return err
-	}
-	scheme := f.transport.scheme()
-	used := make(map[string]bool, len(byAddress))
-	own := func(u failover.URI) failover.URI {
-		if a, ok := byAddress[u.Dial()]; ok {
-			u.Options, used[u.Dial()] = a, true
-		}
-		return u
-	}
-	for _, up := range f.handler.Upstreams {
-		u, err := upstreamURI(up, scheme)
-		if err != nil {
-			return err
-		}
-		f.addURI(own(u))
-	}
-	if err := o.ResolvePriority(scheme); err != nil {
-		return err
-	}
-	for i := range o.PriorityURIs {
-		f.addURI(own(o.PriorityURIs[i]))
-	}
-	for address := range byAddress {
-		if !used[address] {
-			return fmt.Errorf("address_options: %s is not an address of this pool, which has %s", address, f.addressNames())
-		}
-	}
-	if len(f.uris) == 0 && !f.dynamic && o.UpdateURIsURL == "" {
-		return fmt.Errorf("the failover policy has no address: give the reverse_proxy upstreams, a dynamic source of them, or option update_uris_url")
-	}
-	f.options = o
-	return nil
-}
-
-// addURI adds an address unless it is there already: the first one wins.
-func (f *Failover) addURI(u failover.URI) {
-	if !slices.ContainsFunc(f.uris, func(v failover.URI) bool { return v.Key() == u.Key() }) {
-		f.uris = append(f.uris, u)
-	}
-}
-
-func (f *Failover) addressNames() string {
-	names := make([]string, len(f.uris))
-	for i, u := range f.uris {
-		names[i] = u.Dial()
-	}
-	return strings.Join(names, ", ")
+	var err error
+	f.options, f.uris, err = f.addresses(f.handler.Upstreams, f.transport.scheme(), f.dynamic)
+	return err
 }
 
 // upstreamURI is the address of a configured upstream. Placeholders are those

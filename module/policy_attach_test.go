@@ -19,8 +19,12 @@ func TestLoadErrors(t *testing.T) {
 		{"placeholder of the request", []option{upstreams("{http.request.host}:80")}, []string{"{http.request.host}:80", "dynamic"}},
 		{"bad option", []option{upstreams("a:1"), set("max_waiting", -1)}, []string{"max_waiting", "-1"}},
 		{"unknown option", []option{upstreams("a:1"), set("max_wait", 1)}, []string{"max_wait"}},
-		{"options for nobody", []option{upstreams("a:1"), set("address_options", map[string]any{"b:2": map[string]any{"max_requests": 1}})}, []string{"b:2", "a:1"}},
-		{"priority of another scheme", []option{upstreams("a:1"), set("priority_backup", true), set("priority_uris", []string{"https://a:1"})}, []string{"https://a:1", "http"}},
+		{"options for nobody", []option{upstreams("a:1"), set("address_options", map[string]any{"b:2": map[string]any{"max_requests": 1}})}, []string{`pool "a:1"`, "b:2", "which has a:1", "nested"}},
+		{"options for nobody in a named pool", []option{upstreams("a:1"), set("pool", "shop"), set("address_options", map[string]any{"b:2": map[string]any{"max_requests": 1}})}, []string{`pool "shop"`, "b:2"}},
+		{"priority of two schemes", []option{upstreams("a:1"), set("priority_backup", true), set("priority_uris", []string{"http://a:1", "https://b:1"})}, []string{`pool "a:1"`, "priority_uris", "https://b:1", "write b:1"}},
+		{"options for nobody in a dynamic pool", []option{with("dynamic_upstreams", map[string]any{"source": "multi"}), set("address_options", map[string]any{"b:2": map[string]any{"max_requests": 1}})}, []string{"b:2", "which has none"}},
+
+		{"priority of another scheme", []option{upstreams("a:1"), set("priority_backup", true), set("priority_uris", []string{"https://a:1"})}, []string{`pool "a:1"`, "priority_uris", "https://a:1", "whose scheme is http", "write a:1"}},
 		{
 			"fallback of cookie",
 			[]option{upstreams("a:1"), lb("selection_policy", map[string]any{"policy": "cookie", "fallback": map[string]any{"policy": "failover"}})},

@@ -47,6 +47,8 @@ type exchange struct {
 	upload  *failover.Upload
 	promise proof
 
+	rehearsed  bool             // Caddy has had its chance to refuse the request
+	rehearsing bool             // and has it now
 	repeats    int              // how often it went on to another attempt
 	writes     int              // how often it may have been written to a backend
 	sent       *backend         // the last one of them

@@ -172,6 +172,11 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		return
 	}
+	p.answerError(w, err)
+}
+
+// answerError answers as Caddy's server does where nothing handles errors.
+func (p *proxy) answerError(w http.ResponseWriter, err error) {
 	p.errors.Add(1)
 	status := http.StatusInternalServerError
 	if he, ok := err.(caddyhttp.HandlerError); ok {

@@ -33,6 +33,10 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if ex.final != nil {
 		return nil, ex.final
 	}
+	if ex.rehearsing {
+		ex.rehearsing = false
+		return nil, reverseproxy.NewDialError(errRehearsed)
+	}
 	if ex.tried == 0 {
 		ex.takeBody(req)
 	}

@@ -1,0 +1,106 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package module
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/caddy-broker/caddy-broker/failover"
+)
+
+// CheckHandler checks the options against the rest of a reverse_proxy that was
+// read from a Caddyfile. Loading the configuration checks the same, but cannot
+// tell file and line any more. What depends on where it is loaded is left to that.
+func (c *PolicyConfig) CheckHandler(h *reverseproxy.Handler) error {
+	var t struct {
+		Protocol string          `json:"protocol"`
+		TLS      json.RawMessage `json:"tls"`
+		Versions []string        `json:"versions"`
+	}
+	if h.TransportRaw != nil {
+		if err := json.Unmarshal(h.TransportRaw, &t); err != nil {
+			return fmt.Errorf("reading transport: %w", err)
+		}
+		if t.Protocol != "http" || slices.Equal(t.Versions, []string{"3"}) {
+			return nil
+		}
+	}
+	if slices.ContainsFunc(h.Upstreams, func(up *reverseproxy.Upstream) bool { return strings.Contains(up.Dial, "{") }) {
+		return nil
+	}
+	scheme := failover.SchemeHTTP
+	switch {
+	case t.TLS != nil:
+		scheme = failover.SchemeHTTPS
+	case slices.Contains(t.Versions, "h2c"):
+		scheme = failover.SchemeH2C
+	}
+	_, _, err := c.addresses(h.Upstreams, scheme, h.DynamicUpstreamsRaw != nil)
+	return err
+}
+
+// addresses checks the options against the upstreams of a handler and makes the
+// list of addresses. sourced tells that more of them come from elsewhere.
+func (c *PolicyConfig) addresses(upstreams reverseproxy.UpstreamPool, scheme string, sourced bool) (failover.Options, []failover.URI, error) {
+	o, byAddress, err := c.options()
+	if err != nil {
+		return o, nil, err
+	}
+	var list []failover.URI
+	used := make(map[string]bool, len(byAddress))
+	add := func(u failover.URI) {
+		if a, ok := byAddress[u.Dial()]; ok {
+			u.Options, used[u.Dial()] = a, true
+		}
+		// The first of two that are one wins.
+		if !slices.ContainsFunc(list, func(v failover.URI) bool { return v.Key() == u.Key() }) {
+			list = append(list, u)
+		}
+	}
+	for _, up := range upstreams {
+		u, err := upstreamURI(up, scheme)
+		if err != nil {
+			return o, nil, err
+		}
+		add(u)
+	}
+	name := o.Pool
+	if name == "" && len(list) > 0 {
+		name = list[0].Dial()
+	}
+	if err := o.ResolvePriority(scheme); err != nil {
+		return o, nil, fmt.Errorf("failover pool %q: %w", name, err)
+	}
+	for _, u := range o.PriorityURIs {
+		add(u)
+	}
+	for _, address := range slices.Sorted(maps.Keys(byAddress)) {
+		if !used[address] {
+			return o, nil, fmt.Errorf("failover pool %q: option address (address_options in JSON): %s is not an address of this pool, which has %s: "+
+				"name one of these, or give options for all in nested", name, address, dialNames(list))
+		}
+	}
+	if len(list) == 0 && !sourced && o.UpdateURIsURL == "" {
+		return o, nil, errors.New("the failover policy has no address: give the reverse_proxy upstreams, a dynamic source of them, or option update_uris_url")
+	}
+	return o, list, nil
+}
+
+func dialNames(uris []failover.URI) string {
+	if len(uris) == 0 {
+		return "none"
+	}
+	names := make([]string, len(uris))
+	for i, u := range uris {
+		names[i] = u.Dial()
+	}
+	return strings.Join(names, ", ")
+}
