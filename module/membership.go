@@ -245,11 +245,24 @@ func (s *membership) takeList(f *Failover, w word) bool {
 
 // update makes the pool's members what the sources say.
 func (s *membership) update(f *Failover, rebalance bool) error {
-	_, _, err := s.entry.pool.UpdateURIs(s.said, rebalance)
-	if err == nil {
-		f.backends.prune(s.entry.pool)
+	_, removed, err := s.entry.pool.UpdateURIs(s.said, rebalance)
+	if err != nil {
+		return err
 	}
-	return err
+	if removed > 0 {
+		s.settle()
+	}
+	f.backends.prune(s.entry.pool)
+	return nil
+}
+
+// settle forgets what backends said that are no members any more.
+func (s *membership) settle() {
+	members := make(map[string]bool)
+	for m := range s.entry.pool.All() {
+		members[m.Name] = true
+	}
+	s.said.Settle(func(name string) bool { return members[name] || name == listSource })
 }
 
 // filter leaves out what the operator did not allow.
