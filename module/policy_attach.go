@@ -100,8 +100,8 @@ func (f *Failover) readOptions() error {
 			return fmt.Errorf("address_options: %s is not an address of this pool, which has %s", address, f.addressNames())
 		}
 	}
-	if len(f.uris) == 0 && !f.dynamic && o.UpdateURIsURL == "" {
-		return fmt.Errorf("the failover policy has no address: give the reverse_proxy upstreams, a dynamic source of them, or option update_uris_url")
+	if len(f.uris) == 0 && !f.dynamic && o.UpdateURIsURL == "" && o.Discovery == "" {
+		return fmt.Errorf("the failover policy has no address: give the reverse_proxy upstreams, a dynamic source of them, or option update_uris_url or discovery")
 	}
 	f.options = o
 	return nil
