@@ -77,8 +77,8 @@ func parseFailover(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) 
 	if err != nil {
 		return nil, err
 	}
-	if len(handler.Upstreams) == 0 && handler.DynamicUpstreamsRaw == nil && config.UpdateURIsURL == "" {
-		return nil, d.Err("the list of addresses is empty and there is no other source: name addresses, or give updateURIsURL or dynamic")
+	if len(handler.Upstreams) == 0 && handler.DynamicUpstreamsRaw == nil && config.UpdateURIsURL == "" && config.Discovery == "" {
+		return nil, d.Err("the list of addresses is empty and there is no other source: name addresses, or give updateURIsURL, discovery or dynamic")
 	}
 	if err := config.CheckHandler(handler); err != nil {
 		return nil, d.WrapErr(err)

@@ -9,6 +9,9 @@ import (
 	"strings"
 )
 
+// agents are what finds addresses here.
+const agents = "use updateURIsURL, `discovery mdns SERVICE` in the block of lb_policy failover, or `dynamic srv` or `dynamic a` in its reverse_proxy"
+
 // instead says what to use for schemes that have a meaning elsewhere.
 var instead = map[string]string{
 	"failover":    "name the addresses of the inner list in the outer one",
@@ -16,9 +19,9 @@ var instead = map[string]string{
 	"simple":      "name the addresses in failover:(...)",
 	"masterslave": "name the addresses in failover:(...)?randomize=false",
 	"fanout":      "a request goes to one backend; name the addresses in failover:(...)",
-	"discovery":   "use updateURIsURL, or `dynamic srv` or `dynamic a` in reverse_proxy with lb_policy failover",
-	"multicast":   "use updateURIsURL, or `dynamic srv` or `dynamic a` in reverse_proxy with lb_policy failover",
-	"zeroconf":    "use updateURIsURL, or `dynamic srv` or `dynamic a` in reverse_proxy with lb_policy failover",
+	"discovery":   agents,
+	"multicast":   agents,
+	"zeroconf":    agents,
 	"peer":        "name the addresses in failover:(...)",
 	"vm":          "name the address of an HTTP backend",
 	"udp":         "name the address of an HTTP backend",

@@ -72,7 +72,9 @@ func (s *Membership) Same(name string, list []URI) bool {
 }
 
 // Named are all addresses that sources name, the operator's first, and then in
-// the order of the sources' names.
+// the order of the sources' names. What a backend says of itself does not count: it
+// is asked because it is a member, and would stay one for ever after all others
+// have told that it left.
 func (s *Membership) Named() []Named {
 	var all []Named
 	seen := make(map[string]bool)
@@ -84,7 +86,7 @@ func (s *Membership) Named() []Named {
 				continue
 			}
 			for _, u := range src.list {
-				if key := u.Key(); !seen[key] {
+				if key := u.Key(); !seen[key] && key != name {
 					seen[key] = true
 					all = append(all, Named{URI: u, Trusted: trusted})
 				}
@@ -121,6 +123,37 @@ func (s *Membership) Forget(down []URI, now time.Time) (gone []URI) {
 		}
 	}
 	return gone
+}
+
+// Settle forgets the sources that do not speak any more because they are no
+// members now, except for what they alone name: an address is not lost with the
+// backend that told of it.
+func (s *Membership) Settle(speaks func(name string) bool) {
+	named := make(map[string]bool)
+	var silent []string
+	for _, name := range s.Sources() {
+		if !speaks(name) {
+			silent = append(silent, name)
+			continue
+		}
+		for _, u := range s.sources[name].list {
+			if key := u.Key(); key != name {
+				named[key] = true
+			}
+		}
+	}
+	for _, name := range silent {
+		src := s.sources[name]
+		src.list = slices.DeleteFunc(slices.Clone(src.list), func(u URI) bool {
+			key := u.Key()
+			known := named[key] || key == name
+			named[key] = true
+			return known
+		})
+		if len(src.list) == 0 {
+			delete(s.sources, name)
+		}
+	}
 }
 
 // maxSaid bounds what is kept of all sources of a pool together.

@@ -172,6 +172,38 @@ func TestSourcesSurvive(t *testing.T) {
 	})
 }
 
+// What a backend says of itself does not keep it in the pool, and what one that is
+// gone said of others is kept once, and only while nobody else says it.
+func TestBackendThatLeft(t *testing.T) {
+	inBubble(t, 1, nil, func(b *stage) {
+		b.p.Start()
+		s := NewMembership()
+		b.say(s, "http://a:80", false, "a", "x", "y")
+		b.say(s, "http://x:80", false, "x", "a", "y")
+		b.say(s, "http://y:80", false, "y", "z", "a")
+		synctest.Wait()
+		expect := func(sources []string, hosts ...string) {
+			t.Helper()
+			s.Settle(func(name string) bool { return slices.Contains(b.hosts(), name[len("http://"):len(name)-len(":80")]) })
+			if got := b.hosts(); !slices.Equal(got, hosts) {
+				t.Errorf("members %v, want %v", got, hosts)
+			}
+			if got := s.Sources(); !slices.Equal(got, sources) {
+				t.Errorf("sources %v, want %v", got, sources)
+			}
+		}
+		expect([]string{"http://a:80", "http://x:80", "http://y:80"}, "a", "x", "y", "z")
+		b.say(s, "http://a:80", false, "a", "y")
+		expect([]string{"http://a:80", "http://y:80"}, "a", "y", "z")
+		b.say(s, "http://a:80", false, "a")
+		expect([]string{"http://a:80", "http://y:80"}, "a", "z") // z is not lost with y
+		b.say(s, "http://z:80", false, "z", "a")
+		expect([]string{"http://a:80", "http://y:80", "http://z:80"}, "a", "z")
+		b.say(s, "http://a:80", false, "a", "z")
+		expect([]string{"http://a:80", "http://z:80"}, "a", "z")
+	})
+}
+
 func TestTooManyAddresses(t *testing.T) {
 	inBubble(t, 1, nil, func(b *stage) {
 		s := NewMembership()

@@ -42,6 +42,8 @@ type Options struct {
 	UpdateURIsSupported bool
 	UpdateURIsURL       string
 	UpdateURIsAllow     []string
+	// Discovery is an agent and what it looks for: "mdns _http._tcp".
+	Discovery           string
 	RebalanceUpdateURIs bool
 	ReconnectSupported  bool
 

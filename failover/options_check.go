@@ -74,8 +74,11 @@ func (o *Options) Warnings() []string {
 	if !o.UseExponentialBackOff && o.ReconnectDelayExponent != def.ReconnectDelayExponent {
 		without("reconnect_delay_exponent", "use_exponential_backoff")
 	}
-	if !o.UpdateURIsSupported && len(o.UpdateURIsAllow) > 0 && o.UpdateURIsURL == "" {
-		without("update_uris_allow", "update_uris_supported or update_uris_url")
+	if !o.UpdateURIsSupported && len(o.UpdateURIsAllow) > 0 && o.UpdateURIsURL == "" && o.Discovery == "" {
+		without("update_uris_allow", "update_uris_supported, update_uris_url or discovery")
+	}
+	if o.Discovery != "" && len(o.UpdateURIsAllow) == 0 {
+		without("discovery", "update_uris_allow")
 	}
 	return w
 }

@@ -177,6 +177,12 @@ func poolOptions() []Option {
 			pool:   listField(func(o *Options) *[]string { return &o.UpdateURIsAllow }, checkAllowRule),
 		},
 		{
+			Name: "discovery", Kind: KindWords,
+			Default: "none", Allowed: "mdns SERVICE, such as mdns _http._tcp",
+			Effect: "What finds further addresses: multicast DNS finds the instances of a service on the local network. `update_uris_allow` has to name them.",
+			pool:   field(func(o *Options) *string { return &o.Discovery }, checkDiscovery),
+		},
+		{
 			Name: "rebalance_update_uris", Address: []string{"rebalanceUpdateURIs"}, Kind: KindBool,
 			Default: "true", Allowed: trueOrFalse,
 			Effect: "Whether clients spread again when the list at `update_uris_url` has changed.",

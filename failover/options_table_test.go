@@ -52,7 +52,7 @@ func TestTableDefaults(t *testing.T) {
 		}
 		got := o.Default
 		switch o.Name {
-		case "startup_max_reconnect_attempts", "priority_uris", "update_uris_url", "update_uris_allow", "affinity", "pool":
+		case "startup_max_reconnect_attempts", "priority_uris", "update_uris_url", "update_uris_allow", "discovery", "affinity", "pool":
 			if want != "" && want != "-1" {
 				t.Errorf("%s: the default %q is not what the text %q says", o.Name, want, got)
 			}
@@ -74,7 +74,7 @@ var valuesForAll = map[string]string{
 	"startup_max_reconnect_attempts": "4", "randomize": "false", "priority_backup": "true",
 	"priority_uris": "http://b:1,c:2", "failback_delay": "2s", "backup": "true", "backup_pool_size": "2",
 	"timeout": "5s", "max_waiting": "1", "track_messages": "true", "max_cache_size": "5",
-	"update_uris_supported": "false", "update_uris_url": "/x", "update_uris_allow": "10.0.0.0/8,:80",
+	"update_uris_supported": "false", "update_uris_url": "/x", "update_uris_allow": "10.0.0.0/8,:80", "discovery": "mdns _http._tcp",
 	"rebalance_update_uris": "false", "reconnect_supported": "false", "warn_after_reconnect_attempts": "0",
 	"affinity": "header x-tenant", "ping": "GET /health?deep=1", "pool": "shop",
 	"max_requests": "5", "connection_timeout": "1s", "so_timeout": "2s", "max_inactivity_duration": "0",
@@ -159,6 +159,14 @@ func TestConfigValues(t *testing.T) {
 		{"affinity", "pool x", "", "pool takes no name"},
 		{"affinity", "ip_hash", "", "expecting client_ip, cookie NAME"},
 		{"affinity", "", "", "expecting client_ip, cookie NAME"},
+		{"discovery", "mdns _my-app._tcp", "mdns _my-app._tcp", ""},
+		{"discovery", "mdns", "", "_NAME._tcp"},
+		{"discovery", "mdns http", "", "_NAME._tcp"},
+		{"discovery", "mdns _http._tcp.local", "", "_NAME._tcp"},
+		{"discovery", "mdns _http._udp", "", "_NAME._tcp"},
+		{"discovery", "mdns _a.b._tcp", "", "_NAME._tcp"},
+		{"discovery", "mdns _longer-than-15-bytes._tcp", "", "_NAME._tcp"},
+		{"discovery", "srv _http._tcp", "", "dynamic srv"},
 		{"ping", "GET /health", "GET /health", ""},
 		{"ping", "OPTIONS *", "OPTIONS *", ""},
 		{"ping", "HEAD /a%20b?c=d", "HEAD /a%20b?c=d", ""},

@@ -132,6 +132,21 @@ func checkPing(method, uri string) error {
 	return nil
 }
 
+// checkDiscovery checks an agent and its service, whose name has the form that
+// RFC 6763 gives it.
+func checkDiscovery(s string) error {
+	agent, service, _ := strings.Cut(s, " ")
+	if agent != "mdns" {
+		return errors.New("the one agent is mdns; for names in DNS use `dynamic srv` or `dynamic a` in reverse_proxy")
+	}
+	name, transport, _ := strings.Cut(service, ".")
+	name, ok := strings.CutPrefix(name, "_")
+	if !ok || name == "" || len(name) > 15 || !onlyHas(name, isNameByte) || transport != "_tcp" {
+		return errors.New("the service has the form _NAME._tcp, such as _http._tcp")
+	}
+	return nil
+}
+
 // checkListURL checks the place of an address list.
 func checkListURL(s string) error {
 	if s == "" || !isPrintable(s) {

@@ -48,6 +48,9 @@ func run(m *testing.M) int {
 
 // binary builds the program once for all tests.
 var binary = sync.OnceValues(func() (string, error) {
+	if built := os.Getenv(isolatedEnv); built != "" {
+		return built, nil
+	}
 	return harness.Build(context.Background(), scratch)
 })
 

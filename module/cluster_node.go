@@ -4,12 +4,14 @@
 package module
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,8 +52,9 @@ type clusterNode struct {
 	refused  atomic.Uint64          // messages that our key does not open
 
 	// Owned by the goroutine of run.
-	known     map[string]clusterPeer // by name
-	rebalance uint64
+	known      map[string]clusterPeer // by name
+	rebalance  uint64
+	conflicted string // the address with our name that was last told of
 }
 
 type clusterPeer struct {
@@ -181,7 +184,7 @@ func (n *clusterNode) rejoin() {
 	}
 	var try []string
 	for _, seed := range n.cfg.Seeds {
-		if !members[seed] && len(members) <= len(n.cfg.Seeds) {
+		if !n.joined(seed, members) {
 			try = append(try, seed)
 		}
 	}
@@ -196,6 +199,29 @@ func (n *clusterNode) rejoin() {
 	if _, err := n.list.Join(try); err != nil {
 		n.logger.Debug("brokers of the network not reached", zap.Strings("brokers", try), zap.Error(err))
 	}
+	if at := n.conflict.Swap(nil); at != nil && *at != n.conflicted {
+		n.conflicted = *at
+		n.logger.Error("another broker of the network has this one's name, and they cannot be one network: give one of them another name",
+			zap.String("name", n.cfg.Name), zap.String("address", *at))
+	}
+}
+
+// joined tells whether a seed, or every address of its name, is a member. A name
+// that says nothing now is tried when it does.
+func (n *clusterNode) joined(seed string, members map[string]bool) bool {
+	host, port, err := net.SplitHostPort(seed)
+	if err != nil {
+		return true // provision has checked it
+	}
+	addresses := []string{host}
+	if _, err := netip.ParseAddr(host); err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), clusterTCP)
+		defer cancel()
+		if addresses, err = net.DefaultResolver.LookupHost(ctx, host); err != nil {
+			return true
+		}
+	}
+	return !slices.ContainsFunc(addresses, func(a string) bool { return !members[net.JoinHostPort(a, port)] })
 }
 
 // NotifyJoin, NotifyLeave and NotifyUpdate are called with memberlist's lock held.

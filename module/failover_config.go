@@ -109,6 +109,12 @@ type PolicyConfig struct {
 	// hosts. Default: the configured hosts and ports
 	UpdateURIsAllow []string `json:"update_uris_allow,omitempty"`
 
+	// What finds further addresses: `mdns` and a service, such as
+	// `mdns _http._tcp`, for the instances of that service that multicast DNS
+	// finds on the local network. `update_uris_allow` has to name them, since
+	// anybody there may answer. Default: none
+	Discovery string `json:"discovery,omitempty"`
+
 	// Whether clients spread again when the list at `update_uris_url` has
 	// changed. Default: `true`
 	RebalanceUpdateURIs *bool `json:"rebalance_update_uris,omitempty"`

@@ -88,8 +88,8 @@ func (c *PolicyConfig) addresses(upstreams reverseproxy.UpstreamPool, scheme str
 				"name one of these, or give options for all in nested", name, address, dialNames(list))
 		}
 	}
-	if len(list) == 0 && !sourced && o.UpdateURIsURL == "" {
-		return o, nil, errors.New("the failover policy has no address: give the reverse_proxy upstreams, a dynamic source of them, or option update_uris_url")
+	if len(list) == 0 && !sourced && o.UpdateURIsURL == "" && o.Discovery == "" {
+		return o, nil, errors.New("the failover policy has no address: give the reverse_proxy upstreams, a dynamic source of them, or option update_uris_url or discovery")
 	}
 	return o, list, nil
 }

@@ -67,6 +67,7 @@ func (c *PolicyConfig) CheckCaddyfile(d *caddyfile.Dispenser) error {
 //	    update_uris_supported          [true|false]
 //	    update_uris_url                <url|path>
 //	    update_uris_allow              <rules...>
+//	    discovery                      mdns <service>
 //	    rebalance_update_uris          [true|false]
 //	    reconnect_supported            [true|false]
 //	    warn_after_reconnect_attempts  <count>

@@ -25,13 +25,13 @@ const (
 	// how often sources confirm what they said.
 	listPeriod = 30 * time.Second
 	// listSource is the source that update_uris_url names; others have the name
-	// of a backend.
+	// of a backend or are an agent and its service.
 	listSource = "update_uris_url"
 )
 
 // membership keeps the addresses of one pool up to date from its sources: the
-// list at update_uris_url and what backends announce. It is the owner of what
-// they said; sources only tell it.
+// list at update_uris_url, what backends announce and what an agent finds. It is
+// the owner of what they said; sources only tell it.
 //
 // It runs in the process that serves, from the start of the pool to its end.
 type membership struct {
@@ -48,6 +48,7 @@ type membership struct {
 	said    *failover.Membership
 	current *Failover // whose options the state below was made with
 	list    listReader
+	agent   browser
 	asked   map[*failover.Member]*asking
 	told    map[string]string // the last complaint about each source
 	refused map[string]bool   // refused addresses that were told of
@@ -62,8 +63,8 @@ type word struct {
 	trusted bool
 	err     error // with bad
 
-	from    *failover.Member // nil for the list
-	where   string           // of the list
+	from    *failover.Member // nil for the list and the agent
+	where   string           // of the list; what the agent looks for
 	version listVersion
 }
 
@@ -142,6 +143,7 @@ func (s *membership) look(ctx context.Context, now time.Time) {
 		s.reconsider(f)
 	}
 	s.readList(ctx, f, now)
+	s.browse(ctx, f, now)
 	s.askBackends(ctx, f, now)
 	if now.Sub(s.checked) < listPeriod {
 		return
@@ -169,9 +171,14 @@ func (s *membership) reconsider(f *Failover) {
 	if f.options.UpdateURIsURL == "" {
 		s.said.Drop(listSource)
 	}
+	s.agent.forget(f.options.Discovery, s.said.List(f.options.Discovery), time.Now())
 	for _, name := range s.said.Sources() {
 		switch {
 		case name == listSource && !isRemoteList(f.options.UpdateURIsURL):
+			continue
+		case isAgent(name) && name == f.options.Discovery:
+		case isAgent(name):
+			s.said.Drop(name)
 			continue
 		case name != listSource && !f.options.UpdateURIsSupported:
 			s.said.Drop(name)
@@ -188,7 +195,7 @@ func (s *membership) reconsider(f *Failover) {
 func (s *membership) take(w word) {
 	f := s.current
 	switch {
-	case w.from != nil && s.asked[w.from] == nil, w.from == nil && w.where != s.list.where:
+	case w.from != nil && s.asked[w.from] == nil, w.from == nil && w.where != s.list.where && w.where != s.agent.what:
 		return // said to an earlier configuration, or by one that is gone
 	case w.kind == "bad":
 		s.complain(f, w.source, w.err)
@@ -203,7 +210,7 @@ func (s *membership) take(w word) {
 	case w.kind == "rebalance":
 		s.entry.pool.Rebalance()
 	case w.kind == "uris":
-		if s.takeList(f, w) && w.from == nil {
+		if s.takeList(f, w) && w.source == listSource {
 			s.list.known = w.version
 		}
 	}
@@ -245,11 +252,24 @@ func (s *membership) takeList(f *Failover, w word) bool {
 
 // update makes the pool's members what the sources say.
 func (s *membership) update(f *Failover, rebalance bool) error {
-	_, _, err := s.entry.pool.UpdateURIs(s.said, rebalance)
-	if err == nil {
-		f.backends.prune(s.entry.pool)
+	_, removed, err := s.entry.pool.UpdateURIs(s.said, rebalance)
+	if err != nil {
+		return err
 	}
-	return err
+	if removed > 0 {
+		s.settle()
+	}
+	f.backends.prune(s.entry.pool)
+	return nil
+}
+
+// settle forgets what backends said that are no members any more.
+func (s *membership) settle() {
+	members := make(map[string]bool)
+	for m := range s.entry.pool.All() {
+		members[m.Name] = true
+	}
+	s.said.Settle(func(name string) bool { return members[name] || name == listSource || isAgent(name) })
 }
 
 // filter leaves out what the operator did not allow.

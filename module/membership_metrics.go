@@ -25,8 +25,11 @@ type updateKey struct{ source, outcome string }
 // update counts a list that was taken or ignored.
 func (c *membershipCounts) update(source string, taken bool) {
 	key := updateKey{"backend", "ignored"}
-	if source == listSource {
+	switch {
+	case source == listSource:
 		key.source = "list"
+	case isAgent(source):
+		key.source = "discovery"
 	}
 	if taken {
 		key.outcome = "accepted"

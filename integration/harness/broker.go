@@ -11,10 +11,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -36,6 +39,7 @@ type Broker struct {
 
 	binary string
 	admin  string // host:port
+	netns  string // empty for the one of this process
 	proc   *Process
 }
 
@@ -51,6 +55,13 @@ func NewBroker(binary, dir, caddyfile string) (*Broker, error) {
 		return nil, err
 	}
 	return b, b.Write(caddyfile)
+}
+
+// MoveTo makes the broker, which is not started yet, run in the network namespace
+// of that name, with its admin endpoint at that IP address.
+func (b *Broker) MoveTo(netns, ip string) {
+	_, port, _ := net.SplitHostPort(b.admin)
+	b.netns, b.admin = netns, net.JoinHostPort(ip, port)
 }
 
 // Child is a supervised child, as the admin API tells of it.
@@ -107,6 +118,9 @@ func (b *Broker) Write(caddyfile string) error {
 
 func (b *Broker) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, b.binary)
+	if b.netns != "" { // ip becomes the program
+		cmd = exec.CommandContext(ctx, "ip", "netns", "exec", b.netns, b.binary)
+	}
 	for _, arg := range args {
 		if arg == "{}" {
 			arg = filepath.Join(b.Dir, "Caddyfile")
@@ -142,30 +156,59 @@ func (b *Broker) Process() *Process { return b.proc }
 // Admin sends a request to the admin API; an answer other than 200 is an error.
 // The answer is put into v as JSON unless v is nil.
 func (b *Broker) Admin(ctx context.Context, method, path string, v any) error {
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+b.admin+path, nil)
-	if err != nil {
+	body, err := b.ask(ctx, method, path)
+	if err != nil || v == nil {
 		return err
-	}
-	req.Close = true // nothing of ours keeps the admin endpoint from closing
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, body)
-	}
-	if v == nil {
-		return nil
 	}
 	if err := json.Unmarshal(body, v); err != nil {
 		return fmt.Errorf("%s %s: %w: %s", method, path, err, body)
 	}
 	return nil
+}
+
+// Metric is the sum of a metric's series at path, such as /metrics, whose labels
+// contain all the given ones, such as reason="stop"; 0 where there is none.
+func (b *Broker) Metric(ctx context.Context, path, name string, labels ...string) (float64, error) {
+	text, err := b.ask(ctx, http.MethodGet, path)
+	if err != nil {
+		return 0, err
+	}
+	sum := 0.0
+	for line := range strings.Lines(string(text)) {
+		series, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		rest, found := strings.CutPrefix(series, name)
+		if !found || rest != "" && rest[0] != '{' {
+			continue
+		}
+		if slices.ContainsFunc(labels, func(l string) bool { return !strings.Contains(rest, l) }) {
+			continue
+		}
+		n, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return 0, fmt.Errorf("reading metric %s: %w", series, err)
+		}
+		sum += n
+	}
+	return sum, nil
+}
+
+// ask is the body of an answer of the admin API, whose status must be 200.
+func (b *Broker) ask(ctx context.Context, method, path string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+b.admin+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Close = true // nothing of ours keeps the admin endpoint from closing
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, body)
+	}
+	return body, err
 }
 
 // Child returns the child of that name.
