@@ -59,7 +59,7 @@ func kindLoads(t *testing.T, addr, prefix string) map[string]*harness.Run {
 	runs := map[string]*harness.Run{}
 	for _, k := range kinds() {
 		slow := k.Request
-		slow.Path = "/?delay=100ms"
+		slow.Path = "/?delay=300ms"
 		load := harness.Load{
 			Client: &harness.Client{Addr: addr}, Rate: 30, Name: prefix + k.name,
 			Requests: []harness.Request{k.Request, slow},

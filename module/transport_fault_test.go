@@ -4,6 +4,7 @@
 package module
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -290,5 +291,25 @@ func TestStale(t *testing.T) {
 				t.Errorf("got %t, want %t", got, tc.want)
 			}
 		})
+	}
+}
+
+// TestIdleConnIsNoNewOne: net/http keeps connections that it has opened and not
+// used; their end says as little as that of one which was.
+func TestIdleConnIsNoNewOne(t *testing.T) {
+	left, leave := context.WithCancel(t.Context())
+	leave() // nothing is written, and no pool is asked
+	run, err := http.NewRequestWithContext(left, "GET", "http://backend/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, info := range []httptrace.GotConnInfo{{}, {WasIdle: true}, {Reused: true}} {
+		c, _ := pipeConn(t, false)
+		tr := &try{ex: &exchange{run: run}, tr: new(transport), cancel: func(error) {}}
+		info.Conn = c
+		tr.gotConn(info)
+		if want := info.WasIdle || info.Reused; tr.idled() != want {
+			t.Errorf("idle %t, reused %t: got %t, want %t", info.WasIdle, info.Reused, !want, want)
+		}
 	}
 }
