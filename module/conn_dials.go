@@ -11,9 +11,10 @@ import (
 )
 
 const (
-	// dialWidth is how many dials of requests may be pending at one backend: a
-	// host that drops packets shall hold no more than these.
-	dialWidth = 16
+	// dialWidth is how many dials of requests may be pending at one backend: with
+	// a ping and a warm connection there are 16, which is as many as a host that
+	// drops packets shall hold.
+	dialWidth = 14
 	// dialMemory is for how long connections that were made are a reason to
 	// allow more than dialWidth.
 	dialMemory = time.Second

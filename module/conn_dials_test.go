@@ -53,11 +53,11 @@ func TestPendingDialsAreFewUntilTheBackendAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newDialCrowd(t)
 		c.come(t.Context(), 1000)
-		c.in(16)
+		c.in(dialWidth)
 		time.Sleep(time.Minute)
 		c.in(0)
 		// From round trip to round trip there are about twice as many.
-		pending, allowed := 16, 16
+		pending, allowed := dialWidth, dialWidth
 		for range 3 {
 			c.out(pending, true)
 			synctest.Wait()
@@ -68,10 +68,10 @@ func TestPendingDialsAreFewUntilTheBackendAnswers(t *testing.T) {
 			c.in(n)
 			pending, allowed = n, n
 		}
-		// Failures end that: the next 16 come only when most are through.
-		c.out(pending-16, false)
+		// Failures end that: the next come only when most are through.
+		c.out(pending-dialWidth, false)
 		c.in(0)
-		for left := 16; left > 0; left-- {
+		for left := dialWidth; left > 0; left-- {
 			c.out(1, false)
 			c.in(1)
 		}
@@ -86,11 +86,11 @@ func TestMoreDialsAreAllowedForASecond(t *testing.T) {
 		for _, tc := range []struct {
 			after time.Duration
 			want  int
-		}{{dialMemory, 22}, {dialMemory + 1, 16}} {
+		}{{dialMemory, dialWidth + 5}, {dialMemory + 1, dialWidth}} {
 			c := newDialCrowd(t)
-			c.come(t.Context(), 16)
-			c.in(16)
-			c.out(16, true) // the last ten no longer made use of the width
+			c.come(t.Context(), dialWidth)
+			c.in(dialWidth)
+			c.out(dialWidth, true) // the last nine no longer made use of the width
 			time.Sleep(tc.after)
 			c.come(t.Context(), 100)
 			if c.in(tc.want); t.Failed() {
@@ -112,7 +112,7 @@ func TestFewDialsWidenNothing(t *testing.T) {
 			c.out(4, true)
 		}
 		c.come(t.Context(), 100)
-		c.in(16)
+		c.in(dialWidth)
 		for c.queue.pending > 0 {
 			c.out(1, false)
 		}
@@ -122,8 +122,8 @@ func TestFewDialsWidenNothing(t *testing.T) {
 func TestADialThatIsGivenUpLeavesTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newDialCrowd(t)
-		c.come(t.Context(), 16)
-		c.in(16)
+		c.come(t.Context(), dialWidth)
+		c.in(dialWidth)
 		gone, leave := context.WithCancel(t.Context())
 		c.come(gone, 30)
 		synctest.Wait()
@@ -138,7 +138,7 @@ func TestADialThatIsGivenUpLeavesTheQueue(t *testing.T) {
 		}
 		c.out(5, false)
 		c.in(5)
-		c.out(16, false)
+		c.out(dialWidth, false)
 		if c.queue.pending != 0 || len(c.queue.waiting) != 0 {
 			t.Errorf("%d pending, %d waiting", c.queue.pending, len(c.queue.waiting))
 		}
