@@ -114,7 +114,7 @@ func (rb *requestBody) report(u *failover.Upload) {
 func (rb *requestBody) release() {
 	rb.mu.Lock()
 	rb.keep = false
-	if rb.view == nil || rb.view.off >= len(rb.kept) {
+	if rb.view == nil || rb.view.detached.Load() || rb.view.off >= len(rb.kept) {
 		rb.drop()
 	}
 	rb.mu.Unlock()
@@ -236,6 +236,7 @@ func (v *bodyView) Close() error {
 	if rb.end == nil {
 		rb.closed = true
 	}
+	rb.drop() // the response came before all that was kept was sent
 	rb.mu.Unlock()
 	return closerOf(rb.src).Close()
 }

@@ -110,6 +110,38 @@ func TestBodyOverTheBudgetIsSentOn(t *testing.T) {
 	})
 }
 
+// TestBudgetIsGivenBackEarly: no attempt has read all that is kept for it when
+// the request ends.
+func TestBudgetIsGivenBackEarly(t *testing.T) {
+	const text = "twenty bytes of body"
+	for name, end := range map[string]func(*requestBody, *bodyView){
+		"nobody is left to try": func(rb *requestBody, _ *bodyView) {
+			rb.detach()
+			rb.release()
+		},
+		"the response comes early": func(rb *requestBody, v *bodyView) {
+			rb.release()
+			if _, err := io.ReadAll(io.LimitReader(v, 5)); err != nil {
+				t.Error(err)
+			}
+			_ = v.Close()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBudget(1000)
+			rb := newRequestBody(&closing{Reader: strings.NewReader(text)}, int64(len(text)), true, b)
+			if _, err := io.ReadAll(rb.attempt(new(try))); err != nil || b.used.Load() == 0 {
+				t.Fatalf("%v, %d bytes are kept", err, b.used.Load())
+			}
+			rb.detach()
+			end(rb, rb.attempt(new(try)))
+			if n := b.used.Load(); n != 0 {
+				t.Errorf("%d bytes are kept", n)
+			}
+		})
+	}
+}
+
 // TestUnkeptBody is what it would be without the wrapper.
 func TestUnkeptBody(t *testing.T) {
 	src := &closing{Reader: strings.NewReader("body")}

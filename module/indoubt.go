@@ -96,12 +96,11 @@ func (l *doubtLedger) follow(f func(doubtRecord)) {
 	l.mu.Unlock()
 }
 
-// doubt notes that a request ends with an error although it may have been
-// executed.
-func (e *poolEntry) doubt(ex *exchange, kind faultKind, err error) {
+// doubt notes that a request ends with an error although b may have executed it.
+func (e *poolEntry) doubt(ex *exchange, b *backend, kind faultKind, err error) {
 	r := ex.run
 	d := doubtRecord{
-		Time: time.Now(), Pool: e.name, Backend: ex.sent.member.Name,
+		Time: time.Now(), Pool: e.name, Backend: b.member.Name,
 		Method: r.Method, Host: r.Host, Path: r.URL.Path, RequestID: requestID(r),
 		Reason: fmt.Sprintf("%s: %v", kind.proxyError, err),
 	}

@@ -6,9 +6,11 @@ package module
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -21,7 +23,7 @@ import (
 var ownFamilies = []string{"go_", "process_", "promhttp_", "caddy_admin_", "caddy_config_", "caddy_broker_"}
 
 // forwardCollector makes the metrics of the sites part of the parent's: it asks
-// the active process of each child when it is scraped. Whoever scrapes Caddy's
+// the active process of the child `default` when it is scraped. Whoever scrapes Caddy's
 // metrics endpoint finds them where they are without a supervised child. A child
 // that does not answer in time lacks until the next scrape.
 //
@@ -34,25 +36,24 @@ func (forwardCollector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect sends what the children have.
 func (f forwardCollector) Collect(ch chan<- prometheus.Metric) {
-	if len(pools.list()) > 0 {
+	if sites, err := caddy.ActiveContext().AppIfConfigured("http"); sites != nil || err != nil && !errors.Is(err, caddy.ErrNotConfigured) {
 		return
 	}
-	for name, c := range host.list() {
-		if c.activeAdmin() == "" {
-			continue
-		}
-		families, err := c.families(context.Background())
-		if err != nil {
-			f.logger.Debug("getting metrics of child", zap.String("child", name), zap.Error(err))
-			continue
-		}
-		for _, family := range families {
-			// The description's labels are not looked at: the metric has its own.
-			desc := prometheus.NewDesc(family.GetName(), family.GetHelp(), nil, nil)
-			for _, m := range family.GetMetric() {
-				if !slices.ContainsFunc(m.GetLabel(), isGuard) {
-					ch <- forwardedMetric{desc, m}
-				}
+	c := host.child(DefaultChild)
+	if c == nil || c.activeAdmin() == "" {
+		return
+	}
+	families, err := c.families(context.Background())
+	if err != nil {
+		f.logger.Debug("getting metrics of child", zap.String("child", c.name), zap.Error(err))
+		return
+	}
+	for _, family := range families {
+		// The description's labels are not looked at: the metric has its own.
+		desc := prometheus.NewDesc(family.GetName(), family.GetHelp(), nil, nil)
+		for _, m := range family.GetMetric() {
+			if !slices.ContainsFunc(m.GetLabel(), isGuard) {
+				ch <- forwardedMetric{desc, m}
 			}
 		}
 	}

@@ -28,7 +28,7 @@ func (ex *exchange) fail(kind faultKind, err error, retry string) {
 	details := ""
 	if ex.sent != nil && !ex.req.Safe {
 		details, retry = inDoubt, ""
-		f.claim.entry.doubt(ex, kind, err)
+		f.claim.entry.doubt(ex, ex.sent, kind, err)
 	}
 	ex.announce(kind, details, retry)
 	ex.conclusion(caddyhttp.Error(kind.status, &finalError{fmt.Sprintf("pool %s: %v", f.claim.entry.name, err)}))
@@ -40,6 +40,7 @@ func (ex *exchange) failRequest(err error) {
 	details := ""
 	if ex.sent != nil && !ex.req.Safe {
 		details = inDoubt
+		ex.policy.claim.entry.doubt(ex, ex.sent, faultRequest, err)
 	}
 	ex.announce(faultRequest, details, "")
 	ex.conclusion(caddyhttp.Error(http.StatusBadRequest, err))
@@ -73,7 +74,12 @@ func (ex *exchange) refuse(err error) {
 	case !refused:
 		ex.fail(faultUnavailable, err, retryAfter(time.Second))
 	case ex.rejected != 0:
-		ex.announce(faultUnavailable, "", "")
+		details := ""
+		if ex.lost != nil && !ex.req.Safe {
+			details = inDoubt // not for the response rejected, but for the attempt before
+			ex.policy.claim.entry.doubt(ex, ex.lost, ex.last.kind, ex.last.err)
+		}
+		ex.announce(faultUnavailable, details, "")
 		ex.conclusion(caddyhttp.Error(ex.rejected, &finalError{fmt.Sprintf(
 			"pool %s: lb_retry_match rejected the response with status %d, and there is no other backend: %s",
 			ex.policy.claim.entry.name, ex.rejected, none.Reason.String())}))

@@ -170,7 +170,7 @@ func TestBodyThatCannotBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	fmt.Fprint(c, "PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\nzz\r\n")
+	fmt.Fprint(c, "PUT /path HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\nzz\r\n")
 	res, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -179,6 +179,7 @@ func TestBodyThatCannotBeRead(t *testing.T) {
 	if res.StatusCode != 400 || res.Header.Get(headerProxyStatus) != `caddy-broker; error=http_request_error; details="in-doubt"` {
 		t.Errorf("got %d, Proxy-Status %q", res.StatusCode, res.Header.Get(headerProxyStatus))
 	}
+	wantDoubt(t, p, "PUT", b.addr())
 	if n := other.count.Load(); n != 0 {
 		t.Errorf("sent again %d times", n)
 	}

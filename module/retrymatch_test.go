@@ -49,6 +49,13 @@ func TestRejectedResponses(t *testing.T) {
 			t.Errorf("sent %d times, want once", n)
 		}
 	})
+	t.Run("the attempt before is in doubt", func(t *testing.T) {
+		lost, bad := newRawBackend(t, swallow), answering(t, "bad", 503)
+		anything := expression("{http.reverse_proxy.is_transport_error} == true || {http.reverse_proxy.status_code} == 503")
+		p := newProxy(t, anything, upstreams(lost.addr(), bad.addr()))
+		wantStatus(t, p.do("POST", "body"), 503, `caddy-broker; error=destination_unavailable; details="in-doubt"`, false)
+		wantDoubt(t, p, "POST", lost.addr())
+	})
 	t.Run("three in all", func(t *testing.T) {
 		var sum int64
 		var all []*backendServer

@@ -124,7 +124,10 @@ func (t *transport) dial(ctx context.Context, dial dialer, b *backend, tr *try, 
 	defer b.endDial(d)
 	if tr != nil {
 		if err := b.queue.enter(ctx); err != nil {
-			return nil, context.Cause(ctx)
+			if cause = context.Cause(ctx); errors.Is(cause, errConnectionTimeout) {
+				return nil, errQueued // that was our doing
+			}
+			return nil, cause
 		}
 	}
 	var w dialWatch

@@ -35,6 +35,9 @@ func (ex *exchange) failed(req *http.Request, err error) bool {
 	e.safe, e.promise, e.replayable = ex.req.Safe, ex.promise, ex.resumable()
 	if e.written {
 		ex.wrote()
+		if !e.unprocessed {
+			ex.lost = ex.backend
+		}
 	}
 	ex.last = fault{kind, err}
 	if o == failover.DialFailed {
@@ -81,7 +84,7 @@ func (ex *exchange) examine(t *try, err error) (failover.Outcome, faultKind, evi
 			return failover.DialAborted, faultRequest, e
 		}
 		return failover.Neutral, faultRequest, e
-	case !t.taken && (errors.Is(err, errHung) || errors.Is(err, errAbandoned) || errors.Is(err, errNoTime)):
+	case !t.taken && (errors.Is(err, errHung) || errors.Is(err, errAbandoned) || errors.Is(err, errNoTime) || errors.Is(err, errQueued)):
 		return failover.DialAborted, faultDialTimeout, e
 	case !t.taken && !t.dialed.Load():
 		// net/http refuses to send it: that says nothing of any backend.

@@ -54,6 +54,7 @@ var (
 // The reasons for which an attempt is ended from our side.
 var (
 	errConnectionTimeout = errors.New("no connection within connection_timeout")
+	errQueued            = errors.New("no connection within connection_timeout: too many are being made")
 	errSoTimeout         = errors.New("no response header within so_timeout")
 	errHung              = errors.New("backend is hung: it answers neither requests nor pings")
 	errAbandoned         = errors.New("dialing was given up: other requests found the backend down or slow")
