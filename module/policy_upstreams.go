@@ -122,6 +122,20 @@ func availability(up *reverseproxy.Upstream) failover.Availability {
 	return failover.Available
 }
 
+// another tells whether addr is that of another backend than b. It may be of
+// none, where a proxy is between.
+func (t *backendTable) another(b *backend, addr string) bool {
+	if addr == b.member.URI.Dial() {
+		return false
+	}
+	for m := range *t.all.Load() {
+		if m != b.member && m.URI.Dial() == addr {
+			return true
+		}
+	}
+	return false
+}
+
 // dialed is the backend with that upstream, for connections that Caddy's own
 // health checks make; nil when there is none.
 func (t *backendTable) dialed(up *reverseproxy.Upstream) *backend {

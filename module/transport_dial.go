@@ -39,8 +39,11 @@ func (t *transport) hookDials(ctx caddy.Context) error {
 	}
 	dial := dialer(t.http.DialContext)
 	t.http.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		b, tr := t.dialedFor(ctx)
-		if b == nil {
+		b, tr, late := t.dialedFor(ctx, addr)
+		switch {
+		case late:
+			return nil, errAbandoned
+		case b == nil:
 			return dial(ctx, network, addr)
 		}
 		return t.dial(ctx, dial, b, tr, network, addr)
@@ -71,20 +74,25 @@ func (t *transport) stretchDialTimeout(ctx caddy.Context) error {
 	return nil
 }
 
-// dialedFor is what a dial is for: an attempt of a request, a ping, or neither.
-func (t *transport) dialedFor(ctx context.Context) (b *backend, tr *try) {
+// dialedFor is what a dial to addr is for: an attempt of a request, a ping, or
+// neither. It comes late when the request is at another backend by now: net/http
+// dials on a goroutine of its own, also for an attempt that has ended.
+func (t *transport) dialedFor(ctx context.Context, addr string) (b *backend, tr *try, late bool) {
 	if b, ok := ctx.Value(pingKey{}).(*backend); ok {
-		return b, nil
+		return b, nil, false
 	}
 	if ex := t.policy.exchange(ctx); ex != nil {
 		tr = ex.try.Load()
+		if t.policy.backends.another(tr.backend, addr) {
+			return nil, nil, true
+		}
 		tr.dialed.Store(true)
-		return tr.backend, tr
+		return tr.backend, tr, false
 	}
 	if di, ok := reverseproxy.GetDialInfo(ctx); ok {
-		return t.policy.backends.dialed(di.Upstream), nil
+		return t.policy.backends.dialed(di.Upstream), nil, false
 	}
-	return nil, nil
+	return nil, nil, false
 }
 
 // dial opens a connection to b, or takes the warm one. connection_timeout
@@ -196,7 +204,7 @@ func (w *dialWatch) explain(err error) error {
 // name depends on the request or the PROXY protocol comes first.
 func (t *transport) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
 	h1Only, _ := caddyhttp.GetVar(ctx, tlsH1OnlyVar).(bool)
-	if b, tr := t.dialedFor(ctx); b != nil && tr != nil && !tr.fresh {
+	if b, tr, late := t.dialedFor(ctx, addr); !late && b != nil && tr != nil && !tr.fresh {
 		if nc := b.takeWarm(); nc != nil {
 			return nc, nil
 		}

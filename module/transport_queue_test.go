@@ -4,7 +4,11 @@
 package module
 
 import (
+	"context"
+	"errors"
 	"testing"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-broker/caddy-broker/failover"
 )
@@ -32,5 +36,30 @@ func TestWaitingForATurnToDialSaysNothingOfTheBackend(t *testing.T) {
 	}
 	if u := pool.Status().Upstreams[0]; u.State != "up" || u.LastError != "" {
 		t.Errorf("the backend is %s, last error %q", u.State, u.LastError)
+	}
+}
+
+// TestADialThatComesLateIsNotMade: net/http begins to dial for an attempt when the
+// request is at another backend already.
+func TestADialThatComesLateIsNotMade(t *testing.T) {
+	first, second := newBackendServer(t, "first", nil), newBackendServer(t, "second", nil)
+	p := newProxy(t, upstreams(first.addr(), second.addr()))
+	f := p.policy
+	members := f.claim.entry.pool.Members()
+	f.backends.of(members[0])
+	now := &try{backend: f.backends.of(members[1])}
+	ex := &exchange{policy: f}
+	ex.try.Store(now)
+	ctx := context.WithValue(t.Context(), caddyhttp.VarsCtxKey, map[string]any{f.varKey: ex})
+	if _, err := f.transport.http.DialContext(ctx, "tcp", first.addr()); !errors.Is(err, errAbandoned) || now.dialed.Load() {
+		t.Errorf("got %v, noted as a dial of the second attempt: %t", err, now.dialed.Load())
+	}
+	for what, addr := range map[string]string{"its own": second.addr(), "a proxy's": newBackendServer(t, "proxy", nil).addr()} {
+		nc, err := f.transport.http.DialContext(ctx, "tcp", addr)
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+			continue
+		}
+		_ = nc.Close()
 	}
 }
