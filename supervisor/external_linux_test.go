@@ -149,6 +149,45 @@ func TestExternalReadiness(t *testing.T) {
 	}
 }
 
+// While the old program has the socket, an accepted connection proves nothing of
+// the new one, and its socket stays as it made it.
+func TestExternalReplacementThatFails(t *testing.T) {
+	w := watch(t)
+	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	listen := func(s *Spec) { s.Listen = []string{"tcp/" + address} }
+	w.start(programSpec(t, program{Accept: 1}, listen))
+	pid := w.Status().Pid
+	err := w.Replace(t.Context(), programSpec(t, program{}, listen, func(s *Spec) {
+		s.Command = []string{"/bin/sh", "-c", "sleep 0.3; echo no such table; exit 1"}
+	}))
+	if err == nil || !strings.Contains(err.Error(), "exit code 1") || !strings.Contains(err.Error(), "no such table") {
+		t.Errorf("error %v", err)
+	}
+	if st := w.Status(); st.State != "active" || st.Pid != pid {
+		t.Errorf("afterwards: %+v, want %d to serve", st, pid)
+	}
+	if got, err := callServer(t.Context(), "tcp", address); err != nil || got != pid {
+		t.Errorf("answer of %d (%v), want %d", got, err, pid)
+	}
+}
+
+func TestExternalReplacementLeavesTheSocketAlone(t *testing.T) {
+	w := watch(t)
+	dir := t.TempDir()
+	address := fmt.Sprintf("tcp/127.0.0.1:%d", freePort(t))
+	listen := func(s *Spec) { s.Listen = []string{address} }
+	spec := func(report string) *Spec {
+		return programSpec(t, program{Report: filepath.Join(dir, report), Accept: 1}, listen)
+	}
+	w.start(spec("a")) // a Go program, which does not block
+	if err := w.Replace(t.Context(), spec("b")); err != nil {
+		t.Fatal(err)
+	}
+	if s := reported(t, filepath.Join(dir, "b"), w.Status().Pid); !slices.Equal(s.Blocking, []bool{false}) {
+		t.Errorf("its sockets block: %v; the old one's was made to", s.Blocking)
+	}
+}
+
 func TestExternalWatchdog(t *testing.T) {
 	for _, c := range []struct {
 		name string
