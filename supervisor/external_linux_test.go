@@ -334,7 +334,38 @@ func TestNotifySocketIsRemoved(t *testing.T) {
 	if _, err := listenNotify(filepath.Join(t.TempDir(), "a", "b"), ""); err == nil {
 		t.Error("a socket in a directory that is not there")
 	}
-	if _, err := listenNotify(filepath.Join(t.TempDir(), "n"), "nobody-of-that-name"); err == nil {
+	// Nothing is touched for a user who is not there.
+	path := filepath.Join(t.TempDir(), "n")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := listenNotify(path, "nobody-of-that-name"); err == nil {
 		t.Error("a socket for a user who is not there")
+	}
+	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() {
+		t.Errorf("what was there is %v (%v)", info, err)
+	}
+}
+
+// A user to whom the directory belongs may put a link in the socket's place; he
+// is not given the file to which it leads.
+func TestNotifySocketIsNoLink(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can give a file away")
+	}
+	dir := t.TempDir()
+	secret, link := filepath.Join(dir, "secret"), filepath.Join(dir, "n")
+	if err := os.WriteFile(secret, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(secret, link); err != nil {
+		t.Fatal(err)
+	}
+	n := &notifySocket{path: link}
+	if err := n.give(Identity{UID: 12345, GID: 12345}); err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Stat(secret); err != nil || info.Sys().(*syscall.Stat_t).Uid != 0 {
+		t.Errorf("the file belongs to %d (%v)", info.Sys().(*syscall.Stat_t).Uid, err)
 	}
 }
