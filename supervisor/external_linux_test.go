@@ -4,6 +4,7 @@
 package supervisor
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -248,6 +249,31 @@ func TestExternalProcessGroup(t *testing.T) {
 		w.event("broker_child_exited")
 		ended(t, pid)
 	})
+}
+
+// A daemon that a program left in a session of its own holds the program's
+// standard error, but is nobody to wait for.
+func TestExternalDaemonIsNotAwaited(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "daemon")
+	w := watch(t)
+	w.start(programSpec(t, program{Daemon: file}))
+	var pid int
+	until(t, "the daemon", func() error {
+		text, err := os.ReadFile(file)
+		if err == nil {
+			pid, err = strconv.Atoi(string(text))
+		}
+		return err
+	})
+	defer func() { _ = syscall.Kill(pid, syscall.SIGKILL) }()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := w.Stop(ctx, Immediate); err != nil {
+		t.Errorf("stopping: %v", err)
+	}
+	if !alive(pid) {
+		t.Error("the daemon has ended, which nobody told it")
+	}
 }
 
 // A program, and a child, may run as another user, with his groups and home.
