@@ -15,7 +15,8 @@ const acceptPoll = 20 * time.Millisecond
 
 // awaitAccept returns true when the program has taken a connection out of a held
 // socket's queue: somebody's who waits there already, or one that is made for
-// this. It returns false when the program is gone or the kernel does not tell.
+// this. It returns false when the program is gone, the kernel does not tell, or
+// another process uses the socket: it may be that one which accepts.
 func (s *Supervisor) awaitAccept(p *process, network, address string) bool {
 	fd, ok := s.sockets.look(network, address)
 	if !ok {
@@ -23,7 +24,7 @@ func (s *Supervisor) awaitAccept(p *process, network, address string) bool {
 	}
 	defer closeFiles([]int{fd})
 	before, ok := queued(fd)
-	if !ok {
+	if !ok || !s.sockets.alone(p.id, network, address) {
 		return false
 	}
 	if before == 0 {
@@ -38,7 +39,7 @@ func (s *Supervisor) awaitAccept(p *process, network, address string) bool {
 	defer tick.Stop()
 	for {
 		now, ok := queued(fd)
-		if !ok {
+		if !ok || !s.sockets.alone(p.id, network, address) {
 			return false
 		}
 		// Only accepting makes a queue shorter.

@@ -5,6 +5,10 @@ package supervisor
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,4 +22,27 @@ func (p *process) await() {
 			return
 		}
 	}
+}
+
+// groupLives tells whether somebody in the process's group still runs, who has
+// not only to be reaped. Where /proc does not tell, somebody may.
+func (p *process) groupLives() bool {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	if len(stats) == 0 {
+		return true
+	}
+	group := strconv.Itoa(p.cmd.Process.Pid)
+	for _, path := range stats {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue // it is gone
+		}
+		// The command's name, in parentheses, may contain anything; state, parent and
+		// group follow it.
+		after := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+		if len(after) > 2 && after[2] == group && after[0] != "Z" && after[0] != "X" {
+			return true
+		}
+	}
+	return false
 }

@@ -15,3 +15,6 @@ func (p *process) await() {
 	defer p.mu.Unlock()
 	p.reaped = true
 }
+
+// groupLives is false: await has ended the group.
+func (p *process) groupLives() bool { return false }

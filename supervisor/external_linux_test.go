@@ -4,6 +4,7 @@
 package supervisor
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -149,6 +150,45 @@ func TestExternalReadiness(t *testing.T) {
 	}
 }
 
+// While the old program has the socket, an accepted connection proves nothing of
+// the new one, and its socket stays as it made it.
+func TestExternalReplacementThatFails(t *testing.T) {
+	w := watch(t)
+	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	listen := func(s *Spec) { s.Listen = []string{"tcp/" + address} }
+	w.start(programSpec(t, program{Accept: 1}, listen))
+	pid := w.Status().Pid
+	err := w.Replace(t.Context(), programSpec(t, program{}, listen, func(s *Spec) {
+		s.Command = []string{"/bin/sh", "-c", "sleep 0.3; echo no such table; exit 1"}
+	}))
+	if err == nil || !strings.Contains(err.Error(), "exit code 1") || !strings.Contains(err.Error(), "no such table") {
+		t.Errorf("error %v", err)
+	}
+	if st := w.Status(); st.State != "active" || st.Pid != pid {
+		t.Errorf("afterwards: %+v, want %d to serve", st, pid)
+	}
+	if got, err := callServer(t.Context(), "tcp", address); err != nil || got != pid {
+		t.Errorf("answer of %d (%v), want %d", got, err, pid)
+	}
+}
+
+func TestExternalReplacementLeavesTheSocketAlone(t *testing.T) {
+	w := watch(t)
+	dir := t.TempDir()
+	address := fmt.Sprintf("tcp/127.0.0.1:%d", freePort(t))
+	listen := func(s *Spec) { s.Listen = []string{address} }
+	spec := func(report string) *Spec {
+		return programSpec(t, program{Report: filepath.Join(dir, report), Accept: 1}, listen)
+	}
+	w.start(spec("a")) // a Go program, which does not block
+	if err := w.Replace(t.Context(), spec("b")); err != nil {
+		t.Fatal(err)
+	}
+	if s := reported(t, filepath.Join(dir, "b"), w.Status().Pid); !slices.Equal(s.Blocking, []bool{false}) {
+		t.Errorf("its sockets block: %v; the old one's was made to", s.Blocking)
+	}
+}
+
 func TestExternalWatchdog(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -209,6 +249,31 @@ func TestExternalProcessGroup(t *testing.T) {
 		w.event("broker_child_exited")
 		ended(t, pid)
 	})
+}
+
+// A daemon that a program left in a session of its own holds the program's
+// standard error, but is nobody to wait for.
+func TestExternalDaemonIsNotAwaited(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "daemon")
+	w := watch(t)
+	w.start(programSpec(t, program{Daemon: file}))
+	var pid int
+	until(t, "the daemon", func() error {
+		text, err := os.ReadFile(file)
+		if err == nil {
+			pid, err = strconv.Atoi(string(text))
+		}
+		return err
+	})
+	defer func() { _ = syscall.Kill(pid, syscall.SIGKILL) }()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := w.Stop(ctx, Immediate); err != nil {
+		t.Errorf("stopping: %v", err)
+	}
+	if !alive(pid) {
+		t.Error("the daemon has ended, which nobody told it")
+	}
 }
 
 // A program, and a child, may run as another user, with his groups and home.
@@ -295,7 +360,38 @@ func TestNotifySocketIsRemoved(t *testing.T) {
 	if _, err := listenNotify(filepath.Join(t.TempDir(), "a", "b"), ""); err == nil {
 		t.Error("a socket in a directory that is not there")
 	}
-	if _, err := listenNotify(filepath.Join(t.TempDir(), "n"), "nobody-of-that-name"); err == nil {
+	// Nothing is touched for a user who is not there.
+	path := filepath.Join(t.TempDir(), "n")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := listenNotify(path, "nobody-of-that-name"); err == nil {
 		t.Error("a socket for a user who is not there")
+	}
+	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() {
+		t.Errorf("what was there is %v (%v)", info, err)
+	}
+}
+
+// A user to whom the directory belongs may put a link in the socket's place; he
+// is not given the file to which it leads.
+func TestNotifySocketIsNoLink(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can give a file away")
+	}
+	dir := t.TempDir()
+	secret, link := filepath.Join(dir, "secret"), filepath.Join(dir, "n")
+	if err := os.WriteFile(secret, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(secret, link); err != nil {
+		t.Fatal(err)
+	}
+	n := &notifySocket{path: link}
+	if err := n.give(Identity{UID: 12345, GID: 12345}); err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Stat(secret); err != nil || info.Sys().(*syscall.Stat_t).Uid != 0 {
+		t.Errorf("the file belongs to %d (%v)", info.Sys().(*syscall.Stat_t).Uid, err)
 	}
 }

@@ -69,7 +69,10 @@ func (s *Supervisor) lendExternal(id int, spec *Spec) (files []*os.File, names [
 			return files, nil, fmt.Errorf("listen %s: %w", address, err)
 		}
 		// As systemd hands sockets over: blocking, unless the program says otherwise.
-		_ = unix.SetNonblock(fd, false)
+		// All who use a socket share that, so one in use stays as its user made it.
+		if s.sockets.alone(id, network, rest) {
+			_ = unix.SetNonblock(fd, false)
+		}
 		files = append(files, os.NewFile(uintptr(fd), address))
 		names = append(names, listenName(address))
 	}

@@ -21,6 +21,13 @@ type notifySocket struct {
 }
 
 func listenNotify(path, user string) (*notifySocket, error) {
+	var owner Identity
+	if user != "" {
+		var err error
+		if owner, err = LookupUser(user); err != nil {
+			return nil, fmt.Errorf("opening notify socket: %w", err)
+		}
+	}
 	if err := unix.Unlink(path); err != nil && !os.IsNotExist(err) {
 		return nil, fmt.Errorf("opening notify socket: %w", err)
 	}
@@ -32,15 +39,17 @@ func listenNotify(path, user string) (*notifySocket, error) {
 	if user == "" {
 		return n, nil
 	}
-	id, err := LookupUser(user)
-	if err == nil {
-		err = os.Chown(path, int(id.UID), int(id.GID))
-	}
-	if err != nil {
+	if err := n.give(owner); err != nil {
 		n.Close()
 		return nil, fmt.Errorf("opening notify socket: %w", err)
 	}
 	return n, nil
+}
+
+// give makes owner own the socket. Its directory may be his: what he puts there
+// in the socket's place must not lead to a file that is not his.
+func (n *notifySocket) give(owner Identity) error {
+	return os.Lchown(n.path, int(owner.UID), int(owner.GID))
 }
 
 // Close ends the socket; nil has none.

@@ -125,9 +125,14 @@ func (p *process) wait() Exit {
 	return exit
 }
 
+// groupPoll is how often the group of an ended process is looked at, of which
+// the system reports nothing.
+const groupPoll = 50 * time.Millisecond
+
 // awaitOutput waits for the rest of the output. It ends at once when nothing
-// holds the pipe any more; what was asked to end in order, and still runs
-// without the process that started it, gets the time for that.
+// holds the pipe any more; what was asked to end in order, and still runs in the
+// group without the process that started it, gets the time for that. What has
+// left the group, as daemons do, is not ours: it may hold the pipe for ever.
 func (p *process) awaitOutput() {
 	grace := time.NewTimer(outputGrace)
 	defer grace.Stop()
@@ -139,10 +144,18 @@ func (p *process) awaitOutput() {
 	p.mu.Lock()
 	asked := p.asked
 	p.mu.Unlock()
-	if asked {
+	if !asked {
+		return
+	}
+	tick := time.NewTicker(groupPoll)
+	defer tick.Stop()
+	for p.groupLives() {
 		select {
 		case <-p.drained:
+			return
 		case <-p.killed:
+			return
+		case <-tick.C:
 		}
 	}
 }

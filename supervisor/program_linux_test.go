@@ -25,6 +25,7 @@ type program struct {
 	Accept int      `json:",omitempty"` // answers on that many of its sockets
 	Notify []string `json:",omitempty"` // sends these
 	Exit   int      `json:",omitempty"` // then exits with this
+	Daemon string   `json:",omitempty"` // leaves a daemon with its standard error and writes its id to this file
 	Worker string   `json:",omitempty"` // has a worker that finishes its work, writing this file, when told to end
 }
 
@@ -86,6 +87,18 @@ func externalMain() int {
 	}
 	if p.Exit > 0 {
 		return p.Exit
+	}
+	if p.Daemon != "" {
+		self, _ := os.Executable()
+		daemon, err := os.StartProcess(self, os.Args, &os.ProcAttr{
+			Env: []string{envTest + "=sleeper"}, Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}, Sys: &syscall.SysProcAttr{Setsid: true},
+		})
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		_ = os.WriteFile(p.Daemon+".new", []byte(strconv.Itoa(daemon.Pid)), 0o600)
+		_ = os.Rename(p.Daemon+".new", p.Daemon)
 	}
 	if p.Worker != "" {
 		return withWorker(p.Worker)

@@ -80,6 +80,14 @@ func (s *Sockets) look(network, address string) (fd int, ok bool) {
 	return fd, err == nil
 }
 
+// alone tells whether user is the only one who uses a held socket.
+func (s *Sockets) alone(user int, network, address string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sock := s.held[socketKey{network, address}]
+	return sock != nil && len(sock.users) == 1 && sock.users[user]
+}
+
 // Leave forgets a user; its sockets stay.
 func (s *Sockets) Leave(user int) {
 	s.mu.Lock()
