@@ -113,6 +113,9 @@ func (in inTune) apply(m *machine, now time.Time) {
 			p.spec = in.spec
 		}
 	}
+	if c := m.candidate; c != nil && c.spec == old { // a restart under way
+		c.spec = in.spec
+	}
 	m.dismissSpares(now)
 	if in.spec.Restart != old.Restart && now.Before(m.nextStart) {
 		m.nextStart = now.Add(in.spec.Restart.after(m.deaths, m.random()))
