@@ -164,14 +164,10 @@ func (h *hostState) apply(ctx context.Context, a *App, name string) error {
 		}
 		return nil
 	}
-	if c.haLog != want.haLog {
-		a.logger.Warn("ha_log of a running child changes with its next start",
-			zap.String("child", name), zap.String("ha_log", want.haLog))
-	}
 	if !c.spec.Equal(want.Spec) {
 		switch err := c.sup.Replace(ctx, want.Spec); {
 		case err == nil:
-			c.spec = want.Spec
+			c.adopt(want)
 			return nil
 		case !errors.Is(err, supervisor.ErrStopped) && !errors.Is(err, supervisor.ErrStopping):
 			return err
@@ -181,7 +177,7 @@ func (h *hostState) apply(ctx context.Context, a *App, name string) error {
 		a.logger.Info("child goes on: nothing that it runs has changed; `caddy broker restart` replaces it", zap.String("child", name))
 	}
 	c.sup.Tune(want.Spec)
-	c.spec = want.Spec
+	c.adopt(want)
 	return nil
 }
 
@@ -246,11 +242,9 @@ func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logg
 		return nil, fmt.Errorf("child %q: %w", name, err)
 	}
 	c := &hosted{name: name, spec: want.Spec, dir: dir, haLog: want.haLog, pools: new(poolsMirror)}
-	if want.haLog != "" {
-		c.log = supervisor.OpenHALog(want.haLog, func(err error) {
-			logger.Warn("high-availability log is not written; the service goes on", zap.String("child", name), zap.Error(err))
-		})
-	}
+	c.log = supervisor.OpenHALog(want.haLog, func(err error) {
+		logger.Warn("high-availability log is not written; the service goes on", zap.String("child", name), zap.Error(err))
+	})
 	c.sup = supervisor.New(supervisor.Config{
 		Name:        name,
 		Stderr:      os.Stderr,
@@ -262,6 +256,16 @@ func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logg
 		Hold:        c.hold,
 	})
 	return c, nil
+}
+
+// adopt notes what was applied. Only then the log changes: a reload that fails
+// leaves it as it was.
+func (c *hosted) adopt(want *childSpec) {
+	c.spec = want.Spec
+	if c.haLog != want.haLog {
+		c.haLog = want.haLog
+		c.log.Reopen(want.haLog)
+	}
 }
 
 func (c *hosted) close() {
