@@ -7,8 +7,11 @@ package integration
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -18,6 +21,50 @@ import (
 
 // haLine is a line of the log: time, code, text.
 var haLine = regexp.MustCompile(`^(\d\d/\d\d/\d{4}_\d\d:\d\d:\d\d) (SHA\d{4}) (.+)$`)
+
+// A reload that names another log goes on there at once, with the same process.
+func TestHALogMoves(t *testing.T) {
+	const site = `{
+	admin {$ADMIN}
+	broker {
+		ha_log broker_ha.log
+	}
+}
+http://:{$PORT} {
+	respond ok
+}
+`
+	b := startBroker(t, site, "PORT="+freePort(t))
+	pid := awaitActive(t, b, 0)
+	before, err := b.HALog()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := reload(t, b, strings.Replace(site, "broker_ha.log", "other.log", 1)); err != nil {
+		t.Fatalf("caddy reload: %v\n%s", err, out)
+	}
+	if now := awaitActive(t, b, 0); now != pid {
+		t.Errorf("the child was %d and is %d", pid, now)
+	}
+	if err := killProcess(t, pid); err != nil {
+		t.Fatal(err)
+	}
+	awaitActive(t, b, pid)
+	text, err := os.ReadFile(filepath.Join(b.Dir, "other.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := ""
+	for line := range strings.Lines(string(text)) {
+		codes += " " + strings.Fields(line)[1]
+	}
+	if want := " SHA0502 SHA0425 SHA0579 SHA0584 SHA0558"; !strings.HasPrefix(codes, want) {
+		t.Errorf("the other log begins with%s, want%s", codes, want)
+	}
+	if after, err := b.HALog(); err != nil || len(after) != len(before) {
+		t.Errorf("the first log grew from %d to %d lines (%v)", len(before), len(after), err)
+	}
+}
 
 func TestHALog(t *testing.T) {
 	b := startBroker(t, `{

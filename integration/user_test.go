@@ -65,28 +65,10 @@ http://:{$PORT} {
 	respond "ANSWER"
 }
 `
-	port := reservedPort(t, "")
-	second := reservedPort(t, port)
-	b := newBroker(t, site, "PORT="+port, "SECOND="+second)
-	// The program and the directory of private sockets lie in directories of root's.
-	for _, dir := range []string{scratch, b.Dir, filepath.Join(b.Dir, "tmp")} {
-		if err := os.Chmod(dir, 0o711); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := b.Start(); err != nil {
-		t.Fatal(err)
-	}
+	b, port, second := newUserBroker(t, site)
 	serves := func(notPid int, port string) (pid int) {
 		t.Helper()
-		pid = awaitActive(t, b, notPid)
-		if child, parent := owner(t, pid), owner(t, b.Process().Pid()); child != nobody.Uid || parent != "0" {
-			t.Errorf("the child runs as user %s, the parent as %s; want %s and 0", child, parent, nobody.Uid)
-		}
-		if got := get(t, "127.0.0.1:"+port).Body; got != "ANSWER" {
-			t.Errorf("answered %q", got)
-		}
-		return pid
+		return servesAs(t, b, notPid, port, nobody.Uid)
 	}
 	pid := serves(0, port)
 	if err := killProcess(t, pid); err != nil {
@@ -101,4 +83,84 @@ http://:{$PORT} {
 	if err := b.Admin(t.Context(), "GET", "/broker/children/default/admin/config/", nil); err != nil {
 		t.Error(err)
 	}
+}
+
+// A reload may bring a user, another one, and none again.
+func TestReloadChangesUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can run a child as another user")
+	}
+	users := []*user.User{{Uid: "0"}}
+	for _, name := range []string{"nobody", "daemon"} {
+		u, err := user.Lookup(name)
+		if err != nil {
+			t.Skipf("this system has no user %s: %v", name, err)
+		}
+		users = append(users, u)
+	}
+	const site = `{
+	admin {$ADMIN}
+	broker {
+		restart_delay 100ms
+		# USER
+	}
+}
+http://:{$PORT} {
+	respond "ANSWER"
+}
+`
+	b, port, _ := newUserBroker(t, site)
+	pid := servesAs(t, b, 0, port, "0")
+	for _, u := range append(users[1:], users[0]) {
+		text := site
+		if u.Username != "" {
+			text = strings.Replace(site, "# USER", "user "+u.Username, 1)
+		}
+		if out, err := reload(t, b, text); err != nil {
+			t.Fatalf("to user %q: %v\n%s", u.Username, err, out)
+		}
+		pid = servesAs(t, b, pid, port, u.Uid)
+		if err := b.Admin(t.Context(), "GET", "/broker/children/default/admin/config/", nil); err != nil {
+			t.Errorf("user %q: %v", u.Username, err)
+		}
+	}
+	if err := b.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(filepath.Join(b.Dir, "tmp")); err != nil || len(left) > 0 {
+		t.Errorf("the broker left %v (%v)", left, err)
+	}
+}
+
+// newUserBroker starts a broker of site whose child can run as another user, and
+// returns its two ports, which only root may open.
+func newUserBroker(t *testing.T, site string) (b *harness.Broker, port, second string) {
+	t.Helper()
+	port = reservedPort(t, "")
+	second = reservedPort(t, port)
+	b = newBroker(t, site, "PORT="+port, "SECOND="+second)
+	// The program and the directory of private sockets lie in directories of root's.
+	for _, dir := range []string{scratch, b.Dir, filepath.Join(b.Dir, "tmp")} {
+		if err := os.Chmod(dir, 0o711); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return b, port, second
+}
+
+// servesAs waits for another active process than notPid, which must run as the user
+// with this id, and must answer.
+func servesAs(t *testing.T, b *harness.Broker, notPid int, port, uid string) (pid int) {
+	t.Helper()
+	pid = awaitActive(t, b, notPid)
+	if child, parent := owner(t, pid), owner(t, b.Process().Pid()); child != uid || parent != "0" {
+		t.Errorf("the child runs as user %s, the parent as %s; want %s and 0", child, parent, uid)
+	}
+	if got := get(t, "127.0.0.1:"+port).Body; got != "ANSWER" {
+		t.Errorf("answered %q", got)
+	}
+	return pid
 }

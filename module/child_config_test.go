@@ -5,10 +5,12 @@ package module
 
 import (
 	"encoding/json"
+	"net"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
 )
@@ -27,6 +29,7 @@ func TestOurNetwork(t *testing.T) {
 		{"unix//run/x.sock|0660", "unixbroker//run/x.sock|0660"},
 		{"unix/@abstract", "unixbroker/@abstract"},
 		{"fd/3", "fdbroker/3"},
+		{"fdgram/4", "fdgrambroker/4"},
 		{":8000-8010", "broker/:8000-8010"},
 		{"tailscale/host:80", "tailscale/host:80"},
 		{"broker/:80", "broker/:80"},
@@ -34,6 +37,37 @@ func TestOurNetwork(t *testing.T) {
 		if got := ourNetwork(c.address); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.address, got, c.want)
 		}
+	}
+}
+
+// Caddy tells descriptors by how the network's name begins, and asks its listener
+// for packets.
+func TestInheritedDatagramSocket(t *testing.T) {
+	t.Parallel()
+	addr, err := caddy.ParseNetworkAddress(ourNetwork("fdgram/4"))
+	if err != nil || !addr.IsFdNetwork() || addr.Host != "4" {
+		t.Errorf("Caddy reads %+v, %v", addr, err)
+	}
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	file, err := conn.(*net.UDPConn).File()
+	if err != nil {
+		t.Skipf("no descriptors of sockets on this system: %v", err)
+	}
+	defer file.Close()
+	ln, err := newChildRuntime(nil, "").takeSocket(file, networks[addr.Network], addr.Host, net.ListenConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pc, ok := ln.(*packetConn)
+	if !ok {
+		t.Fatalf("got %T", ln)
+	}
+	if err := pc.Close(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -55,6 +89,7 @@ func TestSocketAddress(t *testing.T) {
 		{network: "unix", host: "/run/x.sock|0222", want: "/run/x.sock", perm: 0o222},
 		{network: "unix", host: "/run/x.sock|rw", err: "not an octal number"},
 		{network: "fd", host: "3", want: "3"},
+		{network: "fdgram", host: "4", want: "4"},
 	} {
 		got, perm, err := socketAddress(c.network, c.host, c.ports, c.offset)
 		if c.err != "" {

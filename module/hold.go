@@ -43,7 +43,7 @@ func plainSockets() []string {
 		for _, listen := range srv.Listen {
 			addr, err := caddy.ParseNetworkAddress(listen)
 			real, ours := networks[addr.Network]
-			if err != nil || !ours || strings.HasPrefix(real, "udp") {
+			if err != nil || !ours || datagram(real) {
 				continue
 			}
 			for i := range addr.PortRangeSize() {

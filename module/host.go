@@ -164,14 +164,13 @@ func (h *hostState) apply(ctx context.Context, a *App, name string) error {
 		}
 		return nil
 	}
-	if c.haLog != want.haLog {
-		a.logger.Warn("ha_log of a running child changes with its next start",
-			zap.String("child", name), zap.String("ha_log", want.haLog))
+	if err := c.admit(want.User); err != nil {
+		return err
 	}
 	if !c.spec.Equal(want.Spec) {
 		switch err := c.sup.Replace(ctx, want.Spec); {
 		case err == nil:
-			c.spec = want.Spec
+			c.adopt(want)
 			return nil
 		case !errors.Is(err, supervisor.ErrStopped) && !errors.Is(err, supervisor.ErrStopping):
 			return err
@@ -181,7 +180,7 @@ func (h *hostState) apply(ctx context.Context, a *App, name string) error {
 		a.logger.Info("child goes on: nothing that it runs has changed; `caddy broker restart` replaces it", zap.String("child", name))
 	}
 	c.sup.Tune(want.Spec)
-	c.spec = want.Spec
+	c.adopt(want)
 	return nil
 }
 
@@ -232,25 +231,24 @@ type hosted struct {
 	name  string
 	sup   *supervisor.Supervisor
 	spec  *supervisor.Spec // what was applied last; owned by whoever holds host.turn
-	dir   string           // of the private admin sockets
 	haLog string
 	log   *supervisor.HALog
 	pools *poolsMirror
+	// dirs are the directories of the private admin sockets, by user: a process can
+	// make its socket in its own user's only. They stay until the child goes.
+	dirs sync.Map
 	// inDoubt counts the unsafe requests that stops and replacements cut off.
 	inDoubt atomic.Uint64
 }
 
 func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logger) (*hosted, error) {
-	dir, err := adminDir(want.User)
-	if err != nil {
-		return nil, fmt.Errorf("child %q: %w", name, err)
+	c := &hosted{name: name, spec: want.Spec, haLog: want.haLog, pools: new(poolsMirror)}
+	if err := c.admit(want.User); err != nil {
+		return nil, err
 	}
-	c := &hosted{name: name, spec: want.Spec, dir: dir, haLog: want.haLog, pools: new(poolsMirror)}
-	if want.haLog != "" {
-		c.log = supervisor.OpenHALog(want.haLog, func(err error) {
-			logger.Warn("high-availability log is not written; the service goes on", zap.String("child", name), zap.Error(err))
-		})
-	}
+	c.log = supervisor.OpenHALog(want.haLog, func(err error) {
+		logger.Warn("high-availability log is not written; the service goes on", zap.String("child", name), zap.Error(err))
+	})
 	c.sup = supervisor.New(supervisor.Config{
 		Name:        name,
 		Stderr:      os.Stderr,
@@ -264,14 +262,44 @@ func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logg
 	return c, nil
 }
 
+// adopt notes what was applied. Only then the log changes: a reload that fails
+// leaves it as it was.
+func (c *hosted) adopt(want *childSpec) {
+	c.spec = want.Spec
+	if c.haLog != want.haLog {
+		c.haLog = want.haLog
+		c.log.Reopen(want.haLog)
+	}
+}
+
 func (c *hosted) close() {
 	c.sup.Close()
 	c.log.Close()
-	_ = os.RemoveAll(c.dir)
+	c.dirs.Range(func(_, dir any) bool {
+		_ = os.RemoveAll(dir.(string))
+		return true
+	})
 }
 
-// adminSocket is the path of process id's private admin endpoint.
-func (c *hosted) adminSocket(id int) string { return fmt.Sprintf("%s/%d.sock", c.dir, id) }
+// admit makes a directory for the admin sockets of user's processes, once.
+func (c *hosted) admit(user string) error {
+	if _, ok := c.dirs.Load(user); ok {
+		return nil
+	}
+	dir, err := adminDir(user)
+	if err != nil {
+		return fmt.Errorf("child %q: %w", c.name, err)
+	}
+	c.dirs.Store(user, dir)
+	return nil
+}
+
+// adminSocket is the path of the private admin endpoint of process id, which runs
+// as user.
+func (c *hosted) adminSocket(id int, user string) string {
+	dir, _ := c.dirs.Load(user)
+	return fmt.Sprintf("%s/%d.sock", dir, id)
+}
 
 // adminDirPrefix begins the name of every directory of private admin sockets.
 const adminDirPrefix = "caddy-broker-"

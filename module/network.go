@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 
@@ -25,6 +26,7 @@ func init() {
 	caddyhttp.RegisterNetworkHTTP3("brokerudp", "brokerudp")
 	caddyhttp.RegisterNetworkHTTP3("brokerudp4", "brokerudp4")
 	caddyhttp.RegisterNetworkHTTP3("brokerudp6", "brokerudp6")
+	caddyhttp.RegisterNetworkHTTP3("fdgrambroker", "fdgrambroker")
 }
 
 // networks are our listener networks and what they stand for. A child listens on
@@ -32,15 +34,19 @@ func init() {
 // names for unix sockets and descriptors must begin as Caddy's do, because Caddy
 // parses their addresses by that.
 var networks = map[string]string{
-	"broker":     "tcp",
-	"broker4":    "tcp4",
-	"broker6":    "tcp6",
-	"brokerudp":  "udp",
-	"brokerudp4": "udp4",
-	"brokerudp6": "udp6",
-	"unixbroker": "unix",
-	"fdbroker":   "fd",
+	"broker":       "tcp",
+	"broker4":      "tcp4",
+	"broker6":      "tcp6",
+	"brokerudp":    "udp",
+	"brokerudp4":   "udp4",
+	"brokerudp6":   "udp6",
+	"unixbroker":   "unix",
+	"fdbroker":     "fd",
+	"fdgrambroker": "fdgram",
 }
+
+// datagram tells whether a network of the system's has packets, not connections.
+func datagram(network string) bool { return strings.HasPrefix(network, "udp") || network == "fdgram" }
 
 // defaultUnixPerm is what Caddy gives a unix socket without permission bits.
 const defaultUnixPerm fs.FileMode = 0o200
@@ -56,12 +62,21 @@ func listen(_ context.Context, network, host, portRange string, portOffset uint,
 	if err != nil {
 		return nil, err
 	}
-	file, err := rt.link.Listen(real, address, perm)
+	asked := real
+	if real == "fdgram" { // to the parent a descriptor is a descriptor
+		asked = "fd"
+	}
+	file, err := rt.link.Listen(asked, address, perm)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	if strings.HasPrefix(real, "udp") {
+	return rt.takeSocket(file, real, address, cfg)
+}
+
+// takeSocket makes a socket from the parent what Caddy expects of its network.
+func (rt *childRuntime) takeSocket(file *os.File, real, address string, cfg net.ListenConfig) (any, error) {
+	if datagram(real) {
 		pc, err := net.FilePacketConn(file)
 		if err != nil {
 			return nil, fmt.Errorf("taking over socket %s/%s: %w", real, address, err)
@@ -88,7 +103,7 @@ func socketAddress(network, host, portRange string, portOffset uint) (string, fs
 			return "", 0, fmt.Errorf("parsing permission bits %q of %s: not an octal number", bits, path)
 		}
 		return path, fs.FileMode(mode), nil
-	case "fd":
+	case "fd", "fdgram":
 		return host, 0, nil
 	}
 	first, _, _ := strings.Cut(portRange, "-")

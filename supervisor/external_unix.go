@@ -32,7 +32,7 @@ func (s *Supervisor) launchExternal(id int, spec *Spec) (*process, error) {
 	}
 	var notify *notifySocket
 	if s.cfg.AdminSocket != nil {
-		notify, err = listenNotify(s.cfg.AdminSocket(id)+".notify", spec.User)
+		notify, err = listenNotify(s.cfg.AdminSocket(id, spec.User)+".notify", spec.User)
 		if err != nil {
 			return nil, err
 		}

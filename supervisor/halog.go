@@ -33,29 +33,43 @@ const (
 // was renamed away, the next line starts a new one. Errors are told once and
 // never cost the service. The zero value and nil write nothing.
 type HALog struct {
-	path string
 	warn func(error)
 	now  func() time.Time
 
 	mu     sync.Mutex
+	path   string
 	file   *os.File
 	warned bool
 }
 
-// OpenHALog opens path for appending and writes the first two lines. A path that
-// cannot be opened is told to warn, once; the log then keeps trying with each line.
+// OpenHALog opens path for appending and writes the first two lines; an empty path
+// is no file. A path that cannot be opened is told to warn, once; the log then keeps
+// trying with each line.
 func OpenHALog(path string, warn func(error)) *HALog {
-	if abs, err := filepath.Abs(path); err == nil {
-		path = abs
-	}
-	l := &HALog{path: path, warn: warn, now: time.Now}
-	l.line(haOpening, "opening log for Broker HTTP HA")
-	l.line(haWatcher, fmt.Sprintf("watcher process pid=%d", os.Getpid()))
+	l := &HALog{warn: warn, now: time.Now}
+	l.Reopen(path)
 	return l
 }
 
+// Reopen goes on in the file at path as [OpenHALog] begins there.
+func (l *HALog) Reopen(path string) {
+	if abs, err := filepath.Abs(path); err == nil && path != "" {
+		path = abs
+	}
+	l.Close()
+	l.mu.Lock()
+	l.path, l.warned = path, false
+	l.mu.Unlock()
+	l.line(haOpening, "opening log for Broker HTTP HA")
+	l.line(haWatcher, fmt.Sprintf("watcher process pid=%d", os.Getpid()))
+}
+
 // Path is the file's absolute path.
-func (l *HALog) Path() string { return l.path }
+func (l *HALog) Path() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.path
+}
 
 // Close closes the file.
 func (l *HALog) Close() {
@@ -71,11 +85,14 @@ func (l *HALog) Close() {
 }
 
 func (l *HALog) line(code, text string) {
-	if l == nil || l.path == "" {
+	if l == nil {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.path == "" {
+		return
+	}
 	text = strings.Map(oneLine, text)
 	if err := l.write(fmt.Sprintf("%s %s %s\n", l.now().Format("02/01/2006_15:04:05"), code, text)); err != nil {
 		if !l.warned {

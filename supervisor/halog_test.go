@@ -96,6 +96,41 @@ func TestHALogUnwritable(t *testing.T) {
 	}
 }
 
+// A log goes on in another file, which begins as every log does, in none, and in the
+// first again.
+func TestHALogReopen(t *testing.T) {
+	dir := t.TempDir()
+	first, second := filepath.Join(dir, "first"), filepath.Join(dir, "second")
+	l := OpenHALog(first, func(err error) { t.Error(err) })
+	defer l.Close()
+	for _, path := range []string{second, "", first} {
+		l.Reopen(path)
+		if got := l.Path(); got != path {
+			t.Errorf("path %q, want %q", got, path)
+		}
+		l.line(haRunning, "in "+filepath.Base(path))
+	}
+	for file, want := range map[string]string{
+		first:  "SHA0502 SHA0425 SHA0502 SHA0425 SHA0899",
+		second: "SHA0502 SHA0425 SHA0899",
+	} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var codes []string
+		for line := range strings.Lines(string(text)) {
+			codes = append(codes, strings.Fields(line)[1])
+		}
+		if got := strings.Join(codes, " "); got != want || !strings.HasSuffix(string(text), "in "+filepath.Base(file)+"\n") {
+			t.Errorf("%s has %s and ends with %q", file, got, text)
+		}
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 2 {
+		t.Errorf("files %v (%v)", entries, err)
+	}
+}
+
 func TestHALogOff(t *testing.T) {
 	var none *HALog
 	none.line(haRunning, "nobody reads this")

@@ -21,7 +21,7 @@ func (s *Supervisor) launch(id int, spec *Spec) (*process, error) {
 	}
 	hello := message{Kind: msgHello, Config: spec.Config, Timeout: spec.DrainTimeout}
 	if s.cfg.AdminSocket != nil {
-		hello.Admin = s.cfg.AdminSocket(id)
+		hello.Admin = s.cfg.AdminSocket(id, spec.User)
 	}
 	if s.cfg.Hello != nil {
 		hello.Data = s.cfg.Hello()

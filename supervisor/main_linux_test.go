@@ -64,7 +64,7 @@ func watch(t *testing.T, adjust ...func(*Config)) *watched {
 	w := &watched{t: t, events: make(chan Event, 10_000), dir: dir, reports: map[string]json.RawMessage{}}
 	cfg := Config{
 		Name: "default", Stderr: w,
-		AdminSocket: func(id int) string { return filepath.Join(dir, fmt.Sprint(id)) },
+		AdminSocket: func(id int, _ string) string { return filepath.Join(dir, fmt.Sprint(id)) },
 		Event:       func(e Event) { w.events <- e },
 		Report: func(_ int, topic string, data json.RawMessage) {
 			w.mu.Lock()

@@ -6,6 +6,8 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -38,14 +40,26 @@ func (e *StartError) Error() string {
 	if e.Exit.Signal != "" {
 		how = e.Exit.Signal
 	}
-	if e.Cause != "" {
-		return fmt.Sprintf("starting child %q: %s (%s)", e.Child, e.Cause, how)
+	cause := e.Cause
+	if cause == "" {
+		cause = "ended before it was ready"
 	}
-	msg := fmt.Sprintf("starting child %q: ended before it was ready (%s)", e.Child, how)
-	if last := LastLines(e.Exit.Stderr, 3); last != "" {
+	msg := fmt.Sprintf("starting child %q: %s (%s)", e.Child, cause, how)
+	if last := e.lastLines(); last != "" {
 		msg += ": " + last
 	}
 	return msg
+}
+
+// lastLines are the child's own last lines. Not among them are the goroutines that
+// Go dumps when the child is aborted, and a line that repeats the cause.
+func (e *StartError) lastLines() string {
+	text, _, _ := strings.Cut("\n"+e.Exit.Stderr, "\nSIGABRT:")
+	if e.Cause != "" {
+		lines := slices.DeleteFunc(strings.Split(text, "\n"), func(l string) bool { return strings.Contains(l, e.Cause) })
+		text = strings.Join(lines, "\n")
+	}
+	return LastLines(text, 3)
 }
 
 type (
@@ -112,6 +126,9 @@ func (in inTune) apply(m *machine, now time.Time) {
 		if p.spec == old {
 			p.spec = in.spec
 		}
+	}
+	if c := m.candidate; c != nil && c.spec == old { // a restart under way
+		c.spec = in.spec
 	}
 	m.dismissSpares(now)
 	if in.spec.Restart != old.Restart && now.Before(m.nextStart) {

@@ -72,7 +72,7 @@ func (s *Supervisor) publish() {
 			ps.Ready = &at
 		}
 		if s.cfg.AdminSocket != nil && !p.spec.External {
-			ps.Admin = s.cfg.AdminSocket(p.id)
+			ps.Admin = s.cfg.AdminSocket(p.id, p.spec.User)
 		}
 		st.Processes = append(st.Processes, ps)
 		if p.phase == phaseActive || st.Pid == 0 && (p.phase == phaseStarting || !m.wanted) {

@@ -21,8 +21,9 @@ type Config struct {
 	Stderr io.Writer
 	// HALog may be nil.
 	HALog *HALog
-	// AdminSocket returns the path of the private admin socket of process id.
-	AdminSocket func(id int) string
+	// AdminSocket returns the path of the private admin socket of process id, which
+	// runs as user; an empty user is this process's.
+	AdminSocket func(id int, user string) string
 	// Hello returns what a new process is told besides its configuration; nil is nothing.
 	Hello func() json.RawMessage
 	// Report gets what a process has to say to the parent's user.

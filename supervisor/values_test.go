@@ -104,6 +104,24 @@ func TestLastLines(t *testing.T) {
 	}
 }
 
+func TestStartErrorShowsLastLines(t *testing.T) {
+	for _, c := range []struct {
+		name, cause, stderr, want string
+	}{
+		{"nothing", "", "", `starting child "a": ended before it was ready (exit code 2)`},
+		{"no cause", "", "one\ntwo\nthree\nfour\n", "ended before it was ready (exit code 2): two\nthree\nfour"},
+		{"cause", "not ready within 30s", "loading\nwaiting for a lock\n", "not ready within 30s (exit code 2): loading\nwaiting for a lock"},
+		{"said twice", "unknown module: x", "loading\nError: unknown module: x\n", "unknown module: x (exit code 2): loading"},
+		{"aborted", "not ready within 30s", "waiting for a lock\nSIGABRT: abort\nPC=0x1 m=0\n\ngoroutine 1:\nmain()\n", "(exit code 2): waiting for a lock"},
+		{"only aborted", "not ready within 30s", "SIGABRT: abort\nPC=0x1 m=0\n", "not ready within 30s (exit code 2)"},
+	} {
+		err := &StartError{Child: "a", Exit: Exit{Code: 2, Stderr: c.stderr}, Cause: c.cause}
+		if got := err.Error(); !strings.HasSuffix(got, c.want) {
+			t.Errorf("%s: %q, want %q at its end", c.name, got, c.want)
+		}
+	}
+}
+
 // Whoever adds a setting to Spec decides whether a process must be replaced for it.
 func TestSpecEqual(t *testing.T) {
 	tuned := []string{"Standby", "Restart", "ReadyTimeout", "Watchdog", "DrainTimeout", "StopTimeout"}
