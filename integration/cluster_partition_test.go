@@ -94,17 +94,8 @@ func TestPartitionHeals(t *testing.T) {
 		}
 		awaitMembers(t, front, "edges", all...)
 		sent(t, run, 50)
-		results := run.Stop()
-		t.Log(results)
-		served := map[string]int{}
-		for _, r := range results {
-			served[r.Header.Get(harness.BackendName)]++
-			if r.Fate != harness.OK {
-				t.Errorf("%s: %s %d %s (%v)", r.ID, r.Fate, r.Status, r.Header.Get("Proxy-Status"), r.Err)
-			}
-		}
-		if len(served) != len(edges) {
-			t.Errorf("answers by balancer: %v", served)
+		if by := served(t, run.Stop()); len(by) != len(edges) {
+			t.Errorf("answers by balancer: %v", by)
 		}
 	})
 }

@@ -177,6 +177,20 @@ func inDoubt(res *harness.Result) bool {
 	return strings.Contains(res.Header.Get("Proxy-Status"), `details="in-doubt"`)
 }
 
+// served counts the answers of a run by who gave them, and wants all of them good.
+func served(t *testing.T, results harness.Results) map[string]int {
+	t.Helper()
+	t.Log(results)
+	by := map[string]int{}
+	for _, r := range results {
+		by[r.Header.Get(harness.BackendName)]++
+		if r.Fate != harness.OK {
+			t.Errorf("%s: %s %d %s (%v)", r.ID, r.Fate, r.Status, r.Header.Get("Proxy-Status"), r.Err)
+		}
+	}
+	return by
+}
+
 func sent(t *testing.T, run *harness.Run, n int) {
 	t.Helper()
 	if err := run.AwaitSent(t.Context(), n); err != nil {

@@ -116,17 +116,8 @@ http://:{$PORT} {
 	sent(t, run, 50)
 	kill(a.srv.Close)
 	sent(t, run, 100)
-	results := run.Stop()
-	t.Log(results)
-	served := map[string]int{}
-	for _, r := range results {
-		served[r.Header.Get(harness.BackendName)]++
-		if r.Fate != harness.OK {
-			t.Errorf("%s: %s %d %s (%v)", r.ID, r.Fate, r.Status, r.Header.Get("Proxy-Status"), r.Err)
-		}
-	}
-	if served["announcer"] == 0 || served["three"] == 0 {
-		t.Errorf("answers by backend: %v", served)
+	if by := served(t, run.Stop()); by["announcer"] == 0 || by["three"] == 0 {
+		t.Errorf("answers by backend: %v", by)
 	}
 }
 

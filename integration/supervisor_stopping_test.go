@@ -83,6 +83,18 @@ func (s *stopping) stop(t *testing.T, mode string) <-chan error {
 	return done
 }
 
+// soonGone wants that what was begun then took no longer than longest, and that
+// the child is gone.
+func (s *stopping) soonGone(t *testing.T, what string, begun time.Time) {
+	t.Helper()
+	took := time.Since(begun)
+	t.Logf("%s took %s", what, took)
+	if took > longest {
+		t.Errorf("%s took %s", what, took)
+	}
+	s.gone(t)
+}
+
 // gone checks that the child was stopped at all.
 func (s *stopping) gone(t *testing.T) {
 	t.Helper()

@@ -121,11 +121,13 @@ func (rt *childRuntime) untrack(c net.Conn) {
 }
 
 // connState keeps account of the connections on which no request has come yet. It
-// is called for every change of every connection's state.
+// is called for every change of every connection's state; idle is only one that
+// was active before.
 func (rt *childRuntime) connState(c net.Conn, state http.ConnState) {
-	if state == http.StateNew {
+	switch state {
+	case http.StateNew:
 		rt.unused.Store(c, nil)
-	} else {
+	case http.StateActive, http.StateClosed:
 		rt.unused.Delete(c)
 	}
 }

@@ -23,9 +23,9 @@ import (
 var ownFamilies = []string{"go_", "process_", "promhttp_", "caddy_admin_", "caddy_config_", "caddy_broker_"}
 
 // forwardCollector makes the metrics of the sites part of the parent's: it asks
-// the active process of the child `default` when it is scraped. Whoever scrapes Caddy's
-// metrics endpoint finds them where they are without a supervised child. A child
-// that does not answer in time lacks until the next scrape.
+// the active process of the child `default` when it is scraped. Whoever scrapes
+// Caddy's metrics endpoint finds them where they are without a supervised child. A
+// child that does not answer in time lacks until the next scrape.
 //
 // It leaves everything out while this process has sites of its own, whose
 // metrics would be the same.
@@ -34,13 +34,13 @@ type forwardCollector struct{ logger *zap.Logger }
 // Describe sends nothing: what there is depends on the child's configuration.
 func (forwardCollector) Describe(chan<- *prometheus.Desc) {}
 
-// Collect sends what the children have.
+// Collect sends what the child has.
 func (f forwardCollector) Collect(ch chan<- prometheus.Metric) {
 	if sites, err := caddy.ActiveContext().AppIfConfigured("http"); sites != nil || err != nil && !errors.Is(err, caddy.ErrNotConfigured) {
 		return
 	}
 	c := host.child(DefaultChild)
-	if c == nil || c.activeAdmin() == "" {
+	if c == nil {
 		return
 	}
 	families, err := c.families(context.Background())

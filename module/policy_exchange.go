@@ -51,7 +51,7 @@ type exchange struct {
 	rehearsing bool             // and has it now
 	repeats    int              // how often it went on to another attempt
 	writes     int              // how often it may have been written to a backend
-	sent       *backend         // the last one of them
+	sent       *backend         // which one, the last time
 	lost       *backend         // the last one that may have executed it without an answer
 	replayed   bool             // it was sent again after a byte had been written
 	rejecting  bool             // lb_retry_match rejects the response
