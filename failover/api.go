@@ -204,8 +204,11 @@ type Event struct {
 
 // Config describes a pool.
 type Config struct {
-	Name    string
-	URIs    []URI // configured addresses, in order, without duplicates
+	Name string
+	URIs []URI // configured addresses, in order, without duplicates
+	// Dynamic tells that the configuration also has a source that names addresses
+	// for each request: see Discover.
+	Dynamic bool
 	Options Options
 	Carrier Carrier
 	Logger  *slog.Logger

@@ -92,6 +92,7 @@ type machine struct {
 	random  func() float64
 	members []*Member                 // in list order, with those that are drained or not proved
 	removed []URI                     // removed by the operator at run time: they stay away
+	dynamic bool                      // the configuration has a dynamic source
 	said    map[string]SourceSnapshot // what sources say, for the next process
 	acts    []action
 

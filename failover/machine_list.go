@@ -8,6 +8,7 @@ package failover
 // start; those that are gone keep their requests in progress and get no new ones.
 func (x *machine) configure(cfg Config) {
 	x.opt, x.back, x.dirty = cfg.Options, newBackoff(cfg.Options), true
+	x.dynamic = cfg.Dynamic
 	old := make(map[string]*Member, len(x.members))
 	for _, m := range x.members {
 		old[m.Name] = m
@@ -20,7 +21,7 @@ func (x *machine) configure(cfg Config) {
 			m = x.newMember(u)
 			m.home = x.calls(m)
 		}
-		m.pushed, m.sourced = false, false // the operator's now, whoever named it before
+		m.pushed, m.sourced, m.dynamic = false, false, false // the operator's now, whoever named it before
 		m.restricted.Store(false)
 		m.setLimits(limitsOf(u.Options, x.opt.Nested))
 		delete(old, m.Name)
@@ -30,7 +31,7 @@ func (x *machine) configure(cfg Config) {
 		if old[m.Name] == nil {
 			continue
 		}
-		if m.pushed {
+		if m.pushed && (!m.dynamic || x.dynamic || x.handOver(m)) {
 			m.setLimits(limitsOf(m.URI.Options, x.opt.Nested))
 			x.members = append(x.members, m)
 			continue

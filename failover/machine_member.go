@@ -41,8 +41,11 @@ type node struct {
 	pushed   bool    // added at run time
 	unproved bool    // added at run time, and not answered yet: in nobody's order
 	sourced  bool    // only sources name it: it goes when they do
+	dynamic  bool    // only the dynamic source names it
 	sentTo   *Member // where it asked its clients to go
 	rank     int     // among the priority addresses; -1 for others
+
+	named time.Time // when the dynamic source last did
 
 	home bool      // calls its clients back from where they moved
 	back time.Time // when it last came back

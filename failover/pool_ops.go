@@ -151,16 +151,13 @@ func (p *Pool) Resume(u URI) error {
 // answered ping on. It returns how many were new.
 func (p *Pool) AddURIs(uris []URI, rebalance bool) (added int, err error) {
 	err = p.do(func(x *machine) error {
-		for _, u := range uris {
-			if len(x.members) > 0 && u.Scheme != x.members[0].URI.Scheme &&
-				u.Scheme != SchemeUnix && x.members[0].URI.Scheme != SchemeUnix {
-				return fmt.Errorf("adding %s to pool %s: %w", u.Name(), quote(x.name), schemeMismatch(x.members[0].URI, u))
-			}
+		if err := x.schemesFit(uris); err != nil {
+			return err
 		}
 		for _, u := range uris {
 			x.removed = slices.DeleteFunc(x.removed, func(r URI) bool { return r.Key() == u.Key() })
 			if m := x.find(u); m != nil {
-				m.sourced = false // now it is the operator's
+				m.sourced, m.dynamic = false, false // now it is the operator's
 				m.restricted.Store(false)
 				continue
 			}
@@ -179,13 +176,25 @@ func (p *Pool) AddURIs(uris []URI, rebalance bool) (added int, err error) {
 	return added, err
 }
 
-func (x *machine) add(u URI) {
+// schemesFit tells whether new addresses have the scheme of the members.
+func (x *machine) schemesFit(uris []URI) error {
+	for _, u := range uris {
+		if len(x.members) > 0 && u.Scheme != x.members[0].URI.Scheme &&
+			u.Scheme != SchemeUnix && x.members[0].URI.Scheme != SchemeUnix {
+			return fmt.Errorf("adding %s to pool %s: %w", u.Name(), quote(x.name), schemeMismatch(x.members[0].URI, u))
+		}
+	}
+	return nil
+}
+
+func (x *machine) add(u URI) *Member {
 	m := x.newMember(u)
 	m.pushed, m.unproved, m.state, m.home = true, true, stateDown, true
 	m.base = x.now
 	x.members = append(x.members, m)
 	x.sampler.configure(x.members)
 	x.member("added", m)
+	return m
 }
 
 // RemoveURIs removes addresses at run time, also configured ones. Their
@@ -209,7 +218,7 @@ func (p *Pool) RemoveURIs(uris []URI) (removed int, err error) {
 				continue
 			}
 			x.members = slices.DeleteFunc(x.members, func(o *Member) bool { return o == m })
-			if !m.pushed || m.sourced {
+			if !m.pushed || m.sourced || m.dynamic {
 				x.removed = append(x.removed, m.URI)
 			}
 			x.retire(m)

@@ -22,9 +22,11 @@ type Snapshot struct {
 	// Drained, Added and Removed are the operator's.
 	Drained []string `json:"drained,omitempty"`
 	Added   []URI    `json:"added,omitempty"`
+	// Dynamic are those that only the dynamic source named.
+	Dynamic []URI `json:"dynamic,omitempty"`
 	// Sources have what other sources of addresses said last.
 	Sources map[string]SourceSnapshot `json:"sources,omitempty"`
-	// Unproved are those of Added and Sources that have never answered.
+	// Unproved are those of Added, Dynamic and Sources that have never answered.
 	Unproved []string `json:"unproved,omitempty"`
 	Removed  []URI    `json:"removed,omitempty"`
 	// Down are the members that are down, or came back and have yet to prove it.
@@ -67,7 +69,9 @@ func (p *Pool) machineSnapshot() Snapshot {
 		if m.drained {
 			s.Drained = append(s.Drained, m.Name)
 		}
-		if m.pushed && !m.sourced {
+		if m.dynamic {
+			s.Dynamic = append(s.Dynamic, m.URI)
+		} else if m.pushed && !m.sourced {
 			s.Added = append(s.Added, m.URI)
 		}
 		if m.unproved {
@@ -160,6 +164,12 @@ func (x *machine) restoreAdded(s Snapshot) {
 	for _, u := range s.Added {
 		if !known[u.Key()] {
 			add(u)
+		}
+	}
+	for _, u := range s.Dynamic {
+		if x.dynamic && !known[u.Key()] {
+			m := add(u)
+			m.dynamic, m.named = true, x.now
 		}
 	}
 	for _, n := range restoreMembership(s.Sources).Named() {

@@ -4,6 +4,7 @@
 package module
 
 import (
+	"maps"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
@@ -12,8 +13,8 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover"
 )
 
-// forgetDynamic is how long an address that no list names any more is kept.
-const forgetDynamic = 10 * time.Minute
+// tellDynamic is how often the pool hears of an address that is still listed.
+const tellDynamic = time.Minute
 
 // dynamicList is what the handler's dynamic source returned for one attempt: new
 // upstreams each time, perhaps others for another request. Members that are not
@@ -42,48 +43,43 @@ func (l *dynamicList) Check(m *failover.Member) failover.Availability {
 	return availability(up)
 }
 
-// list makes the addresses of the list members of the pool. Those that no list
-// named for a while are forgotten.
+// list makes the addresses of the list members of the pool, which forgets those
+// that no list named for a while.
 func (t *backendTable) list(l *dynamicList) {
-	now := time.Now()
-	var added, gone []failover.URI
+	now, news := time.Now(), false
+	uris := make([]failover.URI, 0, len(l.pool))
 	t.mu.Lock()
-	if t.seen == nil {
-		t.seen = make(map[string]time.Time)
-	}
 	for _, up := range l.pool {
-		u, err := upstreamURI(up, l.scheme)
-		if err != nil {
-			continue
+		if u, err := upstreamURI(up, l.scheme); err == nil {
+			uris = append(uris, u)
+			news = news || now.Sub(t.told[u.Key()]) >= tellDynamic
 		}
-		if _, ok := t.seen[u.Key()]; !ok {
-			added = append(added, u)
-		}
-		t.seen[u.Key()] = now
 	}
-	if len(added) > 0 {
-		for key, last := range t.seen {
-			if now.Sub(last) < forgetDynamic {
-				continue
-			}
-			delete(t.seen, key)
-			if u, err := failover.ParseURI(key); err == nil {
-				gone = append(gone, u)
-			}
+	if news {
+		maps.DeleteFunc(t.told, func(_ string, last time.Time) bool { return now.Sub(last) >= tellDynamic })
+		for _, u := range uris {
+			t.told[u.Key()] = now
 		}
 	}
 	t.mu.Unlock()
+	if !news {
+		return
+	}
 	pool := t.policy.claim.entry.pool
-	if len(added) > 0 {
-		if _, err := pool.AddURIs(added, false); err != nil {
-			t.policy.logger.Warn("adding addresses of the dynamic source", zap.Error(err))
-		}
+	_, removed, err := pool.Discover(uris)
+	if err != nil {
+		t.policy.logger.Warn("adding addresses of the dynamic source", zap.Error(err))
 	}
-	if len(gone) > 0 {
-		if _, err := pool.RemoveURIs(gone); err != nil {
-			t.policy.logger.Debug("removing addresses that the dynamic source names no more", zap.Error(err))
-		}
+	if removed > 0 {
+		t.prune(pool)
 	}
+}
+
+// tellAnew makes the pool hear of every address again, which it may have forgotten.
+func (t *backendTable) tellAnew() {
+	t.mu.Lock()
+	clear(t.told)
+	t.mu.Unlock()
 }
 
 // Interface guard

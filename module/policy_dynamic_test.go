@@ -42,3 +42,24 @@ func TestDynamicUpstreams(t *testing.T) {
 		}
 	}
 }
+
+// TestDynamicGoesWithItsSource: after a reload without the source, what it named
+// gets nothing, although the pool is the same.
+func TestDynamicGoesWithItsSource(t *testing.T) {
+	one, two := newBackendServer(t, "one", nil), newBackendServer(t, "two", nil)
+	_, s := source(t, fixed(one.addr()))
+	named := set("pool", t.Name())
+	before := newProxy(t, named, upstreams(two.addr()), dynamic(s)).learn(two.addr(), one.addr())
+	after := newProxy(t, named, upstreams(two.addr()))
+	after.start()
+	if before.pool() != after.pool() {
+		t.Fatal("the pools differ")
+	}
+	if n := len(after.members()); n != 1 {
+		t.Errorf("%d members, want the configured one: %v", n, after.members())
+	}
+	after.end()
+	if a := before.do("GET", ""); a.header.Get("X-Backend") != "one" {
+		t.Errorf("got %+v after the return to the first configuration", a)
+	}
+}

@@ -35,11 +35,12 @@ type backendTable struct {
 
 	mu   sync.Mutex // guards writing to all
 	all  atomic.Pointer[map[*failover.Member]*backend]
-	seen map[string]time.Time // dynamic addresses, and when they were last listed
+	told map[string]time.Time // dynamic addresses, and when the pool last heard of them
 }
 
 func (t *backendTable) init(f *Failover) {
 	t.policy = f
+	t.told = make(map[string]time.Time)
 	t.static = make(map[string]*reverseproxy.Upstream, len(f.handler.Upstreams))
 	for _, up := range f.handler.Upstreams {
 		u, err := upstreamURI(up, f.transport.scheme())

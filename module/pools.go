@@ -127,8 +127,11 @@ func (c *poolClaim) same(o *poolClaim) bool {
 
 func (c *poolClaim) config(r *poolRegistry, e *poolEntry) failover.Config {
 	f := c.policy
+	dynamic := f.dynamic || slices.ContainsFunc(e.claims, func(o *poolClaim) bool {
+		return o.generation == c.generation && o.policy.dynamic
+	})
 	return failover.Config{
-		Name: e.name, URIs: f.uris, Options: f.options,
+		Name: e.name, URIs: f.uris, Options: f.options, Dynamic: dynamic,
 		Carrier: &carrier{entry: e, registry: r},
 		Logger:  f.slogger,
 		Emit: func(ev failover.Event) {
@@ -190,6 +193,7 @@ func (r *poolRegistry) bind(e *poolEntry) {
 		if err := e.pool.Rebind(w.config(r, e)); err != nil {
 			w.policy.logger.Error("changing pool", zap.String("pool", e.name), zap.Error(err))
 		}
+		w.policy.backends.tellAnew()
 		w.policy.tell(e)
 		e.members.bind(w.policy)
 	}
