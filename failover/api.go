@@ -114,6 +114,7 @@ const (
 	ReasonNoFailover                   // max_reconnect_attempts 0: the one backend failed
 	ReasonSpent                        // written to every member, or to three
 	ReasonClosed                       // the pool or its process is stopping; waiting was interrupted
+	ReasonForeign                      // the carrier cannot reach any member for this request
 )
 
 // String names the reason as logs and errors show it.
@@ -133,6 +134,8 @@ func (r Reason) String() string {
 		return "the request was written to every backend that may get it"
 	case ReasonClosed:
 		return "the pool is stopping"
+	case ReasonForeign:
+		return "the pool has none of the backends that this request may get"
 	default:
 		return "unknown reason"
 	}

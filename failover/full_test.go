@@ -4,6 +4,7 @@
 package failover
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -108,6 +109,36 @@ func TestCheckerIsHeeded(t *testing.T) {
 		start := time.Now()
 		if err := <-done; err != nil || time.Since(start) > askEvery {
 			t.Errorf("got %v after %v", err, time.Since(start))
+		}
+	})
+}
+
+// A request for which no member can be reached has nothing to wait for, also when
+// that comes about while it waits; where one may come back it has.
+func TestNothingToWaitForWithoutAMemberInReach(t *testing.T) {
+	inBubble(t, 2, nil, func(b *stage) {
+		b.p.Start()
+		b.expect("a")
+		r := &Request{Checker: checks{"a": Foreign, "b": Foreign}}
+		if why, took := b.reason(r); why != ReasonForeign || took > 0 {
+			t.Errorf("got %v after %v", why, took)
+		}
+		b.downAll("b")
+		b.lose("b")
+		says := checks{"a": Foreign}
+		done := b.waiting(b.t.Context(), &Request{Checker: says})
+		time.Sleep(time.Minute)
+		select {
+		case err := <-done:
+			t.Fatalf("got %v while b may come back", err)
+		default:
+		}
+		if _, err := b.p.RemoveURIs(uris(2)[1:]); err != nil {
+			t.Fatal(err)
+		}
+		var none *UnavailableError
+		if err := <-done; !errors.As(err, &none) || none.Reason != ReasonForeign {
+			t.Errorf("got %v when b was gone", err)
 		}
 	})
 }

@@ -15,6 +15,8 @@ func (x *machine) hopeless(w *waiter) Reason {
 		return ReasonNoFailover
 	case a.nWritten == maxWritten || a.hung > 1:
 		return ReasonSpent
+	case x.allForeign(w.r):
+		return ReasonForeign
 	case a.nWritten == 0:
 		return 0
 	}
@@ -33,6 +35,20 @@ func (x *machine) hopeless(w *waiter) Reason {
 		return ReasonSpent
 	}
 	return 0
+}
+
+// allForeign tells whether there are members, and the carrier can reach none of
+// them for this request. It knows no others, so waiting cannot help.
+func (x *machine) allForeign(r *Request) bool {
+	if r.Checker == nil {
+		return false
+	}
+	for _, m := range x.members {
+		if r.Checker.Check(m) != Foreign {
+			return false
+		}
+	}
+	return len(x.members) > 0
 }
 
 // untried tells whether there is a member that the request was not written to. It

@@ -22,8 +22,7 @@ const briefly = 10 * time.Millisecond
 func (ex *exchange) choose(pool reverseproxy.UpstreamPool) {
 	f := ex.policy
 	if f.dynamic {
-		ex.listed = dynamicList{scheme: f.transport.scheme(), pool: pool}
-		f.backends.list(&ex.listed)
+		ex.listed = f.backends.list(pool)
 	}
 	m := ex.ahead
 	if ex.ahead = nil; m == nil {

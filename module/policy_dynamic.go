@@ -5,6 +5,7 @@ package module
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
@@ -18,53 +19,66 @@ const tellDynamic = time.Minute
 
 // dynamicList is what the handler's dynamic source returned for one attempt: new
 // upstreams each time, perhaps others for another request. Members that are not
-// in it are out of reach for the request.
+// in it are out of reach for the request, as long as the configuration in effect
+// has such a source. A request of an earlier one, whose addresses are no members
+// any more, takes what there is.
 type dynamicList struct {
-	scheme string
-	pool   reverseproxy.UpstreamPool
+	table *backendTable
+	byKey map[string]*reverseproxy.Upstream
 }
 
 // find is the upstream of a member, or nil.
-func (l *dynamicList) find(m *failover.Member) *reverseproxy.Upstream {
-	for _, up := range l.pool {
-		if u, err := upstreamURI(up, l.scheme); err == nil && u.Key() == m.URI.Key() {
-			return up
-		}
-	}
-	return nil
-}
+func (l *dynamicList) find(m *failover.Member) *reverseproxy.Upstream { return l.byKey[m.Name] }
 
 // Check says what Caddy's own checks think of the member's upstream in the list.
 func (l *dynamicList) Check(m *failover.Member) failover.Availability {
-	up := l.find(m)
-	if up == nil {
+	switch up := l.find(m); {
+	case up != nil:
+		return availability(up)
+	case l.table.policy.claim.entry.dynamic.Load():
 		return failover.Foreign
+	default:
+		return l.table.Check(m)
 	}
-	return availability(up)
 }
 
-// list makes the addresses of the list members of the pool, which forgets those
-// that no list named for a while.
-func (t *backendTable) list(l *dynamicList) {
-	now, news := time.Now(), false
-	uris := make([]failover.URI, 0, len(l.pool))
+// list reads what the source returned, and makes it members of the pool.
+func (t *backendTable) list(pool reverseproxy.UpstreamPool) dynamicList {
+	l := dynamicList{table: t, byKey: make(map[string]*reverseproxy.Upstream, len(pool))}
+	uris := make([]failover.URI, 0, len(pool))
+	for _, up := range pool {
+		u, err := upstreamURI(up, t.policy.transport.scheme())
+		if err != nil || l.byKey[u.Key()] != nil {
+			continue
+		}
+		l.byKey[u.Key()] = up
+		uris = append(uris, u)
+	}
+	if t.policy.claim.entry.dynamic.Load() && t.news(uris) {
+		t.discover(uris)
+	}
+	return l
+}
+
+// news tells whether the pool has not heard of one of these addresses lately. It
+// counts as told of all of them then.
+func (t *backendTable) news(uris []failover.URI) bool {
+	now := time.Now()
 	t.mu.Lock()
-	for _, up := range l.pool {
-		if u, err := upstreamURI(up, l.scheme); err == nil {
-			uris = append(uris, u)
-			news = news || now.Sub(t.told[u.Key()]) >= tellDynamic
-		}
+	defer t.mu.Unlock()
+	if !slices.ContainsFunc(uris, func(u failover.URI) bool { return now.Sub(t.told[u.Key()]) >= tellDynamic }) {
+		return false
 	}
-	if news {
-		maps.DeleteFunc(t.told, func(_ string, last time.Time) bool { return now.Sub(last) >= tellDynamic })
-		for _, u := range uris {
-			t.told[u.Key()] = now
-		}
+	maps.DeleteFunc(t.told, func(_ string, last time.Time) bool { return now.Sub(last) >= tellDynamic })
+	for _, u := range uris {
+		t.told[u.Key()] = now
 	}
-	t.mu.Unlock()
-	if !news {
-		return
-	}
+	return true
+}
+
+// discover makes the addresses of a list members of the pool, which forgets those
+// that no list named for a while.
+func (t *backendTable) discover(uris []failover.URI) {
 	pool := t.policy.claim.entry.pool
 	_, removed, err := pool.Discover(uris)
 	if err != nil {

@@ -125,6 +125,22 @@ func newProxy(tb testing.TB, options ...option) *proxy {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return serveProxy(tb, h, ctx, cancel)
+}
+
+// beside starts another proxy of the same configuration.
+func (p *proxy) beside(options ...option) *proxy {
+	p.t.Helper()
+	loading.Lock()
+	mod, err := p.ctx.LoadModuleByID("http.handlers.reverse_proxy", handlerConfig(options...))
+	loading.Unlock()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return serveProxy(p.t, mod.(*reverseproxy.Handler), p.ctx, func(error) {})
+}
+
+func serveProxy(tb testing.TB, h *reverseproxy.Handler, ctx caddy.Context, cancel context.CancelCauseFunc) *proxy {
 	p := &proxy{t: tb, handler: h, ctx: ctx, cancel: cancel}
 	if f, ok := h.LoadBalancing.SelectionPolicy.(*Failover); ok {
 		p.policy = f

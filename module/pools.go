@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 
@@ -45,6 +46,7 @@ type poolEntry struct {
 	counters poolCounters
 	claims   []*poolClaim // in the order they were made
 	bound    any          // the generation that the pool has its options from
+	dynamic  atomic.Bool  // that has a dynamic source
 	started  bool
 }
 
@@ -190,10 +192,19 @@ func (r *poolRegistry) bind(e *poolEntry) {
 	if e.bound != w.generation {
 		e.bound = w.generation
 		e.budget.max.Store(w.policy.options.MaxCacheSize)
-		if err := e.pool.Rebind(w.config(r, e)); err != nil {
+		cfg := w.config(r, e)
+		if !cfg.Dynamic {
+			e.dynamic.Store(false) // before the members go that some lists alone name
+		}
+		if err := e.pool.Rebind(cfg); err != nil {
 			w.policy.logger.Error("changing pool", zap.String("pool", e.name), zap.Error(err))
 		}
-		w.policy.backends.tellAnew()
+		for _, c := range e.claims {
+			if c.active {
+				c.policy.backends.tellAnew()
+			}
+		}
+		e.dynamic.Store(cfg.Dynamic)
 		w.policy.tell(e)
 		e.members.bind(w.policy)
 	}

@@ -114,11 +114,11 @@ func (p *proxy) learn(addresses ...string) *proxy {
 	if p.policy == nil || !p.policy.dynamic {
 		return p
 	}
-	list := dynamicList{scheme: p.policy.transport.scheme()}
+	var list reverseproxy.UpstreamPool
 	p.policy.activate()
 	for i, a := range addresses {
-		list.pool = append(list.pool, &reverseproxy.Upstream{Dial: a})
-		p.policy.backends.list(&list)
+		list = append(list, &reverseproxy.Upstream{Dial: a})
+		p.policy.backends.list(list)
 		eventually(p.t, "it has answered a ping", func() bool { return len(p.policy.claim.entry.pool.Members()) == i+1 })
 	}
 	return p
