@@ -24,6 +24,8 @@ type Member struct {
 	URI URI
 	// Name is what users see: scheme://host:port, or unix//path.
 	Name string
+	// Queue is where those wait who dial the member.
+	Queue DialQueue
 
 	seed   uint64 // hash of Name, for the clients' orders
 	limits atomic.Pointer[Limits]

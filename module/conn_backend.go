@@ -25,8 +25,6 @@ type backend struct {
 	dials map[*dialing]struct{}
 	ready *warmConn // a warm connection nobody has taken yet
 
-	queue dialQueue // of the requests that dial it
-
 	// hopeless: reaching it failed in a way that waiting does not cure.
 	hopeless atomic.Bool
 }

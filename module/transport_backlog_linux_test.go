@@ -4,11 +4,19 @@
 package module
 
 import (
+	"context"
+	"fmt"
 	"net"
+	"net/http"
+	"os"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover"
 )
 
 // fullAddress is an address whose queue of connections is full: dialling it takes
@@ -56,4 +64,57 @@ func TestClientThatIsStillThere(t *testing.T) {
 			}
 		})
 	}
+}
+
+// pendingTo counts the connections to a TCP address that the kernel is still
+// trying to make.
+func pendingTo(tb testing.TB, address string) int {
+	tb.Helper()
+	table, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(address)
+	n, _ := strconv.Atoi(port)
+	const sent = "02" // SYN_SENT
+	return strings.Count(string(table), fmt.Sprintf(" 0100007F:%04X %s ", n, sent))
+}
+
+// TestHandlersShareTheDialsOfABackend: two handlers, and the one of an earlier
+// configuration, make no more dials to a backend that takes none than one does.
+func TestHandlersShareTheDialsOfABackend(t *testing.T) {
+	full := fullAddress(t)
+	named, warm := set("pool", t.Name()), set("backup", true)
+	before := newProxy(t, named, upstreams(full)).start()
+	one := newProxy(t, named, upstreams(full), warm).start()
+	two := one.beside(named, upstreams(full), warm).start()
+	var requests sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	for range 20 {
+		for _, p := range []*proxy{before, one, two} {
+			requests.Go(func() {
+				req, _ := http.NewRequestWithContext(ctx, http.MethodGet, p.URL, nil)
+				if res, err := p.Client().Do(req); err == nil {
+					_ = res.Body.Close()
+				}
+			})
+		}
+	}
+	most := 0
+	watch := func() int {
+		n := pendingTo(t, full)
+		most = max(most, n)
+		return n
+	}
+	eventually(t, "as many dials pend as may", func() bool { return watch() >= failover.DialWidth })
+	for range 50 { // the others would follow in no time
+		<-time.After(10 * time.Millisecond)
+		watch()
+	}
+	cancel()
+	requests.Wait()
+	if most > 16 {
+		t.Errorf("%d dials were pending, want 16 at most", most)
+	}
+	t.Logf("%d dials were pending", most)
 }

@@ -130,8 +130,9 @@ func (t *transport) dial(ctx context.Context, dial dialer, b *backend, tr *try, 
 	}
 	d := b.startDial(cancel)
 	defer b.endDial(d)
-	if tr != nil {
-		if err := b.queue.enter(ctx); err != nil {
+	queues := tr != nil || ctx.Value(warmKey{}) != nil
+	if queues {
+		if err := b.member.Queue.Enter(ctx); err != nil {
 			if cause = context.Cause(ctx); errors.Is(cause, errConnectionTimeout) {
 				return nil, errQueued // that was our doing
 			}
@@ -140,8 +141,8 @@ func (t *transport) dial(ctx context.Context, dial dialer, b *backend, tr *try, 
 	}
 	var w dialWatch
 	nc, err := dial(w.on(ctx), network, addr)
-	if tr != nil {
-		b.queue.leave(err == nil)
+	if queues {
+		b.member.Queue.Leave(err == nil)
 	}
 	if err != nil {
 		if ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.Canceled) {

@@ -20,9 +20,8 @@ func TestWaitingForATurnToDialSaysNothingOfTheBackend(t *testing.T) {
 	p := newProxy(t, upstreams(home.addr(), other.addr()), set("nested", map[string]any{"connection_timeout": "50ms"}))
 	pool := p.policy.claim.entry.pool
 	member := pool.Members()[0]
-	queue := &p.policy.backends.of(member).queue
-	for range dialWidth {
-		if err := queue.enter(t.Context()); err != nil {
+	for range failover.DialWidth {
+		if err := member.Queue.Enter(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -30,7 +29,7 @@ func TestWaitingForATurnToDialSaysNothingOfTheBackend(t *testing.T) {
 	go func() { done <- p.do("GET", "") }()
 	aborted := func() uint64 { return pool.Stats().Upstreams[0].Attempts[failover.DialAborted] }
 	eventually(t, "the time has passed", func() bool { return aborted() > 0 })
-	queue.leave(true)
+	member.Queue.Leave(true)
 	if a := <-done; a.status != 200 || a.header.Get("X-Backend") != "home" {
 		t.Errorf("got %+v, want the answer of the first backend", a)
 	}

@@ -25,13 +25,17 @@ type warmConn struct {
 // errWarmClose says that a backend does not keep connections.
 var errWarmClose = errors.New("backend closes every connection after its answer")
 
+// warmKey is a key in the context of a dial for a warm connection: it waits for its
+// turn, while pings do not.
+type warmKey struct{}
+
 // hold makes a connection and offers it until it is taken (warmReady), does not
 // work (warmRefused), or has died ("").
 func (w *warmer) hold(ctx context.Context) (state string) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	b, t, p := w.backend, w.policy.transport, w.policy.pingFor(w.backend)
-	dialed, stop := context.WithTimeout(ctx, b.member.Limits().ConnectionTimeout)
+	dialed, stop := context.WithTimeout(context.WithValue(ctx, warmKey{}, true), b.member.Limits().ConnectionTimeout)
 	nc, err := t.open(dialed, b, p)
 	stop()
 	if err != nil {
@@ -176,7 +180,7 @@ func (w *warmer) holdShared(ctx context.Context, p *pingSpec) string {
 }
 
 func (w *warmer) pingShared(ctx context.Context, p *pingSpec) error {
-	ctx = context.WithValue(ctx, pingKey{}, w.backend)
+	ctx = context.WithValue(context.WithValue(ctx, warmKey{}, true), pingKey{}, w.backend)
 	ctx = context.WithValue(ctx, dialInfoKey, p.dial)
 	res, err := w.policy.transport.RoundTripper.RoundTrip(p.request.WithContext(ctx))
 	if err != nil {

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package module
+package failover
 
 import (
 	"context"
@@ -11,34 +11,34 @@ import (
 )
 
 const (
-	// dialWidth is how many dials of requests may be pending at one backend: with
-	// a ping and a warm connection there are 16, which is as many as a host that
-	// drops packets shall hold.
-	dialWidth = 14
+	// DialWidth is how many dials may be pending at one backend, pings apart: with
+	// those there are 16 at most, which is as many as a host that drops packets
+	// shall hold.
+	DialWidth = 14
 	// dialMemory is for how long connections that were made are a reason to
-	// allow more than dialWidth.
+	// allow more than DialWidth.
 	dialMemory = time.Second
 )
 
-// dialQueue lets so many requests dial one backend at a time; the others wait in
-// order of arrival. A backend that answers gets more: while the width is made use
+// DialQueue lets so many dial one backend at a time, whichever handler they come
+// through; the others wait in order of arrival. A backend that answers gets more: while the width is made use
 // of, every connection made adds one, so that it doubles with each round trip. A
-// dial that fails, and a second without a connection, bring it back to dialWidth.
-type dialQueue struct {
+// dial that fails, and a second without a connection, bring it back to DialWidth.
+type DialQueue struct {
 	mu      sync.Mutex
 	pending int
-	extra   int       // what is allowed beyond dialWidth
+	extra   int       // what is allowed beyond DialWidth
 	made    time.Time // the last connection
 	waiting []chan struct{}
 }
 
-// enter waits for a place. Each one that was given is given back by leave.
-func (q *dialQueue) enter(ctx context.Context) error {
+// Enter waits for a place. Each one that was given is given back by Leave.
+func (q *DialQueue) Enter(ctx context.Context) error {
 	q.mu.Lock()
 	if time.Since(q.made) > dialMemory {
 		q.extra = 0
 	}
-	if len(q.waiting) == 0 && q.pending < dialWidth+q.extra {
+	if len(q.waiting) == 0 && q.pending < DialWidth+q.extra {
 		q.pending++
 		q.mu.Unlock()
 		return nil
@@ -62,14 +62,14 @@ func (q *dialQueue) enter(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// leave gives the place back. made tells that there is a connection.
-func (q *dialQueue) leave(made bool) {
+// Leave gives the place back. made tells that there is a connection.
+func (q *DialQueue) Leave(made bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
 	case !made:
 		q.extra = 0
-	case 2*q.pending >= dialWidth+q.extra:
+	case 2*q.pending >= DialWidth+q.extra:
 		q.extra++
 		fallthrough
 	default:
@@ -80,8 +80,8 @@ func (q *dialQueue) leave(made bool) {
 }
 
 // admit gives the free places to those who wait. q.mu is held.
-func (q *dialQueue) admit() {
-	n := min(len(q.waiting), max(dialWidth+q.extra-q.pending, 0))
+func (q *DialQueue) admit() {
+	n := min(len(q.waiting), max(DialWidth+q.extra-q.pending, 0))
 	for _, turn := range q.waiting[:n] {
 		close(turn)
 	}

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package module
+package failover
 
 import (
 	"context"
@@ -14,13 +14,13 @@ import (
 // dialCrowd is many requests that dial one backend.
 type dialCrowd struct {
 	t       *testing.T
-	queue   dialQueue
+	queue   DialQueue
 	entered chan error
 }
 
 func (c *dialCrowd) come(ctx context.Context, n int) {
 	for range n {
-		go func() { c.entered <- c.queue.enter(ctx) }()
+		go func() { c.entered <- c.queue.Enter(ctx) }()
 	}
 }
 
@@ -41,7 +41,7 @@ func (c *dialCrowd) in(want int) {
 
 func (c *dialCrowd) out(n int, made bool) {
 	for range n {
-		c.queue.leave(made)
+		c.queue.Leave(made)
 	}
 }
 
@@ -53,11 +53,11 @@ func TestPendingDialsAreFewUntilTheBackendAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newDialCrowd(t)
 		c.come(t.Context(), 1000)
-		c.in(dialWidth)
+		c.in(DialWidth)
 		time.Sleep(time.Minute)
 		c.in(0)
 		// From round trip to round trip there are about twice as many.
-		pending, allowed := dialWidth, dialWidth
+		pending, allowed := DialWidth, DialWidth
 		for range 3 {
 			c.out(pending, true)
 			synctest.Wait()
@@ -69,9 +69,9 @@ func TestPendingDialsAreFewUntilTheBackendAnswers(t *testing.T) {
 			pending, allowed = n, n
 		}
 		// Failures end that: the next come only when most are through.
-		c.out(pending-dialWidth, false)
+		c.out(pending-DialWidth, false)
 		c.in(0)
-		for left := dialWidth; left > 0; left-- {
+		for left := DialWidth; left > 0; left-- {
 			c.out(1, false)
 			c.in(1)
 		}
@@ -86,11 +86,11 @@ func TestMoreDialsAreAllowedForASecond(t *testing.T) {
 		for _, tc := range []struct {
 			after time.Duration
 			want  int
-		}{{dialMemory, dialWidth + 5}, {dialMemory + 1, dialWidth}} {
+		}{{dialMemory, DialWidth + 5}, {dialMemory + 1, DialWidth}} {
 			c := newDialCrowd(t)
-			c.come(t.Context(), dialWidth)
-			c.in(dialWidth)
-			c.out(dialWidth, true) // the last nine no longer made use of the width
+			c.come(t.Context(), DialWidth)
+			c.in(DialWidth)
+			c.out(DialWidth, true) // the last nine no longer made use of the width
 			time.Sleep(tc.after)
 			c.come(t.Context(), 100)
 			if c.in(tc.want); t.Failed() {
@@ -112,7 +112,7 @@ func TestFewDialsWidenNothing(t *testing.T) {
 			c.out(4, true)
 		}
 		c.come(t.Context(), 100)
-		c.in(dialWidth)
+		c.in(DialWidth)
 		for c.queue.pending > 0 {
 			c.out(1, false)
 		}
@@ -122,8 +122,8 @@ func TestFewDialsWidenNothing(t *testing.T) {
 func TestADialThatIsGivenUpLeavesTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newDialCrowd(t)
-		c.come(t.Context(), dialWidth)
-		c.in(dialWidth)
+		c.come(t.Context(), DialWidth)
+		c.in(DialWidth)
 		gone, leave := context.WithCancel(t.Context())
 		c.come(gone, 30)
 		synctest.Wait()
@@ -138,7 +138,7 @@ func TestADialThatIsGivenUpLeavesTheQueue(t *testing.T) {
 		}
 		c.out(5, false)
 		c.in(5)
-		c.out(dialWidth, false)
+		c.out(DialWidth, false)
 		if c.queue.pending != 0 || len(c.queue.waiting) != 0 {
 			t.Errorf("%d pending, %d waiting", c.queue.pending, len(c.queue.waiting))
 		}
