@@ -33,11 +33,12 @@ type gate struct {
 	mu    sync.Mutex
 	shut  chan struct{} // by mu; closed when accepting goes on; nil while it does
 	conns map[net.Conn]struct{}
-	full  []net.Conn // by mu; ours, they fill the queue
+	full  []net.Conn    // by mu; ours, they fill the queue
+	late  chan net.Conn // were in the queue when the gate was shut
 }
 
 func newGate(l *net.TCPListener, closing func() bool) *gate {
-	return &gate{TCPListener: l, closing: closing, conns: map[net.Conn]struct{}{}}
+	return &gate{TCPListener: l, closing: closing, conns: map[net.Conn]struct{}{}, late: make(chan net.Conn, listenQueue)}
 }
 
 // Accept waits while the gate is shut.
@@ -47,8 +48,12 @@ func (g *gate) Accept() (net.Conn, error) {
 		shut := g.shut
 		g.mu.Unlock()
 		if shut != nil {
-			<-shut
-			continue
+			select {
+			case conn := <-g.late:
+				return conn, nil
+			case <-shut:
+				continue
+			}
 		}
 		conn, err := g.AcceptTCP()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -63,7 +68,8 @@ func (g *gate) Accept() (net.Conn, error) {
 }
 
 // drop shuts the gate and fills its queue, so that the kernel drops the packets
-// of everybody else, or opens it again.
+// of everybody else, or opens it again. Who had a place in the queue before is
+// served: a connection that is never answered would be another fault.
 func (g *gate) drop(on bool) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -74,13 +80,21 @@ func (g *gate) drop(on bool) error {
 			return err
 		}
 		for {
+			// A queue of length 0 has one place, which has to be ours.
+			if len(g.full) == 0 {
+				if err := g.empty(); err != nil {
+					return err
+				}
+			}
 			ctx, cancel := context.WithTimeout(context.Background(), silence)
 			conn, err := new(net.Dialer).DialContext(ctx, "tcp", g.Addr().String())
 			cancel()
-			if err != nil {
-				return nil // the queue is full
+			switch {
+			case err == nil:
+				g.full = append(g.full, conn)
+			case len(g.full) > 0:
+				return nil
 			}
-			g.full = append(g.full, conn)
 		}
 	case !on && g.shut != nil:
 		for _, conn := range g.full {
@@ -93,6 +107,35 @@ func (g *gate) drop(on bool) error {
 		return err
 	}
 	return nil
+}
+
+// empty takes all connections out of the queue, for Accept.
+func (g *gate) empty() error {
+	raw, err := g.SyscallConn()
+	if err != nil {
+		return err
+	}
+	for {
+		var fd int
+		var accept error
+		// Control heeds no deadline, and nobody else accepts meanwhile.
+		err := raw.Control(func(l uintptr) {
+			fd, _, accept = syscall.Accept4(int(l), syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK)
+		})
+		if errors.Is(accept, syscall.EAGAIN) {
+			return nil
+		}
+		if err = errors.Join(err, accept); err != nil {
+			return err
+		}
+		f := os.NewFile(uintptr(fd), "")
+		conn, err := net.FileConn(f)
+		_ = f.Close()
+		if err != nil {
+			return err
+		}
+		g.late <- conn
+	}
 }
 
 // backlog changes the length of the queue; Linux lets listen be called again.
