@@ -15,27 +15,32 @@ const (
 	// those there are 16 at most, which is as many as a host that drops packets
 	// shall hold.
 	DialWidth = 14
-	// dialMemory is for how long connections that were made are a reason to
-	// allow more than DialWidth.
-	dialMemory = time.Second
+	// dialMemory is for how long a connection that was made is a reason to allow
+	// more than DialWidth, in the time it took to make it, and dialMemoryMax at
+	// most. Where connections are made fast, forgetting soon costs nothing, and
+	// few dials have gone out when a backend begins to drop packets.
+	dialMemory    = 8
+	dialMemoryMax = time.Second
 )
 
 // DialQueue lets so many dial one backend at a time, whichever handler they come
-// through; the others wait in order of arrival. A backend that answers gets more: while the width is made use
-// of, every connection made adds one, so that it doubles with each round trip. A
-// dial that fails, and a second without a connection, bring it back to DialWidth.
+// through; the others wait in order of arrival. A backend that answers gets more:
+// while the width is made use of, every connection made adds one, so that it
+// doubles with each round trip. A dial that fails, and eight times as long without
+// a connection as the last one took, bring it back to DialWidth. The zero value is
+// ready.
 type DialQueue struct {
 	mu      sync.Mutex
 	pending int
 	extra   int       // what is allowed beyond DialWidth
-	made    time.Time // the last connection
+	until   time.Time // extra is allowed
 	waiting []chan struct{}
 }
 
 // Enter waits for a place. Each one that was given is given back by Leave.
 func (q *DialQueue) Enter(ctx context.Context) error {
 	q.mu.Lock()
-	if time.Since(q.made) > dialMemory {
+	if time.Now().After(q.until) {
 		q.extra = 0
 	}
 	if len(q.waiting) == 0 && q.pending < DialWidth+q.extra {
@@ -62,18 +67,19 @@ func (q *DialQueue) Enter(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Leave gives the place back. made tells that there is a connection.
-func (q *DialQueue) Leave(made bool) {
+// Leave gives the place back. took is how long the connection took; 0 when there
+// is none.
+func (q *DialQueue) Leave(took time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
-	case !made:
+	case took <= 0:
 		q.extra = 0
 	case 2*q.pending >= DialWidth+q.extra:
 		q.extra++
 		fallthrough
 	default:
-		q.made = time.Now()
+		q.until = time.Now().Add(min(dialMemory*took, dialMemoryMax))
 	}
 	q.pending--
 	q.admit()

@@ -39,9 +39,10 @@ func (c *dialCrowd) in(want int) {
 	}
 }
 
-func (c *dialCrowd) out(n int, made bool) {
+// out lets so many go whose connections took that long; 0 for none.
+func (c *dialCrowd) out(n int, took time.Duration) {
 	for range n {
-		c.queue.Leave(made)
+		c.queue.Leave(took)
 	}
 }
 
@@ -59,7 +60,7 @@ func TestPendingDialsAreFewUntilTheBackendAnswers(t *testing.T) {
 		// From round trip to round trip there are about twice as many.
 		pending, allowed := DialWidth, DialWidth
 		for range 3 {
-			c.out(pending, true)
+			c.out(pending, time.Millisecond)
 			synctest.Wait()
 			n := len(c.entered)
 			if n <= allowed || n > 2*allowed {
@@ -69,35 +70,42 @@ func TestPendingDialsAreFewUntilTheBackendAnswers(t *testing.T) {
 			pending, allowed = n, n
 		}
 		// Failures end that: the next come only when most are through.
-		c.out(pending-DialWidth, false)
+		c.out(pending-DialWidth, 0)
 		c.in(0)
 		for left := DialWidth; left > 0; left-- {
-			c.out(1, false)
+			c.out(1, 0)
 			c.in(1)
 		}
 		for c.queue.pending > 0 {
-			c.out(1, false)
+			c.out(1, 0)
 		}
 	})
 }
 
-func TestMoreDialsAreAllowedForASecond(t *testing.T) {
+// A backend that was fast gets many dials only as long as it is: where one begins
+// to drop packets, no more go out than to any other.
+func TestMoreDialsAreAllowedForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, tc := range []struct {
-			after time.Duration
-			want  int
-		}{{dialMemory, DialWidth + 5}, {dialMemory + 1, DialWidth}} {
+			took, after time.Duration
+			want        int
+		}{
+			{time.Millisecond, 8 * time.Millisecond, DialWidth + 5},
+			{time.Millisecond, 8*time.Millisecond + 1, DialWidth},
+			{time.Second, time.Second, DialWidth + 5},
+			{time.Second, time.Second + 1, DialWidth},
+		} {
 			c := newDialCrowd(t)
 			c.come(t.Context(), DialWidth)
 			c.in(DialWidth)
-			c.out(DialWidth, true) // the last nine no longer made use of the width
+			c.out(DialWidth, tc.took) // the last nine no longer made use of the width
 			time.Sleep(tc.after)
 			c.come(t.Context(), 100)
 			if c.in(tc.want); t.Failed() {
-				t.Logf("after %s", tc.after)
+				t.Logf("%s after one that took %s", tc.after, tc.took)
 			}
 			for c.queue.pending > 0 {
-				c.out(1, false)
+				c.out(1, 0)
 			}
 		}
 	})
@@ -109,12 +117,12 @@ func TestFewDialsWidenNothing(t *testing.T) {
 		for range 500 {
 			c.come(t.Context(), 4)
 			c.in(4)
-			c.out(4, true)
+			c.out(4, time.Millisecond)
 		}
 		c.come(t.Context(), 100)
 		c.in(DialWidth)
 		for c.queue.pending > 0 {
-			c.out(1, false)
+			c.out(1, 0)
 		}
 	})
 }
@@ -136,9 +144,9 @@ func TestADialThatIsGivenUpLeavesTheQueue(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		}
-		c.out(5, false)
+		c.out(5, 0)
 		c.in(5)
-		c.out(DialWidth, false)
+		c.out(DialWidth, 0)
 		if c.queue.pending != 0 || len(c.queue.waiting) != 0 {
 			t.Errorf("%d pending, %d waiting", c.queue.pending, len(c.queue.waiting))
 		}

@@ -140,9 +140,13 @@ func (t *transport) dial(ctx context.Context, dial dialer, b *backend, tr *try, 
 		}
 	}
 	var w dialWatch
+	began, took := time.Now(), time.Duration(0)
 	nc, err := dial(w.on(ctx), network, addr)
 	if queues {
-		b.member.Queue.Leave(err == nil)
+		if err == nil {
+			took = max(time.Since(began), 1) // the clock may be coarse
+		}
+		b.member.Queue.Leave(took)
 	}
 	if err != nil {
 		if ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.Canceled) {

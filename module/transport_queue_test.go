@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -29,7 +30,7 @@ func TestWaitingForATurnToDialSaysNothingOfTheBackend(t *testing.T) {
 	go func() { done <- p.do("GET", "") }()
 	aborted := func() uint64 { return pool.Stats().Upstreams[0].Attempts[failover.DialAborted] }
 	eventually(t, "the time has passed", func() bool { return aborted() > 0 })
-	member.Queue.Leave(true)
+	member.Queue.Leave(time.Millisecond)
 	if a := <-done; a.status != 200 || a.header.Get("X-Backend") != "home" {
 		t.Errorf("got %+v, want the answer of the first backend", a)
 	}
