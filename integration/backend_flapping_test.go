@@ -25,7 +25,7 @@ const flapping = `{
 			randomize false
 			priority_backup
 			failback_delay 20ms
-			max_reconnect_delay 100ms
+			max_reconnect_delay 40ms
 		}
 	}
 }
