@@ -98,6 +98,9 @@ func (rt *childRuntime) orders(hello supervisor.Hello) supervisor.Orders {
 			if hello.DrainTimeout > 0 {
 				time.AfterFunc(hello.DrainTimeout, rt.force)
 			}
+			// The next broker may read the same datagram sockets already.
+			rt.leave()
+			rt.closeHTTP3()
 			rt.stop()
 		},
 	}
@@ -115,6 +118,8 @@ func removeAdminDir(socket string) {
 // process that replaced this one, and ends this process.
 func (rt *childRuntime) drain(timeout time.Duration) {
 	rt.leave()
+	rt.cutOff("the process was replaced, which ends HTTP/3 connections", func(q *inflight) bool { return q.http3 })
+	rt.closeHTTP3()
 	_ = rt.link.Released()
 	pools.interruptAll()
 	closeIdleUpstreams()
@@ -127,7 +132,7 @@ func (rt *childRuntime) drain(timeout time.Duration) {
 	select {
 	case <-rt.noConns():
 	case <-deadline:
-		rt.cutOff("the process was replaced and drain_timeout is over")
+		rt.cutOff("the process was replaced and drain_timeout is over", everyRequest)
 		rt.closeConns()
 	}
 	terminate()
@@ -137,14 +142,20 @@ func (rt *childRuntime) drain(timeout time.Duration) {
 // requests in progress and ends this process. It does not return.
 func (rt *childRuntime) stop() {
 	rt.leave()
-	_ = rt.link.Released()
 	pools.interruptAll()
+	packets := make(chan struct{})
+	go func() {
+		rt.finishHTTP3()
+		_ = rt.link.Released()
+		close(packets)
+	}()
 	tick := time.NewTicker(idlePoll)
 	defer tick.Stop()
 	for rt.requests.len() > 0 {
 		rt.requests.interrupt()
 		<-tick.C
 	}
+	<-packets
 	terminate()
 	// http.Server would give connections on which nothing came seconds to begin.
 	for ; ; <-tick.C {
@@ -152,24 +163,51 @@ func (rt *childRuntime) stop() {
 	}
 }
 
+// answerTime is what the end of an answer over HTTP/3 gets to reach its client.
+const answerTime = 500 * time.Millisecond
+
+// finishHTTP3 ends HTTP/3 connections when the requests on them are answered, no
+// later: somebody else may read the same sockets already.
+func (rt *childRuntime) finishHTTP3() {
+	gone := rt.shutdownHTTP3()
+	tick := time.NewTicker(idlePoll)
+	defer tick.Stop()
+	for rt.requests.http3() {
+		<-tick.C
+	}
+	select {
+	case <-gone:
+	case <-time.After(answerTime):
+	}
+	rt.closeHTTP3()
+}
+
 // force cuts everything and ends this process at once.
 func (rt *childRuntime) force() {
-	rt.cutOff("the process was stopped by force")
+	rt.cutOff("the process was stopped by force", everyRequest)
 	rt.closeConns()
 	certmagic.CleanUpOwnLocks(context.Background(), caddy.Log())
 	os.Exit(caddy.ExitCodeForceQuit)
 }
 
-// cutOff reports the unsafe requests in progress.
-func (rt *childRuntime) cutOff(reason string) {
-	var cut []doubtRecord
+// everyRequest is for cutOff.
+func everyRequest(*inflight) bool { return true }
+
+// cutOff reports the unsafe requests in progress that match.
+func (rt *childRuntime) cutOff(reason string, match func(*inflight) bool) {
+	if cut := rt.inDoubt(reason, match); len(cut) > 0 {
+		reportCut(rt.link, cut)
+	}
+}
+
+// inDoubt lists the unsafe requests in progress that match, each only once.
+func (rt *childRuntime) inDoubt(reason string, match func(*inflight) bool) (cut []doubtRecord) {
 	now := time.Now()
 	rt.requests.each(func(q *inflight) {
-		if q.unsafe() {
+		if q.unsafe() && !q.told && match(q) {
+			q.told = true
 			cut = append(cut, doubtRecord{Time: now, Method: q.method, Host: q.host, Path: q.uri, RequestID: q.id, Reason: reason})
 		}
 	})
-	if len(cut) > 0 {
-		reportCut(rt.link, cut)
-	}
+	return cut
 }

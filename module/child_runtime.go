@@ -4,6 +4,7 @@
 package module
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"sync"
@@ -33,14 +34,19 @@ type childRuntime struct {
 	datagrams map[*packetConn]struct{}
 	conns     map[net.Conn]struct{}
 	connsGone chan struct{} // closed and renewed when conns becomes empty
-	h3        map[http3Closer]struct{}
+	h3        map[http3Server]struct{}
 
 	unused   sync.Map // connections, as their servers know them, on which no request has come yet
 	requests requestSet
 }
 
-// http3Closer is an HTTP/3 server: closing it tells its clients to reconnect.
-type http3Closer interface{ Close() error }
+// http3Server is an HTTP/3 server. Both of its methods wait for handlers.
+type http3Server interface {
+	// Shutdown tells clients to send nothing new on their connections.
+	Shutdown(context.Context) error
+	// Close cuts the connections, so that clients make new ones.
+	Close() error
+}
 
 // runtime is this process's, set once by the child command before it loads a
 // configuration.
@@ -57,7 +63,7 @@ func newChildRuntime(link *supervisor.Link, probe string) *childRuntime {
 		datagrams: make(map[*packetConn]struct{}),
 		conns:     make(map[net.Conn]struct{}),
 		connsGone: make(chan struct{}),
-		h3:        make(map[http3Closer]struct{}),
+		h3:        make(map[http3Server]struct{}),
 	}
 }
 
@@ -69,8 +75,9 @@ func (rt *childRuntime) readPackets() { rt.packetsOnce.Do(func() { close(rt.pack
 
 // leave ends accepting: the listeners' own copies of the sockets are closed, the
 // queue stays with the parent. From now on responses end their connections, so
-// that clients go elsewhere by themselves. It may be called
-// again: a drain can be turned into a stop.
+// that clients go elsewhere by themselves, and the guard lets no new request over
+// HTTP/3 pass; closeHTTP3 ends its connections. It may be called again: a drain can
+// be turned into a stop.
 func (rt *childRuntime) leave() {
 	rt.closing.Store(true)
 	rt.leaveOnce.Do(func() { close(rt.leaving) })
@@ -79,23 +86,38 @@ func (rt *childRuntime) leave() {
 	for l := range rt.listeners {
 		listeners = append(listeners, l)
 	}
-	datagrams := make([]*packetConn, 0, len(rt.datagrams))
-	for p := range rt.datagrams {
-		datagrams = append(datagrams, p)
-	}
-	servers := make([]http3Closer, 0, len(rt.h3))
-	for s := range rt.h3 {
-		servers = append(servers, s)
-	}
 	rt.mu.Unlock()
-
 	for _, l := range listeners {
 		l.release()
 	}
-	for _, s := range servers {
-		_ = s.Close()
+}
+
+// shutdownHTTP3 tells HTTP/3 clients to go elsewhere. The channel is closed when
+// all of them have their answers and are gone.
+func (rt *childRuntime) shutdownHTTP3() <-chan struct{} {
+	var wg sync.WaitGroup
+	rt.mu.Lock()
+	for s := range rt.h3 {
+		wg.Go(func() { _ = s.Shutdown(context.Background()) })
 	}
-	for _, p := range datagrams {
+	rt.mu.Unlock()
+	gone := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(gone)
+	}()
+	return gone
+}
+
+// closeHTTP3 cuts the HTTP/3 connections and leaves their sockets to the next
+// process. It does not wait for handlers, which may take their time.
+func (rt *childRuntime) closeHTTP3() {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	for s := range rt.h3 {
+		go func() { _ = s.Close() }()
+	}
+	for p := range rt.datagrams {
 		p.release()
 	}
 }
@@ -165,7 +187,7 @@ func (rt *childRuntime) closeConns() {
 	}
 }
 
-func (rt *childRuntime) addHTTP3(s http3Closer) {
+func (rt *childRuntime) addHTTP3(s http3Server) {
 	rt.mu.Lock()
 	rt.h3[s] = struct{}{}
 	rt.mu.Unlock()

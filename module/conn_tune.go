@@ -9,23 +9,23 @@ import (
 	"time"
 )
 
+// keepAlive is a connection that can probe its peer: TCP, whatever is around it.
+type keepAlive interface {
+	SetKeepAliveConfig(cfg net.KeepAliveConfig) error
+}
+
 // tuneConn makes the system notice a peer that is gone without a word after
 // about as long as a backend may be silent: keep-alive probes find it on an idle
-// connection, and unacknowledged data ends a busy one.
-func tuneConn(nc net.Conn, silence time.Duration) {
-	tc, ok := nc.(interface {
-		SetKeepAliveConfig(cfg net.KeepAliveConfig) error
-	})
-	if !ok || silence <= 0 {
-		return
-	}
-	const probes = 3
-	step := max(silence/probes, time.Second)
-	_ = tc.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: step, Interval: step, Count: probes - 1})
-	if raw := rawConnOf(nc); raw != nil {
-		setUserTimeout(raw, silence)
+// connection, and unacknowledged data ends a busy one. enable is for a connection
+// that was dialled without probes.
+func tuneConn(nc net.Conn, silence time.Duration, enable bool) {
+	if tc, ok := nc.(keepAlive); ok && silence > 0 {
+		tuneTCP(nc, tc, silence, enable)
 	}
 }
+
+// probeStep is the time between two of three probes within silence.
+func probeStep(silence time.Duration) time.Duration { return max(silence/3, time.Second) }
 
 // rawConnOf finds the system's socket below a connection, nil when there is none.
 func rawConnOf(nc net.Conn) syscall.RawConn {

@@ -4,15 +4,32 @@
 package module
 
 import (
-	"syscall"
+	"math"
+	"net"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// setUserTimeout bounds how long sent data may stay unacknowledged.
-func setUserTimeout(raw syscall.RawConn, d time.Duration) {
+// tuneTCP sets no more than is needed, because every call counts where connections
+// are not kept: the limit for unacknowledged data counts for probes, too, in place
+// of their number.
+func tuneTCP(nc net.Conn, tc keepAlive, silence time.Duration, enable bool) {
+	step := probeStep(silence)
+	if enable {
+		_ = tc.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: step, Interval: step, Count: -1})
+	}
+	raw := rawConnOf(nc)
+	if raw == nil {
+		return
+	}
 	_ = raw.Control(func(fd uintptr) {
-		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d/time.Millisecond))
+		set := func(option, value int) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, option, value) }
+		set(unix.TCP_USER_TIMEOUT, int(silence/time.Millisecond))
+		if !enable {
+			seconds := int(math.Ceil(step.Seconds()))
+			set(unix.TCP_KEEPIDLE, seconds)
+			set(unix.TCP_KEEPINTVL, seconds)
+		}
 	})
 }

@@ -6,9 +6,13 @@
 package module
 
 import (
-	"syscall"
+	"net"
 	"time"
 )
 
-// setUserTimeout does nothing: the system has no such limit, or none we set.
-func setUserTimeout(syscall.RawConn, time.Duration) {}
+// tuneTCP sets the probes; the system has no limit for unacknowledged data, or none
+// we set.
+func tuneTCP(_ net.Conn, tc keepAlive, silence time.Duration, _ bool) {
+	step := probeStep(silence)
+	_ = tc.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: step, Interval: step, Count: 2})
+}

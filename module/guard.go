@@ -69,12 +69,21 @@ func (Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	q := &inflight{cancel: cancel, method: r.Method, host: r.Host, uri: r.RequestURI, id: r.Header.Get("X-Request-Id")}
+	q := &inflight{
+		cancel: cancel, http3: r.ProtoMajor == 3,
+		method: r.Method, host: r.Host, uri: r.RequestURI, id: r.Header.Get("X-Request-Id"),
+	}
 	rt.requests.add(q)
 	defer func() {
 		rt.requests.remove(q)
 		rt.answered.Add(1)
 	}()
+	if q.http3 && rt.closing.Load() {
+		// It came on a connection that is about to be cut. Whoever cuts it knows of
+		// every request that did not find this out.
+		w.Header().Set("Retry-After", "1")
+		return caddyhttp.Error(http.StatusServiceUnavailable, errStopping)
+	}
 	gw := &guardWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, rt: rt, q: q}
 	err := next.ServeHTTP(gw, r.WithContext(ctx))
 	if !gw.wrote {
@@ -103,7 +112,7 @@ func (w *guardWriter) WriteHeader(status int) {
 
 func (w *guardWriter) prepare() {
 	h := w.Header()
-	if w.rt.closing.Load() {
+	if w.rt.closing.Load() && !w.q.http3 { // HTTP/3 forbids the field: clients would discard the answer
 		// On HTTP/2 exactly this value makes the server send GOAWAY.
 		h["Connection"] = []string{"close"}
 	}

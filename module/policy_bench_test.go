@@ -13,27 +13,34 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// BenchmarkProxy proxies whole requests over loopback connections that are kept,
-// with the stock policy `first` and with this one. The difference is what the
-// policy and its transport cost.
+// BenchmarkProxy proxies whole requests over loopback connections, kept or a new
+// one for each, with the stock policy `first` and with this one. The difference is
+// what the policy and its transport cost.
 func BenchmarkProxy(b *testing.B) {
 	for _, bench := range []struct {
 		name    string
+		stock   bool
+		closing bool // the backend closes each connection
 		options []option
 	}{
-		{"first", []option{set("policy", "first")}},
-		{"failover", nil},
-		{"failover-random", []option{set("randomize", true)}},
+		{name: "first", stock: true},
+		{name: "failover"},
+		{name: "failover-random", options: []option{set("randomize", true)}},
+		{name: "first/dial", stock: true, closing: true},
+		{name: "failover/dial", closing: true},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			raw := make([]string, 3)
 			for i := range raw {
 				raw[i] = newBackendServer(b, "x", func(w http.ResponseWriter, _ *http.Request) {
+					if bench.closing {
+						w.Header().Set("Connection", "close")
+					}
 					_, _ = io.WriteString(w, "hello")
 				}).addr()
 			}
 			options := append([]option{upstreams(raw...)}, bench.options...)
-			if bench.name == "first" {
+			if bench.stock {
 				options = []option{upstreams(raw...), with("load_balancing", map[string]any{
 					"selection_policy": map[string]any{"policy": "first"},
 				})}

@@ -19,6 +19,8 @@ var errStopping = errors.New("broker is stopping")
 // inflight is a request in progress.
 type inflight struct {
 	cancel context.CancelCauseFunc
+	http3  bool
+	told   bool // it is in doubt, and was reported; guarded by the shard's mu
 	// What an in-doubt record needs.
 	method, host, uri, id string
 	stream                atomic.Bool // sends events; waits for nothing but to receive
@@ -101,6 +103,13 @@ func (s *requestSet) len() int {
 		s.shards[i].mu.Unlock()
 	}
 	return n
+}
+
+// http3 tells whether a request over HTTP/3 is in progress.
+func (s *requestSet) http3() bool {
+	found := false
+	s.each(func(q *inflight) { found = found || q.http3 })
+	return found
 }
 
 // idlePoll is how often those who wait for the set to be empty look at it: they

@@ -19,6 +19,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
+// quickDial is how long a dial is not watched.
+const quickDial = 5 * time.Millisecond
+
 // stockDialTimeout is what Caddy's transport dials with unless told otherwise.
 const stockDialTimeout = 3 * time.Second
 
@@ -115,19 +118,23 @@ func (t *transport) dial(ctx context.Context, dial dialer, b *backend, tr *try, 
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	timer := time.AfterFunc(time.Until(deadline), func() { cancel(cause) })
-	defer timer.Stop()
-	if tr != nil && tr.abandoned != nil {
-		ended := make(chan struct{})
-		defer close(ended)
-		go func() {
-			select {
-			case <-tr.abandoned:
-				cancel(errAbandoned)
-			case <-ended:
-			}
-		}()
+	var abandoned <-chan struct{}
+	if tr != nil {
+		abandoned = tr.abandoned
 	}
+	timer := time.AfterFunc(min(quickDial, time.Until(deadline)), func() {
+		// Few dials take that long; the others do without a goroutine.
+		late := time.NewTimer(time.Until(deadline))
+		defer late.Stop()
+		select {
+		case <-late.C:
+			cancel(cause)
+		case <-abandoned:
+			cancel(errAbandoned)
+		case <-ctx.Done():
+		}
+	})
+	defer timer.Stop()
 	d := b.startDial(cancel)
 	defer b.endDial(d)
 	queues := tr != nil || ctx.Value(warmKey{}) != nil
@@ -139,9 +146,9 @@ func (t *transport) dial(ctx context.Context, dial dialer, b *backend, tr *try, 
 			return nil, cause
 		}
 	}
-	var w dialWatch
+	w := newDialWatch(ctx)
 	began, took := time.Now(), time.Duration(0)
-	nc, err := dial(w.on(ctx), network, addr)
+	nc, err := dial(w, network, addr)
 	if queues {
 		if err == nil {
 			took = max(time.Since(began), 1) // the clock may be coarse
@@ -156,7 +163,7 @@ func (t *transport) dial(ctx context.Context, dial dialer, b *backend, tr *try, 
 		return nil, w.explain(err)
 	}
 	c := newConn(nc, b, t.base.TLS != nil)
-	tuneConn(nc, limits.MaxInactivityDuration)
+	tuneConn(nc, limits.MaxInactivityDuration, t.base.KeepAlive.ProbeInterval < 0)
 	if c.secure {
 		_ = nc.SetDeadline(deadline)
 		if tr != nil && tr.abandoned != nil {
@@ -174,18 +181,32 @@ func (e *dialError) Error() string { return e.err.Error() }
 
 func (e *dialError) Unwrap() []error { return []error{e.err, e.cause} }
 
-// dialWatch learns why a dial fails.
+// dialWatch learns why a dial fails. It is the context of the dial, with hooks of
+// its own in place of the request's, which nothing in a dial calls:
+// [httptrace.WithClientTrace] would join them, for more than the rest of it costs.
 type dialWatch struct {
+	context.Context
+	hooks context.Context
+
 	mu    sync.Mutex
 	cause error // the first one
 }
 
-// on watches the dials with the context that it returns.
-func (w *dialWatch) on(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+func newDialWatch(ctx context.Context) *dialWatch {
+	w := &dialWatch{Context: ctx}
+	w.hooks = httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{
 		DNSDone:     func(info httptrace.DNSDoneInfo) { w.note(info.Err) },
 		ConnectDone: func(_, _ string, err error) { w.note(err) },
 	})
+	return w
+}
+
+// Value finds the hooks before anything else.
+func (w *dialWatch) Value(key any) any {
+	if v := w.hooks.Value(key); v != nil {
+		return v
+	}
+	return w.Context.Value(key)
 }
 
 func (w *dialWatch) note(err error) {

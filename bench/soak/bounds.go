@@ -7,9 +7,13 @@ package soak
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
+	"slices"
 
 	"github.com/caddy-broker/caddy-broker/bench/peers"
+	"github.com/caddy-broker/caddy-broker/integration/harness"
 )
 
 // size is what a process keeps: bytes of its own and open descriptors.
@@ -31,8 +35,8 @@ func sizeOf(pid int) (size, error) {
 	return size{m.Anonymous, n}, err
 }
 
-// What a process may have more at the end than at the beginning. A child is
-// another process by then, and keeps connections to its backends for a while.
+// What a process may have more, once it has come to rest, than at the beginning. A
+// child is another process by then, and keeps connections to its backends for a while.
 var (
 	parentGrowth = size{memory: 16 << 20, descriptors: 16}
 	childGrowth  = size{memory: 32 << 20, descriptors: 160}
@@ -44,6 +48,30 @@ func bounded(name string, before, after, growth size) string {
 		return fmt.Sprintf("%s: %s in the beginning, %s in the end", name, before, after)
 	}
 	return ""
+}
+
+// atRest waits until both processes have given back what the load made them take,
+// and says what still is too much then. A process has no need to give back memory
+// soon: it is told to collect, and then returns pages to the system little by little.
+func (w *world) atRest(ctx context.Context, parent, active size) (parentNow, activeNow size, bad []string, err error) {
+	_ = harness.Until(ctx, patience, func() error {
+		for _, path := range []string{"", "/broker/children/default/admin"} {
+			if err = w.admin(ctx, http.MethodGet, path+"/debug/pprof/heap?gc=1", nil); err != nil {
+				return err
+			}
+		}
+		if parentNow, activeNow, err = w.sizes(ctx); err != nil {
+			return err
+		}
+		bad = slices.DeleteFunc([]string{
+			bounded("parent", parent, parentNow, parentGrowth), bounded("child", active, activeNow, childGrowth),
+		}, func(line string) bool { return line == "" })
+		if len(bad) > 0 {
+			return errors.New("not at rest")
+		}
+		return nil
+	})
+	return parentNow, activeNow, bad, err
 }
 
 // sizes are those of the parent and of the active child.

@@ -149,18 +149,11 @@ func (w *world) verdict(ctx context.Context, results harness.Results, parent, ac
 		}
 		bad = append(bad, "in the end: "+err.Error())
 	}
-	parentNow, activeNow, err := w.sizes(ctx)
+	parentNow, activeNow, grown, err := w.atRest(ctx, parent, active)
 	if err != nil {
 		return nil, err
 	}
 	fmt.Fprintf(out, "parent: %s in the beginning, %s in the end\nchild: %s in the beginning, %s in the end\n",
 		parent, parentNow, active, activeNow)
-	for _, line := range []string{
-		bounded("parent", parent, parentNow, parentGrowth), bounded("child", active, activeNow, childGrowth),
-	} {
-		if line != "" {
-			bad = append(bad, line)
-		}
-	}
-	return bad, nil
+	return append(bad, grown...), nil
 }
