@@ -33,7 +33,7 @@ func (b *stage) dial(n int) <-chan string {
 					return
 				}
 				select {
-				case <-r.Abandoned():
+				case <-r.Abandoned().Done():
 					b.p.End(r, DialAborted, nil)
 				case <-time.After(m.Limits().ConnectionTimeout):
 					b.p.End(r, DialFailed, errRefused)

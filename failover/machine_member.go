@@ -178,7 +178,7 @@ func (x *machine) renew(m *Member) {
 
 // abandon ends the waiting of all that dial m.
 func (x *machine) abandon(m *Member) {
-	close(m.pending.Swap(&dialGroup{over: make(chan struct{})}).over)
+	m.pending.Swap(newDialGroup()).end()
 }
 
 // revive notes that a member which was down answered a ping.

@@ -4,6 +4,7 @@
 package failover
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 )
@@ -56,11 +57,20 @@ type Member struct {
 
 // dialGroup is what requests that dial a member have in common: the end of
 // their waiting.
-type dialGroup struct{ over chan struct{} }
+type dialGroup struct {
+	waiting context.Context //nolint:containedctx // the many that wait need no goroutine each
+	end     context.CancelFunc
+}
+
+func newDialGroup() *dialGroup {
+	g := new(dialGroup)
+	g.waiting, g.end = context.WithCancel(context.Background())
+	return g
+}
 
 func newMember(u URI) *Member {
 	m := &Member{URI: u, Name: u.Name(), seed: KeyOf(u.Name())}
-	m.pending.Store(&dialGroup{over: make(chan struct{})})
+	m.pending.Store(newDialGroup())
 	m.index.Store(-1)
 	m.setLimits(Limits{})
 	return m

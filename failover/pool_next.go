@@ -211,14 +211,14 @@ func (p *Pool) free(r *Request) {
 	}
 }
 
-// Abandoned is closed when the attempt's dial is not worth waiting for any
+// Abandoned ends when the attempt's dial is not worth waiting for any
 // more: the member went down, or hangs while there are others. Whoever still
 // waits for a connection ends the attempt with DialAborted and asks Next again.
-func (r *Request) Abandoned() <-chan struct{} {
+func (r *Request) Abandoned() context.Context {
 	if r.at.group == nil {
-		return nil
+		return context.Background()
 	}
-	return r.at.group.over
+	return r.at.group.waiting
 }
 
 // MovedTo is the Name of the member that the client of this answered request

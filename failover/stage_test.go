@@ -206,7 +206,7 @@ func (b *stage) send(r *Request) (*Member, error) {
 		}
 		if mute {
 			select {
-			case <-r.Abandoned():
+			case <-r.Abandoned().Done():
 				b.p.End(r, DialAborted, nil)
 			case <-time.After(m.Limits().ConnectionTimeout):
 				b.p.End(r, DialFailed, context.DeadlineExceeded)

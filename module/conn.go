@@ -4,6 +4,7 @@
 package module
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -54,7 +55,7 @@ type conn struct {
 	// established is set when the connection was first taken for a request:
 	// until then its deadline is that of dial and TLS handshake.
 	established atomic.Bool
-	ready       chan struct{} // closed then, for TLS
+	keep        func() bool // for TLS: until it is called, the pool may give the dial up; or nil
 	// secure tells that TLS records are written, not HTTP.
 	secure bool
 	// warm tells that the connection had been held ready: although net/http has
@@ -68,9 +69,6 @@ type conn struct {
 
 func newConn(nc net.Conn, b *backend, secure bool) *conn {
 	c := &conn{Conn: nc, backend: b, secure: secure, closed: make(chan struct{})}
-	if secure {
-		c.ready = make(chan struct{})
-	}
 	b.add(c)
 	return c
 }
@@ -145,6 +143,9 @@ func (c *conn) Close() error {
 	err := net.ErrClosed
 	c.once.Do(func() {
 		close(c.closed)
+		if c.keep != nil {
+			c.keep()
+		}
 		c.backend.remove(c)
 		err = c.Conn.Close()
 	})
@@ -195,19 +196,17 @@ func (c *conn) ended() bool {
 func (c *conn) take() {
 	if c.secure && c.established.CompareAndSwap(false, true) {
 		_ = c.Conn.SetDeadline(time.Time{})
-		close(c.ready)
+		if c.keep != nil {
+			c.keep()
+		}
 	}
 	c.readSome.Store(false)
 }
 
-// abandonOn ends the TLS handshake when the pool gives the dial up.
-func (c *conn) abandonOn(abandoned <-chan struct{}) {
-	select {
-	case <-abandoned:
-		c.abort(errAbandoned)
-	case <-c.ready:
-	case <-c.closed:
-	}
+// abandonOn ends the TLS handshake when the pool gives the dial up. It is called
+// before anybody uses the connection.
+func (c *conn) abandonOn(abandoned context.Context) {
+	c.keep = context.AfterFunc(abandoned, func() { c.abort(errAbandoned) })
 }
 
 // connOf finds the conn below what net/http uses: nil when there is none.

@@ -26,8 +26,8 @@ func BenchmarkProxy(b *testing.B) {
 		{name: "first", stock: true},
 		{name: "failover"},
 		{name: "failover-random", options: []option{set("randomize", true)}},
-		{name: "first/dial", stock: true, closing: true},
-		{name: "failover/dial", closing: true},
+		{name: "first-dial", stock: true, closing: true},
+		{name: "failover-dial", closing: true},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			raw := make([]string, 3)

@@ -19,9 +19,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-// quickDial is how long a dial is not watched.
-const quickDial = 5 * time.Millisecond
-
 // stockDialTimeout is what Caddy's transport dials with unless told otherwise.
 const stockDialTimeout = 3 * time.Second
 
@@ -118,23 +115,12 @@ func (t *transport) dial(ctx context.Context, dial dialer, b *backend, tr *try, 
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var abandoned <-chan struct{}
+	ctx, stop := context.WithDeadlineCause(ctx, deadline, cause)
+	defer stop()
 	if tr != nil {
-		abandoned = tr.abandoned
+		keep := context.AfterFunc(tr.abandoned, func() { cancel(errAbandoned) })
+		defer keep()
 	}
-	timer := time.AfterFunc(min(quickDial, time.Until(deadline)), func() {
-		// Few dials take that long; the others do without a goroutine.
-		late := time.NewTimer(time.Until(deadline))
-		defer late.Stop()
-		select {
-		case <-late.C:
-			cancel(cause)
-		case <-abandoned:
-			cancel(errAbandoned)
-		case <-ctx.Done():
-		}
-	})
-	defer timer.Stop()
 	d := b.startDial(cancel)
 	defer b.endDial(d)
 	queues := tr != nil || ctx.Value(warmKey{}) != nil
@@ -160,14 +146,17 @@ func (t *transport) dial(ctx context.Context, dial dialer, b *backend, tr *try, 
 			// What the dial itself says is only that it was ended.
 			return nil, context.Cause(ctx)
 		}
+		if !time.Now().Before(deadline) {
+			return nil, cause // the poller was earlier than the context
+		}
 		return nil, w.explain(err)
 	}
 	c := newConn(nc, b, t.base.TLS != nil)
 	tuneConn(nc, limits.MaxInactivityDuration, t.base.KeepAlive.ProbeInterval < 0)
 	if c.secure {
 		_ = nc.SetDeadline(deadline)
-		if tr != nil && tr.abandoned != nil {
-			go c.abandonOn(tr.abandoned)
+		if tr != nil {
+			c.abandonOn(tr.abandoned)
 		}
 	}
 	return c, nil

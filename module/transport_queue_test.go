@@ -47,7 +47,7 @@ func TestADialThatComesLateIsNotMade(t *testing.T) {
 	f := p.policy
 	members := f.claim.entry.pool.Members()
 	f.backends.of(members[0])
-	now := &try{backend: f.backends.of(members[1])}
+	now := &try{backend: f.backends.of(members[1]), abandoned: t.Context()}
 	ex := &exchange{policy: f}
 	ex.try.Store(now)
 	ctx := context.WithValue(t.Context(), caddyhttp.VarsCtxKey, map[string]any{f.varKey: ex})

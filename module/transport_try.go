@@ -27,10 +27,10 @@ type try struct {
 	ex      *exchange
 	tr      *transport
 	backend *backend
-	// connectBy is when it has to have a connection; abandoned is closed when
+	// connectBy is when it has to have a connection; abandoned ends when
 	// the pool gives its dial up.
 	connectBy time.Time
-	abandoned <-chan struct{}
+	abandoned context.Context //nolint:containedctx // the pool's, for all dials to the backend
 	// request is what net/http was given, to end it by.
 	request *http.Request
 	cancel  context.CancelCauseFunc // nil where ending the connection does
