@@ -1,0 +1,133 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package module
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/caddy-broker/caddy-broker/failover"
+)
+
+func TestListInFile(t *testing.T) {
+	x, y := newBackendServer(t, "x", nil), newBackendServer(t, "y", nil)
+	path := filepath.Join(t.TempDir(), "list")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("http://" + x.addr() + " ,\n")
+	p := newProxy(t, set("update_uris_url", path)).start() // and no other address
+	if got := p.do("GET", ""); got.header.Get("X-Backend") != "x" {
+		t.Fatalf("got %d from %q", got.status, got.header.Get("X-Backend"))
+	}
+	for _, bad := range []string{"", "<html>", "not a list", strings.Repeat("http://10.0.0.1:80\n", 10000)} {
+		write(bad)
+	}
+	write(y.addr() + "," + x.addr() + "\n")
+	p.awaitMember(y.addr(), "up")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	write("http://" + y.addr())
+	eventually(t, "x is gone", func() bool { _, ok := p.members()[x.addr()]; return !ok })
+	if got := p.do("GET", ""); got.header.Get("X-Backend") != "y" {
+		t.Errorf("got %d from %q", got.status, got.header.Get("X-Backend"))
+	}
+}
+
+func TestListIsReadAfterALoss(t *testing.T) {
+	// A connection that is kept would cost the request its one attempt on x.
+	x := newBackendServer(t, "x", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") })
+	y := newBackendServer(t, "y", nil)
+	var gets, unchanged atomic.Int64
+	list := "http://" + x.addr()
+	var mu sync.Mutex
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		text := list
+		mu.Unlock()
+		gets.Add(1)
+		tag := fmt.Sprintf("%q", text)
+		if r.Header.Get("If-None-Match") == tag {
+			unchanged.Add(1)
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		w.Header().Set("ETag", tag)
+		_, _ = io.WriteString(w, text)
+	}))
+	defer srv.Close()
+	p := newProxy(t, set("update_uris_url", srv.URL), set("update_uris_allow", []string{x.addr(), y.addr()})).start()
+	if got := p.do("GET", ""); got.header.Get("X-Backend") != "x" {
+		t.Fatalf("got %d from %q", got.status, got.header.Get("X-Backend"))
+	}
+	// With nobody there the list is read again and again, and answered shortly.
+	x.Close()
+	answer := make(chan clientAnswer)
+	go func() { answer <- p.do("GET", "") }()
+	eventually(t, "the list was asked for conditionally", func() bool { return unchanged.Load() > 0 })
+	mu.Lock()
+	list = "http://" + y.addr()
+	mu.Unlock()
+	if got := <-answer; got.header.Get("X-Backend") != "y" {
+		t.Errorf("got %d from %q: %s", got.status, got.header.Get("X-Backend"), got.body)
+	}
+}
+
+func TestBrokenListServers(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		t.Error("the redirect was followed")
+	}))
+	defer elsewhere.Close()
+	for name, tc := range map[string]struct {
+		serve http.HandlerFunc
+		err   string
+	}{
+		"redirect elsewhere": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) }, "redirects to another server"},
+		"redirect for ever":  {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/again", http.StatusFound) }, "redirects"},
+		"error":              {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }, "404"},
+		"HTML":               {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") }, "HTML"},
+		"endless": {func(w http.ResponseWriter, r *http.Request) {
+			for r.Context().Err() == nil {
+				if _, err := io.WriteString(w, "http://10.0.0.1:80\n"); err != nil {
+					return
+				}
+			}
+		}, "longer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := httptest.NewServer(tc.serve)
+			defer srv.Close()
+			client := newListClient()
+			defer client.CloseIdleConnections()
+			text, _, err := fetchList(t.Context(), client, srv.URL, listVersion{})
+			if err == nil {
+				_, err = failover.ParseList(text, "http")
+			}
+			if err == nil || !strings.Contains(err.Error(), tc.err) {
+				t.Errorf("error %v, want one with %q", err, tc.err)
+			}
+		})
+	}
+}
+
+func TestListFileThatIsNone(t *testing.T) {
+	if _, err := readListFile(t.TempDir()); err == nil || !strings.Contains(err.Error(), "regular file") {
+		t.Errorf("error %v", err)
+	}
+}
