@@ -58,10 +58,17 @@ func (s *Membership) List(name string) []URI {
 	return nil
 }
 
-// Same tells whether a source said the same addresses before, in any order.
-func (s *Membership) Same(name string, list []URI) bool {
+// Trusted tells whether what a source said last is the operator's word.
+func (s *Membership) Trusted(name string) bool {
 	src := s.sources[name]
-	if src == nil || len(src.list) != len(list) {
+	return src != nil && src.trusted
+}
+
+// Same tells whether a source said the same addresses before, in any order, and
+// was trusted as it is now.
+func (s *Membership) Same(name string, list []URI, trusted bool) bool {
+	src := s.sources[name]
+	if src == nil || src.trusted != trusted || len(src.list) != len(list) {
 		return false
 	}
 	known := make(map[string]bool, len(list))

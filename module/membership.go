@@ -58,8 +58,9 @@ type membership struct {
 // word is what a source has to say.
 type word struct {
 	source  string
-	kind    string // uris, same, rebalance, reconnect, or bad
+	kind    string // uris, same, rebalance, reconnect, found, or bad
 	text    []byte
+	found   []failover.URI // with found
 	trusted bool
 	err     error // with bad
 
@@ -171,7 +172,6 @@ func (s *membership) reconsider(f *Failover) {
 	if f.options.UpdateURIsURL == "" {
 		s.said.Drop(listSource)
 	}
-	s.agent.forget(f.options.Discovery, s.said.List(f.options.Discovery), time.Now())
 	for _, name := range s.said.Sources() {
 		switch {
 		case name == listSource && !isRemoteList(f.options.UpdateURIsURL):
@@ -186,6 +186,7 @@ func (s *membership) reconsider(f *Failover) {
 		}
 		s.said.Set(name, s.filter(f, name, s.said.List(name)), false, time.Now())
 	}
+	s.agent.forget(f.options.Discovery, s.said.List(f.options.Discovery), time.Now())
 	if err := s.update(f, false); err != nil {
 		f.logger.Warn("addresses of sources ignored", zap.String("pool", s.entry.name), zap.Error(err))
 	}
@@ -213,6 +214,8 @@ func (s *membership) take(w word) {
 		if s.takeList(f, w) && w.source == listSource {
 			s.list.known = w.version
 		}
+	case w.kind == "found":
+		s.takeFound(f, w)
 	}
 }
 
@@ -233,11 +236,11 @@ func (s *membership) takeList(f *Failover, w word) bool {
 	}
 	s.counts.update(w.source, true)
 	delete(s.told, w.source)
-	if s.said.Same(w.source, list) {
+	if s.said.Same(w.source, list, w.trusted) {
 		s.said.Confirm(w.source, now)
 		return true
 	}
-	before := s.said.List(w.source)
+	before, trusted := s.said.List(w.source), s.said.Trusted(w.source)
 	s.said.Set(w.source, list, w.trusted, now)
 	err = failover.ErrTooMany
 	if !s.said.Full() {
@@ -245,7 +248,7 @@ func (s *membership) takeList(f *Failover, w word) bool {
 	}
 	if err != nil {
 		s.complain(f, w.source, err)
-		s.said.Set(w.source, before, w.trusted, now)
+		s.said.Set(w.source, before, trusted, now)
 	}
 	return err == nil
 }

@@ -131,3 +131,22 @@ func TestListFileThatIsNone(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// A list that was somebody else's word and is the operator's now, with the same
+// addresses, is not checked any more; and the other way round.
+func TestListChangesHands(t *testing.T) {
+	p := newProxy(t, upstreams("10.9.9.9:80"), set("update_uris_allow", []string{"10.0.0.1:80"}))
+	s := newMembership(p.policy.claim.entry)
+	s.said, s.current = s.entry.pool.Said(), p.policy
+	for _, where := range []string{"http://10.0.0.9/list", "/etc/list", "http://10.0.0.9/list"} {
+		s.list.forget(where)
+		s.take(word{source: listSource, where: where, kind: "uris", text: []byte("10.0.0.1:80"), trusted: !isRemoteList(where)})
+		checked := false
+		for m := range p.pool().All() {
+			checked = checked || m.URI.Host == "10.0.0.1" && m.Restricted()
+		}
+		if checked != isRemoteList(where) {
+			t.Errorf("list at %s: its address is checked: %t", where, checked)
+		}
+	}
+}
