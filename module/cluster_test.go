@@ -5,7 +5,6 @@ package module
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,8 +15,10 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 )
@@ -184,7 +185,20 @@ func inNetwork(t *testing.T, s *networkState) {
 
 func newURIs(t *testing.T, addresses ...string) *httptest.Server {
 	t.Helper()
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	srv, _ := newURIsIn(t, addresses...)
+	return srv
+}
+
+// newURIsIn is newURIs with the context of its configuration.
+func newURIsIn(t *testing.T, addresses ...string) (*httptest.Server, caddy.Context) {
+	t.Helper()
+	loading.Lock()
+	base, err := caddy.ProvisionContext(&caddy.Config{Admin: &caddy.AdminConfig{Disabled: true}})
+	loading.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := caddy.NewContext(base)
 	t.Cleanup(cancel)
 	h := &URIs{Addresses: addresses}
 	if err := h.Provision(ctx); err != nil {
@@ -200,7 +214,7 @@ func newURIs(t *testing.T, addresses ...string) *httptest.Server {
 		}
 	}))
 	t.Cleanup(srv.CloseClientConnections)
-	return srv
+	return srv, ctx
 }
 
 func askHTTP(t *testing.T, method, url string, header ...string) (*http.Response, string) {
@@ -277,6 +291,37 @@ func TestServingTheStream(t *testing.T) {
 	left.Peers = nil
 	network.set(&left)
 	expect("event: uris", "data: http://a:80")
+}
+
+// No stream keeps the process from ending: servers wait for requests, and the
+// context of the configuration ends only after them.
+func TestStreamEndsWithTheConfiguration(t *testing.T) {
+	srv, ctx := newURIsIn(t, "http://a:80")
+	req, _ := http.NewRequest("GET", srv.URL+pathURIs, nil)
+	req.Header.Set("Accept", typeEvents)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	app, err := ctx.App("events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	app.(*caddyevents.App).Emit(ctx, "stopping", nil)
+	over := make(chan error, 1)
+	go func() {
+		_, err := io.ReadAll(res.Body)
+		over <- err
+	}()
+	select {
+	case err := <-over:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the stream goes on")
+	}
 }
 
 // A balancer of the own network never becomes a backend, and a request that

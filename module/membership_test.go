@@ -4,6 +4,7 @@
 package module
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -14,6 +15,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-broker/caddy-broker/failover"
 )
@@ -241,4 +244,41 @@ func TestSourcesEndWithTheirPool(t *testing.T) {
 	if entry.members.work.Wait(); slices.Contains(pools.list(), entry) {
 		t.Error("the pool is still there")
 	}
+}
+
+// eventNoter notes the events that Caddy's events app hands to a handler of the
+// user's.
+type eventNoter chan caddy.Event
+
+func (n eventNoter) Handle(_ context.Context, e caddy.Event) error {
+	n <- e
+	return nil
+}
+
+// Caddy's event handlers hear of members that come and go.
+func TestMembershipEventsReachHandlers(t *testing.T) {
+	x := newBackendServer(t, "x", nil)
+	a := &announcing{kind: typeEvents, push: make(chan string)}
+	first := newAnnouncing(t, a)
+	p := newProxy(t, upstreams(first.addr()), listens(set("update_uris_allow", []string{x.addr()})))
+	heard := make(eventNoter, 10)
+	if err := p.policy.events.On("failover_membership", heard); err != nil {
+		t.Fatal(err)
+	}
+	p.start()
+	expect := func(change string) {
+		t.Helper()
+		var e caddy.Event
+		select {
+		case e = <-heard:
+		case <-time.After(10 * time.Second):
+		}
+		if e.Data["change"] != change || e.Data["upstream"] != "http://"+x.addr() || e.Data["pool"] != p.policy.claim.entry.name {
+			t.Errorf("told %v, want that %s was %s", e.Data, x.addr(), change)
+		}
+	}
+	a.push <- "event: uris\ndata: http://" + x.addr() + "\n\n"
+	expect("added")
+	a.push <- "event: uris\ndata: http://" + first.addr() + "\n\n"
+	expect("removed")
 }

@@ -5,6 +5,7 @@ package module
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -12,9 +13,11 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
@@ -52,7 +55,9 @@ func (*URIs) CaddyModule() caddy.ModuleInfo {
 
 // Provision checks the addresses.
 func (h *URIs) Provision(ctx caddy.Context) error {
-	h.over = ctx.Done()
+	if err := h.follow(ctx); err != nil {
+		return err
+	}
 	repl := caddy.NewReplacer()
 	for _, text := range h.Addresses {
 		u, err := failover.ParseURI(repl.ReplaceAll(text, ""))
@@ -70,6 +75,20 @@ func (h *URIs) Provision(ctx caddy.Context) error {
 		ctx.Logger().Warn("broker_uris has nothing to tell yet: give it addresses, or the broker a network", zap.String("path", pathURIs))
 	}
 	return nil
+}
+
+// follow makes streams end when the configuration stops. Servers wait for them
+// before its context ends, at the end of the process for ever.
+func (h *URIs) follow(ctx caddy.Context) error {
+	events, err := ctx.App("events")
+	if err != nil {
+		return fmt.Errorf("getting events app: %w", err)
+	}
+	over := make(chan struct{})
+	end := sync.OnceFunc(func() { close(over) })
+	context.AfterFunc(ctx, end)
+	h.over = over
+	return events.(*caddyevents.App).On("stopping", lifeHandler{end})
 }
 
 // list is what clients of this listener are told.
