@@ -4,6 +4,7 @@
 package failover
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -34,6 +35,17 @@ func NewMembership() *Membership {
 func (s *Membership) Set(name string, list []URI, trusted bool, now time.Time) {
 	s.sources[name] = &source{list, trusted}
 	s.Confirm(name, now)
+	if len(s.last) <= 2*maxSaid {
+		return
+	}
+	// Sources that name others each time leave nothing behind.
+	named := make(map[string]bool)
+	for _, src := range s.sources {
+		for _, u := range src.list {
+			named[u.Key()] = true
+		}
+	}
+	maps.DeleteFunc(s.last, func(key string, _ time.Time) bool { return !named[key] })
 }
 
 // Confirm notes that a source still says what it said.

@@ -4,26 +4,20 @@
 package module
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyevents"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 )
 
 // gossipPort is a port of loopback that is free for TCP and UDP.
+
 func gossipPort(t *testing.T) string {
 	t.Helper()
 	for range 20 {
@@ -50,6 +44,7 @@ type clusterMember struct {
 }
 
 // joinCluster starts a broker's membership that ends with the test.
+
 func joinCluster(t *testing.T, name, seed string, change func(*Network)) (*clusterMember, error) {
 	t.Helper()
 	cfg := &Network{Name: name, Advertise: []string{"http://" + name + ".example:80"}, Bind: gossipPort(t), UpdateClusterClients: true}
@@ -177,155 +172,25 @@ func TestNetworkIsChecked(t *testing.T) {
 }
 
 // inNetwork makes this process part of a network until the test ends.
+
 func inNetwork(t *testing.T, s *networkState) {
 	t.Helper()
 	network.set(s)
 	t.Cleanup(func() { network.set(nil) })
 }
 
-func newURIs(t *testing.T, addresses ...string) *httptest.Server {
-	t.Helper()
-	srv, _ := newURIsIn(t, addresses...)
-	return srv
-}
-
 // newURIsIn is newURIs with the context of its configuration.
-func newURIsIn(t *testing.T, addresses ...string) (*httptest.Server, caddy.Context) {
-	t.Helper()
-	loading.Lock()
-	base, err := caddy.ProvisionContext(&caddy.Config{Admin: &caddy.AdminConfig{Disabled: true}})
-	loading.Unlock()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := caddy.NewContext(base)
-	t.Cleanup(cancel)
-	h := &URIs{Addresses: addresses}
-	if err := h.Provision(ctx); err != nil {
-		t.Fatal(err)
-	}
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		err := h.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
-			_, err := io.WriteString(w, "next")
-			return err
-		}))
-		if he, ok := err.(caddyhttp.HandlerError); ok {
-			w.WriteHeader(he.StatusCode)
-		}
-	}))
-	t.Cleanup(srv.CloseClientConnections)
-	return srv, ctx
-}
 
-func askHTTP(t *testing.T, method, url string, header ...string) (*http.Response, string) {
-	t.Helper()
-	req, err := http.NewRequest(method, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 0; i < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return res, string(body)
-}
-
-func TestServingTheList(t *testing.T) {
-	srv := newURIs(t)
-	if res, _ := askHTTP(t, "GET", srv.URL+pathURIs); res.StatusCode != http.StatusNotFound {
-		t.Errorf("with nothing to tell: %s", res.Status)
-	}
-	inNetwork(t, &networkState{Name: "a", Addresses: []string{"http://a:80", "https://a:443"}, Peers: []string{"https://b:443", "http://b:80"}})
-	res, body := askHTTP(t, "GET", srv.URL+pathURIs)
-	if body != "http://a:80\nhttp://b:80\n" || res.Header.Get("Content-Type") != typeURIs {
-		t.Errorf("told %q as %s", body, res.Header.Get("Content-Type"))
-	}
-	if res, body := askHTTP(t, "GET", srv.URL+pathURIs, "If-None-Match", res.Header.Get("ETag")); res.StatusCode != http.StatusNotModified || body != "" {
-		t.Errorf("asked with the tag: %s", res.Status)
-	}
-	if res, _ := askHTTP(t, "POST", srv.URL+pathURIs); res.StatusCode != http.StatusMethodNotAllowed {
-		t.Errorf("POST: %s", res.Status)
-	}
-	if _, body := askHTTP(t, "GET", srv.URL+"/else"); body != "next" {
-		t.Errorf("another path: %q", body)
-	}
-	if _, body := askHTTP(t, "GET", newURIs(t, "https://public:8443").URL+pathURIs); body != "https://public:8443\nhttps://b:443\n" {
-		t.Errorf("with an address of its own: %q", body)
-	}
-}
-
-func TestServingTheStream(t *testing.T) {
-	state := networkState{Name: "a", Addresses: []string{"http://a:80"}}
-	inNetwork(t, &state)
-	req, _ := http.NewRequest("GET", newURIs(t).URL+pathURIs, nil)
-	req.Header.Set("Accept", typeEvents+", "+typeURIs)
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	lines := bufio.NewScanner(res.Body)
-	expect := func(want ...string) {
-		t.Helper()
-		for _, w := range append(want, "") {
-			if !lines.Scan() || lines.Text() != w {
-				t.Fatalf("read %q (%v), want %q", lines.Text(), lines.Err(), w)
-			}
-		}
-	}
-	expect("event: uris", "data: http://a:80")
-	joined := state
-	joined.Peers, joined.Rebalance = []string{"http://b:80"}, 1
-	network.set(&joined)
-	expect("event: uris", "data: http://a:80", "data: http://b:80")
-	expect("event: rebalance", "data:")
-	left := joined
-	left.Peers = nil
-	network.set(&left)
-	expect("event: uris", "data: http://a:80")
-}
+// A client that asks before there is anything to tell hears of it when there is.
 
 // No stream keeps the process from ending: servers wait for requests, and the
+
 // context of the configuration ends only after them.
-func TestStreamEndsWithTheConfiguration(t *testing.T) {
-	srv, ctx := newURIsIn(t, "http://a:80")
-	req, _ := http.NewRequest("GET", srv.URL+pathURIs, nil)
-	req.Header.Set("Accept", typeEvents)
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	app, err := ctx.App("events")
-	if err != nil {
-		t.Fatal(err)
-	}
-	app.(*caddyevents.App).Emit(ctx, "stopping", nil)
-	over := make(chan error, 1)
-	go func() {
-		_, err := io.ReadAll(res.Body)
-		over <- err
-	}()
-	select {
-	case err := <-over:
-		if err != nil {
-			t.Error(err)
-		}
-	case <-time.After(10 * time.Second):
-		t.Error("the stream goes on")
-	}
-}
 
 // A balancer of the own network never becomes a backend, and a request that
+
 // comes back is not sent round again.
+
 func TestLoops(t *testing.T) {
 	other := newBackendServer(t, "other", nil)
 	a := (&announcing{kind: typeURIs}).list("http://" + other.addr())
@@ -358,6 +223,7 @@ func TestLoops(t *testing.T) {
 }
 
 // What a parent tells at the start and later reaches the process that serves.
+
 func TestChildIsTold(t *testing.T) {
 	t.Cleanup(func() { takeParent(parentState{}) })
 	data, err := json.Marshal(parentState{Network: &networkState{Name: "told"}})

@@ -56,9 +56,7 @@ func TestBrowserKnowsWhatWasFound(t *testing.T) {
 // discovering is a pool's membership that looks for instances, without asking.
 func discovering(t *testing.T, allow ...string) *membership {
 	t.Helper()
-	p := newProxy(t, upstreams("10.9.9.9:80"), set("update_uris_allow", allow))
-	s := newMembership(p.policy.claim.entry)
-	s.said, s.current = s.entry.pool.Said(), p.policy
+	s := sourced(t, allow...)
 	s.agent.forget("mdns _app._tcp", nil, time.Now())
 	return s
 }
@@ -117,7 +115,7 @@ func TestForeignInstancesAreSilence(t *testing.T) {
 		t.Error("the silent one was forgotten")
 	}
 	if _, ok := s.agent.found["10.0.0.1:80"]; !ok || len(s.told) != 0 {
-		t.Errorf("found %v, complaints %q", s.agent.found, s.told)
+		t.Errorf("found %v, complaints %v", s.agent.found, s.told)
 	}
 	s.hear("10.0.0.2:80")
 	if s.isFound("10.0.0.1:80") || !s.isFound("10.0.0.2:80") {

@@ -14,6 +14,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddy-broker/caddy-broker/failover"
 )
@@ -132,21 +136,83 @@ func TestListFileThatIsNone(t *testing.T) {
 	}
 }
 
+// sourced is the membership of a pool that takes words from nobody but the test.
+func sourced(t *testing.T, allow ...string) *membership {
+	t.Helper()
+	p := newProxy(t, upstreams("10.9.9.9:80"), set("update_uris_allow", allow))
+	s := newMembership(p.policy.claim.entry)
+	s.said, s.current = s.entry.pool.Said(), p.policy
+	return s
+}
+
 // A list that was somebody else's word and is the operator's now, with the same
 // addresses, is not checked any more; and the other way round.
 func TestListChangesHands(t *testing.T) {
-	p := newProxy(t, upstreams("10.9.9.9:80"), set("update_uris_allow", []string{"10.0.0.1:80"}))
-	s := newMembership(p.policy.claim.entry)
-	s.said, s.current = s.entry.pool.Said(), p.policy
+	s := sourced(t, "10.0.0.1:80")
 	for _, where := range []string{"http://10.0.0.9/list", "/etc/list", "http://10.0.0.9/list"} {
 		s.list.forget(where)
 		s.take(word{source: listSource, where: where, kind: "uris", text: []byte("10.0.0.1:80"), trusted: !isRemoteList(where)})
 		checked := false
-		for m := range p.pool().All() {
+		for m := range s.entry.pool.All() {
 			checked = checked || m.URI.Host == "10.0.0.1" && m.Restricted()
 		}
 		if checked != isRemoteList(where) {
 			t.Errorf("list at %s: its address is checked: %t", where, checked)
 		}
+	}
+}
+
+// Whoever says something else that is wrong each time is complained of once in a
+// while, and so is one who says something right in between.
+func TestComplaintsAreFew(t *testing.T) {
+	s := sourced(t, "10.0.0.1:80")
+	core, logs := observer.New(zap.WarnLevel)
+	s.current.logger = zap.New(core)
+	s.current.options.UpdateURIsURL = "http://10.0.0.9/list"
+	s.list.forget(s.current.options.UpdateURIsURL)
+	say := func(text string) {
+		s.take(word{source: listSource, where: s.list.where, kind: "uris", text: []byte(text)})
+	}
+	expect := func(want int) {
+		t.Helper()
+		got := logs.FilterMessage(listIgnored)
+		if got.Len() != want {
+			t.Fatalf("%d complaints, want %d: %v", got.Len(), want, got.All())
+		}
+	}
+	for n := range 5 {
+		say(fmt.Sprintf("rubbish %d", n))
+		say("10.0.0.1:80")
+		say("<html>")
+		say("<html>")
+	}
+	expect(1)
+	if got := logs.FilterMessage(listIgnored).All()[0].ContextMap(); got["source"] != s.list.where || !strings.Contains(got["error"].(string), "rubbish 0") {
+		t.Errorf("the complaint does not say what and from where: %v", got)
+	}
+	later := s.told[listSource]
+	later.at = later.at.Add(-complainEvery)
+	s.told[listSource] = later
+	say("<html>")
+	say("<html>")
+	expect(2)
+}
+
+// A stream's events are taken as they come, as long as there are not too many.
+func TestPaceOfEvents(t *testing.T) {
+	var p pace
+	now := time.Now()
+	for n := range streamBurst {
+		if d := p.next(now); d != 0 {
+			t.Fatalf("event %d waits %v", n, d)
+		}
+	}
+	for n := 1; n <= 3; n++ {
+		if d := p.next(now); d != time.Duration(n)*streamPause {
+			t.Errorf("%d too many: waits %v", n, d)
+		}
+	}
+	if d := p.next(now.Add(time.Hour)); d != 0 {
+		t.Errorf("an hour later it waits %v", d)
 	}
 }

@@ -158,6 +158,31 @@ func TestBackendIsAskedOncePerStart(t *testing.T) {
 	}
 }
 
+// A backend that gave no answer, or said that it was not ready, is asked again soon.
+func TestBackendIsAskedAgain(t *testing.T) {
+	x := newBackendServer(t, "x", nil)
+	var asks atomic.Int64
+	first := newBackendServer(t, "first", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != pathURIs {
+			return
+		}
+		switch asks.Add(1) {
+		case 1:
+			panic(http.ErrAbortHandler)
+		case 2:
+			w.WriteHeader(http.StatusServiceUnavailable)
+		default:
+			w.Header().Set("Content-Type", typeURIs)
+			_, _ = io.WriteString(w, x.addr())
+		}
+	})
+	p := newProxy(t, upstreams(first.addr()), listens(set("update_uris_allow", []string{x.addr()}))).start()
+	p.awaitMember(x.addr(), "up")
+	if n := asks.Load(); n != 3 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
 func TestStreamOfEvents(t *testing.T) {
 	x, y := newBackendServer(t, "x", nil), newBackendServer(t, "y", nil)
 	a := &announcing{kind: typeEvents, push: make(chan string)}
