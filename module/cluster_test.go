@@ -6,14 +6,18 @@ package module
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 // gossipPort is a port of loopback that is free for TCP and UDP.
@@ -234,4 +238,94 @@ func TestChildIsTold(t *testing.T) {
 	if s, _ := network.get(); s == nil || s.Name != "told" {
 		t.Errorf("state %+v", s)
 	}
+}
+
+// Seeds that take connections and never say anything cost no more time than one.
+func TestSeedsAreTriedTogether(t *testing.T) {
+	const seeds = 8
+	var list []string
+	var together atomic.Int64
+	all := make(chan struct{})
+	reached := sync.OnceFunc(func() { close(all) })
+	for range seeds {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		list = append(list, l.Addr().String())
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				if together.Add(1) == seeds {
+					reached()
+				}
+				_, _ = io.Copy(io.Discard, c) // until the other side gives up
+				_ = c.Close()
+				together.Add(-1)
+			}
+		}()
+	}
+	m := mustJoin(t, "a", "", func(n *Network) { n.Seeds = list })
+	defer m.leave()
+	select {
+	case <-all:
+	case <-time.After(30 * time.Second):
+		t.Error("they were tried one after another")
+	}
+}
+
+// Strangers who send rubbish are counted; they cause neither news for the clients
+// nor more than a warning now and then.
+func TestStrangersCauseNoWork(t *testing.T) {
+	cfg := &Network{Name: "a", Advertise: []string{"http://a:80"}, Bind: gossipPort(t), Key: "a secret of the network"}
+	if err := cfg.provision(); err != nil {
+		t.Fatal(err)
+	}
+	core, logs := observer.New(zap.WarnLevel)
+	var published atomic.Int64
+	var state atomic.Pointer[networkState]
+	n, err := startCluster(cfg, zap.New(core), func(s *networkState) {
+		published.Add(1)
+		state.Store(s)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.leave()
+	udp, err := net.Dial("udp", cfg.Bind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	const rubbish = 200
+	for i := range uint64(rubbish) {
+		eventually(t, "the one before was refused", func() bool {
+			if n.refused.Load() >= i {
+				return true
+			}
+			_, _ = udp.Write([]byte(strings.Repeat("rubbish", 20))) // datagrams are lost
+			return false
+		})
+		if _, err := udp.Write([]byte(strings.Repeat("rubbish", 20))); err != nil {
+			t.Fatal(err)
+		}
+		c, err := net.Dial("tcp", cfg.Bind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = c.Write([]byte{244, 1, 'x'}) // for a network of another label
+		_, _ = io.Copy(io.Discard, c)
+		_ = c.Close()
+	}
+	if got := published.Load(); got > rubbish/4 {
+		t.Errorf("news %d times", got)
+	}
+	if got := logs.Len(); got == 0 || got > rubbish/4 {
+		t.Errorf("%d warnings", got)
+	}
+	eventually(t, "the count is told", func() bool { return state.Load().Refused >= rubbish })
 }
