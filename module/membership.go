@@ -234,10 +234,10 @@ func (s *membership) takeList(f *Failover, w word) bool {
 			return true // an announcement takes nothing away by naming nothing
 		}
 	}
-	s.counts.update(w.source, true)
-	s.content(w.source)
 	if s.said.Same(w.source, list, w.trusted) {
 		s.said.Confirm(w.source, now)
+		s.counts.update(w.source, true)
+		s.content(w.source)
 		return true
 	}
 	before, trusted := s.said.List(w.source), s.said.Trusted(w.source)
@@ -249,8 +249,11 @@ func (s *membership) takeList(f *Failover, w word) bool {
 	if err != nil {
 		s.complain(f, w.source, listIgnored, err)
 		s.said.Set(w.source, before, trusted, now)
+		return false
 	}
-	return err == nil
+	s.counts.update(w.source, true)
+	s.content(w.source)
+	return true
 }
 
 // update makes the pool's members what the sources say.

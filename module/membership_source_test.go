@@ -6,6 +6,7 @@ package module
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -196,6 +197,30 @@ func TestComplaintsAreFew(t *testing.T) {
 	say("<html>")
 	say("<html>")
 	expect(2)
+}
+
+// A list that does not fit is ignored as a whole, counted once, and what was there
+// before stays.
+func TestListThatDoesNotFit(t *testing.T) {
+	s := sourced(t, "10.0.0.0/8:80")
+	say := func(source, where string, hosts ...string) {
+		s.take(word{source: source, where: where, kind: "uris", text: []byte(strings.Join(hosts, "\n"))})
+	}
+	s.list.forget("http://10.0.0.9/list")
+	s.agent.forget("mdns _app._tcp", nil, time.Now())
+	var many []string
+	for n := range failover.MaxListAddresses {
+		many = append(many, fmt.Sprintf("10.1.%d.%d:80", n/250, n%250+1))
+	}
+	say(listSource, s.list.where, many...)
+	for range 3 {
+		say(s.agent.what, s.agent.what, many[0], "10.2.0.1:80")
+	}
+	updates, _ := s.counts.read()
+	want := map[updateKey]uint64{{"list", "accepted"}: 1, {"discovery", "ignored"}: 1}
+	if n := len(s.entry.pool.All()); n != 1+len(many) || !maps.Equal(updates, want) {
+		t.Errorf("%d members, counted %v", n, updates)
+	}
 }
 
 // A stream's events are taken as they come, as long as there are not too many.
