@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -172,5 +173,24 @@ func TestStreamEndsWithTheConfiguration(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Error("the stream goes on")
+	}
+}
+
+func TestServedAddressesAreChecked(t *testing.T) {
+	_, ctx := newURIsIn(t, "http://a:80")
+	for _, tc := range []struct {
+		addresses []string
+		err       string
+	}{
+		{[]string{"http://a:80", "http://[::ffff:10.0.0.1]:80"}, ""},
+		{[]string{"a:80"}, "scheme"},
+		{[]string{"http://a:80?maxRequests=5"}, "options are for clients"},
+		{[]string{"unix//run/x"}, "unix socket"},
+		{[]string{"http://a:80", "https://b:443"}, "differ in their scheme"},
+	} {
+		err := (&URIs{Addresses: tc.addresses}).Provision(ctx)
+		if (err == nil) != (tc.err == "") || err != nil && !strings.Contains(err.Error(), tc.err) {
+			t.Errorf("%q: %v, want %q", tc.addresses, err, tc.err)
+		}
 	}
 }
