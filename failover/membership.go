@@ -4,6 +4,7 @@
 package failover
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -34,6 +35,17 @@ func NewMembership() *Membership {
 func (s *Membership) Set(name string, list []URI, trusted bool, now time.Time) {
 	s.sources[name] = &source{list, trusted}
 	s.Confirm(name, now)
+	if len(s.last) <= 2*maxSaid {
+		return
+	}
+	// Sources that name others each time leave nothing behind.
+	named := make(map[string]bool)
+	for _, src := range s.sources {
+		for _, u := range src.list {
+			named[u.Key()] = true
+		}
+	}
+	maps.DeleteFunc(s.last, func(key string, _ time.Time) bool { return !named[key] })
 }
 
 // Confirm notes that a source still says what it said.
@@ -58,10 +70,17 @@ func (s *Membership) List(name string) []URI {
 	return nil
 }
 
-// Same tells whether a source said the same addresses before, in any order.
-func (s *Membership) Same(name string, list []URI) bool {
+// Trusted tells whether what a source said last is the operator's word.
+func (s *Membership) Trusted(name string) bool {
 	src := s.sources[name]
-	if src == nil || len(src.list) != len(list) {
+	return src != nil && src.trusted
+}
+
+// Same tells whether a source said the same addresses before, in any order, and
+// was trusted as it is now.
+func (s *Membership) Same(name string, list []URI, trusted bool) bool {
+	src := s.sources[name]
+	if src == nil || src.trusted != trusted || len(src.list) != len(list) {
 		return false
 	}
 	known := make(map[string]bool, len(list))

@@ -89,16 +89,17 @@ func (a *AllowList) Check(u URI) error {
 		return ErrSpecial
 	}
 	if ip, err := netip.ParseAddr(u.Host); err == nil {
-		return a.CheckDial(u, ip)
+		return a.CheckDial(u, ip, u.Port)
 	}
 	return nil
 }
 
 // CheckDial tells whether u may be dialled at one of the addresses that its host
-// resolves to. A host name is the operator's word for what it is called, not for
-// where it leads: only localhost may lead to loopback.
-func (a *AllowList) CheckDial(u URI, ip netip.Addr) error {
-	port, err := strconv.ParseUint(u.Port, 10, 16)
+// resolves to, and at that port: its own, or health_port. A host name is the
+// operator's word for what it is called, not for where it leads: only localhost
+// may lead to loopback.
+func (a *AllowList) CheckDial(u URI, ip netip.Addr, port string) error {
+	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil {
 		return ErrNotAllowed
 	}
@@ -113,8 +114,10 @@ func (a *AllowList) CheckDial(u URI, ip netip.Addr) error {
 	if isSpecial(ip) {
 		return ErrSpecial
 	}
-	if a.Own != nil && a.Own(netip.AddrPortFrom(ip, uint16(port))) {
-		return ErrOwn
+	for _, at := range []netip.Addr{ip, Destination(ip)} {
+		if a.Own != nil && a.Own(netip.AddrPortFrom(at, uint16(n))) {
+			return ErrOwn
+		}
 	}
 	return nil
 }
@@ -124,7 +127,7 @@ func (a *AllowList) matches(r AllowRule, host string, port uint16) bool {
 	switch {
 	case r.Network.IsValid():
 		ip, err := netip.ParseAddr(host)
-		if err != nil || !containsAddr(r.Network, ip) {
+		if err != nil || !r.Network.Contains(ip.WithZone("")) {
 			return false
 		}
 	case r.Host != "":
@@ -140,52 +143,11 @@ func (a *AllowList) matches(r AllowRule, host string, port uint16) bool {
 	return r.FirstPort <= port && port <= r.LastPort
 }
 
-// containsAddr also finds an IPv4 address that is written as an IPv6 one.
-func containsAddr(n netip.Prefix, ip netip.Addr) bool {
-	return n.Contains(ip) || n.Contains(ip.WithZone("").Unmap())
-}
-
 // isLocalName tells whether a name means this machine wherever it is resolved.
 func isLocalName(host string) bool {
 	host = strings.TrimSuffix(host, ".")
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
-
-// thisNetwork is 0.0.0.0/8, which some systems take as this machine.
-var thisNetwork = netip.MustParsePrefix("0.0.0.0/8")
-
-// broadcast reaches every machine of the network.
-var broadcast = netip.MustParseAddr("255.255.255.255")
-
-func isSpecial(ip netip.Addr) bool {
-	return ip.IsLoopback() || ip.IsUnspecified() || ip.IsMulticast() ||
-		ip.IsLinkLocalUnicast() || thisNetwork.Contains(ip) || ip == broadcast || hidesIPv4(ip)
-}
-
-// hidesIPv4 tells whether an IPv6 address carries an IPv4 one that is special:
-// translators and tunnels would lead there.
-func hidesIPv4(ip netip.Addr) bool {
-	if !ip.Is6() {
-		return false
-	}
-	b := ip.As16()
-	var inner netip.Addr
-	switch {
-	case nat64.Contains(ip), ipv4Compatible.Contains(ip):
-		inner = netip.AddrFrom4([4]byte(b[12:16]))
-	case sixToFour.Contains(ip):
-		inner = netip.AddrFrom4([4]byte(b[2:6]))
-	default:
-		return false
-	}
-	return isSpecial(inner)
-}
-
-var (
-	nat64          = netip.MustParsePrefix("64:ff9b::/96")
-	sixToFour      = netip.MustParsePrefix("2002::/16")
-	ipv4Compatible = netip.MustParsePrefix("::/96")
-)
 
 // matchPattern matches a name with a pattern in which * stands for any
 // characters. A dot at the end of a name changes nothing.

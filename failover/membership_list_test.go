@@ -4,6 +4,7 @@
 package failover
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -123,13 +124,21 @@ func TestAllowList(t *testing.T) {
 		{"any address, broadcast", []string{"0.0.0.0/0:*"}, "http://255.255.255.255:80", ErrSpecial},
 		{"IPv6 loopback", []string{"::/0:*", "[::/0]:*"}, "http://[::1]:80", ErrSpecial},
 		{"IPv6 link-local with zone", []string{"[::/0]:*"}, "http://[fe80::1%25eth0]:80", ErrSpecial},
-		{"loopback in IPv6", []string{"[::/0]:*"}, "http://[::ffff:127.0.0.1]:80", ErrSpecial},
+		{"loopback in IPv6", []string{"0.0.0.0/0:*"}, "http://[::ffff:127.0.0.1]:80", ErrSpecial},
 		{"metadata behind NAT64", []string{"[::/0]:*"}, "http://[64:ff9b::a9fe:a9fe]:80", ErrSpecial},
+		{"metadata behind local NAT64", []string{"[::/0]:*"}, "http://[64:ff9b:1::a9fe:a9fe]:80", ErrSpecial},
+		{"metadata translated", []string{"[::/0]:*"}, "http://[::ffff:0:a9fe:a9fe]:80", ErrSpecial},
+		{"loopback in 6to4", []string{"[::/0]:*"}, "http://[2002:7f00:1::1]:80", ErrSpecial},
+		{"loopback in an IPv4-compatible address", []string{"[::/0]:*"}, "http://[::7f00:1]:80", ErrSpecial},
+		{"backend behind NAT64", []string{"[::/0]:*"}, "http://[64:ff9b::a00:9]:80", nil},
+		{"rule with a mapped address", []string{"[::ffff:10.0.0.9]:80"}, "http://10.0.0.9:80", nil},
+		{"rule with a mapped network", []string{"[::ffff:10.0.0.0/104]:80"}, "http://10.0.0.9:80", nil},
 		{"localhost", []string{"*:*"}, "http://localhost:2019", ErrSpecial},
 		{"below localhost", []string{"*:*"}, "http://x.localhost:2019", ErrSpecial},
 		{"loopback, exactly allowed", []string{"127.0.0.1:7001"}, "http://127.0.0.1:7001", nil},
 		{"loopback, a range of ports", []string{"127.0.0.1:7000-7009"}, "http://127.0.0.1:7001", ErrSpecial},
 		{"own socket", []string{"10.0.0.0/8:*"}, "http://10.0.0.7:2019", ErrOwn},
+		{"own socket behind NAT64", []string{"[::/0]:*"}, "http://[64:ff9b::a00:7]:2019", ErrOwn},
 		{"own socket, exactly allowed", []string{"10.0.0.7:2019"}, "http://10.0.0.7:2019", nil},
 		{"unix", []string{"*:*"}, "unix//run/app.sock", ErrSpecial},
 		{"options", nil, "http://10.0.0.1:8080?maxRequests=1", ErrOptions},
@@ -164,22 +173,29 @@ func TestAllowListAtTheDial(t *testing.T) {
 	}
 	a.Own = func(at netip.AddrPort) bool { return at.Port() == 80 && at.Addr().String() == "10.0.0.7" }
 	for _, tc := range []struct {
-		uri, resolved string
-		want          error
+		uri, resolved, port string // port is health_port
+		want                error
 	}{
-		{"http://x.app.internal:80", "10.0.0.1", nil},
-		{"http://x.app.internal:80", "169.254.169.254", ErrSpecial},
-		{"http://x.app.internal:80", "127.0.0.1", ErrSpecial},
-		{"http://x.app.internal:80", "::ffff:127.0.0.1", ErrSpecial},
-		{"http://x.app.internal:80", "::1", ErrSpecial},
-		{"http://x.app.internal:80", "10.0.0.7", ErrOwn},
-		{"http://x.app.internal:7002", "127.0.0.1", nil}, // that address is named
-		{"http://localhost:7001", "127.0.0.1", nil},
-		{"http://localhost:7001", "::1", nil},
-		{"http://localhost:7001", "169.254.169.254", ErrSpecial},
-		{"http://localhost:7003", "127.0.0.1", ErrSpecial},
+		{"http://x.app.internal:80", "10.0.0.1", "", nil},
+		{"http://x.app.internal:80", "169.254.169.254", "", ErrSpecial},
+		{"http://x.app.internal:80", "127.0.0.1", "", ErrSpecial},
+		{"http://x.app.internal:80", "::ffff:127.0.0.1", "", ErrSpecial},
+		{"http://x.app.internal:80", "::1", "", ErrSpecial},
+		{"http://x.app.internal:80", "10.0.0.7", "", ErrOwn},
+		{"http://x.app.internal:7002", "127.0.0.1", "", nil}, // that address is named
+		{"http://localhost:7001", "127.0.0.1", "", nil},
+		{"http://localhost:7001", "::1", "", nil},
+		{"http://localhost:7001", "169.254.169.254", "", ErrSpecial},
+		{"http://localhost:7003", "127.0.0.1", "", ErrSpecial},
+		{"http://x.app.internal:80", "64:ff9b::10.0.0.7", "", ErrOwn},
+		{"http://x.app.internal:80", "2002:a00:7::1", "", ErrOwn},
+		{"http://x.app.internal:81", "10.0.0.7", "", nil},
+		{"http://x.app.internal:81", "10.0.0.7", "80", ErrOwn},
+		{"http://x.app.internal:80", "127.0.0.1", "7002", ErrSpecial}, // nobody named it as a member
+		{"http://127.0.0.1:7002", "127.0.0.1", "9000", nil},
 	} {
-		if err := a.CheckDial(mustURI(t, tc.uri), netip.MustParseAddr(tc.resolved)); !errors.Is(err, tc.want) {
+		u := mustURI(t, tc.uri)
+		if err := a.CheckDial(u, netip.MustParseAddr(tc.resolved), cmp.Or(tc.port, u.Port)); !errors.Is(err, tc.want) {
 			t.Errorf("%s at %s: %v, want %v", tc.uri, tc.resolved, err, tc.want)
 		}
 	}

@@ -316,3 +316,23 @@ func TestReconnectOfOnePool(t *testing.T) {
 		b.expect("a")
 	})
 }
+
+// What sources named once and do not name any more is not kept for ever.
+func TestMembershipForgetsWhatWasNamed(t *testing.T) {
+	s, now := NewMembership(), time.Now()
+	for n := range 100 {
+		list := make([]URI, MaxListAddresses)
+		for i := range list {
+			list[i] = URI{Scheme: SchemeHTTP, Host: fmt.Sprintf("10.%d.%d.%d", n, i/250, i%250), Port: "80"}
+		}
+		s.Set("http://hostile:80", list, false, now)
+	}
+	if n := len(s.last); n > 2*maxSaid+MaxListAddresses {
+		t.Errorf("%d addresses are kept", n)
+	}
+	for _, u := range s.List("http://hostile:80") {
+		if _, ok := s.last[u.Key()]; !ok {
+			t.Fatalf("%s is not known to be confirmed", u.Key())
+		}
+	}
+}

@@ -49,11 +49,15 @@ func ParseAllowRule(s string) (AllowRule, error) {
 		} else if err != nil {
 			err = errors.New("it is not a network in CIDR notation")
 		}
+		if err == nil && r.Network.Addr().Is4In6() && r.Network.Bits() >= 96 { // addresses are read likewise
+			r.Network = netip.PrefixFrom(r.Network.Addr().Unmap(), r.Network.Bits()-96)
+		}
 	default:
 		if addr, aerr := netip.ParseAddr(host); aerr == nil {
 			if addr.Zone() != "" {
 				return AllowRule{}, errors.New("zones are not allowed")
 			}
+			addr = addr.Unmap()
 			r.Network = netip.PrefixFrom(addr, addr.BitLen())
 			break
 		}

@@ -56,8 +56,8 @@ func splitHostPort(s, zoneMark string) (host, port string, err error) {
 
 var errEmptyPort = errors.New("no port follows the colon: give the port, or leave the colon out for the scheme's default")
 
-// normalIPv6 brings an IPv6 address to its shortest form, so that two spellings
-// of one address are one backend.
+// normalIPv6 brings an IPv6 address to its shortest form, and one that only maps
+// an IPv4 address to that, so that two spellings of one address are one backend.
 func normalIPv6(s, zoneMark string) (string, error) {
 	text, zone, hasZone := strings.Cut(s, zoneMark)
 	addr, err := netip.ParseAddr(text)
@@ -65,7 +65,10 @@ func normalIPv6(s, zoneMark string) (string, error) {
 		return "", fmt.Errorf("%s is not an IPv6 address, and brackets are for those only; a zone follows %s", quote(text), zoneMark)
 	}
 	if !hasZone {
-		return addr.String(), nil
+		return addr.Unmap().String(), nil
+	}
+	if addr.Is4In6() {
+		return "", fmt.Errorf("%s maps an IPv4 address, which has no zone", quote(text))
 	}
 	if zone == "" || !onlyHas(zone, isNameByte) {
 		return "", fmt.Errorf("zone %s: expecting the name of a network interface", quote(zone))

@@ -38,10 +38,12 @@ func TestWhatClientsHear(t *testing.T) {
 	const onRemove = "update_cluster_clients_on_remove"
 	removes := newEdge(t, "edge1", host, key, onRemove).start(t)
 	seeds := "seeds " + removes.gossip
-	keeps := newEdge(t, "edge2", host, key, seeds).start(t)
+	keeps := newEdge(t, "edge2", host, key, seeds)
 	// An expression has to match the whole name.
-	filters := newEdge(t, "edge3", host, key, seeds, onRemove, "update_cluster_filter dge1 edge[4-9]").start(t)
-	silent := newEdge(t, "edge4", host, key, seeds, "update_cluster_filter nobody").start(t)
+	filters := newEdge(t, "edge3", host, key, seeds, onRemove, "update_cluster_filter dge1 edge[4-9]")
+	// Networks work without --ha as well.
+	silent := newEdge(t, "edge4", host, key, seeds, "update_cluster_filter nobody").alone()
+	startEdges(t, keeps, filters, silent)
 	port := freePort(t)
 	front := startBroker(t, frontFile, "SITES="+
 		frontSite(freePort(t), "removes", removes, "update_uris_allow "+addresses(silent))+
@@ -84,7 +86,7 @@ func TestWhatClientsHear(t *testing.T) {
 	all()
 
 	// One that does not know the key is refused and counted, and nobody hears of it.
-	newEdge(t, "stranger", host, "key fedcba9876543210", seeds).start(t)
+	newEdge(t, "stranger", host, "key fedcba9876543210", seeds).alone().start(t)
 	awaitMetric(t, removes.Broker, positive, "/metrics", "caddy_broker_network_refused_total")
 	awaitMetric(t, removes.Broker, func(n float64) bool { return n == 3 }, "/metrics", "caddy_broker_network_members")
 }

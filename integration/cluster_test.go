@@ -60,10 +60,29 @@ func newEdge(t *testing.T, name, host string, options ...string) *edge {
 
 func (e *edge) start(t *testing.T) *edge {
 	t.Helper()
-	if err := e.Start(); err != nil {
-		t.Fatal(err)
+	startEdges(t, e)
+	return e
+}
+
+// startEdges starts several at a time: most of the time of a start is waiting.
+func startEdges(t *testing.T, edges ...*edge) {
+	t.Helper()
+	for _, e := range edges {
+		if err := e.Start(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	awaitActive(t, e.Broker, 0)
+	for _, e := range edges {
+		if e.Args == nil {
+			awaitActive(t, e.Broker, 0)
+		}
+	}
+}
+
+// alone makes the balancer one process without a child. Nothing waits until it
+// serves.
+func (e *edge) alone() *edge {
+	e.Args = []string{"broker", "run", "--config", "{}"}
 	return e
 }
 
@@ -164,8 +183,7 @@ func TestNewcomerTakesItsShare(t *testing.T) {
 	for n := 2; n <= 4; n++ {
 		edges = append(edges, newEdge(t, fmt.Sprint("edge", n), host, "update_cluster_clients_on_remove", "seeds "+first.gossip))
 	}
-	edges[1].start(t)
-	edges[2].start(t)
+	startEdges(t, edges[1:3]...)
 	port := freePort(t)
 	front := startBroker(t, frontFile, "SITES="+frontSite(port, "edges", first,
 		"affinity header X-Client", "update_uris_allow "+addresses(edges...)))

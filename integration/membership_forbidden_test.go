@@ -120,7 +120,7 @@ http://:{$PORT} {
 
 		a.say(t, "http://"+front.AdminAddr(), "http://"+hubIP+":"+gossip, "http://"+hubIP+":"+port, "http://"+peer.addr,
 			"http://127.0.0.1:"+secret, "http://localhost:"+secret, "http://[::1]:"+secret, "http://0.0.0.0:"+secret,
-			"http://[::ffff:127.0.0.1]:"+secret, "http://"+metadata, "http://later.test")
+			"http://[::ffff:127.0.0.2]:"+secret, "http://"+metadata, "http://later.test")
 		awaitMembers(t, front, "guarded", a.addr+" up", "later.test:80 up")
 		const metrics = "/broker/children/default/admin/metrics"
 		for reason, want := range map[string]float64{

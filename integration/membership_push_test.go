@@ -21,7 +21,7 @@ import (
 // announcer is a backend that tells the balancer of others.
 type announcer struct {
 	addr string
-	push chan string // lists, sent in a stream of events
+	push chan string // events, sent in a stream
 	srv  *http.Server
 }
 
@@ -48,12 +48,8 @@ func (a *announcer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for {
 		w.(http.Flusher).Flush()
 		select {
-		case list := <-a.push:
-			_, _ = io.WriteString(w, "event: uris\n")
-			for line := range strings.SplitSeq(list, "\n") {
-				_, _ = io.WriteString(w, "data: "+line+"\n")
-			}
-			_, _ = io.WriteString(w, "\n")
+		case event := <-a.push:
+			_, _ = io.WriteString(w, event)
 		case <-r.Context().Done():
 			return
 		}
@@ -63,8 +59,19 @@ func (a *announcer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // say sends a list as soon as somebody listens.
 func (a *announcer) say(t *testing.T, list ...string) {
 	t.Helper()
+	a.send(t, "event: uris\ndata: "+strings.Join(list, "\ndata: ")+"\n\n")
+}
+
+// reconnect asks for its clients to be moved.
+func (a *announcer) reconnect(t *testing.T, to string) {
+	t.Helper()
+	a.send(t, "event: reconnect\ndata: "+to+"\n\n")
+}
+
+func (a *announcer) send(t *testing.T, event string) {
+	t.Helper()
 	select {
-	case a.push <- strings.Join(list, "\n"):
+	case a.push <- event:
 	case <-t.Context().Done():
 		t.Fatal("nobody listens to what the backend announces")
 	}

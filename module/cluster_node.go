@@ -4,17 +4,14 @@
 package module
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
 	"maps"
 	"net"
-	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,7 +51,9 @@ type clusterNode struct {
 	// Owned by the goroutine of run.
 	known      map[string]clusterPeer // by name
 	rebalance  uint64
-	conflicted string // the address with our name that was last told of
+	conflicted string        // the address with our name that was last told of
+	counted    uint64        // refused messages that were told of
+	joining    chan struct{} // closed when the last rejoin is over; nil before the first
 }
 
 type clusterPeer struct {
@@ -75,7 +74,7 @@ func startCluster(cfg *Network, logger *zap.Logger, publish func(*networkState))
 	c.SecretKey, c.TCPTimeout = cfg.key, clusterTCP
 	c.Delegate, c.Events, c.Merge, c.Conflict = clusterMeta{cfg.meta}, n, n, n
 	c.DeadNodeReclaimTime = time.Second // one that crashed may come back elsewhere
-	c.Logger = log.New(clusterLog{n}, "", 0)
+	c.Logger = log.New(&clusterLog{n: n}, "", 0)
 	var err error
 	if n.list, err = memberlist.Create(c); err != nil {
 		return nil, fmt.Errorf("network: starting gossip at %s: %w", net.JoinHostPort(cfg.host, strconv.Itoa(cfg.port)), err)
@@ -83,7 +82,7 @@ func startCluster(cfg *Network, logger *zap.Logger, publish func(*networkState))
 	self := n.list.LocalNode().Address()
 	n.self.Store(&self)
 	if len(cfg.Seeds) > 0 {
-		_, err := n.list.Join(cfg.Seeds)
+		err := n.join(cfg.Seeds)
 		if at := n.conflict.Load(); at != nil {
 			_ = n.list.Shutdown()
 			return nil, fmt.Errorf("network: name %q belongs to the broker at %s already: give this one another name", cfg.Name, *at)
@@ -121,7 +120,11 @@ func (n *clusterNode) run() {
 		case <-n.changed:
 			n.look()
 		case <-tick.C:
+			n.tellConflict()
 			n.rejoin()
+			if n.refused.Load() != n.counted {
+				n.look() // now and then, not for each of them
+			}
 		}
 	}
 }
@@ -172,56 +175,9 @@ func (n *clusterNode) state() *networkState {
 	if n.cfg.RebalanceClusterClients {
 		s.Rebalance = n.rebalance
 	}
-	s.Refused = n.refused.Load()
+	n.counted = n.refused.Load()
+	s.Refused = n.counted
 	return s
-}
-
-// rejoin tries brokers that are not members.
-func (n *clusterNode) rejoin() {
-	members := make(map[string]bool)
-	for _, m := range n.list.Members() {
-		members[m.Address()] = true
-	}
-	var try []string
-	for _, seed := range n.cfg.Seeds {
-		if !n.joined(seed, members) {
-			try = append(try, seed)
-		}
-	}
-	for _, p := range n.known {
-		if !p.alive && !members[p.at] && time.Since(p.lost) < clusterLostFor {
-			try = append(try, p.at)
-		}
-	}
-	if len(try) == 0 {
-		return
-	}
-	if _, err := n.list.Join(try); err != nil {
-		n.logger.Debug("brokers of the network not reached", zap.Strings("brokers", try), zap.Error(err))
-	}
-	if at := n.conflict.Swap(nil); at != nil && *at != n.conflicted {
-		n.conflicted = *at
-		n.logger.Error("another broker of the network has this one's name, and they cannot be one network: give one of them another name",
-			zap.String("name", n.cfg.Name), zap.String("address", *at))
-	}
-}
-
-// joined tells whether a seed, or every address of its name, is a member. A name
-// that says nothing now is tried when it does.
-func (n *clusterNode) joined(seed string, members map[string]bool) bool {
-	host, port, err := net.SplitHostPort(seed)
-	if err != nil {
-		return true // provision has checked it
-	}
-	addresses := []string{host}
-	if _, err := netip.ParseAddr(host); err != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), clusterTCP)
-		defer cancel()
-		if addresses, err = net.DefaultResolver.LookupHost(ctx, host); err != nil {
-			return true
-		}
-	}
-	return !slices.ContainsFunc(addresses, func(a string) bool { return !members[net.JoinHostPort(a, port)] })
 }
 
 // NotifyJoin, NotifyLeave and NotifyUpdate are called with memberlist's lock held.
@@ -268,26 +224,6 @@ func (clusterMeta) NotifyMsg([]byte)                {}
 func (clusterMeta) GetBroadcasts(int, int) [][]byte { return nil }
 func (clusterMeta) LocalState(bool) []byte          { return nil }
 func (clusterMeta) MergeRemoteState([]byte, bool)   {}
-
-// clusterLog passes on what memberlist logs, and counts what it could not decrypt.
-type clusterLog struct{ n *clusterNode }
-
-func (l clusterLog) Write(line []byte) (int, error) {
-	text := strings.TrimSpace(string(line))
-	if strings.Contains(text, "decrypt") || strings.Contains(text, "Decrypt") || strings.Contains(text, "ncrypt") {
-		if l.n.refused.Add(1) == 1 {
-			l.n.logger.Warn("message refused that is not encrypted with this network's key", zap.String("reason", text))
-		}
-		l.n.notice()
-		return len(line), nil
-	}
-	if strings.HasPrefix(text, "[ERR]") || strings.HasPrefix(text, "[WARN]") {
-		l.n.logger.Warn("gossip", zap.String("message", text))
-	} else {
-		l.n.logger.Debug("gossip", zap.String("message", text))
-	}
-	return len(line), nil
-}
 
 // Interface guards
 var (

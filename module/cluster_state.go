@@ -5,8 +5,10 @@ package module
 
 import (
 	"encoding/json"
+	"net"
 	"net/netip"
 	"reflect"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -76,7 +78,7 @@ func (b *networkBook) set(s *networkState) {
 	if s != nil {
 		for _, text := range s.All {
 			if u, err := failover.ParseURI(text); err == nil {
-				v.all[u.Dial()] = true
+				v.all[networkKey(u.Host, u.Port)] = true
 			}
 		}
 	}
@@ -90,9 +92,18 @@ func (b *networkBook) get() (*networkState, <-chan struct{}) {
 	return v.state, v.changed
 }
 
-// networkHas tells whether a balancer of our own network is at that address,
-// whatever its scheme.
-func networkHas(u failover.URI) bool { return network.now.Load().all[u.Dial()] }
+// networkHas tells whether a balancer of our own network advertises that host and
+// port, whatever its scheme.
+func networkHas(host, port string) bool { return network.now.Load().all[networkKey(host, port)] }
+
+// networkKey is the same for all spellings of an address.
+func networkKey(host, port string) string {
+	host = strings.TrimSuffix(host, ".")
+	if ip, err := netip.ParseAddr(host); err == nil {
+		host = failover.Destination(ip).String()
+	}
+	return net.JoinHostPort(host, port)
+}
 
 // clusterHost keeps the network of the configuration in effect. host.turn is held
 // by whoever calls it.

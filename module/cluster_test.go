@@ -4,25 +4,24 @@
 package module
 
 import (
-	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 // gossipPort is a port of loopback that is free for TCP and UDP.
+
 func gossipPort(t *testing.T) string {
 	t.Helper()
 	for range 20 {
@@ -49,6 +48,7 @@ type clusterMember struct {
 }
 
 // joinCluster starts a broker's membership that ends with the test.
+
 func joinCluster(t *testing.T, name, seed string, change func(*Network)) (*clusterMember, error) {
 	t.Helper()
 	cfg := &Network{Name: name, Advertise: []string{"http://" + name + ".example:80"}, Bind: gossipPort(t), UpdateClusterClients: true}
@@ -176,111 +176,25 @@ func TestNetworkIsChecked(t *testing.T) {
 }
 
 // inNetwork makes this process part of a network until the test ends.
+
 func inNetwork(t *testing.T, s *networkState) {
 	t.Helper()
 	network.set(s)
 	t.Cleanup(func() { network.set(nil) })
 }
 
-func newURIs(t *testing.T, addresses ...string) *httptest.Server {
-	t.Helper()
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-	t.Cleanup(cancel)
-	h := &URIs{Addresses: addresses}
-	if err := h.Provision(ctx); err != nil {
-		t.Fatal(err)
-	}
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		err := h.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
-			_, err := io.WriteString(w, "next")
-			return err
-		}))
-		if he, ok := err.(caddyhttp.HandlerError); ok {
-			w.WriteHeader(he.StatusCode)
-		}
-	}))
-	t.Cleanup(srv.CloseClientConnections)
-	return srv
-}
+// newURIsIn is newURIs with the context of its configuration.
 
-func askHTTP(t *testing.T, method, url string, header ...string) (*http.Response, string) {
-	t.Helper()
-	req, err := http.NewRequest(method, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 0; i < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return res, string(body)
-}
+// A client that asks before there is anything to tell hears of it when there is.
 
-func TestServingTheList(t *testing.T) {
-	srv := newURIs(t)
-	if res, _ := askHTTP(t, "GET", srv.URL+pathURIs); res.StatusCode != http.StatusNotFound {
-		t.Errorf("with nothing to tell: %s", res.Status)
-	}
-	inNetwork(t, &networkState{Name: "a", Addresses: []string{"http://a:80", "https://a:443"}, Peers: []string{"https://b:443", "http://b:80"}})
-	res, body := askHTTP(t, "GET", srv.URL+pathURIs)
-	if body != "http://a:80\nhttp://b:80\n" || res.Header.Get("Content-Type") != typeURIs {
-		t.Errorf("told %q as %s", body, res.Header.Get("Content-Type"))
-	}
-	if res, body := askHTTP(t, "GET", srv.URL+pathURIs, "If-None-Match", res.Header.Get("ETag")); res.StatusCode != http.StatusNotModified || body != "" {
-		t.Errorf("asked with the tag: %s", res.Status)
-	}
-	if res, _ := askHTTP(t, "POST", srv.URL+pathURIs); res.StatusCode != http.StatusMethodNotAllowed {
-		t.Errorf("POST: %s", res.Status)
-	}
-	if _, body := askHTTP(t, "GET", srv.URL+"/else"); body != "next" {
-		t.Errorf("another path: %q", body)
-	}
-	if _, body := askHTTP(t, "GET", newURIs(t, "https://public:8443").URL+pathURIs); body != "https://public:8443\nhttps://b:443\n" {
-		t.Errorf("with an address of its own: %q", body)
-	}
-}
+// No stream keeps the process from ending: servers wait for requests, and the
 
-func TestServingTheStream(t *testing.T) {
-	state := networkState{Name: "a", Addresses: []string{"http://a:80"}}
-	inNetwork(t, &state)
-	req, _ := http.NewRequest("GET", newURIs(t).URL+pathURIs, nil)
-	req.Header.Set("Accept", typeEvents+", "+typeURIs)
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	lines := bufio.NewScanner(res.Body)
-	expect := func(want ...string) {
-		t.Helper()
-		for _, w := range append(want, "") {
-			if !lines.Scan() || lines.Text() != w {
-				t.Fatalf("read %q (%v), want %q", lines.Text(), lines.Err(), w)
-			}
-		}
-	}
-	expect("event: uris", "data: http://a:80")
-	joined := state
-	joined.Peers, joined.Rebalance = []string{"http://b:80"}, 1
-	network.set(&joined)
-	expect("event: uris", "data: http://a:80", "data: http://b:80")
-	expect("event: rebalance", "data:")
-	left := joined
-	left.Peers = nil
-	network.set(&left)
-	expect("event: uris", "data: http://a:80")
-}
+// context of the configuration ends only after them.
 
 // A balancer of the own network never becomes a backend, and a request that
+
 // comes back is not sent round again.
+
 func TestLoops(t *testing.T) {
 	other := newBackendServer(t, "other", nil)
 	a := (&announcing{kind: typeURIs}).list("http://" + other.addr())
@@ -313,6 +227,7 @@ func TestLoops(t *testing.T) {
 }
 
 // What a parent tells at the start and later reaches the process that serves.
+
 func TestChildIsTold(t *testing.T) {
 	t.Cleanup(func() { takeParent(parentState{}) })
 	data, err := json.Marshal(parentState{Network: &networkState{Name: "told"}})
@@ -323,4 +238,94 @@ func TestChildIsTold(t *testing.T) {
 	if s, _ := network.get(); s == nil || s.Name != "told" {
 		t.Errorf("state %+v", s)
 	}
+}
+
+// Seeds that take connections and never say anything cost no more time than one.
+func TestSeedsAreTriedTogether(t *testing.T) {
+	const seeds = 8
+	var list []string
+	var together atomic.Int64
+	all := make(chan struct{})
+	reached := sync.OnceFunc(func() { close(all) })
+	for range seeds {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		list = append(list, l.Addr().String())
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				if together.Add(1) == seeds {
+					reached()
+				}
+				_, _ = io.Copy(io.Discard, c) // until the other side gives up
+				_ = c.Close()
+				together.Add(-1)
+			}
+		}()
+	}
+	m := mustJoin(t, "a", "", func(n *Network) { n.Seeds = list })
+	defer m.leave()
+	select {
+	case <-all:
+	case <-time.After(30 * time.Second):
+		t.Error("they were tried one after another")
+	}
+}
+
+// Strangers who send rubbish are counted; they cause neither news for the clients
+// nor more than a warning now and then.
+func TestStrangersCauseNoWork(t *testing.T) {
+	cfg := &Network{Name: "a", Advertise: []string{"http://a:80"}, Bind: gossipPort(t), Key: "a secret of the network"}
+	if err := cfg.provision(); err != nil {
+		t.Fatal(err)
+	}
+	core, logs := observer.New(zap.WarnLevel)
+	var published atomic.Int64
+	var state atomic.Pointer[networkState]
+	n, err := startCluster(cfg, zap.New(core), func(s *networkState) {
+		published.Add(1)
+		state.Store(s)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.leave()
+	udp, err := net.Dial("udp", cfg.Bind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	const rubbish = 200
+	for i := range uint64(rubbish) {
+		eventually(t, "the one before was refused", func() bool {
+			if n.refused.Load() >= i {
+				return true
+			}
+			_, _ = udp.Write([]byte(strings.Repeat("rubbish", 20))) // datagrams are lost
+			return false
+		})
+		if _, err := udp.Write([]byte(strings.Repeat("rubbish", 20))); err != nil {
+			t.Fatal(err)
+		}
+		c, err := net.Dial("tcp", cfg.Bind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = c.Write([]byte{244, 1, 'x'}) // for a network of another label
+		_, _ = io.Copy(io.Discard, c)
+		_ = c.Close()
+	}
+	if got := published.Load(); got > rubbish/4 {
+		t.Errorf("news %d times", got)
+	}
+	if got := logs.Len(); got == 0 || got > rubbish/4 {
+		t.Errorf("%d warnings", got)
+	}
+	eventually(t, "the count is told", func() bool { return state.Load().Refused >= rubbish })
 }

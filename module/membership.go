@@ -50,16 +50,17 @@ type membership struct {
 	list    listReader
 	agent   browser
 	asked   map[*failover.Member]*asking
-	told    map[string]string // the last complaint about each source
-	refused map[string]bool   // refused addresses that were told of
-	checked time.Time         // when sources last confirmed
+	told    map[string]complaint // the last one about each source
+	refused map[string]bool      // refused addresses that were told of
+	checked time.Time            // when sources last confirmed
 }
 
 // word is what a source has to say.
 type word struct {
 	source  string
-	kind    string // uris, same, rebalance, reconnect, or bad
+	kind    string // uris, same, rebalance, reconnect, found, or bad
 	text    []byte
+	found   []failover.URI // with found
 	trusted bool
 	err     error // with bad
 
@@ -101,7 +102,7 @@ func (s *membership) kick() {
 func newMembership(e *poolEntry) *membership {
 	return &membership{
 		entry: e, kicks: make(chan struct{}, 1), words: make(chan word),
-		asked: make(map[*failover.Member]*asking), told: make(map[string]string), refused: make(map[string]bool),
+		asked: make(map[*failover.Member]*asking), told: make(map[string]complaint), refused: make(map[string]bool),
 	}
 }
 
@@ -171,7 +172,6 @@ func (s *membership) reconsider(f *Failover) {
 	if f.options.UpdateURIsURL == "" {
 		s.said.Drop(listSource)
 	}
-	s.agent.forget(f.options.Discovery, s.said.List(f.options.Discovery), time.Now())
 	for _, name := range s.said.Sources() {
 		switch {
 		case name == listSource && !isRemoteList(f.options.UpdateURIsURL):
@@ -186,6 +186,7 @@ func (s *membership) reconsider(f *Failover) {
 		}
 		s.said.Set(name, s.filter(f, name, s.said.List(name)), false, time.Now())
 	}
+	s.agent.forget(f.options.Discovery, s.said.List(f.options.Discovery), time.Now())
 	if err := s.update(f, false); err != nil {
 		f.logger.Warn("addresses of sources ignored", zap.String("pool", s.entry.name), zap.Error(err))
 	}
@@ -198,9 +199,9 @@ func (s *membership) take(w word) {
 	case w.from != nil && s.asked[w.from] == nil, w.from == nil && w.where != s.list.where && w.where != s.agent.what:
 		return // said to an earlier configuration, or by one that is gone
 	case w.kind == "bad":
-		s.complain(f, w.source, w.err)
+		s.complain(f, w.source, listIgnored, w.err)
 	case w.kind == "same":
-		delete(s.told, w.source)
+		s.content(w.source)
 		s.said.Confirm(w.source, time.Now())
 	case w.kind == "reconnect":
 		if f.options.ReconnectSupported {
@@ -213,6 +214,8 @@ func (s *membership) take(w word) {
 		if s.takeList(f, w) && w.source == listSource {
 			s.list.known = w.version
 		}
+	case w.kind == "found":
+		s.takeFound(f, w)
 	}
 }
 
@@ -222,7 +225,7 @@ func (s *membership) takeList(f *Failover, w word) bool {
 	now := time.Now()
 	list, err := failover.ParseList(w.text, f.transport.scheme())
 	if err != nil {
-		s.complain(f, w.source, err)
+		s.complain(f, w.source, listIgnored, err)
 		return false
 	}
 	if !w.trusted {
@@ -231,23 +234,26 @@ func (s *membership) takeList(f *Failover, w word) bool {
 			return true // an announcement takes nothing away by naming nothing
 		}
 	}
-	s.counts.update(w.source, true)
-	delete(s.told, w.source)
-	if s.said.Same(w.source, list) {
+	if s.said.Same(w.source, list, w.trusted) {
 		s.said.Confirm(w.source, now)
+		s.counts.update(w.source, true)
+		s.content(w.source)
 		return true
 	}
-	before := s.said.List(w.source)
+	before, trusted := s.said.List(w.source), s.said.Trusted(w.source)
 	s.said.Set(w.source, list, w.trusted, now)
 	err = failover.ErrTooMany
 	if !s.said.Full() {
 		err = s.update(f, w.source == listSource && f.options.RebalanceUpdateURIs)
 	}
 	if err != nil {
-		s.complain(f, w.source, err)
-		s.said.Set(w.source, before, w.trusted, now)
+		s.complain(f, w.source, listIgnored, err)
+		s.said.Set(w.source, before, trusted, now)
+		return false
 	}
-	return err == nil
+	s.counts.update(w.source, true)
+	s.content(w.source)
+	return true
 }
 
 // update makes the pool's members what the sources say.
@@ -269,7 +275,9 @@ func (s *membership) settle() {
 	for m := range s.entry.pool.All() {
 		members[m.Name] = true
 	}
-	s.said.Settle(func(name string) bool { return members[name] || name == listSource || isAgent(name) })
+	speaks := func(name string) bool { return members[name] || name == listSource || isAgent(name) }
+	s.said.Settle(speaks)
+	maps.DeleteFunc(s.told, func(name string, _ complaint) bool { return !speaks(name) })
 }
 
 // filter leaves out what the operator did not allow.
@@ -306,25 +314,8 @@ func (s *membership) reconnect(f *Failover, w word) {
 		err = s.entry.pool.Reconnect(w.from, list[0])
 	}
 	if err != nil {
-		s.counts.update(w.source, false)
-		f.logger.Warn("request to move clients ignored", zap.String("pool", s.entry.name),
-			zap.String("source", w.source), zap.Error(err))
+		s.complain(f, w.source, "request to move clients ignored", err)
 	}
-}
-
-// complain says, once until it changes, what is wrong with a source. Its last
-// list stays.
-func (s *membership) complain(f *Failover, source string, err error) {
-	if s.told[source] == err.Error() {
-		return
-	}
-	s.told[source] = err.Error()
-	s.counts.update(source, false)
-	if source == listSource {
-		source = f.options.UpdateURIsURL
-	}
-	f.logger.Warn("list of addresses ignored", zap.String("pool", s.entry.name),
-		zap.String("source", source), zap.Error(err))
 }
 
 // prune forgets the backends of members that are gone, once nothing goes on there.

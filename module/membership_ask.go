@@ -38,10 +38,12 @@ const (
 	maxAsking = 16
 	// streamIdle is how long a stream may be silent: it has a comment every 15 s.
 	streamIdle = time.Minute
-	// streamPause is the shortest time between two events of one stream.
-	streamPause = 100 * time.Millisecond
+	// streamBurst events of one stream are taken as they come, then one in each
+	// streamPause.
+	streamBurst = 20
+	streamPause = time.Second
 	// streamRetry and streamRetryMax bound the wait before a stream that ended is
-	// asked for again.
+	// asked for again. Where there was no answer at all it grows up to askAgain.
 	streamRetry    = time.Second
 	streamRetryMax = 30 * time.Second
 )
@@ -63,6 +65,7 @@ type asking struct {
 type askResult struct {
 	ours     bool // it was a list or a stream of ours
 	streamed bool
+	failed   bool // there was no answer, or one that it is not ready
 	etag     string
 }
 
@@ -123,12 +126,16 @@ func (a *asking) note(now time.Time) {
 		return
 	}
 	a.noted = true
-	if !a.result.streamed {
+	longest := streamRetryMax
+	switch {
+	case a.result.failed:
+		longest = askAgain
+	case !a.result.streamed:
 		a.next, a.retry = now.Add(askAgain), streamRetry
 		return
 	}
 	a.next = now.Add(a.retry)
-	a.retry = min(2*a.retry, streamRetryMax)
+	a.retry = min(2*a.retry, longest)
 }
 
 // ask asks m once, and follows the stream if there is one.
@@ -146,12 +153,14 @@ func (s *membership) ask(ctx context.Context, f *Failover, m *failover.Member, b
 	}
 	nc, err := f.transport.open(askCtx, b, p)
 	if err != nil {
-		return // whether it is there is for pings to say
+		result.failed = true // whether it is there is for pings to say
+		return
 	}
 	defer nc.Close()
 	defer context.AfterFunc(askCtx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })()
 	res, err := askOn(askCtx, nc, f.transport.speaks(nc), p.request)
 	if err != nil {
+		result.failed = true
 		return
 	}
 	defer func() {
@@ -164,6 +173,9 @@ func (s *membership) ask(ctx context.Context, f *Failover, m *failover.Member, b
 	switch {
 	case res.StatusCode == http.StatusNotModified && result.etag != "":
 		result.ours, w.kind = true, "same"
+	case res.StatusCode == http.StatusBadGateway, res.StatusCode == http.StatusServiceUnavailable, res.StatusCode == http.StatusGatewayTimeout:
+		result.failed = true
+		return
 	case res.StatusCode != http.StatusOK || kind != typeURIs && kind != typeEvents:
 		return // it has nothing of ours there
 	case kind == typeEvents:

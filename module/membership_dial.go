@@ -4,6 +4,7 @@
 package module
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,7 +43,7 @@ func (f *Failover) provisionMembership(ctx caddy.Context) error {
 
 // mayJoin tells whether an address that was announced may join the pool.
 func (f *Failover) mayJoin(u failover.URI) error {
-	if networkHas(u) {
+	if networkHas(u.Host, u.Port) {
 		return errOwnNetwork
 	}
 	if err := f.allow.Check(u); err != nil {
@@ -52,6 +53,16 @@ func (f *Failover) mayJoin(u failover.URI) error {
 		return errUncheckable
 	}
 	return nil
+}
+
+// mayDial tells whether an announced address may be dialled at what its host
+// resolves to, and at that port: the one of the health check may differ, and a
+// backend that would be refused shall not pass its checks either.
+func (f *Failover) mayDial(u failover.URI, ip netip.Addr, port string) error {
+	if networkHas(ip.String(), u.Port) {
+		return errOwnNetwork
+	}
+	return cmp.Or(f.allow.CheckDial(u, ip, u.Port), f.allow.CheckDial(u, ip, port))
 }
 
 // forbiddenError says that an announced address leads where nothing may be sent.
@@ -72,14 +83,26 @@ func (e *forbiddenError) Unwrap() error { return e.reason }
 
 // checked dials a member that only others than the operator named: at each dial
 // its name is resolved and every address is checked before a packet is sent to it.
+// A health check may have another port (health_port), or the operator's own
+// target (health_upstream), which is not checked.
 func (t *transport) checked(dial dialer, b *backend) dialer {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		f, u := t.policy, b.member.URI
 		if err := f.mayJoin(u); err != nil {
 			return nil, f.forbid(u, netip.Addr{}, err)
 		}
-		if _, err := netip.ParseAddr(u.Host); err == nil {
-			return dial(ctx, network, addr) // mayJoin has checked it
+		info, ok := reverseproxy.GetDialInfo(ctx)
+		if !ok {
+			info.Port = u.Port
+		}
+		if ctx.Value(pingKey{}) != nil && info.Upstream != b.upstream {
+			return dial(ctx, network, addr)
+		}
+		if ip, err := netip.ParseAddr(u.Host); err == nil {
+			if err := f.mayDial(u, ip, info.Port); err != nil {
+				return nil, f.forbid(u, ip, err)
+			}
+			return dial(ctx, network, addr)
 		}
 		if caddyhttp.GetVar(ctx, forwardProxyVar) != nil {
 			return nil, f.forbid(u, netip.Addr{}, errUncheckable)
@@ -91,11 +114,12 @@ func (t *transport) checked(dial dialer, b *backend) dialer {
 		var refused, failed error
 		for i, each := range ips {
 			ip := each.Unmap()
-			if err := f.allow.CheckDial(u, ip); err != nil {
+			if err := f.mayDial(u, ip, info.Port); err != nil {
 				refused = f.forbid(u, ip, err)
 				continue
 			}
-			nc, err := dialOne(ctx, dial, u, ip, len(ips)-i)
+			info.Network, info.Address = "tcp", net.JoinHostPort(ip.String(), info.Port)
+			nc, err := dialOne(ctx, dial, info, len(ips)-i)
 			if err == nil {
 				return nc, nil
 			}
@@ -115,16 +139,13 @@ func (t *transport) checked(dial dialer, b *backend) dialer {
 }
 
 // dialOne dials one of several addresses, with its share of the time.
-func dialOne(ctx context.Context, dial dialer, u failover.URI, ip netip.Addr, left int) (net.Conn, error) {
+func dialOne(ctx context.Context, dial dialer, info reverseproxy.DialInfo, left int) (net.Conn, error) {
 	if deadline, ok := ctx.Deadline(); ok && left > 1 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
 		defer cancel()
 	}
-	addr := net.JoinHostPort(ip.String(), u.Port)
-	info, _ := reverseproxy.GetDialInfo(ctx)
-	info.Network, info.Address = "tcp", addr
-	return dial(context.WithValue(ctx, dialInfoKey, info), "tcp", addr)
+	return dial(context.WithValue(ctx, dialInfoKey, info), info.Network, info.Address)
 }
 
 // forbid counts a refusal and makes its error, which fails the dial.

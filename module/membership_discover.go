@@ -36,13 +36,13 @@ const (
 func isAgent(source string) bool { return strings.HasPrefix(source, agentMDNS) }
 
 // browser looks for the instances of a service on the local network. It belongs
-// to the owner; found is that of whoever browses until done is closed.
+// to the owner.
 type browser struct {
 	what  string // option discovery
 	last  time.Time
 	next  time.Time
 	done  chan struct{}        // of the last browsing; nil before the first
-	found map[string]time.Time // when an address answered last
+	found map[string]time.Time // when an address that may join answered last
 }
 
 // forget makes the next look browse. What was found earlier, perhaps by another
@@ -64,81 +64,131 @@ func (s *membership) browse(ctx context.Context, f *Failover, now time.Time) {
 	if now.Before(b.next) && (s.entry.pool.Online() || now.Sub(b.last) < browseAgain) {
 		return
 	}
-	what, found, done := b.what, b.found, make(chan struct{})
+	what, done := b.what, make(chan struct{})
+	h := &heard{f: f, known: maps.Clone(b.found)}
 	b.last, b.next, b.done = now, now.Add(browsePeriod), done
 	logger := f.logger.Named("mdns")
 	s.work.Go(func() {
-		w := word{source: what, where: what, kind: "uris"}
-		list, err := browseMDNS(ctx, strings.TrimPrefix(what, agentMDNS), logger)
-		if err != nil {
+		w := word{source: what, where: what, kind: "found"}
+		if err := browseMDNS(ctx, strings.TrimPrefix(what, agentMDNS), logger, h.add); err != nil {
 			w.kind, w.err = "bad", err
 		}
-		at := time.Now()
-		for _, address := range list {
-			found[address] = at
-		}
-		maps.DeleteFunc(found, func(_ string, last time.Time) bool { return at.Sub(last) > browseKept })
-		w.text = []byte(strings.Join(slices.Sorted(maps.Keys(found)), "\n"))
+		w.found = append(h.good, h.bad...)
 		close(done)
-		if err != nil || len(list) > 0 { // silence says nothing
+		if w.err != nil || len(w.found) > 0 { // silence says nothing
 			s.tell(ctx, w)
 		}
 	})
 }
 
-// browseMDNS asks all on the local network for instances of a service, and
-// returns the addresses of those that answered. IPv4 and IPv6 are asked apart: the
-// library gives up both when one of them has no route.
-func browseMDNS(ctx context.Context, service string, logger *zap.Logger) ([]string, error) {
+// heard are the addresses that answered one question. Anybody may answer, and as
+// often as he likes: those that may not join take no room from others, and those
+// that are new none from those that are known.
+type heard struct {
+	f         *Failover
+	known     map[string]time.Time
+	seen      map[string]bool
+	good, bad []failover.URI // may join, and may not
+}
+
+// add notes the address HOST:PORT of an instance.
+func (h *heard) add(address string) {
+	u, err := failover.ParseDial(address)
+	if err != nil || h.seen[u.Dial()] {
+		return
+	}
+	u.Scheme = h.f.transport.scheme()
+	into := &h.good
+	if h.f.mayJoin(u) != nil {
+		into = &h.bad
+	}
+	if _, ok := h.known[u.Dial()]; !ok && len(*into) >= failover.MaxListAddresses {
+		return
+	}
+	if h.seen == nil {
+		h.seen = make(map[string]bool)
+	}
+	h.seen[u.Dial()] = true
+	*into = append(*into, u)
+}
+
+// takeFound makes what was found, lately or now, the list of the agent.
+func (s *membership) takeFound(f *Failover, w word) {
+	good, now, b := s.filter(f, w.source, w.found), time.Now(), &s.agent
+	if len(good) == 0 {
+		s.counts.update(w.source, false)
+		return // those who may not join say nothing of those who do not answer
+	}
+	b.see(good, now)
+	w.text = []byte(strings.Join(slices.Sorted(maps.Keys(b.found)), "\n"))
+	s.takeList(f, w)
+}
+
+// see notes who answered, and forgets who has not for too long. There is room for
+// as many as a list has, and those that are known keep theirs.
+func (b *browser) see(list []failover.URI, now time.Time) {
+	for _, u := range list {
+		if _, ok := b.found[u.Dial()]; ok {
+			b.found[u.Dial()] = now
+		}
+	}
+	maps.DeleteFunc(b.found, func(_ string, last time.Time) bool { return now.Sub(last) > browseKept })
+	for _, u := range list {
+		if len(b.found) < failover.MaxListAddresses {
+			b.found[u.Dial()] = now
+		}
+	}
+}
+
+// browseMDNS asks all on the local network for instances of a service, and passes
+// on the address of each answer. IPv4 and IPv6 are asked apart: the library gives
+// up both when one of them has no route.
+func browseMDNS(ctx context.Context, service string, logger *zap.Logger, add func(address string)) error {
 	// The library speaks of each query and each packet that it cannot read.
 	log, err := zap.NewStdLogAt(logger, zap.DebugLevel)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	type answer struct {
-		list []string
-		err  error
-	}
-	answers := make(chan answer, 2)
+	// The library drops entries that nobody takes at once, and goes on writing to
+	// them: they are read when the queries are over.
+	entries, failed := make(chan *mdns.ServiceEntry, failover.MaxListAddresses), make(chan error, 2)
 	for _, v4 := range []bool{true, false} {
 		// When the context ends, the sockets are closed at once, and the query
 		// returns after browseTime at the latest.
 		go func() {
-			// Entries are written to until the query is over, and those that do
-			// not fit are dropped.
-			entries := make(chan *mdns.ServiceEntry, failover.MaxListAddresses)
-			err := mdns.QueryContext(ctx, &mdns.QueryParam{
+			failed <- mdns.QueryContext(ctx, &mdns.QueryParam{
 				Service: service, Timeout: browseTime, Entries: entries, WantUnicastResponse: true,
 				DisableIPv4: !v4, DisableIPv6: v4, Logger: log,
 			})
-			close(entries)
-			var a answer
-			for e := range entries {
-				if address := instanceAddress(e, service); address != "" {
-					a.list = append(a.list, address)
-				}
-			}
-			a.err = err
-			answers <- a
 		}()
 	}
-	var list []string
-	var failed []error
-	for range cap(answers) {
+	var all []*mdns.ServiceEntry
+	var errs []error
+	for over := 0; over < cap(failed); {
 		select {
-		case a := <-answers:
-			list = append(list, a.list...)
-			if a.err != nil {
-				failed = append(failed, a.err)
+		case e := <-entries:
+			all = append(all, e)
+		case err := <-failed:
+			over++
+			if err != nil {
+				errs = append(errs, err)
 			}
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
 	}
-	if len(failed) == cap(answers) {
-		return nil, errors.Join(failed...)
+	for len(entries) > 0 {
+		all = append(all, <-entries)
 	}
-	return list, nil
+	for _, e := range all {
+		if address := instanceAddress(e, service); address != "" {
+			add(address)
+		}
+	}
+	if len(errs) == cap(failed) {
+		return errors.Join(errs...)
+	}
+	return nil
 }
 
 // instanceAddress is host and port of an instance; empty where it is one of

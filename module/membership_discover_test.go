@@ -4,7 +4,10 @@
 package module
 
 import (
+	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -47,5 +50,75 @@ func TestBrowserKnowsWhatWasFound(t *testing.T) {
 	b.forget("mdns _app._tcp", []failover.URI{{Scheme: "http", Host: "10.0.0.1", Port: "80"}}, now)
 	if at, ok := b.found["10.0.0.1:80"]; !ok || !at.Equal(now) || !b.next.IsZero() {
 		t.Errorf("found %v, next at %v", b.found, b.next)
+	}
+}
+
+// discovering is a pool's membership that looks for instances, without asking.
+func discovering(t *testing.T, allow ...string) *membership {
+	t.Helper()
+	s := sourced(t, allow...)
+	s.agent.forget("mdns _app._tcp", nil, time.Now())
+	return s
+}
+
+// hear makes one look that hears these addresses.
+func (s *membership) hear(addresses ...string) {
+	h := &heard{f: s.current, known: maps.Clone(s.agent.found)}
+	for _, a := range addresses {
+		h.add(a)
+	}
+	s.take(word{source: s.agent.what, where: s.agent.what, kind: "found", found: append(h.good, h.bad...)})
+}
+
+func (s *membership) isFound(address string) bool {
+	return slices.ContainsFunc(s.said.List(s.agent.what), func(u failover.URI) bool { return u.Dial() == address })
+}
+
+// One host that tells of any number of instances keeps nobody from being found,
+// be they somewhere else or among those that may join.
+func TestNoisyHost(t *testing.T) {
+	noise := func(network string) (list []string) {
+		for n := range 3 * failover.MaxListAddresses {
+			list = append(list, fmt.Sprintf("%s.%d.%d:80", network, n/250, n%250+1))
+		}
+		return list
+	}
+	s := discovering(t, "10.0.0.0/16:*", "10.1.0.0/16:*")
+	s.hear(append(noise("192.168"), "10.0.0.1:80")...)
+	if !s.isFound("10.0.0.1:80") || len(s.said.List(s.agent.what)) != 1 {
+		t.Fatalf("found %v besides 3,000 that may not join", s.said.List(s.agent.what))
+	}
+	_, refused := s.counts.read()
+	if n := refused["not_allowed"]; n != failover.MaxListAddresses {
+		t.Errorf("%d were counted as refused", n)
+	}
+	at := s.agent.found["10.0.0.1:80"]
+	s.hear(append(noise("10.1"), "10.0.0.1:80")...)
+	if n := len(s.said.List(s.agent.what)); !s.isFound("10.0.0.1:80") || n != failover.MaxListAddresses {
+		t.Errorf("found %d, with the known one: %t", n, s.isFound("10.0.0.1:80"))
+	}
+	if !s.agent.found["10.0.0.1:80"].After(at) {
+		t.Error("the known one counts as silent")
+	}
+	if _, told := s.told[s.agent.what]; told {
+		t.Error("the list was ignored")
+	}
+}
+
+// What may not join is no sign that those who are silent have left.
+func TestForeignInstancesAreSilence(t *testing.T) {
+	s := discovering(t, "10.0.0.0/16:*")
+	s.hear("10.0.0.1:80")
+	s.agent.found["10.0.0.1:80"] = time.Now().Add(-2 * browseKept)
+	s.hear("192.168.0.1:80")
+	if !s.isFound("10.0.0.1:80") {
+		t.Error("the silent one was forgotten")
+	}
+	if _, ok := s.agent.found["10.0.0.1:80"]; !ok || len(s.told) != 0 {
+		t.Errorf("found %v, complaints %v", s.agent.found, s.told)
+	}
+	s.hear("10.0.0.2:80")
+	if s.isFound("10.0.0.1:80") || !s.isFound("10.0.0.2:80") {
+		t.Errorf("found %v", s.said.List(s.agent.what))
 	}
 }

@@ -22,13 +22,28 @@ var errStreamBroken = errors.New("the event stream is broken")
 // maxStreamLine bounds a line of a stream, and all data of one event.
 const maxStreamLine = failover.MaxListSize
 
+// pace spaces the events of a stream: each costs streamPause, and streamBurst of
+// them may be owed.
+type pace struct{ paid time.Time }
+
+// next is how long the event that came now has to wait.
+func (p *pace) next(now time.Time) time.Duration {
+	if p.paid.Before(now) {
+		p.paid = now
+	}
+	p.paid = p.paid.Add(streamPause)
+	return max(0, p.paid.Sub(now)-streamBurst*streamPause)
+}
+
 // follow reads a stream of events until it ends, and calls do for those that
-// are ours. Events come in their order, and none too soon after another.
+// are ours, in their order. One that sends more than a balancer has to say is
+// read no faster.
 func follow(ctx context.Context, nc net.Conn, body io.Reader, do func(event string, data []byte)) error {
 	lines := bufio.NewScanner(body)
 	lines.Buffer(make([]byte, 0, 4096), maxStreamLine)
 	event := ""
 	var data []byte
+	var p pace
 	for {
 		_ = nc.SetReadDeadline(time.Now().Add(streamIdle))
 		if ctx.Err() != nil {
@@ -56,8 +71,8 @@ func follow(ctx context.Context, nc net.Conn, body io.Reader, do func(event stri
 			}
 			switch event {
 			case "uris", "rebalance", "reconnect":
+				wait(ctx, p.next(time.Now()))
 				do(event, bytes.Clone(data))
-				wait(ctx, streamPause)
 			}
 			event, data = "", data[:0]
 		}

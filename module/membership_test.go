@@ -4,28 +4,25 @@
 package module
 
 import (
+	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"golang.org/x/net/dns/dnsmessage"
+	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-broker/caddy-broker/failover"
 )
 
 // listens makes the pool take what backends announce.
+
 func listens(o option) option {
 	return func(h map[string]any) {
 		set("update_uris_supported", true)(h)
@@ -37,12 +34,14 @@ func listens(o option) option {
 func (p *proxy) pool() *failover.Pool { return p.policy.claim.entry.pool }
 
 // start makes the configuration count as started, so that pool and sources work.
+
 func (p *proxy) start() *proxy {
 	p.policy.activate()
 	return p
 }
 
 // members are the pool's addresses in status, and their states.
+
 func (p *proxy) members() map[string]failover.UpstreamStatus {
 	all := make(map[string]failover.UpstreamStatus)
 	for _, u := range p.pool().Status().Upstreams {
@@ -67,6 +66,7 @@ func (p *proxy) updates() map[updateKey]uint64 {
 }
 
 // announcing serves a list as a backend does, and plain answers elsewhere.
+
 type announcing struct {
 	kind string
 	say  atomic.Pointer[string]
@@ -125,7 +125,9 @@ func TestBackendAnnouncesList(t *testing.T) {
 }
 
 // A backend that has nothing of ours there is left alone; one that is not up is
+
 // not asked; one that came back is asked anew.
+
 func TestBackendIsAskedOncePerStart(t *testing.T) {
 	var asks atomic.Int64
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -153,6 +155,31 @@ func TestBackendIsAskedOncePerStart(t *testing.T) {
 	eventually(t, "the backend was asked anew", func() bool { return asks.Load() == 2 })
 	if u := p.updates(); len(u) != 0 {
 		t.Errorf("updates %v were counted", u)
+	}
+}
+
+// A backend that gave no answer, or said that it was not ready, is asked again soon.
+func TestBackendIsAskedAgain(t *testing.T) {
+	x := newBackendServer(t, "x", nil)
+	var asks atomic.Int64
+	first := newBackendServer(t, "first", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != pathURIs {
+			return
+		}
+		switch asks.Add(1) {
+		case 1:
+			panic(http.ErrAbortHandler)
+		case 2:
+			w.WriteHeader(http.StatusServiceUnavailable)
+		default:
+			w.Header().Set("Content-Type", typeURIs)
+			_, _ = io.WriteString(w, x.addr())
+		}
+	})
+	p := newProxy(t, upstreams(first.addr()), listens(set("update_uris_allow", []string{x.addr()}))).start()
+	p.awaitMember(x.addr(), "up")
+	if n := asks.Load(); n != 3 {
+		t.Errorf("asked %d times", n)
 	}
 }
 
@@ -202,226 +229,17 @@ func TestAnnouncementsAreNotWanted(t *testing.T) {
 }
 
 // What no backend may do: send the balancer to its own sockets, to this machine,
+
 // to metadata services, or anywhere it was not told that it may go.
-func TestForbiddenAnnouncements(t *testing.T) {
-	var touched atomic.Int64
-	secret := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { touched.Add(1) }))
-	defer secret.Close()
-	secretAddr := secret.Listener.Addr().String()
-	_, port, _ := net.SplitHostPort(secretAddr)
-	a := (&announcing{kind: typeURIs}).list("http://"+secretAddr, "http://localhost:"+port, "http://169.254.169.254:80",
-		"http://[::1]:"+port, "http://0.0.0.0:"+port, "http://[::ffff:127.0.0.1]:"+port, "unix//run/secret.sock")
-	first := newAnnouncing(t, a)
-	p := newProxy(t, upstreams(first.addr()), listens(set("update_uris_allow", []string{"*:*", "0.0.0.0/0:*", "[::/0]:*"}))).start()
-	eventually(t, "the list was looked at", func() bool { return p.refused()["special_address"] >= 7 })
-	if n := len(p.members()); n != 1 {
-		t.Errorf("%d members, want the configured one", n)
-	}
-	if touched.Load() != 0 {
-		t.Error("it was dialled")
-	}
-}
 
 // A name that is allowed and leads elsewhere later is not dialled there.
-func TestNameThatLeadsElsewhere(t *testing.T) {
-	var touched atomic.Int64
-	secret, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer secret.Close()
-	go func() {
-		for {
-			c, err := secret.Accept()
-			if err != nil {
-				return
-			}
-			touched.Add(1)
-			_ = c.Close()
-		}
-	}()
-	_, port, _ := net.SplitHostPort(secret.Addr().String())
-	dns := newNameServer(t, "127.0.0.1")
-	a := (&announcing{kind: typeURIs}).list("http://app.test:" + port)
-	first := newAnnouncing(t, a)
-	resolver := with("transport", map[string]any{"protocol": "http", "resolver": map[string]any{"addresses": []string{"udp/" + dns.addr}}})
-	p := newProxy(t, upstreams(first.addr()), resolver, listens(set("update_uris_allow", []string{"*.test:*"}))).start()
-	eventually(t, "the name was refused at the dial", func() bool { return p.refused()["special_address"] > 0 })
-	p.awaitMember("app.test:"+port, "down")
-	if err := p.members()["app.test:"+port].LastError; !strings.Contains(err, "127.0.0.1") {
-		t.Errorf("status says %q", err)
-	}
-	if touched.Load() != 0 {
-		t.Error("it was dialled")
-	}
-	if dns.asked.Load() == 0 {
-		t.Error("the name was never looked up: the test shows nothing")
-	}
-	// The same name with the same address is dialled when the operator named it.
-	p2 := newProxy(t, upstreams(first.addr()), resolver, set("pool", "second"),
-		listens(set("update_uris_allow", []string{"*.test:*", "127.0.0.1:" + port}))).start()
-	eventually(t, "it was dialled", func() bool { return touched.Load() > 0 })
-	_ = p2
-}
 
 // newNameServer answers every question for an IPv4 address.
-func newNameServer(t *testing.T, answer string) *nameServer {
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &nameServer{addr: pc.LocalAddr().String()}
-	t.Cleanup(func() { _ = pc.Close() })
-	go func() {
-		buf := make([]byte, 1500)
-		for {
-			n, from, err := pc.ReadFrom(buf)
-			if err != nil {
-				return
-			}
-			var m dnsmessage.Message
-			if m.Unpack(buf[:n]) != nil || len(m.Questions) == 0 {
-				continue
-			}
-			s.asked.Add(1)
-			q := m.Questions[0]
-			m.Header.Response, m.Header.Authoritative = true, true
-			m.Additionals = nil
-			if q.Type == dnsmessage.TypeA {
-				m.Answers = []dnsmessage.Resource{{
-					Header: dnsmessage.ResourceHeader{Name: q.Name, Class: q.Class, TTL: 1},
-					Body:   &dnsmessage.AResource{A: netip.MustParseAddr(answer).As4()},
-				}}
-			}
-			if out, err := m.Pack(); err == nil {
-				_, _ = pc.WriteTo(out, from)
-			}
-		}
-	}()
-	return s
-}
-
-type nameServer struct {
-	addr  string
-	asked atomic.Int64
-}
-
-func TestListInFile(t *testing.T) {
-	x, y := newBackendServer(t, "x", nil), newBackendServer(t, "y", nil)
-	path := filepath.Join(t.TempDir(), "list")
-	write := func(text string) {
-		t.Helper()
-		if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(path+".new", path); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("http://" + x.addr() + " ,\n")
-	p := newProxy(t, set("update_uris_url", path)).start() // and no other address
-	if got := p.do("GET", ""); got.header.Get("X-Backend") != "x" {
-		t.Fatalf("got %d from %q", got.status, got.header.Get("X-Backend"))
-	}
-	for _, bad := range []string{"", "<html>", "not a list", strings.Repeat("http://10.0.0.1:80\n", 10000)} {
-		write(bad)
-	}
-	write(y.addr() + "," + x.addr() + "\n")
-	p.awaitMember(y.addr(), "up")
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	write("http://" + y.addr())
-	eventually(t, "x is gone", func() bool { _, ok := p.members()[x.addr()]; return !ok })
-	if got := p.do("GET", ""); got.header.Get("X-Backend") != "y" {
-		t.Errorf("got %d from %q", got.status, got.header.Get("X-Backend"))
-	}
-}
 
 // The list is read when all backends are lost, and its addresses serve at once.
-func TestListIsReadAfterALoss(t *testing.T) {
-	// A connection that is kept would cost the request its one attempt on x.
-	x := newBackendServer(t, "x", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") })
-	y := newBackendServer(t, "y", nil)
-	var gets, unchanged atomic.Int64
-	list := "http://" + x.addr()
-	var mu sync.Mutex
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		text := list
-		mu.Unlock()
-		gets.Add(1)
-		tag := fmt.Sprintf("%q", text)
-		if r.Header.Get("If-None-Match") == tag {
-			unchanged.Add(1)
-			w.WriteHeader(http.StatusNotModified)
-			return
-		}
-		w.Header().Set("ETag", tag)
-		_, _ = io.WriteString(w, text)
-	}))
-	defer srv.Close()
-	p := newProxy(t, set("update_uris_url", srv.URL), set("update_uris_allow", []string{x.addr(), y.addr()})).start()
-	if got := p.do("GET", ""); got.header.Get("X-Backend") != "x" {
-		t.Fatalf("got %d from %q", got.status, got.header.Get("X-Backend"))
-	}
-	// With nobody there the list is read again and again, and answered shortly.
-	x.Close()
-	answer := make(chan clientAnswer)
-	go func() { answer <- p.do("GET", "") }()
-	eventually(t, "the list was asked for conditionally", func() bool { return unchanged.Load() > 0 })
-	mu.Lock()
-	list = "http://" + y.addr()
-	mu.Unlock()
-	if got := <-answer; got.header.Get("X-Backend") != "y" {
-		t.Errorf("got %d from %q: %s", got.status, got.header.Get("X-Backend"), got.body)
-	}
-}
-
-func TestBrokenListServers(t *testing.T) {
-	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		t.Error("the redirect was followed")
-	}))
-	defer elsewhere.Close()
-	for name, tc := range map[string]struct {
-		serve http.HandlerFunc
-		err   string
-	}{
-		"redirect elsewhere": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) }, "redirects to another server"},
-		"redirect for ever":  {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/again", http.StatusFound) }, "redirects"},
-		"error":              {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }, "404"},
-		"HTML":               {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") }, "HTML"},
-		"endless": {func(w http.ResponseWriter, r *http.Request) {
-			for r.Context().Err() == nil {
-				if _, err := io.WriteString(w, "http://10.0.0.1:80\n"); err != nil {
-					return
-				}
-			}
-		}, "longer"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			srv := httptest.NewServer(tc.serve)
-			defer srv.Close()
-			client := newListClient()
-			defer client.CloseIdleConnections()
-			text, _, err := fetchList(t.Context(), client, srv.URL, listVersion{})
-			if err == nil {
-				_, err = failover.ParseList(text, "http")
-			}
-			if err == nil || !strings.Contains(err.Error(), tc.err) {
-				t.Errorf("error %v, want one with %q", err, tc.err)
-			}
-		})
-	}
-}
-
-func TestListFileThatIsNone(t *testing.T) {
-	if _, err := readListFile(t.TempDir()); err == nil || !strings.Contains(err.Error(), "regular file") {
-		t.Errorf("error %v", err)
-	}
-}
 
 // A stream that never ends a line is given up.
+
 func TestEndlessLine(t *testing.T) {
 	a, b := net.Pipe()
 	defer a.Close()
@@ -439,35 +257,8 @@ func TestEndlessLine(t *testing.T) {
 	}
 }
 
-func TestOwnSockets(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	at := l.Addr().(*net.TCPAddr).AddrPort()
-	if !new(socketBook).listens(at) {
-		t.Errorf("this process is not known to listen at %s", at)
-	}
-	any, err := net.Listen("tcp", ":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer any.Close()
-	if at := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), any.Addr().(*net.TCPAddr).AddrPort().Port()); !new(socketBook).listens(at) {
-		t.Errorf("a socket for all addresses is not known to listen at %s", at)
-	}
-	if at := netip.MustParseAddrPort("192.0.2.1:" + fmt.Sprint(any.Addr().(*net.TCPAddr).Port)); new(socketBook).listens(at) {
-		t.Errorf("%s is not of this machine", at)
-	}
-	book := new(socketBook)
-	book.told([]netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:2019")})
-	if !book.listens(netip.MustParseAddrPort("192.0.2.1:2019")) {
-		t.Error("the parent's socket is not known")
-	}
-}
-
 // Nothing is left of sources when a pool ends.
+
 func TestSourcesEndWithTheirPool(t *testing.T) {
 	a := &announcing{kind: typeEvents, push: make(chan string)}
 	first := newAnnouncing(t, a)
@@ -478,4 +269,41 @@ func TestSourcesEndWithTheirPool(t *testing.T) {
 	if entry.members.work.Wait(); slices.Contains(pools.list(), entry) {
 		t.Error("the pool is still there")
 	}
+}
+
+// eventNoter notes the events that Caddy's events app hands to a handler of the
+// user's.
+type eventNoter chan caddy.Event
+
+func (n eventNoter) Handle(_ context.Context, e caddy.Event) error {
+	n <- e
+	return nil
+}
+
+// Caddy's event handlers hear of members that come and go.
+func TestMembershipEventsReachHandlers(t *testing.T) {
+	x := newBackendServer(t, "x", nil)
+	a := &announcing{kind: typeEvents, push: make(chan string)}
+	first := newAnnouncing(t, a)
+	p := newProxy(t, upstreams(first.addr()), listens(set("update_uris_allow", []string{x.addr()})))
+	heard := make(eventNoter, 10)
+	if err := p.policy.events.On("failover_membership", heard); err != nil {
+		t.Fatal(err)
+	}
+	p.start()
+	expect := func(change string) {
+		t.Helper()
+		var e caddy.Event
+		select {
+		case e = <-heard:
+		case <-time.After(10 * time.Second):
+		}
+		if e.Data["change"] != change || e.Data["upstream"] != "http://"+x.addr() || e.Data["pool"] != p.policy.claim.entry.name {
+			t.Errorf("told %v, want that %s was %s", e.Data, x.addr(), change)
+		}
+	}
+	a.push <- "event: uris\ndata: http://" + x.addr() + "\n\n"
+	expect("added")
+	a.push <- "event: uris\ndata: http://" + first.addr() + "\n\n"
+	expect("removed")
 }

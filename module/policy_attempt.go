@@ -127,7 +127,7 @@ func (h lifeHandler) Handle(context.Context, caddy.Event) error {
 }
 
 // MarshalText is what a debug log shows of the handler.
-func (lifeHandler) MarshalText() ([]byte, error) { return []byte("failover policy"), nil }
+func (lifeHandler) MarshalText() ([]byte, error) { return []byte("caddy-broker"), nil }
 
 // emit passes an event of the pool on to Caddy's events app.
 func (f *Failover) emit(e failover.Event) {

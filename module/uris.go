@@ -5,16 +5,20 @@ package module
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
@@ -52,13 +56,17 @@ func (*URIs) CaddyModule() caddy.ModuleInfo {
 
 // Provision checks the addresses.
 func (h *URIs) Provision(ctx caddy.Context) error {
-	h.over = ctx.Done()
+	if err := h.follow(ctx); err != nil {
+		return err
+	}
 	repl := caddy.NewReplacer()
 	for _, text := range h.Addresses {
 		u, err := failover.ParseURI(repl.ReplaceAll(text, ""))
 		switch {
 		case err != nil:
 			return fmt.Errorf("broker_uris: %w", err)
+		case u.Options != (failover.AddressOptions{}):
+			return fmt.Errorf("broker_uris: %s: options are for clients to choose: expecting scheme, host and port", text)
 		case u.Scheme == failover.SchemeUnix:
 			return fmt.Errorf("broker_uris: %s: clients on other machines cannot reach a unix socket", text)
 		case h.scheme != "" && u.Scheme != h.scheme:
@@ -70,6 +78,20 @@ func (h *URIs) Provision(ctx caddy.Context) error {
 		ctx.Logger().Warn("broker_uris has nothing to tell yet: give it addresses, or the broker a network", zap.String("path", pathURIs))
 	}
 	return nil
+}
+
+// follow makes streams end when the configuration stops. Servers wait for them
+// before its context ends, at the end of the process for ever.
+func (h *URIs) follow(ctx caddy.Context) error {
+	events, err := ctx.App("events")
+	if err != nil {
+		return fmt.Errorf("getting events app: %w", err)
+	}
+	over := make(chan struct{})
+	end := sync.OnceFunc(func() { close(over) })
+	context.AfterFunc(ctx, end)
+	h.over = over
+	return events.(*caddyevents.App).On("stopping", lifeHandler{end})
 }
 
 // list is what clients of this listener are told.
@@ -107,12 +129,12 @@ func (h *URIs) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	}
 	state, _ := network.get()
 	list := h.list(r, state)
-	if len(list) == 0 {
-		return caddyhttp.Error(http.StatusNotFound, errors.New("this balancer has no address to tell"))
-	}
 	w.Header().Set("Vary", "Accept")
 	if r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), typeEvents) {
-		return h.stream(w, r)
+		return h.stream(w, r) // even with nothing to tell yet
+	}
+	if len(list) == 0 {
+		return caddyhttp.Error(http.StatusNotFound, errors.New("this balancer has no address to tell"))
 	}
 	text := []byte(strings.Join(list, "\n") + "\n")
 	sum := sha256.Sum256(text)
@@ -134,6 +156,12 @@ func (h *URIs) stream(w http.ResponseWriter, r *http.Request) error {
 	}
 	keep := time.NewTicker(keepStream)
 	defer keep.Stop()
+	// A client that takes nothing more does not hold anything up.
+	send := func(text string) bool {
+		_ = out.SetWriteDeadline(time.Now().Add(2 * keepStream))
+		_, err := io.WriteString(w, text)
+		return err == nil && out.Flush() == nil
+	}
 	var told []string
 	rebalance := uint64(0)
 	for first := true; ; first = false {
@@ -149,18 +177,16 @@ func (h *URIs) stream(w http.ResponseWriter, r *http.Request) error {
 				text.WriteString("event: rebalance\ndata:\n\n")
 			}
 		}
-		if text.Len() > 0 {
-			if _, err := w.Write([]byte(text.String())); err != nil {
-				return nil //nolint:nilerr // the client left
-			}
-			if err := out.Flush(); err != nil {
-				return nil //nolint:nilerr // as above
-			}
+		if first && text.Len() == 0 {
+			text.WriteString(":\n\n") // nothing to tell yet, but this is the stream
+		}
+		if text.Len() > 0 && !send(text.String()) {
+			return nil
 		}
 		select {
 		case <-changed:
 		case <-keep.C:
-			if _, err := w.Write([]byte(":\n\n")); err != nil || out.Flush() != nil {
+			if !send(":\n\n") {
 				return nil
 			}
 		case <-r.Context().Done():
