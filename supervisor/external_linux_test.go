@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -278,23 +277,7 @@ func TestExternalDaemonIsNotAwaited(t *testing.T) {
 
 // A program, and a child, may run as another user, with his groups and home.
 func TestUser(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("only root can run a program as another user")
-	}
-	nobody, err := user.Lookup("nobody")
-	if err != nil {
-		t.Skipf("this system has no user nobody: %v", err)
-	}
-	// The user must be able to execute this binary, which lies in a private directory.
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for dir := filepath.Dir(self); len(dir) > len(os.TempDir()); dir = filepath.Dir(dir) {
-		if err := os.Chmod(dir, 0o711); err != nil {
-			t.Fatal(err)
-		}
-	}
+	nobody := nobodyElse(t)
 	uid, _ := strconv.Atoi(nobody.Uid)
 	w := watch(t)
 	if err := os.Chmod(w.dir, 0o711); err != nil {

@@ -81,7 +81,10 @@ func (s *Supervisor) hear(p *process) {
 // lend answers a process that wants to listen.
 func (s *Supervisor) lend(p *process, m message) {
 	answer := message{Kind: msgListened, ID: m.ID}
-	fd, err := s.sockets.Lend(p.id, m.Network, m.Address, m.Perm)
+	fd, err := -1, p.mayBorrow(m.Network, m.Address)
+	if err == nil {
+		fd, err = s.sockets.Lend(p.id, p.uid, m.Network, m.Address, m.Perm)
+	}
 	if err != nil {
 		answer.Error = err.Error()
 		_ = p.wire.send(answer)

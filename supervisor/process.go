@@ -17,6 +17,8 @@ import (
 // process is one running process: what the operating system knows of a proc.
 type process struct {
 	id     int
+	uid    int // of the user it runs as
+	spec   *Spec
 	cmd    *exec.Cmd
 	wire   *wire // nil for an external program
 	outbox outbox
@@ -47,6 +49,8 @@ func newProcess(id int, command []string, spec *Spec) (*process, error) {
 	}
 	p := &process{
 		id:      id,
+		uid:     os.Geteuid(),
+		spec:    spec,
 		cmd:     exec.Command(command[0], command[1:]...),
 		tail:    new(tail),
 		drained: make(chan struct{}),

@@ -5,7 +5,6 @@ package supervisor
 
 import (
 	"errors"
-	"os"
 	"slices"
 	"sync"
 )
@@ -29,8 +28,11 @@ type socket struct {
 	key    socketKey
 	fd     int
 	users  map[int]bool
-	unlink os.FileInfo // the socket file to remove in the end; nil is none
+	unlink fileID // the socket file to remove in the end; zero is none
 }
+
+// fileID tells a file from a later one with the same path or descriptor.
+type fileID struct{ dev, ino uint64 }
 
 // NewSockets holds nothing yet.
 func NewSockets() *Sockets {
@@ -42,7 +44,11 @@ var errShut = errors.New("the broker is stopping")
 // Lend returns a descriptor of the socket for network and address, which it opens
 // if need be, and notes that user uses it. The descriptor is the caller's. The
 // error is the system's, as a listener of one's own would get it.
-func (s *Sockets) Lend(user int, network, address string, perm uint32) (int, error) {
+//
+// The user is a process that runs as uid. One that runs as somebody else than this
+// process is not lent what it takes from others (see [socketFile.clear]). Of perm,
+// a unix socket's, only the nine permission bits count.
+func (s *Sockets) Lend(user, uid int, network, address string, perm uint32) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := socketKey{network, address}
@@ -52,7 +58,7 @@ func (s *Sockets) Lend(user int, network, address string, perm uint32) (int, err
 			return -1, errShut
 		}
 		var err error
-		if sock, err = openSocket(key, perm); err != nil {
+		if sock, err = openSocket(key, uid, perm&0o777); err != nil {
 			return -1, err
 		}
 		s.held[key] = sock

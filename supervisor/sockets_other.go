@@ -11,7 +11,7 @@ import (
 )
 
 // openSocket passes no sockets on this system: a child opens its own.
-func openSocket(socketKey, uint32) (*socket, error) { return nil, errors.ErrUnsupported }
+func openSocket(socketKey, int, uint32) (*socket, error) { return nil, errors.ErrUnsupported }
 
 func (s *socket) dup() (int, error) { return -1, errors.ErrUnsupported }
 

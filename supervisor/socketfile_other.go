@@ -1,0 +1,33 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build unix && !linux
+
+package supervisor
+
+import (
+	"net"
+
+	"golang.org/x/sys/unix"
+)
+
+const searchOnly = unix.O_RDONLY
+
+// here is the file's path: these systems have none by way of an open directory.
+func (f *socketFile) here() string { return f.path }
+
+// chmod sets the permissions of the file if check approves of it. It follows no
+// link.
+func (f *socketFile) chmod(perm uint32, check func(*unix.Stat_t) error) error {
+	var there unix.Stat_t
+	if err := unix.Fstatat(f.dir, f.name, &there, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return err
+	}
+	if err := check(&there); err != nil {
+		return err
+	}
+	return unix.Fchmodat(f.dir, f.name, perm, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// listenerPID is unknown: what serves is somebody else's.
+func listenerPID(*net.UnixConn) int { return 0 }
