@@ -101,6 +101,10 @@ func inheritsMain() int {
 	for i, what := range inheritedKinds {
 		ask(what, 3+i)
 	}
+	New(Config{}).Close()
+	if flags, err := unix.FcntlInt(3, unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC != 0 {
+		got["children"] = "inherit nothing"
+	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(err)
@@ -160,7 +164,8 @@ func TestInheritedDescriptors(t *testing.T) {
 	const refused = "it is no listening or datagram socket that the broker was started with"
 	for what, want := range map[string]string{
 		"listener": "lent", "packets": "lent",
-		"file": refused, "connection": refused, "own": refused, "used again": refused,
+		"children": "inherit nothing",
+		"file":     refused, "connection": refused, "own": refused, "used again": refused,
 	} {
 		if !strings.Contains(got[what], want) {
 			t.Errorf("%s: %q, want %q", what, got[what], want)

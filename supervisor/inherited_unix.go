@@ -29,6 +29,16 @@ func inheritedSockets() map[int]fileID {
 	return found
 }
 
+// keepFromChildren lets no process started from now on inherit them: it would take
+// them along without its supervisor, and hold them open.
+func keepFromChildren() {
+	for fd, want := range inherited {
+		if idOf(fd) == want {
+			unix.CloseOnExec(fd)
+		}
+	}
+}
+
 // forUsers tells whether fd is a socket that listens or receives datagrams.
 func forUsers(fd int) bool {
 	if kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err == nil && kind == unix.SOCK_DGRAM {

@@ -13,6 +13,8 @@ import (
 // openSocket passes no sockets on this system: a child opens its own.
 func openSocket(socketKey, int, uint32) (*socket, error) { return nil, errors.ErrUnsupported }
 
+func keepFromChildren() {}
+
 func (s *socket) dup() (int, error) { return -1, errors.ErrUnsupported }
 
 func (s *socket) close() {}
