@@ -4,6 +4,7 @@
 package supervisor
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -88,7 +89,7 @@ func inheritsMain() int {
 	s := NewSockets()
 	got := make(map[string]string)
 	ask := func(what string, fd int) {
-		lent, err := s.Lend(1, os.Getuid(), "fd", strconv.Itoa(fd), 0)
+		lent, err := s.Lend(context.Background(), 1, os.Getuid(), "fd", strconv.Itoa(fd), 0)
 		switch {
 		case err != nil:
 			got[what] = err.Error()
@@ -202,7 +203,7 @@ func lendUnix(t *testing.T, uid int, path string, perm uint32) error {
 	t.Helper()
 	s := NewSockets()
 	t.Cleanup(s.CloseAll)
-	fd, err := s.Lend(1, uid, "unix", path, perm)
+	fd, err := s.Lend(t.Context(), 1, uid, "unix", path, perm)
 	if err == nil {
 		_ = unix.Close(fd)
 	}

@@ -6,6 +6,7 @@
 package supervisor
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -65,7 +66,7 @@ func (s *Supervisor) lendExternal(id int, spec *Spec) (files []*os.File, names [
 		if err != nil {
 			return files, nil, err
 		}
-		fd, err := s.sockets.Lend(id, os.Geteuid(), network, rest, uint32(perm))
+		fd, err := s.sockets.Lend(context.Background(), id, os.Geteuid(), network, rest, uint32(perm))
 		if err != nil {
 			return files, nil, fmt.Errorf("listen %s: %w", address, err)
 		}

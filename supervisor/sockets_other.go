@@ -6,12 +6,15 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 	"net"
 )
 
 // openSocket passes no sockets on this system: a child opens its own.
-func openSocket(socketKey, int, uint32) (*socket, error) { return nil, errors.ErrUnsupported }
+func openSocket(context.Context, socketKey, int, uint32) (*socket, error) {
+	return nil, errors.ErrUnsupported
+}
 
 func keepFromChildren() {}
 

@@ -19,7 +19,7 @@ import (
 // openSocket opens a socket as Caddy itself would: with SO_REUSEPORT, old unix
 // sockets unlinked first and new ones given their permissions. Only the descriptor is kept, out
 // of this process's poller: connections are none of its business.
-func openSocket(key socketKey, uid int, perm uint32) (*socket, error) {
+func openSocket(ctx context.Context, key socketKey, uid int, perm uint32) (*socket, error) {
 	sock := &socket{key: key, users: make(map[int]bool)}
 	var raw syscall.Conn
 	var closer interface{ Close() error }
@@ -28,7 +28,7 @@ func openSocket(key socketKey, uid int, perm uint32) (*socket, error) {
 	case key.network == "fd":
 		return sock, sock.keepInherited(key.address)
 	case strings.HasPrefix(key.network, "udp"):
-		pc, err := lc.ListenPacket(context.Background(), key.network, key.address)
+		pc, err := lc.ListenPacket(ctx, key.network, key.address)
 		if err != nil {
 			return nil, err
 		}
@@ -41,7 +41,7 @@ func openSocket(key socketKey, uid int, perm uint32) (*socket, error) {
 		sock.unlink = file
 		raw, closer = ln, ln
 	case strings.HasPrefix(key.network, "tcp"):
-		ln, err := lc.Listen(context.Background(), key.network, key.address)
+		ln, err := lc.Listen(ctx, key.network, key.address)
 		if err != nil {
 			return nil, err
 		}
