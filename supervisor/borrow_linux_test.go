@@ -286,7 +286,7 @@ func TestUnixSocketPermissions(t *testing.T) {
 }
 
 // Somebody who owns the directory may put something in the socket's place before
-// its permissions are set; that of others does not get them.
+// its permissions are set and it is given to him; others' files do not change.
 func TestUnixSocketReplaced(t *testing.T) {
 	dir := shortDir(t)
 	secret, socket, path := filepath.Join(dir, "secret"), filepath.Join(dir, "socket"), filepath.Join(dir, "s")
@@ -313,12 +313,16 @@ func TestUnixSocketReplaced(t *testing.T) {
 		if err := put(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := place.open(0o777); err == nil {
+		if _, err := place.open(0o777, os.Getuid()+1, -1); err == nil {
 			t.Errorf("%s: no error", what)
 		}
 		for _, file := range []string{secret, socket} {
-			if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
-				t.Errorf("%s: the other's file is %v (%v)", what, info.Mode(), err)
+			info, err := os.Stat(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if uid := info.Sys().(*syscall.Stat_t).Uid; info.Mode().Perm() != 0o600 || int(uid) != os.Getuid() {
+				t.Errorf("%s: the other's file is %v of user %d", what, info.Mode(), uid)
 			}
 		}
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -336,6 +336,9 @@ func TestNotifySocketIsRemoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if info, err := os.Lstat(n.path); err != nil || info.Mode() != fs.ModeSocket|0o600 {
+		t.Errorf("it is %v (%v)", info.Mode(), err)
+	}
 	n.Close()
 	if _, err := os.Lstat(n.path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("after the end: %v", err)
@@ -356,25 +359,19 @@ func TestNotifySocketIsRemoved(t *testing.T) {
 	}
 }
 
-// A user to whom the directory belongs may put a link in the socket's place; he
-// is not given the file to which it leads.
-func TestNotifySocketIsNoLink(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("only root can give a file away")
-	}
-	dir := t.TempDir()
-	secret, link := filepath.Join(dir, "secret"), filepath.Join(dir, "n")
-	if err := os.WriteFile(secret, nil, 0o600); err != nil {
+// The user that a program runs as can write to its socket, nobody else can.
+func TestNotifySocketIsTheUsers(t *testing.T) {
+	nobody := nobodyElse(t)
+	n, err := listenNotify(filepath.Join(t.TempDir(), "n"), "nobody")
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(secret, link); err != nil {
+	defer n.Close()
+	info, err := os.Lstat(n.path)
+	if err != nil {
 		t.Fatal(err)
 	}
-	n := &notifySocket{path: link}
-	if err := n.give(Identity{UID: 12345, GID: 12345}); err != nil {
-		t.Error(err)
-	}
-	if info, err := os.Stat(secret); err != nil || info.Sys().(*syscall.Stat_t).Uid != 0 {
-		t.Errorf("the file belongs to %d (%v)", info.Sys().(*syscall.Stat_t).Uid, err)
+	if st := info.Sys().(*syscall.Stat_t); strconv.Itoa(int(st.Uid)) != nobody.Uid || strconv.Itoa(int(st.Gid)) != nobody.Gid || info.Mode().Perm() != 0o600 {
+		t.Errorf("it is %v of user %d, group %d", info.Mode(), st.Uid, st.Gid)
 	}
 }

@@ -16,9 +16,9 @@ const searchOnly = unix.O_PATH
 // here is a path to the file by way of the directory that is held open.
 func (f *socketFile) here() string { return fmt.Sprintf("/proc/self/fd/%d/%s", f.dir, f.name) }
 
-// chmod sets the permissions of the file if check approves of it. It follows no
-// link.
-func (f *socketFile) chmod(perm uint32, check func(*unix.Stat_t) error) error {
+// change sets the permissions and the owner of the file if check approves of it. It
+// follows no link.
+func (f *socketFile) change(perm uint32, uid, gid int, check func(*unix.Stat_t) error) error {
 	fd, err := unix.Openat(f.dir, f.name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -31,8 +31,12 @@ func (f *socketFile) chmod(perm uint32, check func(*unix.Stat_t) error) error {
 	if err := check(&there); err != nil {
 		return err
 	}
-	// The permissions of such a descriptor can be changed by this path alone.
-	return unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), perm)
+	// What such a descriptor stands for can be changed by this path alone.
+	path := fmt.Sprintf("/proc/self/fd/%d", fd)
+	if err := unix.Chmod(path, perm); err != nil {
+		return err
+	}
+	return unix.Chown(path, uid, gid)
 }
 
 // listenerPID is the id of the process that made the peer's socket listen; 0 is

@@ -16,9 +16,9 @@ const searchOnly = unix.O_RDONLY
 // here is the file's path: these systems have none by way of an open directory.
 func (f *socketFile) here() string { return f.path }
 
-// chmod sets the permissions of the file if check approves of it. It follows no
-// link.
-func (f *socketFile) chmod(perm uint32, check func(*unix.Stat_t) error) error {
+// change sets the permissions and the owner of the file if check approves of it. It
+// follows no link.
+func (f *socketFile) change(perm uint32, uid, gid int, check func(*unix.Stat_t) error) error {
 	var there unix.Stat_t
 	if err := unix.Fstatat(f.dir, f.name, &there, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return err
@@ -26,7 +26,10 @@ func (f *socketFile) chmod(perm uint32, check func(*unix.Stat_t) error) error {
 	if err := check(&there); err != nil {
 		return err
 	}
-	return unix.Fchmodat(f.dir, f.name, perm, unix.AT_SYMLINK_NOFOLLOW)
+	if err := unix.Fchmodat(f.dir, f.name, perm, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return err
+	}
+	return unix.Fchownat(f.dir, f.name, uid, gid, unix.AT_SYMLINK_NOFOLLOW)
 }
 
 // listenerPID is unknown: what serves is somebody else's.

@@ -81,10 +81,11 @@ func (f *socketFile) served() (served, ours bool) {
 }
 
 // open sets the permissions of the socket that this process has just made there,
-// and identifies it. Whatever else was put in its place is left alone.
-func (f *socketFile) open(perm uint32) (fileID, error) {
+// gives it to a user and group (-1 keeps it), and identifies it. Whatever else was
+// put in its place is left alone.
+func (f *socketFile) open(perm uint32, uid, gid int) (fileID, error) {
 	var made unix.Stat_t
-	err := f.chmod(perm, func(there *unix.Stat_t) error {
+	err := f.change(perm, uid, gid, func(there *unix.Stat_t) error {
 		if there.Mode&unix.S_IFMT != unix.S_IFSOCK || int(there.Uid) != os.Geteuid() || there.Nlink != 1 {
 			return errors.New("something else was put in its place")
 		}

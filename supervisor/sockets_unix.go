@@ -81,7 +81,7 @@ func listenUnix(path string, uid int, perm uint32) (*net.UnixListener, fileID, e
 		return nil, fileID{}, err
 	}
 	ln.SetUnlinkOnClose(false)
-	file, err := place.open(perm)
+	file, err := place.open(perm, -1, -1)
 	if err != nil {
 		_ = ln.Close()
 		return nil, fileID{}, err
