@@ -123,6 +123,8 @@ func (p *process) wait() Exit {
 	p.await()
 	close(p.gone)
 	p.awaitOutput()
+	p.signal(sigKill)
+	p.awaitGroup()
 	exit := p.reap()
 	_ = p.stderr.Close()
 	exit.Stderr = p.tail.String()
@@ -158,6 +160,29 @@ func (p *process) awaitOutput() {
 		case <-p.drained:
 			return
 		case <-p.killed:
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+const (
+	// killedTime is what a killed group gets to be gone: what is stuck in the
+	// kernel is left to it.
+	killedTime = time.Second
+	killedPoll = 5 * time.Millisecond
+)
+
+// awaitGroup waits for what was killed in the group: who is told that a process
+// has ended finds nothing of it.
+func (p *process) awaitGroup() {
+	over := time.NewTimer(killedTime)
+	defer over.Stop()
+	tick := time.NewTicker(killedPoll)
+	defer tick.Stop()
+	for p.groupLives() {
+		select {
+		case <-over.C:
 			return
 		case <-tick.C:
 		}
