@@ -6,6 +6,7 @@
 package integration
 
 import (
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -110,15 +111,20 @@ func TestChildKilledUnderLoad(t *testing.T) {
 	}
 }
 
+// A parent that is killed takes its child with it, and leaves room for the next one.
 func TestParentKilledLeavesNothing(t *testing.T) {
-	port := freePort(t)
+	port, socket := freePort(t), filepath.Join(t.TempDir(), "site")
 	b := startBroker(t, `{
 	admin {$ADMIN}
 }
 http://:{$PORT} {
 	respond ok
 }
-`, "PORT="+port)
+http://socket.localhost {
+	bind unix/{$SOCKET}
+	respond socket
+}
+`, "PORT="+port, "SOCKET="+socket)
 	get(t, "127.0.0.1:"+port)
 	pid := awaitActive(t, b, 0)
 	if err := b.Process().Kill(); err != nil {
@@ -133,6 +139,16 @@ http://:{$PORT} {
 		t.Errorf("after the parent's death: %v; the child was %d", err, pid)
 	}
 	t.Logf("port free after %s, no process left after %s", freed, time.Since(at))
+	// The next one serves where the first did; the socket's file has stayed behind.
+	if err := b.Start(); err != nil {
+		t.Fatal(err)
+	}
+	awaitActive(t, b, pid)
+	get(t, "127.0.0.1:"+port)
+	client := &harness.Client{Network: "unix", Addr: socket, Host: "socket.localhost"}
+	if res := client.Do(t.Context(), "s", time.Now(), harness.Request{Method: "GET"}); res.Fate != harness.OK || res.Body != "socket" {
+		t.Errorf("on the unix socket: %s %q (%v)", res.Fate, res.Body, res.Err)
+	}
 }
 
 // Nobody may notice that another broker runs, or died, beside theirs.

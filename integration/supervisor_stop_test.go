@@ -58,33 +58,48 @@ func TestImmediateStop(t *testing.T) {
 	get(t, s.addr)
 }
 
-// Connections on which no request ever came, as browsers open them in advance,
-// do not delay a stop.
-func TestUnusedConnectionsDoNotDelayAStop(t *testing.T) {
-	s := newStopping(t)
+// openUnused opens a connection that is not used, and one with TLS for each of
+// these protocols.
+func (s *stopping) openUnused(t *testing.T, protocols ...string) {
+	t.Helper()
 	awaitTLS(t, s.tls)
-	var unused []net.Conn
 	silent, err := net.Dial("tcp", s.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	unused = append(unused, silent)
-	for _, protocol := range []string{"http/1.1", "h2"} {
+	t.Cleanup(func() { _ = silent.Close() })
+	for _, protocol := range protocols {
 		config := insecure.Clone()
 		config.NextProtos = []string{protocol}
 		conn, err := tls.Dial("tcp", s.tls, config)
 		if err != nil {
 			t.Fatal(err)
 		}
-		unused = append(unused, conn)
-	}
-	for _, conn := range unused {
-		defer conn.Close()
+		t.Cleanup(func() { _ = conn.Close() })
 	}
 	get(t, s.addr) // which was accepted after the others
+}
+
+// Connections on which no request ever came, as browsers open them in advance,
+// do not delay a stop.
+func TestUnusedConnectionsDoNotDelayAStop(t *testing.T) {
+	s := newStopping(t)
+	s.openUnused(t, "http/1.1", "h2")
 	begun := time.Now()
 	operate(t, s.Broker, "stop")
 	s.soonGone(t, "the stop", begun)
+}
+
+// Nor do they keep a process that was replaced until drain_timeout is over.
+func TestUnusedConnectionsDoNotDelayAReplacement(t *testing.T) {
+	s := newStopping(t)
+	s.openUnused(t, "http/1.1")
+	begun := time.Now()
+	operate(t, s.Broker, "restart")
+	if err := awaitEnd(t, s.pid); err != nil {
+		t.Error(err)
+	}
+	t.Logf("the process that was replaced ended after %s", time.Since(begun))
 }
 
 // A forced stop cuts everything, and what may have been executed is listed.

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/caddy-broker/caddy-broker/integration/harness"
 )
@@ -44,8 +45,8 @@ func owner(t *testing.T, pid int) string {
 	return strconv.FormatUint(uint64(info.Sys().(*syscall.Stat_t).Uid), 10)
 }
 
-// The sites are served by a process without privileges, on a port that only its
-// parent may open, also after a crash and a reload.
+// The sites are served by a process without privileges, on a port and on a unix
+// socket that only its parent may open, also after a crash and a reload.
 func TestChildRunsAsAnotherUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can run a child as another user")
@@ -64,11 +65,20 @@ func TestChildRunsAsAnotherUser(t *testing.T) {
 http://:{$PORT} {
 	respond "ANSWER"
 }
+http://socket.localhost {
+	bind unix/{$SOCKET}
+	respond "SOCKET"
+}
 `
 	b, port, second := newUserBroker(t, site)
+	socket := &harness.Client{Network: "unix", Addr: filepath.Join(b.Dir, "site"), Host: "socket.localhost"}
 	serves := func(notPid int, port string) (pid int) {
 		t.Helper()
-		return servesAs(t, b, notPid, port, nobody.Uid)
+		pid = servesAs(t, b, notPid, port, nobody.Uid)
+		if res := socket.Do(t.Context(), "s", time.Now(), harness.Request{Method: "GET"}); res.Fate != harness.OK || res.Body != "SOCKET" {
+			t.Errorf("on the unix socket: %s %q (%v)", res.Fate, res.Body, res.Err)
+		}
+		return pid
 	}
 	pid := serves(0, port)
 	if err := killProcess(t, pid); err != nil {
@@ -139,6 +149,7 @@ func newUserBroker(t *testing.T, site string) (b *harness.Broker, port, second s
 	port = reservedPort(t, "")
 	second = reservedPort(t, port)
 	b = newBroker(t, site, "PORT="+port, "SECOND="+second)
+	b.Env = append(b.Env, "SOCKET="+filepath.Join(b.Dir, "site"))
 	// The program and the directory of private sockets lie in directories of root's.
 	for _, dir := range []string{scratch, b.Dir, filepath.Join(b.Dir, "tmp")} {
 		if err := os.Chmod(dir, 0o711); err != nil {

@@ -129,13 +129,34 @@ func (rt *childRuntime) drain(timeout time.Duration) {
 		defer timer.Stop()
 		deadline = timer.C
 	}
-	select {
-	case <-rt.noConns():
-	case <-deadline:
+	if !rt.awaitConns(deadline, unusedGrace) {
 		rt.cutOff("the process was replaced and drain_timeout is over", everyRequest)
 		rt.closeConns()
 	}
 	terminate()
+}
+
+// unusedGrace is how long a client that has opened a connection to a process that
+// was replaced may be silent before it must open another one.
+const unusedGrace = 5 * time.Second
+
+// awaitConns waits until no connection is open, or until the deadline, and tells
+// which. Browsers open connections in advance: one that is not used is cut after
+// grace.
+func (rt *childRuntime) awaitConns(deadline <-chan time.Time, grace time.Duration) bool {
+	none := rt.noConns()
+	tick := time.NewTicker(grace / 5)
+	defer tick.Stop()
+	for {
+		select {
+		case <-none:
+			return true
+		case <-deadline:
+			return false
+		case <-tick.C:
+			rt.closeUnused(grace)
+		}
+	}
 }
 
 // stop takes nothing new, ends what only waits to receive, waits for the
@@ -159,7 +180,7 @@ func (rt *childRuntime) stop() {
 	terminate()
 	// http.Server would give connections on which nothing came seconds to begin.
 	for ; ; <-tick.C {
-		rt.closeUnused()
+		rt.closeUnused(0)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddy-broker/caddy-broker/supervisor"
 )
@@ -36,7 +37,7 @@ type childRuntime struct {
 	connsGone chan struct{} // closed and renewed when conns becomes empty
 	h3        map[http3Server]struct{}
 
-	unused   sync.Map // connections, as their servers know them, on which no request has come yet
+	unused   sync.Map // connections, as their servers know them, on which no request has come yet; since when
 	requests requestSet
 }
 
@@ -148,18 +149,34 @@ func (rt *childRuntime) untrack(c net.Conn) {
 func (rt *childRuntime) connState(c net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
-		rt.unused.Store(c, nil)
+		rt.unused.Store(c, time.Now())
 	case http.StateActive, http.StateClosed:
 		rt.unused.Delete(c)
 	}
 }
 
-// closeUnused cuts the connections on which no request has come yet.
-func (rt *childRuntime) closeUnused() {
-	rt.unused.Range(func(c, _ any) bool {
-		_ = c.(net.Conn).Close()
+// closeUnused cuts the connections on which no request has come yet and whose
+// clients have sent nothing for as long as grace: whoever is about to send one has
+// the time for it.
+func (rt *childRuntime) closeUnused(grace time.Duration) {
+	rt.unused.Range(func(key, since any) bool {
+		if c := key.(net.Conn); silence(c, since.(time.Time)) >= grace {
+			_ = c.Close()
+		}
 		return true
 	})
+}
+
+// silence is how long nothing has come from the client of a connection that was
+// accepted at that time. Where that is not known, it is the time since then.
+func silence(c net.Conn, accepted time.Time) time.Duration {
+	age := time.Since(accepted)
+	if raw := rawConnOf(c); raw != nil {
+		if ago, ok := lastHeard(raw); ok {
+			return min(age, ago)
+		}
+	}
+	return age
 }
 
 // noConns returns a channel that is closed when no connection is open.

@@ -162,7 +162,7 @@ func TestUnusedConnections(t *testing.T) {
 		rt.connState(used, state)
 	}
 	rt.connState(unused, http.StateNew)
-	rt.closeUnused()
+	rt.closeUnused(0)
 	if _, err := peer.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("the unused connection: %v, want %v", err, io.EOF)
 	}

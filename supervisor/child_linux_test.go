@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,6 +21,7 @@ import (
 // behaviour is what a child of ours is told to do: its configuration.
 type behaviour struct {
 	Listen []string `json:",omitempty"` // accepts there when activated, and answers with its pid
+	Asks   []string `json:",omitempty"` // like Listen, but its configuration says nothing of it
 	Fails  string   `json:",omitempty"` // says so and exits with 1, before it is ready
 	Exits  int      `json:",omitempty"` // exits with this code before it is ready
 	Never  bool     `json:",omitempty"` // gets never ready
@@ -98,7 +100,7 @@ func (c *child) load() error {
 	_ = c.link.Report("env", env)
 	size, _ := json.Marshal(len(c.b.Filler))
 	_ = c.link.Report("filler", size)
-	for _, address := range c.b.Listen {
+	for _, address := range slices.Concat(c.b.Listen, c.b.Asks) {
 		network, rest, perm, err := splitListen(address)
 		if err != nil {
 			return err

@@ -6,6 +6,7 @@
 package supervisor
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -57,14 +58,15 @@ func (s *Supervisor) awaitExternal(p *process, notify *notifySocket) {
 	s.put(inExited{id: p.id, exit: exit})
 }
 
-// lendExternal opens the program's sockets as files to inherit.
+// lendExternal opens the program's sockets as files to inherit. Whoever wrote the
+// configuration asks for them, not the program and its user.
 func (s *Supervisor) lendExternal(id int, spec *Spec) (files []*os.File, names []string, err error) {
 	for _, address := range spec.Listen {
 		network, rest, perm, err := splitListen(address)
 		if err != nil {
 			return files, nil, err
 		}
-		fd, err := s.sockets.Lend(id, network, rest, uint32(perm))
+		fd, err := s.sockets.Lend(context.Background(), id, os.Geteuid(), network, rest, uint32(perm))
 		if err != nil {
 			return files, nil, fmt.Errorf("listen %s: %w", address, err)
 		}

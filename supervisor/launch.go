@@ -4,6 +4,7 @@
 package supervisor
 
 import (
+	"context"
 	"fmt"
 	"time"
 )
@@ -54,6 +55,15 @@ func (s *Supervisor) await(p *process) {
 // hear reads what the process has to say until its connection ends.
 func (s *Supervisor) hear(p *process) {
 	defer close(p.heard)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-p.gone:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	for {
 		m, err := p.wire.recv()
 		if err != nil {
@@ -61,7 +71,7 @@ func (s *Supervisor) hear(p *process) {
 		}
 		switch m.Kind {
 		case msgListen:
-			s.lend(p, m)
+			s.lend(ctx, p, m)
 		case msgReady:
 			s.put(inReady{p.id})
 		case msgBeat:
@@ -78,10 +88,14 @@ func (s *Supervisor) hear(p *process) {
 	}
 }
 
-// lend answers a process that wants to listen.
-func (s *Supervisor) lend(p *process, m message) {
+// lend answers a process that wants to listen. It ends with ctx, when the process
+// is gone.
+func (s *Supervisor) lend(ctx context.Context, p *process, m message) {
 	answer := message{Kind: msgListened, ID: m.ID}
-	fd, err := s.sockets.Lend(p.id, m.Network, m.Address, m.Perm)
+	fd, err := -1, p.mayBorrow(m.Network, m.Address)
+	if err == nil {
+		fd, err = s.sockets.Lend(ctx, p.id, p.uid, m.Network, m.Address, m.Perm)
+	}
 	if err != nil {
 		answer.Error = err.Error()
 		_ = p.wire.send(answer)

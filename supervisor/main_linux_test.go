@@ -26,6 +26,7 @@ const envTest = "SUPERVISOR_TEST"
 func TestMain(m *testing.M) {
 	programs := map[string]func() int{
 		"child": childMain, "middle": middleMain, "external": externalMain, "sleeper": sleeperMain,
+		"inherits": inheritsMain, "listens": listensMain,
 	}
 	if program := programs[os.Getenv(envTest)]; program != nil {
 		os.Exit(program())

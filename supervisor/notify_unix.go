@@ -20,36 +20,39 @@ type notifySocket struct {
 	conn *net.UnixConn
 }
 
-func listenNotify(path, user string) (*notifySocket, error) {
-	var owner Identity
-	if user != "" {
-		var err error
-		if owner, err = LookupUser(user); err != nil {
-			return nil, fmt.Errorf("opening notify socket: %w", err)
+func listenNotify(path, user string) (n *notifySocket, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("opening notify socket: %w", err)
 		}
+	}()
+	uid, gid := -1, -1
+	if user != "" {
+		owner, err := LookupUser(user)
+		if err != nil {
+			return nil, err
+		}
+		uid, gid = int(owner.UID), int(owner.GID)
 	}
-	if err := unix.Unlink(path); err != nil && !os.IsNotExist(err) {
-		return nil, fmt.Errorf("opening notify socket: %w", err)
+	// The directory may be the user's.
+	place, err := placeSocketFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer place.close()
+	if err := unix.Unlinkat(place.dir, place.name, 0); err != nil && !os.IsNotExist(err) {
+		return nil, err
 	}
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {
-		return nil, fmt.Errorf("opening notify socket: %w", err)
+		return nil, err
 	}
-	n := &notifySocket{path: path, conn: conn}
-	if user == "" {
-		return n, nil
-	}
-	if err := n.give(owner); err != nil {
+	n = &notifySocket{path: path, conn: conn}
+	if _, err := place.open(0o600, uid, gid); err != nil {
 		n.Close()
-		return nil, fmt.Errorf("opening notify socket: %w", err)
+		return nil, err
 	}
 	return n, nil
-}
-
-// give makes owner own the socket. Its directory may be his: what he puts there
-// in the socket's place must not lead to a file that is not his.
-func (n *notifySocket) give(owner Identity) error {
-	return os.Lchown(n.path, int(owner.UID), int(owner.GID))
 }
 
 // Close ends the socket; nil has none.

@@ -17,6 +17,8 @@ import (
 // process is one running process: what the operating system knows of a proc.
 type process struct {
 	id     int
+	uid    int // of the user it runs as
+	spec   *Spec
 	cmd    *exec.Cmd
 	wire   *wire // nil for an external program
 	outbox outbox
@@ -47,6 +49,8 @@ func newProcess(id int, command []string, spec *Spec) (*process, error) {
 	}
 	p := &process{
 		id:      id,
+		uid:     os.Geteuid(),
+		spec:    spec,
 		cmd:     exec.Command(command[0], command[1:]...),
 		tail:    new(tail),
 		drained: make(chan struct{}),
@@ -119,6 +123,8 @@ func (p *process) wait() Exit {
 	p.await()
 	close(p.gone)
 	p.awaitOutput()
+	p.signal(sigKill)
+	p.awaitGroup()
 	exit := p.reap()
 	_ = p.stderr.Close()
 	exit.Stderr = p.tail.String()
@@ -154,6 +160,29 @@ func (p *process) awaitOutput() {
 		case <-p.drained:
 			return
 		case <-p.killed:
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+const (
+	// killedTime is what a killed group gets to be gone: what is stuck in the
+	// kernel is left to it.
+	killedTime = time.Second
+	killedPoll = 5 * time.Millisecond
+)
+
+// awaitGroup waits for what was killed in the group: who is told that a process
+// has ended finds nothing of it.
+func (p *process) awaitGroup() {
+	over := time.NewTimer(killedTime)
+	defer over.Stop()
+	tick := time.NewTicker(killedPoll)
+	defer tick.Stop()
+	for p.groupLives() {
+		select {
+		case <-over.C:
 			return
 		case <-tick.C:
 		}

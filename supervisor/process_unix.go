@@ -66,9 +66,8 @@ func (p *process) signal(s signal) {
 	}
 }
 
-// reap ends what is left of the group and takes the process's exit.
+// reap takes the process's exit. From then on nothing is signalled.
 func (p *process) reap() Exit {
-	p.signal(sigKill)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	_ = p.cmd.Wait() // its state says it all

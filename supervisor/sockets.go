@@ -4,8 +4,8 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
-	"os"
 	"slices"
 	"sync"
 )
@@ -16,9 +16,11 @@ import (
 // in its queue. It is closed when the owner sweeps and no living child uses it,
 // or with all the others.
 type Sockets struct {
+	opening sync.Mutex // held while a socket is opened, before mu
+
 	mu   sync.Mutex
-	held map[socketKey]*socket
-	shut bool // nothing is opened until Open
+	held map[socketKey]*socket // by mu
+	shut bool                  // by mu; nothing is opened until Open
 }
 
 type socketKey struct{ network, address string }
@@ -29,8 +31,11 @@ type socket struct {
 	key    socketKey
 	fd     int
 	users  map[int]bool
-	unlink os.FileInfo // the socket file to remove in the end; nil is none
+	unlink fileID // the socket file to remove in the end; zero is none
 }
+
+// fileID tells a file from a later one with the same path or descriptor.
+type fileID struct{ dev, ino uint64 }
 
 // NewSockets holds nothing yet.
 func NewSockets() *Sockets {
@@ -42,23 +47,56 @@ var errShut = errors.New("the broker is stopping")
 // Lend returns a descriptor of the socket for network and address, which it opens
 // if need be, and notes that user uses it. The descriptor is the caller's. The
 // error is the system's, as a listener of one's own would get it.
-func (s *Sockets) Lend(user int, network, address string, perm uint32) (int, error) {
+//
+// The user is a process that runs as uid. One that runs as somebody else than this
+// process is not lent what it takes from others (see [socketFile.clear]). Of perm,
+// a unix socket's, only the nine permission bits count.
+//
+// Finding out what a host's name means may take its time; it ends with ctx, and
+// nobody waits meanwhile but those who want another socket opened.
+func (s *Sockets) Lend(ctx context.Context, user, uid int, network, address string, perm uint32) (int, error) {
+	key := socketKey{network, address}
+	if fd, err := s.lendHeld(user, key); !errors.Is(err, errNotHeld) {
+		return fd, err
+	}
+	s.opening.Lock()
+	defer s.opening.Unlock()
+	if fd, err := s.lendHeld(user, key); !errors.Is(err, errNotHeld) {
+		return fd, err
+	}
+	sock, err := openSocket(ctx, key, uid, perm&0o777)
+	if err != nil {
+		return -1, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := socketKey{network, address}
-	sock := s.held[key]
-	if sock == nil {
-		if s.shut {
-			return -1, errShut
-		}
-		var err error
-		if sock, err = openSocket(key, perm); err != nil {
-			return -1, err
-		}
-		s.held[key] = sock
+	if s.shut {
+		sock.close()
+		return -1, errShut
 	}
-	sock.users[user] = true
-	return sock.dup()
+	s.held[key] = sock
+	return sock.lend(user)
+}
+
+var errNotHeld = errors.New("the socket is not open")
+
+// lendHeld lends a socket that is held already.
+func (s *Sockets) lendHeld(user int, key socketKey) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch sock := s.held[key]; {
+	case sock != nil:
+		return sock.lend(user)
+	case s.shut:
+		return -1, errShut
+	default:
+		return -1, errNotHeld
+	}
+}
+
+func (s *socket) lend(user int) (int, error) {
+	s.users[user] = true
+	return s.dup()
 }
 
 // Open allows sockets to be opened again after CloseAll.

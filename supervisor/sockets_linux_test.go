@@ -223,7 +223,7 @@ func TestSocketsFollowTheChild(t *testing.T) {
 	if got := w.Sockets().Addresses(); len(got) != 0 {
 		t.Errorf("after the stop: held %v", got)
 	}
-	if _, err := w.Sockets().Lend(99, "tcp", "127.0.0.1:0", 0); !errors.Is(err, errShut) {
+	if _, err := w.Sockets().Lend(t.Context(), 99, os.Getuid(), "tcp", "127.0.0.1:0", 0); !errors.Is(err, errShut) {
 		t.Errorf("a socket is opened after the stop: %v", err)
 	}
 }
@@ -253,7 +253,7 @@ func TestUnixSockets(t *testing.T) {
 
 	s := NewSockets()
 	lend := func(path string, perm uint32) error {
-		fd, err := s.Lend(1, "unix", path, perm)
+		fd, err := s.Lend(t.Context(), 1, os.Getuid(), "unix", path, perm)
 		if err == nil {
 			_ = unix.Close(fd)
 		}
@@ -304,30 +304,19 @@ func TestUnixSockets(t *testing.T) {
 func TestOtherNetworks(t *testing.T) {
 	s := NewSockets()
 	defer s.CloseAll()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	file, err := ln.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
 	for _, c := range []struct {
 		network, address string
 		want             string // in the error
 	}{
 		{"udp", "127.0.0.1:0", ""},
 		{"tcp4", "127.0.0.1:0", ""},
-		{"fd", strconv.Itoa(int(file.Fd())), ""},
 		{"fd", "no", "not a number"},
-		{"fd", "900", "bad file descriptor"},
+		{"fd", "900", "inheriting descriptor 900: it is no listening or datagram socket"},
 		{"sctp", "127.0.0.1:0", "unknown network"},
 		{"tcp", "no-such-host.invalid:1", "no-such-host.invalid"},
 		{"unix", filepath.Join(t.TempDir(), "a", "b"), "no such file"},
 	} {
-		fd, err := s.Lend(1, c.network, c.address, 0o600)
+		fd, err := s.Lend(t.Context(), 1, os.Getuid(), c.network, c.address, 0o600)
 		switch {
 		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
 			t.Errorf("%s/%s: error %v, want %q", c.network, c.address, err, c.want)
@@ -344,7 +333,7 @@ func TestOtherNetworks(t *testing.T) {
 func TestListenerOnHeldSocket(t *testing.T) {
 	s := NewSockets()
 	defer s.CloseAll()
-	fd, err := s.Lend(1, "tcp", "127.0.0.1:0", 0)
+	fd, err := s.Lend(t.Context(), 1, os.Getuid(), "tcp", "127.0.0.1:0", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -374,5 +363,34 @@ func TestListenerOnHeldSocket(t *testing.T) {
 	defer accepted.Close()
 	if got, want := accepted.RemoteAddr().String(), conn.LocalAddr().String(); got != want {
 		t.Errorf("accepted %s, want %s, who waited", got, want)
+	}
+}
+
+// A child that wants to listen on a host whose name nobody resolves can be stopped
+// all the same, at once, and others get their sockets.
+func TestStopWhileANameIsResolved(t *testing.T) {
+	asked, end := make(chan struct{}, 100), make(chan struct{})
+	resolver := net.DefaultResolver
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		asked <- struct{}{}
+		<-end
+		return nil, errors.New("no name server")
+	}}
+	t.Cleanup(func() { net.DefaultResolver = resolver })
+	defer close(end)
+	w := watch(t)
+	started := make(chan error, 1)
+	go func() {
+		started <- w.Start(t.Context(), childSpec(t, behaviour{Listen: []string{"tcp/127.0.0.1:0", "tcp/slow.invalid:80"}}))
+	}()
+	<-asked
+	if ln, ok := w.Sockets().Listener("tcp", "127.0.0.1:0"); ok {
+		_ = ln.Close()
+	} else {
+		t.Error("the socket that was opened before is not held")
+	}
+	w.stop(Force)
+	if err := <-started; !errors.Is(err, ErrSuperseded) {
+		t.Errorf("the start: %v, want %v", err, ErrSuperseded)
 	}
 }

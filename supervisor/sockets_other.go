@@ -6,12 +6,17 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 	"net"
 )
 
 // openSocket passes no sockets on this system: a child opens its own.
-func openSocket(socketKey, uint32) (*socket, error) { return nil, errors.ErrUnsupported }
+func openSocket(context.Context, socketKey, int, uint32) (*socket, error) {
+	return nil, errors.ErrUnsupported
+}
+
+func keepFromChildren() {}
 
 func (s *socket) dup() (int, error) { return -1, errors.ErrUnsupported }
 

@@ -7,51 +7,41 @@ package supervisor
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
-	"runtime"
-	"strconv"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// openSocket opens a socket as Caddy itself would: with SO_REUSEPORT, unix paths
-// unlinked first and given their permissions. Only the descriptor is kept, out
+// openSocket opens a socket as Caddy itself would: with SO_REUSEPORT, old unix
+// sockets unlinked first and new ones given their permissions. Only the descriptor is kept, out
 // of this process's poller: connections are none of its business.
-func openSocket(key socketKey, perm uint32) (*socket, error) {
+func openSocket(ctx context.Context, key socketKey, uid int, perm uint32) (*socket, error) {
 	sock := &socket{key: key, users: make(map[int]bool)}
 	var raw syscall.Conn
 	var closer interface{ Close() error }
 	lc := net.ListenConfig{Control: reusePort}
 	switch {
 	case key.network == "fd":
-		n, err := strconv.Atoi(key.address)
-		if err != nil {
-			return nil, fmt.Errorf("inheriting descriptor %q: not a number", key.address)
-		}
-		return sock, sock.keep(n)
+		return sock, sock.keepInherited(key.address)
 	case strings.HasPrefix(key.network, "udp"):
-		pc, err := lc.ListenPacket(context.Background(), key.network, key.address)
+		pc, err := lc.ListenPacket(ctx, key.network, key.address)
 		if err != nil {
 			return nil, err
 		}
 		raw, closer = pc.(syscall.Conn), pc
 	case key.network == "unix":
-		ln, err := listenUnix(key.address, perm)
+		ln, file, err := listenUnix(key.address, uid, perm)
 		if err != nil {
 			return nil, err
 		}
-		if !abstract(key.address) {
-			sock.unlink, _ = os.Lstat(key.address)
-		}
+		sock.unlink = file
 		raw, closer = ln, ln
 	case strings.HasPrefix(key.network, "tcp"):
-		ln, err := lc.Listen(context.Background(), key.network, key.address)
+		ln, err := lc.Listen(ctx, key.network, key.address)
 		if err != nil {
 			return nil, err
 		}
@@ -71,27 +61,32 @@ func openSocket(key socketKey, perm uint32) (*socket, error) {
 	return sock, keepErr
 }
 
-func listenUnix(path string, perm uint32) (*net.UnixListener, error) {
-	if !abstract(path) {
-		// A socket file stays behind when its program was killed.
-		if old, err := os.Lstat(path); err == nil && old.Mode().Type() == fs.ModeSocket {
-			if err := unix.Unlink(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return nil, fmt.Errorf("removing old socket %s: %w", path, err)
-			}
-		}
+// listenUnix returns the listener and the file that it made, if any.
+func listenUnix(path string, uid int, perm uint32) (*net.UnixListener, fileID, error) {
+	addr := &net.UnixAddr{Name: path, Net: "unix"}
+	if abstract(path) {
+		ln, err := net.ListenUnix("unix", addr)
+		return ln, fileID{}, err
 	}
-	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	place, err := placeSocketFile(path)
 	if err != nil {
-		return nil, err
+		return nil, fileID{}, err
+	}
+	defer place.close()
+	if err := place.clear(uid); err != nil {
+		return nil, fileID{}, err
+	}
+	ln, err := net.ListenUnix("unix", addr)
+	if err != nil {
+		return nil, fileID{}, err
 	}
 	ln.SetUnlinkOnClose(false)
-	if !abstract(path) {
-		if err := os.Chmod(path, fs.FileMode(perm)); err != nil {
-			_ = ln.Close()
-			return nil, fmt.Errorf("unable to set permissions (%s) on %s: %w", fs.FileMode(perm), path, err)
-		}
+	file, err := place.open(perm, -1, -1)
+	if err != nil {
+		_ = ln.Close()
+		return nil, fileID{}, err
 	}
-	return ln, nil
+	return ln, file, nil
 }
 
 func (s *socket) keep(fd int) error {
@@ -118,11 +113,12 @@ func dupFD(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD
 func (s *socket) close() {
 	_ = unix.Close(s.fd)
 	// Somebody else's file may be there by now: the plain configuration's, for one.
-	if s.unlink == nil {
+	if s.unlink == (fileID{}) {
 		return
 	}
-	if there, err := os.Lstat(s.key.address); err == nil && os.SameFile(s.unlink, there) {
-		_ = unix.Unlink(s.key.address)
+	if place, err := placeSocketFile(s.key.address); err == nil {
+		place.remove(s.unlink)
+		place.close()
 	}
 }
 
@@ -137,10 +133,6 @@ func reusePort(network, address string, c syscall.RawConn) error {
 		return fmt.Errorf("setting SO_REUSEPORT on %s/%s: %w", network, address, err)
 	}
 	return nil
-}
-
-func abstract(path string) bool {
-	return strings.HasPrefix(path, "@") && (runtime.GOOS == "linux" || runtime.GOOS == "android")
 }
 
 // Listener returns a listener of one's own on a held socket, whose queue is

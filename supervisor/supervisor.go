@@ -62,6 +62,7 @@ type request struct {
 
 // New makes a supervisor that runs nothing yet. Close it in the end.
 func New(cfg Config) *Supervisor {
+	keepFromChildren()
 	s := &Supervisor{
 		cfg:     cfg,
 		sockets: NewSockets(),

@@ -21,6 +21,7 @@ func (p *process) setUser(name string) error {
 	if err != nil {
 		return err
 	}
+	p.uid = int(id.UID)
 	p.attr().Credential = &syscall.Credential{Uid: id.UID, Gid: id.GID, Groups: id.Groups}
 	for _, v := range [][2]string{{"HOME", id.Home}, {"USER", name}, {"LOGNAME", name}} {
 		p.cmd.Env = SetEnv(p.cmd.Env, v[0], v[1])
