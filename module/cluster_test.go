@@ -112,6 +112,7 @@ func TestClusterNameTwice(t *testing.T) {
 	defer a.leave()
 	b := mustJoin(t, "b", a.at, nil)
 	defer b.leave()
+	a.await(t, "b") // it answers one who joins before it takes in what that one says
 	for _, seed := range []string{a.at, b.at} {
 		if again, err := joinCluster(t, "b", seed, nil); err == nil || !strings.Contains(err.Error(), `name "b" belongs to the broker at `+b.at) {
 			t.Errorf("the second b started by way of %s: %v", seed, err)
