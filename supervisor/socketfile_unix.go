@@ -26,6 +26,10 @@ type socketFile struct {
 	name string
 }
 
+// lastBreath is how long the child of a parent that was killed may take to leave
+// the sockets to the next parent.
+const lastBreath = time.Second
+
 func placeSocketFile(path string) (*socketFile, error) {
 	parent, name := filepath.Split(path)
 	if parent == "" {
@@ -56,8 +60,14 @@ func (f *socketFile) clear(uid int) error {
 		return nil // binding says what is wrong
 	}
 	us := os.Geteuid()
-	if served, ours := f.served(); served && (!ours || uid != us) {
-		return fmt.Errorf("listening on unix/%s: somebody listens there already; stop it, or use another path: %w", f.path, unix.EADDRINUSE)
+	for end := time.Now().Add(lastBreath); ; time.Sleep(lastBreath / 20) {
+		served, ours := f.served()
+		if !served || ours && uid == us {
+			break
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("listening on unix/%s: somebody listens there already; stop it, or use another path: %w", f.path, unix.EADDRINUSE)
+		}
 	}
 	if owner := int(old.Uid); uid != us && owner != us && owner != uid {
 		return fmt.Errorf("listening on unix/%s: an old socket of user %d is there; remove it if nobody needs it: %w", f.path, owner, unix.EADDRINUSE)
