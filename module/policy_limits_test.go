@@ -52,10 +52,7 @@ func TestWaitingRequestIsServed(t *testing.T) {
 		go func() { done <- p.do(http.MethodPost, "body") }()
 	}
 	eventually(t, "all wait", func() bool { return p.policy.claim.entry.pool.Status().Waiting == clients })
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := revive(t, address)
 	b := startRawBackend(t, l, rawRequest.ok)
 	for range clients {
 		if a := <-done; a.status != 200 {
@@ -114,10 +111,7 @@ func TestWaitingClientsThatLeave(t *testing.T) {
 				_ = c.Close()
 			}
 			eventually(t, "none waits", func() bool { return waiting() == 0 })
-			l, err := net.Listen("tcp", address)
-			if err != nil {
-				t.Fatal(err)
-			}
+			l := revive(t, address)
 			b := startRawBackend(t, l, rawRequest.ok)
 			if a := p.do("GET", ""); a.status != 200 {
 				t.Errorf("got %+v", a)
