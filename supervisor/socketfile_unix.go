@@ -60,7 +60,7 @@ func (f *socketFile) clear(uid int) error {
 		return nil // binding says what is wrong
 	}
 	us := os.Geteuid()
-	for end := time.Now().Add(lastBreath); ; time.Sleep(lastBreath / 20) {
+	for end := time.Now().Add(lastBreath); ; <-time.After(lastBreath / 20) {
 		served, ours := f.served()
 		if !served || ours && uid == us {
 			break
