@@ -32,19 +32,26 @@ func serveThrough(t *testing.T, rt *childRuntime, ln net.Listener) {
 	})
 }
 
+// listenOn listens on TCP or on a unix socket of the test's own.
+func listenOn(t *testing.T, network string) net.Listener {
+	t.Helper()
+	address := "127.0.0.1:0"
+	if network == "unix" {
+		address = filepath.Join(t.TempDir(), "s")
+	}
+	ln, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ln
+}
+
 // A drain does not wait for connections that nobody uses, of whatever kind.
 func TestDrainLetsUnusedConnectionsGo(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
 			rt := newChildRuntime(nil, "secret")
-			address := "127.0.0.1:0"
-			if network == "unix" {
-				address = filepath.Join(t.TempDir(), "s")
-			}
-			ln, err := net.Listen(network, address)
-			if err != nil {
-				t.Fatal(err)
-			}
+			ln := listenOn(t, network)
 			serveThrough(t, rt, ln)
 			silent, err := net.Dial(network, ln.Addr().String())
 			if err != nil {
@@ -71,14 +78,7 @@ func TestDrainLetsUnusedConnectionsGo(t *testing.T) {
 func TestWhoSendsIsNotSilent(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
-			address := "127.0.0.1:0"
-			if network == "unix" {
-				address = filepath.Join(t.TempDir(), "s")
-			}
-			ln, err := net.Listen(network, address)
-			if err != nil {
-				t.Fatal(err)
-			}
+			ln := listenOn(t, network)
 			defer ln.Close()
 			client, err := net.Dial(network, ln.Addr().String())
 			if err != nil {

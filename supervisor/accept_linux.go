@@ -4,7 +4,6 @@
 package supervisor
 
 import (
-	"context"
 	"net"
 	"time"
 
@@ -71,15 +70,8 @@ func dialSelf(p *process, fd int) net.Conn {
 	if err != nil {
 		return nil
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := p.lifetime()
 	defer cancel()
-	go func() {
-		select {
-		case <-p.gone:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", reachable(name))
 	if err != nil {

@@ -55,15 +55,8 @@ func (s *Supervisor) await(p *process) {
 // hear reads what the process has to say until its connection ends.
 func (s *Supervisor) hear(p *process) {
 	defer close(p.heard)
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := p.lifetime()
 	defer cancel()
-	go func() {
-		select {
-		case <-p.gone:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
 	for {
 		m, err := p.wire.recv()
 		if err != nil {

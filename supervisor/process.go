@@ -4,6 +4,7 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -187,6 +188,20 @@ func (p *process) awaitGroup() {
 		case <-tick.C:
 		}
 	}
+}
+
+// lifetime is a context that ends when the process is gone, or with cancel, which
+// has to be called.
+func (p *process) lifetime() (ctx context.Context, cancel context.CancelFunc) {
+	ctx, cancel = context.WithCancel(context.Background())
+	go func() {
+		select {
+		case <-p.gone:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 // deliver sends hello, then what is put into the outbox, until the process is
