@@ -133,18 +133,26 @@ func runDrop(ctx context.Context, l *lab) ([]report.Value, error) {
 	}
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
-	seen := make(chan []dials, 1)
-	go func() { seen <- watchDials(watching, backends[0]) }()
+	var seen []dials
+	var failed error
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		seen, failed = watchDials(watching, backends[0])
+	}()
 	results, moment, err := broken(ctx, newConns(p), 100, pick(l, 4, 8), []harness.Request{{Method: "GET"}},
 		func() error { return backends[0].Behave(ctx, backend.Drop) })
 	if err != nil {
 		return nil, err
 	}
 	stop()
+	if <-watched; failed != nil {
+		return nil, failed
+	}
 	l.show("drop", results)
 	const settled = 1500 * time.Millisecond
 	most, mostLater := 0, 0
-	for _, d := range <-seen {
+	for _, d := range seen {
 		most = max(most, d.pending)
 		if d.at.Sub(moment) > settled {
 			mostLater = max(mostLater, d.pending)
@@ -163,12 +171,14 @@ type dials struct {
 }
 
 // watchDials counts pending dials until ctx ends.
-func watchDials(ctx context.Context, b *backend.Backend) []dials {
+func watchDials(ctx context.Context, b *backend.Backend) ([]dials, error) {
 	var seen []dials
 	for pause(ctx, 20*time.Millisecond) == nil {
-		if n, err := peers.Dialling(b.Addr); err == nil {
-			seen = append(seen, dials{time.Now(), n})
+		n, err := peers.Dialling(b.Addr)
+		if err != nil {
+			return nil, err
 		}
+		seen = append(seen, dials{time.Now(), n})
 	}
-	return seen
+	return seen, nil
 }

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -124,30 +123,4 @@ func kilobytes(text, field string) (int64, error) {
 func Descriptors(pid int) (int, error) {
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
 	return len(entries), err
-}
-
-// Dialling is how many TCP connections to the address, on loopback, wait for the
-// answer to their first packet.
-func Dialling(addr string) (int, error) {
-	const synSent = "02"
-	_, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return 0, err
-	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil {
-		return 0, err
-	}
-	text, err := os.ReadFile("/proc/net/tcp")
-	if err != nil {
-		return 0, err
-	}
-	remote := fmt.Sprintf(":%04X", n)
-	count := 0
-	for line := range strings.Lines(string(text)) {
-		if f := strings.Fields(line); len(f) > 3 && strings.HasSuffix(f[2], remote) && f[3] == synSent {
-			count++
-		}
-	}
-	return count, nil
 }
