@@ -64,7 +64,7 @@ func runRefuse(ctx context.Context, l *lab) ([]report.Value, error) {
 func broken(ctx context.Context, sender harness.Sender, rate, seconds int, requests []harness.Request, fault func() error) (harness.Results, time.Time, error) {
 	load := harness.Load{Client: sender, Rate: float64(rate), Count: rate * (1 + seconds), Name: "b", Requests: requests}
 	run := load.Start(ctx)
-	err := run.AwaitSent(ctx, rate)
+	err := run.AwaitSent(ctx, amidst(rate))
 	if err == nil {
 		err = fault()
 	}

@@ -43,7 +43,7 @@ func runKill(ctx context.Context, l *lab) ([]report.Value, error) {
 		Client: newConns(p), Rate: rate, Count: rate * pick(l, 4, 7), Name: "k", Requests: mix("GET", "50ms"),
 	}
 	run := load.Start(ctx)
-	if err = run.AwaitSent(ctx, rate); err != nil {
+	if err = run.AwaitSent(ctx, amidst(rate)); err != nil {
 		return nil, err
 	}
 	workers, err := p.Workers(ctx)

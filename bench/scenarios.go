@@ -24,17 +24,21 @@ var scenarios = []*scenario{
 	memoryScenario, selectScenario,
 }
 
-// mix is nine quick requests and a slow one, so that something is in progress at
-// any time.
+// mix is a slow request and nine quick ones. The slow one comes first: as the last
+// of a load it would be the longest gap itself.
 func mix(method string, slow string) []harness.Request {
 	request := harness.Request{Method: method}
 	if method == "POST" {
 		request.Body = make([]byte, 200)
 	}
 	requests := slices.Repeat([]harness.Request{request}, 10)
-	requests[9].Path = "/?delay=" + slow
+	requests[0].Path = "/?delay=" + slow
 	return requests
 }
+
+// amidst is how many requests are sent before something is broken, a second after
+// the beginning: the slow one of a mix went out a moment ago, and is in progress.
+func amidst(rate int) int { return rate + 3 }
 
 // fates are columns for what became of requests; the prefix names which.
 func fates(prefix string, results harness.Results) []report.Value {

@@ -25,8 +25,14 @@ func (p *process) await() {
 }
 
 // groupLives tells whether somebody in the process's group still runs, who has
-// not only to be reaped. Where /proc does not tell, somebody may.
+// not only to be reaped. Where /proc does not tell, somebody may. Once the process
+// is reaped, the kernel itself knows when nobody is left, at once: to go through
+// /proc would keep a standby waiting. As long as somebody is, the group's id is not
+// given to others.
 func (p *process) groupLives() bool {
+	if errors.Is(unix.Kill(-p.cmd.Process.Pid, 0), unix.ESRCH) {
+		return false
+	}
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	if len(stats) == 0 {
 		return true

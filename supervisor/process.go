@@ -125,8 +125,8 @@ func (p *process) wait() Exit {
 	close(p.gone)
 	p.awaitOutput()
 	p.signal(sigKill)
-	p.awaitGroup()
 	exit := p.reap()
+	p.awaitGroup()
 	_ = p.stderr.Close()
 	exit.Stderr = p.tail.String()
 	return exit

@@ -20,7 +20,10 @@ type Set struct {
 	Broker, Standby Subject
 	// Policy is the plugin's selection policy in a Caddy without children.
 	Policy Subject
-	Stock  Subject
+	// First is the same program with Caddy's own lb_policy first: what differs
+	// from Policy is the policy, and from Stock the program.
+	First Subject
+	Stock Subject
 	// Others are nginx and HAProxy, as far as they are installed.
 	Others []Subject
 	// Absent names those that are not, and how to get them.
@@ -46,9 +49,10 @@ func Prepare(ctx context.Context, dir string) (*Set, error) {
 		return nil, err
 	}
 	set := &Set{
-		Broker:  pluginSubject("caddy-broker", plugin, true, 0),
-		Standby: pluginSubject("caddy-broker, standby 1", plugin, true, 1),
-		Policy:  pluginSubject("caddy-broker, policy alone", plugin, false, 0),
+		Broker:  pluginSubject("caddy-broker", plugin, plugged{ha: true, policy: true}),
+		Standby: pluginSubject("caddy-broker, standby 1", plugin, plugged{ha: true, policy: true, standby: 1}),
+		Policy:  pluginSubject("caddy-broker, policy alone", plugin, plugged{policy: true}),
+		First:   pluginSubject("caddy-broker, lb_policy first", plugin, plugged{}),
 		Stock: Subject{Name: "Caddy " + strings.TrimPrefix(release, "v"), Peer: true, start: func(site *Site) (kind, error) {
 			c, err := newCaddy(site, stock, "stock.caddyfile")
 			c.again = systemdRestart
@@ -69,9 +73,15 @@ func caddyRelease(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-func pluginSubject(name, bin string, ha bool, standby int) Subject {
-	return Subject{Name: name, HA: ha, start: func(site *Site) (kind, error) {
-		site.HA, site.Policy, site.Standby = ha, true, standby
+// plugged is what of the plugin a subject uses.
+type plugged struct {
+	ha, policy bool
+	standby    int
+}
+
+func pluginSubject(name, bin string, use plugged) Subject {
+	return Subject{Name: name, HA: use.ha, start: func(site *Site) (kind, error) {
+		site.HA, site.Policy, site.Standby = use.ha, use.policy, use.standby
 		return newCaddy(site, bin, "plugin.caddyfile")
 	}}
 }
