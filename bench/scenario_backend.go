@@ -173,7 +173,7 @@ type dials struct {
 // watchDials counts pending dials until ctx ends.
 func watchDials(ctx context.Context, b *backend.Backend) ([]dials, error) {
 	var seen []dials
-	for pause(ctx, 20*time.Millisecond) == nil {
+	for pause(ctx, 50*time.Millisecond) == nil { // a lost dial waits for a second
 		n, err := peers.Dialling(b.Addr)
 		if err != nil {
 			return nil, err

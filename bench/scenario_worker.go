@@ -57,8 +57,9 @@ func runKill(ctx context.Context, l *lab) ([]report.Value, error) {
 	after := time.Now()
 	results := run.Wait()
 	l.show("kill", results)
+	// A client knows of its connection later than the worker that accepted it.
 	inProgress := results.Where(func(r *harness.Result) bool {
-		return !r.Dialed.IsZero() && r.Dialed.Before(after) && r.End.After(before)
+		return !r.Dialed.IsZero() && r.Began.Before(after) && r.End.After(before)
 	})
 	return append(fates("", results),
 		count("in progress at the kill", len(inProgress)),

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/http"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"time"
 )
@@ -123,12 +124,26 @@ func (c *caddy) workers(ctx context.Context, master int) ([]int, error) {
 	return pids, nil
 }
 
+// reload changes the file first, because nothing is replaced for one that says the
+// same; it is an error when the child was not replaced.
 func (c *caddy) reload(ctx context.Context, p *Proxy) error {
-	cmd := exec.CommandContext(ctx, c.bin, "reload", "--force",
+	old, err := c.workers(ctx, p.Master())
+	if err != nil {
+		return err
+	}
+	c.site.Reloads++
+	if _, err := c.site.render(filepath.Base(c.file)); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, c.bin, "reload",
 		"--config", c.file, "--adapter", c.adapter, "--address", c.site.Admin)
 	cmd.Dir, cmd.Env = c.site.Dir, p.environ()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("reloading: %w\n%s", err, out)
 	}
-	return nil
+	now, err := c.workers(ctx, p.Master())
+	if err == nil && c.site.HA && now[0] != 0 && now[0] == old[0] {
+		err = fmt.Errorf("child %d serves on after a reload", now[0])
+	}
+	return err
 }

@@ -43,6 +43,7 @@ type Site struct {
 	Root           bool
 	HA, Policy     bool
 	Standby        int
+	Reloads        int // how often it was reloaded; each time Caddy's file says something else
 }
 
 // render writes the template into the site's folder and returns the path.
