@@ -37,8 +37,8 @@ func mix(method string, slow string) []harness.Request {
 }
 
 // amidst is how many requests are sent before something is broken, a second after
-// the beginning: the slow one of a mix went out a moment ago, and is in progress.
-func amidst(rate int) int { return rate + 3 }
+// the beginning: the last of them is the slow one of a mix, which is in progress then.
+func amidst(rate int) int { return rate + 1 }
 
 // fates are columns for what became of requests; the prefix names which.
 func fates(prefix string, results harness.Results) []report.Value {
@@ -59,6 +59,12 @@ func dueBetween(results harness.Results, moment time.Time, from, to time.Duratio
 		after := r.Due.Sub(moment)
 		return after >= from && after < to
 	})
+}
+
+// gapAround is the longest time without a success from shortly before the moment on.
+// A load as a whole has gaps of its own, where the machine paused the generator.
+func gapAround(results harness.Results, moment time.Time, after time.Duration) time.Duration {
+	return dueBetween(results, moment, -50*time.Millisecond, after).Gap()
 }
 
 // always is longer than any scenario.

@@ -6,6 +6,8 @@ package brokerfile
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
@@ -13,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module"
 )
 
@@ -31,8 +34,8 @@ func FuzzOption(f *testing.F) {
 	for _, s := range []string{
 		"{\nstandby 1\nrestart_delay 2s\nwatchdog off\n}",
 		"{\nmax_restart_delay 1m\nrestart_reset 30s\nready_timeout 5s\ndrain_timeout 0\nstop_timeout 1s\nha_log off\nenv A b\n}",
-		"{\nchild a {\ncommand x -y\nlisten :80 unix//run/a\nuser nobody\n}\n}",
-		"{\nnetwork {\nname a\nadvertise http://192.0.2.1:80\nseeds 192.0.2.2:7946\nkey k\nupdate_cluster_filter .*\nrebalance_cluster_clients false\n}\n}",
+		"{\nchild a {\ncommand /bin/sh -c true\nlisten :80 unix//run/a\nenv A b\n}\n}",
+		"{\nnetwork {\nname a\nadvertise http://192.0.2.1:80\nseeds 192.0.2.2:7946\nkey 0123456789abcdef\nupdate_cluster_filter .*\nrebalance_cluster_clients false\n}\n}",
 		"{\nnetwork {\n", "{\nchild {\n}\n}", "x", "{ {\n} }", "{\nstandby\nstandby 1\n}",
 	} {
 		f.Add(s)
@@ -76,7 +79,7 @@ func FuzzFailoverDirective(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, line string) {
 		d := dispense("failover " + line)
-		if d == nil {
+		if d == nil || strings.Contains(line, "handle_response") { // needs a whole Caddyfile
 			return
 		}
 		handler, err := parseFailover(httpcaddyfile.Helper{Dispenser: d})
@@ -86,6 +89,19 @@ func FuzzFailoverDirective(f *testing.F) {
 		proxy, ok := handler.(*reverseproxy.Handler)
 		if !ok {
 			t.Fatalf("the directive became a %T", handler)
+		}
+		// Every address is an upstream; a block may name more of them.
+		d.Reset()
+		d.Next()
+		d.NextArg()
+		address, err := failover.ParseAddress(d.Val())
+		if err != nil {
+			t.Fatalf("%q was accepted: %v", d.Val(), err)
+		}
+		for _, u := range address.URIs {
+			if !slices.ContainsFunc(proxy.Upstreams, func(up *reverseproxy.Upstream) bool { return up.Dial == u.Dial() }) {
+				t.Fatalf("%s of %q is no upstream", u, d.Val())
+			}
 		}
 		var raw map[string]json.RawMessage
 		if err := json.Unmarshal(proxy.LoadBalancing.SelectionPolicyRaw, &raw); err != nil || string(raw["policy"]) != `"failover"` {
