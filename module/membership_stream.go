@@ -55,7 +55,7 @@ func follow(ctx context.Context, nc net.Conn, body io.Reader, do func(event stri
 			}
 			return lines.Err()
 		}
-		name, value, _ := bytes.Cut(bytes.TrimSuffix(lines.Bytes(), []byte("\r")), []byte(":"))
+		name, value, _ := bytes.Cut(lines.Bytes(), []byte(":"))
 		value = bytes.TrimPrefix(value, []byte(" "))
 		switch string(name) {
 		case "event":
