@@ -166,7 +166,9 @@ func (s *scenario) all(ctx context.Context, opt *options, set *peers.Set, dir st
 				disturbed[i] = share
 			}
 		} else {
-			for i, subject := range subjects {
+			for turn := range subjects {
+				i := (turn + round) % len(subjects) // nobody is always the first, or after the same one
+				subject := subjects[i]
 				share, err := undisturbed(ctx, opt.quiet, func() { values[i], errs[i] = s.once(ctx, opt, dir, out, subject) })
 				if err != nil {
 					return nil, err
@@ -180,6 +182,8 @@ func (s *scenario) all(ctx context.Context, opt *options, set *peers.Set, dir st
 		for i, subject := range subjects {
 			if errs[i] != nil {
 				fmt.Fprintf(out, "%s, round %d, %s failed: %v\n", s.name, round+1, subject.Name, errs[i])
+				table.Note("%s failed in round %d, which the medians leave out: %s",
+					subject.Name, round+1, strings.Join(strings.Fields(errs[i].Error()), " "))
 				values[i] = nil
 			}
 			fmt.Fprintf(out, "%s, round %d of %d, %s: %v, others used %.0f %% of the processors\n",
