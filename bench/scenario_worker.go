@@ -70,7 +70,7 @@ func runKill(ctx context.Context, l *lab) ([]report.Value, error) {
 	return append(fates("", results),
 		count("in progress at the kill", len(inProgress)),
 		count("lost, though sent after its end", len(later)),
-		took("longest gap", gapAround(results, before, always)),
+		took("longest gap", results.Gap()),
 		percentile("99th percentile", results, .99),
 		took("slowest", results.Slowest())), nil
 }

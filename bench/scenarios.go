@@ -61,12 +61,6 @@ func dueBetween(results harness.Results, moment time.Time, from, to time.Duratio
 	})
 }
 
-// gapAround is the longest time without a success from shortly before the moment on.
-// A load as a whole has gaps of its own, where the machine paused the generator.
-func gapAround(results harness.Results, moment time.Time, after time.Duration) time.Duration {
-	return dueBetween(results, moment, -50*time.Millisecond, after).Gap()
-}
-
 // always is longer than any scenario.
 const always = time.Hour
 
