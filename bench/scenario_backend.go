@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/bench/backend"
@@ -135,18 +136,15 @@ func runDrop(ctx context.Context, l *lab) ([]report.Value, error) {
 	defer stop()
 	var seen []dials
 	var failed error
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		seen, failed = watchDials(watching, backends[0])
-	}()
+	var watch sync.WaitGroup
+	watch.Go(func() { seen, failed = watchDials(watching, backends[0]) })
 	results, moment, err := broken(ctx, newConns(p), 100, pick(l, 4, 8), []harness.Request{{Method: "GET"}},
 		func() error { return backends[0].Behave(ctx, backend.Drop) })
 	if err != nil {
 		return nil, err
 	}
 	stop()
-	if <-watched; failed != nil {
+	if watch.Wait(); failed != nil {
 		return nil, failed
 	}
 	l.show("drop", results)
