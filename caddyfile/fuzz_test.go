@@ -15,7 +15,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
-	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module"
 )
 
@@ -94,13 +93,13 @@ func FuzzFailoverDirective(f *testing.F) {
 		d.Reset()
 		d.Next()
 		d.NextArg()
-		address, err := failover.ParseAddress(d.Val())
+		backends, _, err := new(module.PolicyConfig).ReadAddress(d.Val())
 		if err != nil {
 			t.Fatalf("%q was accepted: %v", d.Val(), err)
 		}
-		for _, u := range address.URIs {
-			if !slices.ContainsFunc(proxy.Upstreams, func(up *reverseproxy.Upstream) bool { return up.Dial == u.Dial() }) {
-				t.Fatalf("%s of %q is no upstream", u, d.Val())
+		for _, name := range backends {
+			if !slices.ContainsFunc(proxy.Upstreams, func(up *reverseproxy.Upstream) bool { return strings.HasSuffix(name, up.Dial) }) {
+				t.Fatalf("%s of %q is no upstream", name, d.Val())
 			}
 		}
 		policy := proxy.LoadBalancing.SelectionPolicyRaw
