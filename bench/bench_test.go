@@ -112,6 +112,21 @@ func TestFates(t *testing.T) {
 	}
 }
 
+func TestGapsAtTheFaultAndOtherwise(t *testing.T) {
+	begin := time.Now()
+	results := make(harness.Results, 0, 6)
+	// Broken after 5 s: a gap of 3 s is over then, one of 2 s is under way, one of 4 s
+	// begins later than a second after it.
+	for _, end := range []int{0, 1, 4, 6, 7, 11} {
+		at := begin.Add(time.Duration(end) * time.Second)
+		results = append(results, &harness.Result{Due: at, End: at, Fate: harness.OK})
+	}
+	atFault, otherwise := gaps(results, begin.Add(5*time.Second))
+	if atFault != 2*time.Second || otherwise != 4*time.Second {
+		t.Errorf("%s at the fault, %s otherwise", atFault, otherwise)
+	}
+}
+
 func TestFirstAfter(t *testing.T) {
 	begin := time.Now()
 	result := func(after time.Duration, name string, fate harness.Fate) *harness.Result {

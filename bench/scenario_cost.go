@@ -25,7 +25,8 @@ func costScenario(name, protocol string, tls, http2 bool) *scenario {
 		table: report.Table{
 			Title: "Cost of a request, " + protocol,
 			About: "GET over 32 and over 256 connections, each with one request at a time, for 3 s after a second of warming up; all " +
-				"go to the first of three backends. Processor time is that of all processes of the proxy, from /proc. Requests " +
+				"go to the first of three backends, to which every proxy may keep 256 idle connections. " +
+				"Processor time is that of all processes of the proxy, from /proc. Requests " +
 				"per second are limited by the load generator and the backends, which share the processors with the proxy. " +
 				"\"lb_policy first\" is Caddy's own policy in the same program as ours: beside it the policy alone counts, " +
 				"beside stock Caddy also that the program is another one.",

@@ -23,7 +23,8 @@ var killScenario = &scenario{
 		Title: "Worker killed with SIGKILL",
 		About: "GET, 200 per second, each on a new connection, one in ten takes 50 ms. The process that serves is killed once: " +
 			"the supervised child, nginx's only worker, HAProxy's worker, Caddy itself. HAProxy's master ends with its worker; " +
-			"it and stock Caddy are started again after 100 ms, as systemd does. Our restart delay is the default of 2 s.",
+			"it and stock Caddy are started again after 100 ms and have a socket that is held meanwhile, as by systemd. " +
+			"Our restart delay is the default of 2 s.",
 		Figure: "nothing refused, and nothing lost that was sent after the end of the process; longest gap with a standby as nginx, without at most 2.2 s",
 	},
 	run: runKill,

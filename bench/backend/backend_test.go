@@ -84,6 +84,16 @@ func TestModes(t *testing.T) {
 	}
 }
 
+func TestResetSparesHealthChecks(t *testing.T) {
+	b := start(t, backend.Serve)
+	if err := b.Behave(t.Context(), backend.Reset); err != nil {
+		t.Fatal(err)
+	}
+	if res := ask(t, b, ""); res.Fate != harness.OK {
+		t.Errorf("%s (%v)", res.Fate, res.Err)
+	}
+}
+
 func TestCloseEndsOldConnectionsToo(t *testing.T) {
 	b := start(t, backend.Serve)
 	client := harness.Client{Addr: b.Addr, KeepAlive: true}

@@ -14,7 +14,8 @@ const (
 	Starting Mode = "starting"
 	// Close accepts connections and closes them at once, old ones too.
 	Close Mode = "close"
-	// Reset reads a request and resets its connection.
+	// Reset reads a request that carries an id and resets its connection. Health
+	// checks, which carry none, find nothing wrong.
 	Reset Mode = "reset"
 	// Cut announces CutLength bytes, sends CutAfter of them and closes.
 	Cut Mode = "cut"

@@ -98,7 +98,11 @@ func (s *server) obey(answers *os.File) {
 // the time in the query parameter delay.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	mode := s.mode.Load().(Mode)
-	if id := r.Header.Get(harness.RequestID); id != "" && s.record != nil {
+	id := r.Header.Get(harness.RequestID)
+	if mode == Reset && id == "" {
+		mode = Serve
+	}
+	if id != "" && s.record != nil {
 		// One write per line, so that lines of concurrent requests stay whole,
 		// and no buffer, so that none is lost with the process.
 		if _, err := s.record.WriteString(id + " " + r.Method + " " + string(mode) + "\n"); err != nil {

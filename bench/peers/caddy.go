@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os/exec"
 	"path/filepath"
@@ -66,24 +67,29 @@ type child struct {
 
 func (c *caddy) child(ctx context.Context) (child, error) {
 	var ch child
-	return ch, getJSON(ctx, "http://"+c.site.Admin+"/broker/children/default", &ch)
+	text, err := get(ctx, "http://"+c.site.Admin+"/broker/children/default")
+	if err == nil {
+		err = json.Unmarshal(text, &ch)
+	}
+	return ch, err
 }
 
-func getJSON(ctx context.Context, url string, v any) error {
+// get is what the admin API answers.
+func get(ctx context.Context, url string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	req.Close = true // nothing of ours keeps the admin endpoint from closing
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("GET %s: %s", url, resp.Status)
+		return nil, fmt.Errorf("GET %s: %s", url, resp.Status)
 	}
-	return json.NewDecoder(resp.Body).Decode(v)
+	return io.ReadAll(resp.Body)
 }
 
 func (c *caddy) ready(ctx context.Context, _ int) error {

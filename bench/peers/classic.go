@@ -31,6 +31,7 @@ func newNginx(site *Site, bin string) (*classic, error) {
 }
 
 func newHAProxy(site *Site, bin string) (*classic, error) {
+	site.passSocket()
 	file, err := site.render("haproxy.cfg")
 	args := []string{bin, "-W", "-db", "-f", file}
 	return &classic{args: args, reloadSignal: syscall.SIGUSR2, again: systemdRestart}, err

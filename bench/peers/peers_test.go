@@ -174,7 +174,7 @@ func TestRunnerStartsAgainAndStops(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := run(program{self, again}, t.TempDir())
+		r, err := run(program{self, again}, t.TempDir(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -86,7 +86,13 @@ func (s Subject) Start(ctx context.Context, dir string, site Site) (*Proxy, erro
 		return nil, fmt.Errorf("configuring %s: %w", s.Name, err)
 	}
 	p := &Proxy{Subject: s, Site: &site, kind: k}
-	if p.runner, err = run(k, site.Dir); err != nil {
+	var pass *os.File
+	if site.Passed {
+		if pass, err = site.listen(); err != nil {
+			return nil, err
+		}
+	}
+	if p.runner, err = run(k, site.Dir, pass); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", s.Name, err)
 	}
 	if err = p.awaitReady(ctx); err != nil {
@@ -140,6 +146,17 @@ func (p *Proxy) Workers(ctx context.Context) ([]int, error) {
 // Reload makes it read its configuration again and returns when it says, or
 // shows by a new worker, that this is done.
 func (p *Proxy) Reload(ctx context.Context) error { return p.kind.reload(ctx, p) }
+
+// InDoubt is how many requests the plugin counts that may have been executed
+// without an answer.
+func (p *Proxy) InDoubt(ctx context.Context) (int, error) {
+	text, err := get(ctx, "http://"+p.Site.Admin+"/metrics")
+	if err != nil {
+		return 0, err
+	}
+	n, err := harness.Metric(text, "caddy_failover_in_doubt_total")
+	return int(n), err
+}
 
 // Processes are the ids of all its processes.
 func (p *Proxy) Processes(ctx context.Context) ([]int, error) {

@@ -23,6 +23,7 @@ import (
 type runner struct {
 	kind kind
 	dir  string
+	pass *os.File      // descriptor 3 of the program; nil: none
 	stop chan struct{} // closed by Stop
 	done chan struct{} // closed when the keeper has ended
 
@@ -34,8 +35,8 @@ type runner struct {
 	err  error            // by mu; why it could not be started again
 }
 
-func run(k kind, dir string) (*runner, error) {
-	r := &runner{kind: k, dir: dir, stop: make(chan struct{}), done: make(chan struct{})}
+func run(k kind, dir string, pass *os.File) (*runner, error) {
+	r := &runner{kind: k, dir: dir, pass: pass, stop: make(chan struct{}), done: make(chan struct{})}
 	proc, err := r.launch()
 	if err != nil {
 		return nil, err
@@ -50,6 +51,9 @@ func (r *runner) launch() (*harness.Process, error) {
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir = r.dir
 	cmd.Env = r.environ()
+	if r.pass != nil {
+		cmd.ExtraFiles = []*os.File{r.pass}
+	}
 	return harness.StartProcess(cmd, filepath.Join(r.dir, "output.log"))
 }
 
@@ -120,6 +124,9 @@ func (r *runner) end() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	err := errors.Join(r.err, r.proc.Signal(syscall.SIGTERM))
+	if r.pass != nil {
+		err = errors.Join(err, r.pass.Close())
+	}
 	select {
 	case <-r.proc.Exited():
 	case <-time.After(stopPatience):

@@ -43,7 +43,22 @@ type Site struct {
 	Root           bool
 	HA, Policy     bool
 	Standby        int
-	Reloads        int // how often it was reloaded; each time Caddy's file says something else
+	Passed         bool // the listening socket is passed as descriptor 3, as by systemd
+	Reloads        int  // how often it was reloaded; each time Caddy's file says something else
+}
+
+// passSocket lets whoever starts the program hold its socket, as systemd can, where
+// the program dies and is started again: meanwhile nobody is refused.
+func (s *Site) passSocket() { s.Passed = s.Case == "kill" }
+
+// listen opens the socket to pass.
+func (s *Site) listen() (*os.File, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:"+s.Port)
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	return l.(*net.TCPListener).File()
 }
 
 // render writes the template into the site's folder and returns the path.

@@ -54,6 +54,7 @@ func Prepare(ctx context.Context, dir string) (*Set, error) {
 		Policy:  pluginSubject("caddy-broker, policy alone", plugin, plugged{policy: true}),
 		First:   pluginSubject("caddy-broker, lb_policy first", plugin, plugged{}),
 		Stock: Subject{Name: "Caddy " + strings.TrimPrefix(release, "v"), Peer: true, start: func(site *Site) (kind, error) {
+			site.passSocket()
 			c, err := newCaddy(site, stock, "stock.caddyfile")
 			c.again = systemdRestart
 			return c, err

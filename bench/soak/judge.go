@@ -79,9 +79,9 @@ func (e *evidence) wrong(r *harness.Result) string {
 		return "an answer that no backend gives"
 	case safe(r):
 		return "safe and lost"
-	case !inDoubt(r) && executed > 0:
+	case !harness.InDoubt(r) && executed > 0:
 		return "executed, and the error does not say in doubt"
-	case !inDoubt(r):
+	case !harness.InDoubt(r):
 		return "never written, and lost"
 	case !e.reported[r.ID]:
 		return "in doubt, and not listed"
@@ -89,10 +89,6 @@ func (e *evidence) wrong(r *harness.Result) string {
 		return "in doubt, and invites to retry"
 	}
 	return ""
-}
-
-func inDoubt(r *harness.Result) bool {
-	return strings.Contains(r.Header.Get("Proxy-Status"), `details="in-doubt"`)
 }
 
 func safe(r *harness.Result) bool { return r.Method == http.MethodGet }

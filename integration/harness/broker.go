@@ -166,13 +166,18 @@ func (b *Broker) Admin(ctx context.Context, method, path string, v any) error {
 	return nil
 }
 
-// Metric is the sum of a metric's series at path, such as /metrics, whose labels
-// contain all the given ones, such as reason="stop"; 0 where there is none.
+// Metric is the sum of a metric at path, such as /metrics, as [Metric] has it.
 func (b *Broker) Metric(ctx context.Context, path, name string, labels ...string) (float64, error) {
 	text, err := b.ask(ctx, http.MethodGet, path)
 	if err != nil {
 		return 0, err
 	}
+	return Metric(text, name, labels...)
+}
+
+// Metric is the sum of a metric's series in a text of Prometheus' format, whose
+// labels contain all the given ones, such as reason="stop"; 0 where there is none.
+func Metric(text []byte, name string, labels ...string) (float64, error) {
 	sum := 0.0
 	for line := range strings.Lines(string(text)) {
 		series, value, _ := strings.Cut(strings.TrimSpace(line), " ")

@@ -52,11 +52,19 @@ func (rs Results) Percentile(p float64) time.Duration {
 	return latencies[min(int(p*float64(len(rs))), len(rs)-1)]
 }
 
-// Gap is the longest time without a success, from when the first request was due
-// until the last fate was known.
-func (rs Results) Gap() time.Duration {
+// InDoubt tells whether an error answer says that the request may have been executed.
+func InDoubt(r *Result) bool {
+	return strings.Contains(r.Header.Get("Proxy-Status"), `details="in-doubt"`)
+}
+
+// Silence is a time without a success.
+type Silence struct{ From, To time.Time }
+
+// Silences are the times between one success and the next, in order, the first
+// from when the first request was due and the last until the last fate was known.
+func (rs Results) Silences() []Silence {
 	if len(rs) == 0 {
-		return 0
+		return nil
 	}
 	moments := []time.Time{rs[0].Due}
 	last := rs[0].End
@@ -70,9 +78,18 @@ func (rs Results) Gap() time.Duration {
 	}
 	moments = append(moments, last)
 	slices.SortFunc(moments, time.Time.Compare)
-	var gap time.Duration
+	silences := make([]Silence, 0, len(moments)-1)
 	for i := range moments[1:] {
-		gap = max(gap, moments[i+1].Sub(moments[i]))
+		silences = append(silences, Silence{moments[i], moments[i+1]})
+	}
+	return silences
+}
+
+// Gap is the longest time without a success.
+func (rs Results) Gap() time.Duration {
+	var gap time.Duration
+	for _, s := range rs.Silences() {
+		gap = max(gap, s.To.Sub(s.From))
 	}
 	return gap
 }
