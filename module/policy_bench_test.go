@@ -4,6 +4,7 @@
 package module
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -15,16 +16,18 @@ import (
 
 // BenchmarkProxy proxies whole requests over loopback connections, kept or a new
 // one for each, with the stock policy `first` and with this one. The difference is
-// what the policy and its transport cost.
+// what the policy and its transport cost; "guarded" is what a supervised child adds.
 func BenchmarkProxy(b *testing.B) {
 	for _, bench := range []struct {
 		name    string
 		stock   bool
 		closing bool // the backend closes each connection
+		guarded bool
 		options []option
 	}{
 		{name: "first", stock: true},
 		{name: "failover"},
+		{name: "failover-guarded", guarded: true},
 		{name: "failover-random", options: []option{set("randomize", true)}},
 		{name: "first-dial", stock: true, closing: true},
 		{name: "failover-dial", closing: true},
@@ -49,16 +52,26 @@ func BenchmarkProxy(b *testing.B) {
 			if p.policy != nil {
 				p.handler.LoadBalancing.SelectionPolicy = p.policy
 			}
+			serve := func(w http.ResponseWriter, r *http.Request) error { return p.handler.ServeHTTP(w, r, nil) }
+			if bench.guarded {
+				runtime.Store(newChildRuntime(nil, "secret"))
+				defer runtime.Store(nil)
+				handler := caddyhttp.HandlerFunc(serve)
+				serve = func(w http.ResponseWriter, r *http.Request) error { return Guard{}.ServeHTTP(w, r, handler) }
+			}
 			w := &discard{header: make(http.Header)}
 			b.ReportAllocs()
 			b.ResetTimer()
 			for b.Loop() {
-				r := httptest.NewRequest(http.MethodGet, "http://site.example/path", nil)
+				// The server has a context for each request, too.
+				ctx, cancel := context.WithCancel(b.Context())
+				r := httptest.NewRequestWithContext(ctx, http.MethodGet, "http://site.example/path", nil)
 				r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, &caddyhttp.Server{})
 				clear(w.header)
-				if err := p.handler.ServeHTTP(w, r, nil); err != nil {
+				if err := serve(w, r); err != nil {
 					b.Fatal(err)
 				}
+				cancel()
 			}
 		})
 	}
