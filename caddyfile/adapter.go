@@ -70,6 +70,9 @@ func split(config []byte, source *module.Source) ([]byte, error) {
 	if err := json.Unmarshal(config, &whole); err != nil {
 		return nil, fmt.Errorf("reading adapted config: %w", err)
 	}
+	if err := module.ExactNames(whole, "admin", "apps", "logging", "storage"); err != nil {
+		return nil, fmt.Errorf("reading adapted config: %w", err)
+	}
 	var apps map[string]json.RawMessage
 	if raw, ok := whole["apps"]; ok {
 		if err := json.Unmarshal(raw, &apps); err != nil {

@@ -22,6 +22,9 @@ func prepareConfig(config []byte, adminSocket string) ([]byte, error) {
 	if cfg == nil {
 		cfg = make(map[string]json.RawMessage)
 	}
+	if err := ExactNames(cfg, "admin", "apps"); err != nil {
+		return nil, fmt.Errorf("reading the child's configuration: %w", err)
+	}
 	admin := map[string]any{"config": map[string]any{"persist": false}}
 	if adminSocket == "" {
 		admin["disabled"] = true
@@ -33,6 +36,9 @@ func prepareConfig(config []byte, adminSocket string) ([]byte, error) {
 	}
 	err := within(cfg, "apps", func(apps map[string]json.RawMessage) error {
 		return within(apps, "http", func(app map[string]json.RawMessage) error {
+			if err := ExactNames(app, "servers"); err != nil {
+				return err
+			}
 			return within(app, "servers", prepareServers)
 		})
 	})
@@ -46,6 +52,12 @@ func prepareServers(servers map[string]json.RawMessage) error {
 	for name, raw := range servers {
 		var srv map[string]json.RawMessage
 		if err := json.Unmarshal(raw, &srv); err != nil {
+			return fmt.Errorf("apps.http.servers.%s: %w", name, err)
+		}
+		if srv == nil {
+			return fmt.Errorf("apps.http.servers.%s: it is null", name)
+		}
+		if err := ExactNames(srv, "listen", "routes"); err != nil {
 			return fmt.Errorf("apps.http.servers.%s: %w", name, err)
 		}
 		if err := prepareListen(srv); err != nil {
@@ -111,6 +123,25 @@ func prependGuard(srv map[string]json.RawMessage) error {
 	}
 	guard := json.RawMessage(`{"handle":[{"handler":"` + guardName + `"}]}`)
 	return put(srv, "routes", append([]json.RawMessage{guard}, routes...))
+}
+
+// ExactNames gives members of a JSON object the spelling in which they are looked
+// up: Caddy knows the names of its fields in any case. One that is there in two
+// spellings is an error, because Caddy would mix their values.
+func ExactNames(obj map[string]json.RawMessage, names ...string) error {
+	for _, name := range names {
+		for key, raw := range obj {
+			if key == name || !strings.EqualFold(key, name) {
+				continue
+			}
+			if _, twice := obj[name]; twice {
+				return fmt.Errorf("%s is there in two spellings", name)
+			}
+			obj[name] = raw
+			delete(obj, key)
+		}
+	}
+	return nil
 }
 
 // within applies f to the object at key, if there is one.

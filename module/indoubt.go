@@ -19,6 +19,10 @@ import (
 // keptDoubts is how many requests in doubt are remembered.
 const keptDoubts = 1000
 
+// maxDoubtText is how many bytes of each text of such a request are remembered:
+// clients and children choose them.
+const maxDoubtText = 2048
+
 // doubtWindow is how long requests in doubt of one backend are gathered for one
 // event.
 const doubtWindow = time.Second
@@ -47,9 +51,13 @@ type doubtLedger struct {
 
 type doubtKey struct{ pool, backend string }
 
-// add remembers a record. first tells that an event about its backend is due
-// after doubtWindow.
-func (l *doubtLedger) add(d doubtRecord) (first bool) {
+// add remembers a record.
+func (l *doubtLedger) add(d doubtRecord) {
+	for _, text := range []*string{&d.Pool, &d.Backend, &d.Method, &d.Host, &d.Path, &d.RequestID, &d.Reason} {
+		if len(*text) > maxDoubtText {
+			*text = (*text)[:maxDoubtText] + "..."
+		}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.ring) < keptDoubts {
@@ -61,10 +69,17 @@ func (l *doubtLedger) add(d doubtRecord) (first bool) {
 	if l.watch != nil {
 		l.watch(d)
 	}
+}
+
+// gather counts a request for the event about its backend. first tells that this
+// is due after doubtWindow.
+func (l *doubtLedger) gather(pool, backend string) (first bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.pending == nil {
 		l.pending = make(map[doubtKey]int)
 	}
-	k := doubtKey{d.Pool, d.Backend}
+	k := doubtKey{pool, backend}
 	l.pending[k]++
 	return l.pending[k] == 1
 }
@@ -108,7 +123,8 @@ func (e *poolEntry) doubt(ex *exchange, b *backend, kind faultKind, err error) {
 	if c := ex.policy.logger.Check(zap.DebugLevel, "request in doubt"); c != nil {
 		c.Write(zap.String("upstream", d.Backend), zap.String("method", d.Method), zap.String("request_id", d.RequestID), zap.Error(err))
 	}
-	if !pools.ledger.add(d) {
+	pools.ledger.add(d)
+	if !pools.ledger.gather(d.Pool, d.Backend) {
 		return
 	}
 	f := ex.policy

@@ -104,7 +104,7 @@ func (c *cookieAffinity) seal(key uint64, home string) string {
 }
 
 func (c *cookieAffinity) open(value string) (key uint64, home string, ok bool) {
-	v, err := base64.RawURLEncoding.DecodeString(value)
+	v, err := base64.RawURLEncoding.Strict().DecodeString(value)
 	if err != nil || len(v) != cookieSize {
 		return 0, "", false
 	}

@@ -119,6 +119,15 @@ func TestCookieSays(t *testing.T) {
 	if key, got, ok := c.open(c.seal(42, "http://gone:80")); key != 42 || got != "" || !ok {
 		t.Errorf("a backend that is gone: got %d, %q, %t", key, got, ok)
 	}
+	one, spellings := c.seal(42, home), 0
+	for _, last := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_" {
+		if _, _, ok := c.open(one[:len(one)-1] + string(last)); ok {
+			spellings++
+		}
+	}
+	if spellings != 1 {
+		t.Errorf("a cookie is known in %d spellings", spellings)
+	}
 	other := &cookieAffinity{name: "lb", policy: p.policy}
 	if _, _, ok := other.open(c.seal(42, home)); !ok {
 		t.Error("another broker with the same storage does not know the cookie")

@@ -5,6 +5,8 @@ package module
 
 import (
 	"encoding/json"
+	"regexp"
+	"slices"
 	"sync"
 
 	"github.com/caddy-broker/caddy-broker/supervisor"
@@ -33,10 +35,16 @@ func (p *poolsMirror) plain() []string {
 	return p.sockets
 }
 
+// poolEvent is the name of an event of a pool: a child has no others to tell of.
+var poolEvent = regexp.MustCompile(`^failover_[a-z_]+$`)
+
 // reported takes what a process of the child has to say.
 func (c *hosted) reported(_ int, topic string, data json.RawMessage) {
 	switch topic {
 	case topicPools:
+		if !tellable(data) {
+			return
+		}
 		c.pools.mu.Lock()
 		c.pools.state = data
 		c.pools.mu.Unlock()
@@ -50,7 +58,7 @@ func (c *hosted) reported(_ int, topic string, data json.RawMessage) {
 		}
 	case topicEvent:
 		var e supervisor.Event
-		if json.Unmarshal(data, &e) == nil {
+		if json.Unmarshal(data, &e) == nil && poolEvent.MatchString(e.Name) {
 			host.events.hub.send(e)
 		}
 	case topicDoubt:
@@ -64,6 +72,12 @@ func (c *hosted) reported(_ int, topic string, data json.RawMessage) {
 			c.cutOff(cut)
 		}
 	}
+}
+
+// tellable tells whether a new process can read data within what it is told, a
+// message with an object in it: JSON that is nested too deep is refused.
+func tellable(data json.RawMessage) bool {
+	return json.Valid(slices.Concat([]byte("[["), data, []byte("]]")))
 }
 
 // cutOff notes the requests in doubt that the end of a process left.
