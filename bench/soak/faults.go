@@ -161,11 +161,13 @@ func killBackend(ctx context.Context, w *world, rng *rand.Rand, length time.Dura
 func killTwo(ctx context.Context, w *world, rng *rand.Rand, length time.Duration) error {
 	spared := rng.IntN(len(w.backends))
 	var errs []error
+	begin := time.Now()
 	for i, b := range w.backends {
 		if i != spared {
 			errs = append(errs, b.Kill())
 		}
 	}
+	w.deaths = append(w.deaths, strike{begin, time.Now().Add(noticed)})
 	errs = append(errs, pause(ctx, length))
 	for i, b := range w.backends {
 		if i != spared {

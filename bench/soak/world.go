@@ -27,7 +27,8 @@ type world struct {
 	backends []*backend.Backend
 	proxy    *peers.Proxy
 
-	strikes  []strike
+	strikes  []strike // against the child
+	deaths   []strike // of two backends at once
 	reported map[string]bool
 }
 
