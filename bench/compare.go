@@ -29,7 +29,7 @@ type scenario struct {
 	// rounds is how many there are unless the user says otherwise; 0 is five.
 	rounds int
 	// aside lets the subjects go through it at the same time. Only for scenarios
-	// that wait long and do little.
+	// that wait long and do little, or take turns.
 	aside bool
 	// subjects are who takes part; nil is everybody but the policy alone.
 	subjects func(*peers.Set) []peers.Subject
@@ -112,8 +112,8 @@ func kernel() string {
 }
 
 // once goes through a scenario with one subject.
-func (s *scenario) once(ctx context.Context, opt *options, dir string, out io.Writer, subject peers.Subject) ([]report.Value, error) {
-	l := &lab{subject: subject, quick: opt.quick, dir: dir, scenario: s.name, verbose: io.Discard}
+func (s *scenario) once(ctx context.Context, opt *options, dir string, out io.Writer, subject peers.Subject, turn *sync.Mutex) ([]report.Value, error) {
+	l := &lab{subject: subject, quick: opt.quick, dir: dir, scenario: s.name, verbose: io.Discard, turn: turn}
 	if opt.verbose {
 		l.verbose = out
 	}
@@ -151,11 +151,12 @@ func (s *scenario) all(ctx context.Context, opt *options, set *peers.Set, dir st
 	for round := range rounds {
 		values, errs := make([][]report.Value, len(subjects)), make([]error, len(subjects))
 		disturbed := make([]float64, len(subjects))
+		turn := new(sync.Mutex)
 		if s.aside {
 			share, err := undisturbed(ctx, opt.quiet, func() {
 				var wg sync.WaitGroup
 				for i, subject := range subjects {
-					wg.Go(func() { values[i], errs[i] = s.once(ctx, opt, dir, out, subject) })
+					wg.Go(func() { values[i], errs[i] = s.once(ctx, opt, dir, out, subject, turn) })
 				}
 				wg.Wait()
 			})
@@ -166,10 +167,10 @@ func (s *scenario) all(ctx context.Context, opt *options, set *peers.Set, dir st
 				disturbed[i] = share
 			}
 		} else {
-			for turn := range subjects {
-				i := (turn + round) % len(subjects) // nobody is always the first, or after the same one
+			for place := range subjects {
+				i := (place + round) % len(subjects) // nobody is always the first, or after the same one
 				subject := subjects[i]
-				share, err := undisturbed(ctx, opt.quiet, func() { values[i], errs[i] = s.once(ctx, opt, dir, out, subject) })
+				share, err := undisturbed(ctx, opt.quiet, func() { values[i], errs[i] = s.once(ctx, opt, dir, out, subject, turn) })
 				if err != nil {
 					return nil, err
 				}

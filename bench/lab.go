@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/bench/backend"
@@ -27,6 +28,9 @@ type lab struct {
 	quick    bool
 	dir      string
 	verbose  io.Writer // where failed requests are shown one by one
+	// turn is held by the one who is measured, where subjects go through a scenario at
+	// the same time and must not disturb each other. It is handed on in the order of asking.
+	turn *sync.Mutex
 
 	stops []func() error
 }

@@ -52,6 +52,7 @@ var resetScenario = &scenario{
 	table: report.Table{
 		Title: "Every backend resets every request",
 		About: "GET, 50 per second for 4 s, five backends that read each request and then reset its connection. " +
+			"They answer health checks, so that nobody stops trying. " +
 			"No request can succeed; what counts is how often one is sent. Ours gives up after a timeout of 3 s.",
 		Figure: "each request written at most 3 times",
 	},

@@ -17,28 +17,67 @@ import (
 	"github.com/caddy-broker/caddy-broker/bench/report"
 )
 
-// costScenario measures over one protocol what a request costs that goes well.
-func costScenario(name, protocol string, tls, http2 bool) *scenario {
+// cost is what of a request that goes well is measured.
+type cost struct {
+	name, title string
+	tls, http2  bool
+	// dialled leaves Caddy its few idle connections, so that many clients together
+	// need new ones.
+	dialled bool
+}
+
+// conns are how many clients there are at a time.
+func (c *cost) conns() []int {
+	if c.dialled {
+		return []int{256}
+	}
+	return []int{32, 256}
+}
+
+// idle is how many idle connections Caddy may keep to a backend; 0 is its default.
+func (c *cost) idle() int {
+	if c.dialled {
+		return 0
+	}
+	return 256
+}
+
+func (c *cost) about() string {
+	clients := "GET over 32 and over 256 connections, each with one request at a time, three times 0.8 s after 0.4 s of warming up; " +
+		"the proxies take turns. All requests go to the first of three backends, to which every proxy may keep 256 idle " +
+		"connections, nginx each of its workers. "
+	if c.dialled {
+		clients = "As above, and Caddy keeps 32 idle connections, as it does by default: many requests need a new one. "
+	}
+	return clients +
+		"Processor time is that of all processes of the proxy, from /proc. Requests per second are limited by the load " +
+		"generator and the backends, which share the processors with the proxy. \"lb_policy first\" is Caddy's own policy in " +
+		"the same program as ours: beside it the policy alone counts, beside stock Caddy also that the program is another one."
+}
+
+func (c *cost) subjects(set *peers.Set) []peers.Subject {
+	caddys := []peers.Subject{set.Broker, set.Policy, set.First, set.Stock}
+	if c.dialled {
+		return caddys
+	}
+	return append(caddys, set.Others...)
+}
+
+func costScenario(c *cost) *scenario {
 	s := &scenario{
-		name:   name,
+		name:   c.name,
 		rounds: 10,
+		aside:  true,
 		table: report.Table{
-			Title: "Cost of a request, " + protocol,
-			About: "GET over 32 and over 256 connections, each with one request at a time, for 3 s after a second of warming up; all " +
-				"go to the first of three backends, to which every proxy may keep 256 idle connections. " +
-				"Processor time is that of all processes of the proxy, from /proc. Requests " +
-				"per second are limited by the load generator and the backends, which share the processors with the proxy. " +
-				"\"lb_policy first\" is Caddy's own policy in the same program as ours: beside it the policy alone counts, " +
-				"beside stock Caddy also that the program is another one.",
+			Title:  "Cost of a request, " + c.title,
+			About:  c.about(),
 			Figure: "processor time with the policy alone at most 1.03 × lb_policy first",
 		},
-		subjects: func(set *peers.Set) []peers.Subject {
-			return append([]peers.Subject{set.Broker, set.Policy, set.First, set.Stock}, set.Others...)
-		},
-		run: func(ctx context.Context, l *lab) ([]report.Value, error) { return runCost(ctx, l, tls, http2) },
+		subjects: c.subjects,
+		run:      c.run,
 	}
 	s.after = func(t *report.Table, set *peers.Set) {
-		for _, conns := range costConns {
+		for _, conns := range c.conns() {
 			column := cpuColumn(conns)
 			for _, pair := range [][2]peers.Subject{
 				{set.Policy, set.First}, {set.Policy, set.Stock}, {set.First, set.Stock}, {set.Broker, set.Stock},
@@ -53,40 +92,66 @@ func costScenario(name, protocol string, tls, http2 bool) *scenario {
 	return s
 }
 
-var costConns = []int{32, 256}
-
 func cpuColumn(conns int) string { return fmt.Sprintf("processor time, %d connections", conns) }
 
-func runCost(ctx context.Context, l *lab, tls, http2 bool) ([]report.Value, error) {
+func (c *cost) run(ctx context.Context, l *lab) ([]report.Value, error) {
 	l.scenario = "cost"
-	backends, err := l.backends(ctx, 3, func(b *backend.Backend) { b.Record = "" })
-	if err != nil {
-		return nil, err
-	}
-	p, err := l.proxy(ctx, backends, peers.Site{TLS: tls})
+	p, err := c.start(ctx, l)
 	if err != nil {
 		return nil, err
 	}
 	var values []report.Value
-	for _, conns := range costConns {
-		steady := &client.Steady{Addr: p.Addr(), Conns: conns, TLS: p.ClientTLS(), HTTP2: http2}
-		cpu, rate, err := cost(ctx, l, p, steady)
-		if err != nil {
-			return nil, err
+	for _, conns := range c.conns() {
+		var sum spent
+		for range pick(l, 1, 3) {
+			one, err := c.slice(ctx, l, p, conns)
+			if err != nil {
+				return nil, err
+			}
+			sum.add(one)
 		}
+		if sum.requests == 0 {
+			return nil, errors.New("no request was answered")
+		}
+		n := float64(sum.requests)
 		values = append(values,
-			report.Value{Column: cpuColumn(conns), Unit: report.Microseconds, Value: cpu, Compare: true},
-			report.Value{Column: fmt.Sprintf("requests, %d connections", conns), Unit: report.PerSecond, Value: rate})
+			report.Value{Column: cpuColumn(conns), Unit: report.Microseconds, Value: float64(sum.cpu.Microseconds()) / n, Compare: true},
+			report.Value{Column: fmt.Sprintf("requests, %d connections", conns), Unit: report.PerSecond, Value: n / sum.time.Seconds()})
 	}
 	return values, nil
 }
 
-// cost is the processor time per request in microseconds, and requests per second.
-func cost(ctx context.Context, l *lab, p *peers.Proxy, steady *client.Steady) (cpu, rate float64, err error) {
+func (c *cost) start(ctx context.Context, l *lab) (*peers.Proxy, error) {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	backends, err := l.backends(ctx, 3, func(b *backend.Backend) { b.Record = "" })
+	if err != nil {
+		return nil, err
+	}
+	return l.proxy(ctx, backends, peers.Site{TLS: c.tls, Idle: c.idle()})
+}
+
+// spent is what a number of requests took.
+type spent struct {
+	requests  int64
+	cpu, time time.Duration
+}
+
+func (s *spent) add(o spent) {
+	s.requests += o.requests
+	s.cpu += o.cpu
+	s.time += o.time
+}
+
+// slice keeps the connections busy for a while, when it is the subject's turn.
+func (c *cost) slice(ctx context.Context, l *lab, p *peers.Proxy, conns int) (s spent, err error) {
+	l.turn.Lock()
+	defer l.turn.Unlock()
 	pids, err := p.Processes(ctx)
 	if err != nil {
-		return 0, 0, err
+		return s, err
 	}
+	steady := &client.Steady{Addr: p.Addr(), Conns: conns, TLS: p.ClientTLS(), HTTP2: c.http2}
 	ctx, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- steady.Run(ctx) }()
@@ -94,24 +159,17 @@ func cost(ctx context.Context, l *lab, p *peers.Proxy, steady *client.Steady) (c
 		stop()
 		err = errors.Join(err, <-ended)
 	}()
-	if err = pause(ctx, pick(l, 200*time.Millisecond, time.Second)); err != nil {
-		return 0, 0, err
+	if err = pause(ctx, 400*time.Millisecond); err != nil {
+		return s, err
 	}
 	begin, answered := time.Now(), steady.Answered()
 	used, err := peers.CPU(pids)
 	if err != nil {
-		return 0, 0, err
+		return s, err
 	}
-	if err = pause(ctx, pick(l, time.Second, 3*time.Second)); err != nil {
-		return 0, 0, err
+	if err = pause(ctx, 800*time.Millisecond); err != nil {
+		return s, err
 	}
 	usedNow, err := peers.CPU(pids)
-	if err != nil {
-		return 0, 0, err
-	}
-	n, took := float64(steady.Answered()-answered), time.Since(begin)
-	if n == 0 {
-		return 0, 0, errors.New("no request was answered")
-	}
-	return float64((usedNow - used).Microseconds()) / n, n / took.Seconds(), nil
+	return spent{steady.Answered() - answered, usedNow - used, time.Since(begin)}, err
 }

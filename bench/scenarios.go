@@ -18,9 +18,10 @@ var scenarios = []*scenario{
 	killScenario, reloadScenario,
 	refuseScenario, hangScenario, dropScenario, closeScenario, resetScenario, cutScenario,
 	outageScenario, failbackScenario, startingScenario,
-	costScenario("cost-h1", "HTTP/1.1", false, false),
-	costScenario("cost-tls", "HTTP/1.1 over TLS", true, false),
-	costScenario("cost-h2", "HTTP/2", true, true),
+	costScenario(&cost{name: "cost-h1", title: "HTTP/1.1"}),
+	costScenario(&cost{name: "cost-tls", title: "HTTP/1.1 over TLS", tls: true}),
+	costScenario(&cost{name: "cost-h2", title: "HTTP/2", tls: true, http2: true}),
+	costScenario(&cost{name: "cost-dial", title: "HTTP/1.1, many connections dialled", dialled: true}),
 	memoryScenario, selectScenario,
 }
 

@@ -143,8 +143,12 @@ func parentLogging(raw json.RawMessage) (any, error) {
 		return nil, fmt.Errorf("reading adapted config: logging: %w", err)
 	}
 	def := map[string]any{"writer": map[string]string{"output": "stderr"}}
+	own := logging.Logs["default"]
+	if err := module.ExactNames(own, "level", "encoder"); err != nil {
+		return nil, fmt.Errorf("reading adapted config: logging.logs.default: %w", err)
+	}
 	for _, key := range []string{"level", "encoder"} {
-		if v, ok := logging.Logs["default"][key]; ok {
+		if v, ok := own[key]; ok {
 			def[key] = v
 		}
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // FuzzSplit: whatever a configuration says, it is refused or becomes the broker's,
-// as Caddy reads it: admin endpoint, storage and events of the broker are those of
+// as Caddy reads it: admin endpoint, storage, default log and events of the broker are those of
 // the configuration, it serves nothing, and the child has the apps, and neither an
 // admin endpoint nor a broker.
 func FuzzSplit(f *testing.F) {
@@ -25,7 +25,7 @@ func FuzzSplit(f *testing.F) {
 		`{"admin":{"disabled":true},"storage":{"module":"a"},"logging":{"logs":{"default":{"level":"DEBUG"},"b":{}}},"apps":{"http":{"servers":{}},"events":{},"broker":{"standby":1}}}`,
 		`{"Admin":{"disabled":true},"APPS":{"broker":{"standby":1},"tls":{}},"storagE":{"module":"a"}}`,
 		`{"admin":null,"apps":null,"logging":null}`, `{"apps":{"broker":null,"http":null}}`, `{"apps":{"broker":{"children":{"default":{}}}}}`,
-		`{"admin":{},"ADMIN":{"disabled":true}}`, `null`, `{}`, `[]`,
+		`{"logging":{"Logs":{"default":{"LEVEL":"DEBUG"}}}}`, `{"admin":{},"ADMIN":{"disabled":true}}`, `null`, `{}`, `[]`,
 	} {
 		f.Add([]byte(s))
 	}
@@ -62,6 +62,9 @@ func FuzzSplit(f *testing.F) {
 		if !reflect.DeepEqual(parent.Admin, was.Admin) || !same(parent.StorageRaw, was.StorageRaw) || !same(child.StorageRaw, was.StorageRaw) || !same(parent.AppsRaw["events"], was.AppsRaw["events"]) {
 			t.Fatalf("%s has lost something of %s", out, config)
 		}
+		if !sameLog(parent.Logging, was.Logging) {
+			t.Fatalf("the default log of %s is not that of %s", out, config)
+		}
 		delete(was.AppsRaw, "broker")
 		if !maps.EqualFunc(child.AppsRaw, was.AppsRaw, same) {
 			t.Fatalf("the child of %s has not the apps of %s", out, config)
@@ -72,6 +75,17 @@ func FuzzSplit(f *testing.F) {
 			}
 		}
 	})
+}
+
+// sameLog compares the level and the format of the default logs.
+func sameLog(a, b *caddy.Logging) bool {
+	def := func(l *caddy.Logging) (log caddy.CustomLog) {
+		if l != nil && l.Logs["default"] != nil {
+			log = *l.Logs["default"]
+		}
+		return log
+	}
+	return def(a).Level == def(b).Level && same(def(a).EncoderRaw, def(b).EncoderRaw)
 }
 
 func same(a, b json.RawMessage) bool {

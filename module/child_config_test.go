@@ -162,7 +162,21 @@ func TestPrepareConfigNames(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "servers.web.listen") {
 		t.Errorf("the error does not say where: %v", err)
 	}
-	out, err := prepareConfig([]byte(`null`), "")
+	for config, want := range map[string]string{
+		`{"apps":{},"Apps":{}}`:                                           "apps is there in two spellings",
+		`{"apps":{"http":{"servers":{},"Servers":{}}}}`:                   "servers is there in two spellings",
+		`{"apps":{"http":{"servers":{"web":{"Routes":[],"routes":[]}}}}}`: "servers.web: routes is there in two spellings",
+		`{"apps":{"http":{"servers":{"web":null}}}}`:                      "servers.web: it is null",
+	} {
+		if err := validateChild([]byte(config)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", config, err, want)
+		}
+	}
+	out, err := prepareConfig([]byte(`{"APPS":{"http":{"Servers":{"web":{"Listen":[":80"]}}}}}`), "")
+	if want := `"apps":{"http":{"servers":{"web":{"listen":["broker/:80"],"routes":[{`; err != nil || !strings.Contains(string(out), want) {
+		t.Errorf("names in another case: %s, %v, want %s", out, err, want)
+	}
+	out, err = prepareConfig([]byte(`null`), "")
 	if err != nil || !strings.Contains(string(out), `"disabled":true`) {
 		t.Errorf("an empty configuration: %s, %v", out, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -55,7 +56,7 @@ type doubtKey struct{ pool, backend string }
 func (l *doubtLedger) add(d doubtRecord) {
 	for _, text := range []*string{&d.Pool, &d.Backend, &d.Method, &d.Host, &d.Path, &d.RequestID, &d.Reason} {
 		if len(*text) > maxDoubtText {
-			*text = (*text)[:maxDoubtText] + "..."
+			*text = strings.ToValidUTF8((*text)[:maxDoubtText], "") + "..."
 		}
 	}
 	l.mu.Lock()

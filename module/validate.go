@@ -17,8 +17,12 @@ func validating() bool {
 	return len(os.Args) > 1 && (os.Args[1] == "validate" || os.Args[1] == "adapt")
 }
 
-// validateChild checks a child's configuration as `caddy validate` checks any.
+// validateChild checks a child's configuration as `caddy validate` checks any, and
+// whether the child could load it.
 func validateChild(config []byte) error {
+	if _, err := prepareConfig(config, ""); err != nil {
+		return err
+	}
 	var cfg *caddy.Config
 	if err := caddy.StrictUnmarshalJSON(config, &cfg); err != nil {
 		return fmt.Errorf("decoding config: %w", err)

@@ -34,6 +34,9 @@ type Site struct {
 	// processors from one process.
 	Workers int
 
+	// Idle is how many idle connections Caddy may keep to a backend; 0 is its default.
+	Idle int
+
 	// The rest is filled in when the proxy starts.
 
 	Dir            string // of this proxy alone

@@ -141,7 +141,7 @@ func (w *world) verdict(ctx context.Context, results harness.Results, parent, ac
 	if err != nil {
 		return nil, err
 	}
-	e := evidence{results: results, strikes: w.strikes, deaths: w.deaths, executions: executions, reported: w.reported}
+	e := evidence{results: results, strikes: w.strikes, executions: executions, reported: w.reported}
 	bad := e.judge()
 	if err := w.allUp(ctx); err != nil {
 		if ctx.Err() != nil {

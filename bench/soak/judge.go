@@ -13,8 +13,8 @@ import (
 	"github.com/caddy-broker/caddy-broker/integration/harness"
 )
 
-// strike is a time in which processes were killed or stopped that had requests in
-// progress.
+// strike is a time in which the process that serves was killed or stopped. What
+// was in progress then may be lost.
 type strike struct{ begin, end time.Time }
 
 func (s strike) hit(r *harness.Result) bool {
@@ -24,8 +24,7 @@ func (s strike) hit(r *harness.Result) bool {
 // evidence is what is known after the load has ended.
 type evidence struct {
 	results harness.Results
-	strikes []strike // against the process that serves: what was in progress may be lost
-	deaths  []strike // of two backends at once
+	strikes []strike
 	// executions counts, by request and backend, what backends began to execute.
 	executions map[string]map[string]int
 	// reported are the requests that the broker listed as in doubt.
@@ -58,8 +57,7 @@ func (e *evidence) wrong(r *harness.Result) string {
 	for _, n := range e.executions[r.ID] {
 		executed += n
 	}
-	hit := func(s strike) bool { return s.hit(r) }
-	struck := slices.ContainsFunc(e.strikes, hit)
+	struck := slices.ContainsFunc(e.strikes, func(s strike) bool { return s.hit(r) })
 	switch {
 	case r.Fate == harness.Refused:
 		return "refused"
@@ -77,10 +75,6 @@ func (e *evidence) wrong(r *harness.Result) string {
 		return "lost without an answer"
 	case r.Status < 500:
 		return "an answer that no backend gives"
-	case safe(r) && written(r) && slices.ContainsFunc(e.deaths, hit):
-		// Written to the one on a kept connection, to the other as well, and once more
-		// on a new connection: that is as often as a request is written.
-		return ""
 	case safe(r):
 		return "safe and lost"
 	case !harness.InDoubt(r) && executed > 0:
@@ -93,11 +87,6 @@ func (e *evidence) wrong(r *harness.Result) string {
 		return "in doubt, and invites to retry"
 	}
 	return ""
-}
-
-// written tells whether the last backend had been sent the request.
-func written(r *harness.Result) bool {
-	return strings.Contains(r.Header.Get("Proxy-Status"), "error=connection_terminated")
 }
 
 func safe(r *harness.Result) bool { return r.Method == http.MethodGet }

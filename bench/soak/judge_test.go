@@ -29,7 +29,6 @@ func TestJudge(t *testing.T) {
 		executed map[string]int
 		reported bool
 		struck   bool
-		deaths   bool
 		want     string
 	}{
 		{name: "answered", method: "POST", fate: harness.OK, status: 200, executed: map[string]int{"one": 1}},
@@ -42,9 +41,6 @@ func TestJudge(t *testing.T) {
 		{name: "GET five times", method: "GET", fate: harness.OK, status: 200, executed: map[string]int{"one": 3, "two": 2}, want: "written too often"},
 		{name: "no execution", method: "GET", fate: harness.OK, status: 200, want: "answered and never executed"},
 		{name: "GET lost", method: "GET", fate: harness.Status, status: 502, want: "safe and lost"},
-		{name: "GET lost with two backends", method: "GET", fate: harness.Status, status: 502, proxy: "caddy-broker; error=connection_terminated", deaths: true},
-		{name: "GET lost and not written", method: "GET", fate: harness.Status, status: 502, proxy: "caddy-broker; error=connection_refused", deaths: true, want: "safe and lost"},
-		{name: "GET lost with one backend", method: "GET", fate: harness.Status, status: 502, proxy: "caddy-broker; error=connection_terminated", want: "safe and lost"},
 		{name: "GET cut", method: "GET", fate: harness.EOF, want: "lost without an answer"},
 		{name: "GET cut in a strike", method: "GET", fate: harness.EOF, struck: true},
 		{name: "GET error in a strike", method: "GET", fate: harness.Status, status: 502, struck: true, want: "safe and lost"},
@@ -79,9 +75,6 @@ func TestJudge(t *testing.T) {
 			}
 			if tt.struck {
 				e.strikes = append(e.strikes, strike{at(1.5), at(1.6)})
-			}
-			if tt.deaths {
-				e.deaths = []strike{{at(1.5), at(1.6)}}
 			}
 			if got := e.wrong(r); got != tt.want {
 				t.Errorf("%q, want %q", got, tt.want)

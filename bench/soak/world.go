@@ -27,8 +27,7 @@ type world struct {
 	backends []*backend.Backend
 	proxy    *peers.Proxy
 
-	strikes  []strike // against the child
-	deaths   []strike // of two backends at once
+	strikes  []strike
 	reported map[string]bool
 }
 
