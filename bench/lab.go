@@ -27,7 +27,7 @@ type lab struct {
 	scenario string
 	quick    bool
 	dir      string
-	verbose  io.Writer // where failed requests are shown one by one
+	verbose  io.Writer // where loads are shown
 	// turn is held by the one who is measured, where subjects go through a scenario at
 	// the same time and must not disturb each other. It is handed on in the order of asking.
 	turn *sync.Mutex
@@ -106,8 +106,9 @@ func (l *lab) plain(ctx context.Context) ([]*backend.Backend, *peers.Proxy, erro
 // shown is how many failed requests of one load are shown.
 const shown = 5
 
-// show writes down how the first failed requests ended.
+// show writes down what became of a load, and how the first failed requests ended.
 func (l *lab) show(what string, results harness.Results) {
+	fmt.Fprintf(l.verbose, "  %s, %s, %s: %s\n", l.scenario, l.subject.Name, what, results)
 	for i, r := range results.Failed() {
 		if i == shown {
 			break

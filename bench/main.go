@@ -64,7 +64,7 @@ func parse(args []string, out io.Writer) (*options, error) {
 	flags.SetOutput(out)
 	flags.IntVar(&opt.rounds, "rounds", 0, "rounds of each scenario; 0 for five, or ten where time is measured finely")
 	flags.BoolVar(&opt.quick, "quick", false, "one round with small numbers, to see whether everything works; no measurement")
-	flags.BoolVar(&opt.verbose, "v", false, "show the first failed requests of each load")
+	flags.BoolVar(&opt.verbose, "v", false, "show what became of each load, and its first failed requests")
 	flags.DurationVar(&opt.quiet, "quiet", 0, "how long to wait, before each round, until other programs are quiet; disturbed rounds are repeated then")
 	flags.StringVar(&opt.only, "only", "", "only proxies whose name contains this")
 	flags.StringVar(&opt.out, "out", "", "write PREFIX.md and PREFIX.json")

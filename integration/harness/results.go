@@ -113,8 +113,14 @@ func (rs Results) String() string {
 	for _, name := range names {
 		fmt.Fprintf(&line, ", %s %d", name, counts[name])
 	}
-	fmt.Fprintf(&line, "; p50 %s, p99 %s, slowest %s, longest gap %s",
-		rs.Percentile(.5).Round(time.Microsecond), rs.Percentile(.99).Round(time.Microsecond),
-		rs.Slowest().Round(time.Microsecond), rs.Gap().Round(time.Microsecond))
+	for _, t := range []struct {
+		name string
+		time time.Duration
+	}{
+		{"p50", rs.Percentile(.5)}, {"p99", rs.Percentile(.99)}, {"p99.9", rs.Percentile(.999)},
+		{"slowest", rs.Slowest()}, {"longest gap", rs.Gap()},
+	} {
+		fmt.Fprintf(&line, ", %s %s", t.name, t.time.Round(time.Microsecond))
+	}
 	return line.String()
 }
