@@ -143,11 +143,11 @@ func parentLogging(raw json.RawMessage) (any, error) {
 		return nil, fmt.Errorf("reading adapted config: logging: %w", err)
 	}
 	def := map[string]any{"writer": map[string]string{"output": "stderr"}}
-	own := logging.Logs["default"]
-	if err := module.ExactNames(own, "level", "encoder"); err != nil {
+	own, keys := logging.Logs["default"], []string{"level", "encoder"}
+	if err := module.ExactNames(own, keys...); err != nil {
 		return nil, fmt.Errorf("reading adapted config: logging.logs.default: %w", err)
 	}
-	for _, key := range []string{"level", "encoder"} {
+	for _, key := range keys {
 		if v, ok := own[key]; ok {
 			def[key] = v
 		}
