@@ -117,8 +117,11 @@ func (rs Results) String() string {
 		name string
 		time time.Duration
 	}{
-		{"p50", rs.Percentile(.5)}, {"p99", rs.Percentile(.99)}, {"p99.9", rs.Percentile(.999)},
-		{"slowest", rs.Slowest()}, {"longest gap", rs.Gap()},
+		{"p50", rs.Percentile(.5)},
+		{"p99", rs.Percentile(.99)},
+		{"p99.9", rs.Percentile(.999)},
+		{"slowest", rs.Slowest()},
+		{"longest gap", rs.Gap()},
 	} {
 		fmt.Fprintf(&line, ", %s %s", t.name, t.time.Round(time.Microsecond))
 	}
