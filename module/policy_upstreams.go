@@ -33,7 +33,7 @@ type backendTable struct {
 
 	hopeless atomic.Int64 // how many backends are
 
-	mu   sync.Mutex // guards writing to all
+	mu   sync.Mutex // guards writing to all; the pool is never called under it
 	all  atomic.Pointer[map[*failover.Member]*backend]
 	told map[string]time.Time // dynamic addresses, and when the pool last heard of them
 }
