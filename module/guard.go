@@ -67,7 +67,8 @@ func (Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 		}
 	}
 
-	ctx, cancel := context.WithCancelCause(r.Context())
+	before := r.Context()
+	ctx, cancel := context.WithCancelCause(before)
 	defer cancel(nil)
 	q := &inflight{
 		cancel: cancel, http3: r.ProtoMajor == 3,
@@ -85,7 +86,12 @@ func (Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 		return caddyhttp.Error(http.StatusServiceUnavailable, errStopping)
 	}
 	gw := &guardWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, rt: rt, q: q}
-	err := next.ServeHTTP(gw, r.WithContext(ctx))
+	// Placeholders, error routes and the access log are about this very request: what
+	// handlers do to a copy, a body that was read among it, would be lost to them.
+	*r = *r.WithContext(ctx)
+	// They go on with it after the guard, whose context has ended then.
+	defer func() { *r = *r.WithContext(before) }()
+	err := next.ServeHTTP(gw, r)
 	if !gw.wrote {
 		// The server writes the header itself, or an error route does.
 		gw.prepare()
