@@ -24,8 +24,8 @@ func init() {
 // guardName is the Guard's name as a handler.
 const guardName = "broker_guard"
 
-// Guard is the first handler of every server in a supervised child. It keeps
-// account of the requests in progress, answers the child's own heartbeat, and
+// Guard is the first handler of every server in a supervised child, and the first
+// of its error routes. It keeps account of the requests in progress, answers the child's own heartbeat, and
 // makes clients of a child that is on its way out come back on a new connection.
 // A child puts it there by itself; it is not for use in a configuration, and does
 // nothing outside of a child.
@@ -79,7 +79,7 @@ func (Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 		rt.requests.remove(q)
 		rt.answered.Add(1)
 	}()
-	if q.http3 && rt.closing.Load() {
+	if q.http3 && rt.closing.Load() && r.Context().Value(caddyhttp.ErrorCtxKey) == nil {
 		// It came on a connection that is about to be cut. Whoever cuts it knows of
 		// every request that did not find this out.
 		w.Header().Set("Retry-After", "1")
@@ -93,7 +93,7 @@ func (Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 	defer func() { *r = *r.WithContext(before) }()
 	err := next.ServeHTTP(gw, r)
 	if !gw.wrote {
-		// The server writes the header itself, or an error route does.
+		// The server writes the header itself.
 		gw.prepare()
 	}
 	return err
@@ -142,6 +142,9 @@ func (w *guardWriter) ReadFrom(r io.Reader) (int64, error) {
 	return w.ResponseWriterWrapper.ReadFrom(r)
 }
 
+// Flush is for handlers that ask for an [http.Flusher], which servers' writers are.
+func (w *guardWriter) Flush() { _ = w.FlushError() }
+
 // FlushError flushes, for [http.ResponseController].
 func (w *guardWriter) FlushError() error {
 	if !w.wrote {
@@ -168,4 +171,5 @@ var (
 	_ caddy.Provisioner           = (*Guard)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Guard)(nil)
 	_ http.Hijacker               = (*guardWriter)(nil)
+	_ http.Flusher                = (*guardWriter)(nil)
 )
