@@ -106,37 +106,6 @@ func TestLastIsNotUnlisted(t *testing.T) {
 	})
 }
 
-// An address that is down goes when no source has confirmed it for ten minutes.
-func TestForget(t *testing.T) {
-	s, start := NewMembership(), time.Now()
-	x, y := URI{Scheme: "http", Host: "x", Port: "80"}, URI{Scheme: "http", Host: "y", Port: "80"}
-	s.Set("one", []URI{x, y}, false, start)
-	s.Set("two", []URI{y}, false, start)
-	at := func(d time.Duration, want ...URI) {
-		t.Helper()
-		if gone := s.Forget([]URI{x, y}, start.Add(d)); !slices.EqualFunc(gone, want, func(a, b URI) bool { return a.Key() == b.Key() }) {
-			t.Errorf("after %v: %v is forgotten, want %v", d, gone, want)
-		}
-	}
-	at(confirmedFor - 1)
-	s.Confirm("two", start.Add(time.Minute))
-	at(confirmedFor, x)
-	if len(s.Named()) != 1 {
-		t.Errorf("sources still name %v", s.Named())
-	}
-	at(confirmedFor + time.Minute - 1)
-	at(confirmedFor+time.Minute, y)
-	// One from an earlier process gets its time anew.
-	s = restoreMembership(map[string]SourceSnapshot{"one": {URIs: []string{"http://x:80"}}})
-	start = start.Add(time.Hour)
-	if gone := s.Forget([]URI{x}, start); len(gone) > 0 {
-		t.Errorf("%v is forgotten at once", gone)
-	}
-	if gone := s.Forget([]URI{x}, start.Add(confirmedFor)); len(gone) != 1 {
-		t.Errorf("%v is forgotten, want one", gone)
-	}
-}
-
 // A new process goes on with what sources said to the one before.
 func TestSourcesSurvive(t *testing.T) {
 	inBubble(t, 1, nil, func(b *stage) {
@@ -173,7 +142,7 @@ func TestSourcesSurvive(t *testing.T) {
 }
 
 // What a backend says of itself does not keep it in the pool, and what one that is
-// gone said of others is kept once, and only while nobody else says it.
+// gone said of others is confirmedFor once, and only while nobody else says it.
 func TestBackendThatLeft(t *testing.T) {
 	inBubble(t, 1, nil, func(b *stage) {
 		b.p.Start()
@@ -315,24 +284,4 @@ func TestReconnectOfOnePool(t *testing.T) {
 		}
 		b.expect("a")
 	})
-}
-
-// What sources named once and do not name any more is not kept for ever.
-func TestMembershipForgetsWhatWasNamed(t *testing.T) {
-	s, now := NewMembership(), time.Now()
-	for n := range 100 {
-		list := make([]URI, MaxListAddresses)
-		for i := range list {
-			list[i] = URI{Scheme: SchemeHTTP, Host: fmt.Sprintf("10.%d.%d.%d", n, i/250, i%250), Port: "80"}
-		}
-		s.Set("http://hostile:80", list, false, now)
-	}
-	if n := len(s.last); n > 2*maxSaid+MaxListAddresses {
-		t.Errorf("%d addresses are kept", n)
-	}
-	for _, u := range s.List("http://hostile:80") {
-		if _, ok := s.last[u.Key()]; !ok {
-			t.Fatalf("%s is not known to be confirmed", u.Key())
-		}
-	}
 }

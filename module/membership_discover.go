@@ -56,7 +56,7 @@ func (b *browser) forget(what string, known []failover.URI, now time.Time) {
 }
 
 // browse looks for instances when that is due. Nothing waits for it.
-func (s *membership) browse(ctx context.Context, f *Failover, now time.Time) {
+func (s *follower) browse(ctx context.Context, f *Failover, now time.Time) {
 	b := &s.agent
 	if b.what == "" || b.done != nil && !isClosed(b.done) {
 		return
@@ -113,7 +113,7 @@ func (h *heard) add(address string) {
 }
 
 // takeFound makes what was found, lately or now, the list of the agent.
-func (s *membership) takeFound(f *Failover, w word) {
+func (s *follower) takeFound(f *Failover, w word) {
 	good, now, b := s.filter(f, w.source, w.found), time.Now(), &s.agent
 	if len(good) == 0 {
 		s.counts.update(w.source, false)

@@ -54,7 +54,7 @@ func TestBrowserKnowsWhatWasFound(t *testing.T) {
 }
 
 // discovering is a pool's membership that looks for instances, without asking.
-func discovering(t *testing.T, allow ...string) *membership {
+func discovering(t *testing.T, allow ...string) *follower {
 	t.Helper()
 	s := sourced(t, allow...)
 	s.agent.forget("mdns _app._tcp", nil, time.Now())
@@ -62,7 +62,7 @@ func discovering(t *testing.T, allow ...string) *membership {
 }
 
 // hear makes one look that hears these addresses.
-func (s *membership) hear(addresses ...string) {
+func (s *follower) hear(addresses ...string) {
 	h := &heard{f: s.current, known: maps.Clone(s.agent.found)}
 	for _, a := range addresses {
 		h.add(a)
@@ -70,7 +70,7 @@ func (s *membership) hear(addresses ...string) {
 	s.take(word{source: s.agent.what, where: s.agent.what, kind: "found", found: append(h.good, h.bad...)})
 }
 
-func (s *membership) isFound(address string) bool {
+func (s *follower) isFound(address string) bool {
 	return slices.ContainsFunc(s.said.List(s.agent.what), func(u failover.URI) bool { return u.Dial() == address })
 }
 

@@ -63,7 +63,7 @@ func (l *listReader) close() {
 // readList reads the list when that is due: at the start, every listPeriod, with
 // every look while no backend answers, and when a file has changed. A pass never
 // waits for it: what it brings starts one.
-func (s *membership) readList(ctx context.Context, f *Failover, now time.Time) {
+func (s *follower) readList(ctx context.Context, f *Failover, now time.Time) {
 	l := &s.list
 	if l.where == "" || l.done != nil && !isClosed(l.done) {
 		return

@@ -138,10 +138,10 @@ func TestListFileThatIsNone(t *testing.T) {
 }
 
 // sourced is the membership of a pool that takes words from nobody but the test.
-func sourced(t *testing.T, allow ...string) *membership {
+func sourced(t *testing.T, allow ...string) *follower {
 	t.Helper()
 	p := newProxy(t, upstreams("10.9.9.9:80"), set("update_uris_allow", allow))
-	s := newMembership(p.policy.claim.entry)
+	s := newFollower(p.policy.claim.entry)
 	s.said, s.current = s.entry.pool.Said(), p.policy
 	return s
 }
