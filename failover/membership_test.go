@@ -10,14 +10,17 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
 // say makes a source of the pool say that, and returns what came and went.
-func (b *stage) say(s *Membership, source string, trusted bool, hosts ...string) (added, removed int) {
+func (b *stage) say(s *membership.Membership, source string, trusted bool, hosts ...string) (added, removed int) {
 	b.t.Helper()
-	var list []URI
+	var list []address.URI
 	for _, h := range hosts {
-		list = append(list, URI{Scheme: "http", Host: h, Port: "80"})
+		list = append(list, address.URI{Scheme: "http", Host: h, Port: "80"})
 	}
 	s.Set(source, list, trusted, time.Now())
 	added, removed, err := b.p.UpdateURIs(s, false)
@@ -40,7 +43,7 @@ func TestUpdateURIs(t *testing.T) {
 	inBubble(t, 2, nil, func(b *stage) {
 		b.p.Start()
 		synctest.Wait()
-		s := NewMembership()
+		s := membership.New()
 		if added, _ := b.say(s, "list", false, "a", "x", "y"); added != 2 {
 			t.Errorf("%d added, want 2", added)
 		}
@@ -48,7 +51,7 @@ func TestUpdateURIs(t *testing.T) {
 		if got := b.hosts(); !slices.Equal(got, []string{"a", "b", "x", "y"}) {
 			t.Errorf("members %v", got)
 		}
-		if _, err := b.p.AddURIs([]URI{{Scheme: "http", Host: "y", Port: "80"}, {Scheme: "http", Host: "z", Port: "80"}}, false); err != nil {
+		if _, err := b.p.AddURIs([]address.URI{{Scheme: "http", Host: "y", Port: "80"}, {Scheme: "http", Host: "z", Port: "80"}}, false); err != nil {
 			t.Fatal(err)
 		}
 		if _, removed := b.say(s, "list", false, "q"); removed != 1 {
@@ -77,9 +80,9 @@ func TestUpdateURIs(t *testing.T) {
 func TestRemovedStaysAway(t *testing.T) {
 	inBubble(t, 1, nil, func(b *stage) {
 		b.p.Start()
-		s := NewMembership()
+		s := membership.New()
 		b.say(s, "list", false, "x", "y")
-		if _, err := b.p.RemoveURIs([]URI{{Scheme: "http", Host: "x", Port: "80"}}); err != nil {
+		if _, err := b.p.RemoveURIs([]address.URI{{Scheme: "http", Host: "x", Port: "80"}}); err != nil {
 			t.Fatal(err)
 		}
 		b.say(s, "list", false, "x", "y", "z")
@@ -93,7 +96,7 @@ func TestRemovedStaysAway(t *testing.T) {
 func TestLastIsNotUnlisted(t *testing.T) {
 	inBubble(t, 0, nil, func(b *stage) {
 		b.p.Start()
-		s := NewMembership()
+		s := membership.New()
 		b.say(s, "list", false, "x", "y")
 		synctest.Wait()
 		s.Drop("list")
@@ -110,7 +113,7 @@ func TestLastIsNotUnlisted(t *testing.T) {
 func TestSourcesSurvive(t *testing.T) {
 	inBubble(t, 1, nil, func(b *stage) {
 		b.p.Start()
-		s := NewMembership()
+		s := membership.New()
 		b.say(s, "file", true, "f")
 		b.downAll("down")
 		b.say(s, "list", false, "x", "down")
@@ -146,7 +149,7 @@ func TestSourcesSurvive(t *testing.T) {
 func TestBackendThatLeft(t *testing.T) {
 	inBubble(t, 1, nil, func(b *stage) {
 		b.p.Start()
-		s := NewMembership()
+		s := membership.New()
 		b.say(s, "http://a:80", false, "a", "x", "y")
 		b.say(s, "http://x:80", false, "x", "a", "y")
 		b.say(s, "http://y:80", false, "y", "z", "a")
@@ -175,11 +178,11 @@ func TestBackendThatLeft(t *testing.T) {
 
 func TestTooManyAddresses(t *testing.T) {
 	inBubble(t, 1, nil, func(b *stage) {
-		s := NewMembership()
+		s := membership.New()
 		for n, source := range []string{"one", "two"} {
-			var list []URI
-			for i := range MaxListAddresses {
-				list = append(list, URI{Scheme: "http", Host: fmt.Sprintf("10.%d.%d.%d", n, i/250, i%250), Port: "80"})
+			var list []address.URI
+			for i := range address.MaxListAddresses {
+				list = append(list, address.URI{Scheme: "http", Host: fmt.Sprintf("10.%d.%d.%d", n, i/250, i%250), Port: "80"})
 			}
 			s.Set(source, list, false, time.Now())
 		}
@@ -194,7 +197,7 @@ func TestLongListIsPingedSlowly(t *testing.T) {
 	inBubble(t, 1, nil, func(b *stage) {
 		b.p.Start()
 		b.expect("a")
-		s := NewMembership()
+		s := membership.New()
 		var hosts []string
 		for i := range 500 {
 			hosts = append(hosts, fmt.Sprintf("h%d", i))
@@ -264,7 +267,7 @@ func TestReconnect(t *testing.T) {
 		if err := b.p.Reconnect(a, a.URI); err == nil {
 			t.Error("a may send its clients to itself")
 		}
-		if err := b.p.Reconnect(a, URI{Scheme: "http", Host: "elsewhere", Port: "80"}); err == nil {
+		if err := b.p.Reconnect(a, address.URI{Scheme: "http", Host: "elsewhere", Port: "80"}); err == nil {
 			t.Error("a may send its clients to a stranger")
 		}
 	})

@@ -15,6 +15,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
 const (
@@ -45,7 +47,7 @@ type follower struct {
 	work   sync.WaitGroup
 
 	// Owned by the goroutine of run.
-	said    *failover.Membership
+	said    *membership.Membership
 	current *Failover // whose options the state below was made with
 	list    listReader
 	agent   browser
@@ -60,7 +62,7 @@ type word struct {
 	source  string
 	kind    string // uris, same, rebalance, reconnect, found, or bad
 	text    []byte
-	found   []failover.URI // with found
+	found   []address.URI // with found
 	trusted bool
 	err     error // with bad
 
@@ -223,7 +225,7 @@ func (s *follower) take(w word) {
 // list.
 func (s *follower) takeList(f *Failover, w word) bool {
 	now := time.Now()
-	list, err := failover.ParseList(w.text, f.transport.scheme())
+	list, err := address.ParseList(w.text, f.transport.scheme())
 	if err != nil {
 		s.complain(f, w.source, listIgnored, err)
 		return false
@@ -281,8 +283,8 @@ func (s *follower) settle() {
 }
 
 // filter leaves out what the operator did not allow.
-func (s *follower) filter(f *Failover, source string, list []failover.URI) []failover.URI {
-	allowed := make([]failover.URI, 0, len(list))
+func (s *follower) filter(f *Failover, source string, list []address.URI) []address.URI {
+	allowed := make([]address.URI, 0, len(list))
 	for _, u := range list {
 		err := f.mayJoin(u)
 		if err == nil {
@@ -294,7 +296,7 @@ func (s *follower) filter(f *Failover, source string, list []failover.URI) []fai
 			continue
 		}
 		s.counts.refuse(err)
-		if len(s.refused) < failover.MaxListAddresses {
+		if len(s.refused) < address.MaxListAddresses {
 			s.refused[key] = true
 			f.logger.Warn("announced address refused", zap.String("pool", s.entry.name),
 				zap.String("source", source), zap.String("address", u.Name()), zap.Error(err))
@@ -306,7 +308,7 @@ func (s *follower) filter(f *Failover, source string, list []failover.URI) []fai
 // reconnect moves the clients of the backend that asks for it.
 func (s *follower) reconnect(f *Failover, w word) {
 	text := strings.TrimSpace(string(w.text))
-	list, err := failover.ParseList([]byte(text), f.transport.scheme())
+	list, err := address.ParseList([]byte(text), f.transport.scheme())
 	if err == nil && len(list) != 1 {
 		err = errors.New("one address is expected")
 	}

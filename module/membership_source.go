@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 const (
@@ -145,7 +145,7 @@ func readListFile(path string) ([]byte, error) {
 }
 
 func readBounded(r io.Reader) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(r, failover.MaxListSize+listSlack))
+	text, err := io.ReadAll(io.LimitReader(r, address.MaxListSize+listSlack))
 	if text == nil && err == nil {
 		text = []byte{}
 	}
