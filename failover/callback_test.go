@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
 // intruder is a carrier all of whose code calls the pool back, from wherever the
@@ -189,7 +190,7 @@ func TestNoCodeOfTheCarrierUnderTheLock(t *testing.T) {
 	must(err)
 	_, err = p.RemoveURIs(uris(4)[3:])
 	must(err)
-	said := NewMembership()
+	said := membership.New()
 	said.Set("list", uris(5)[4:], true, time.Now())
 	_, _, err = p.UpdateURIs(said, true)
 	must(err)
