@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package address
 
 import (
 	"errors"
@@ -49,15 +49,15 @@ func schemeError(scheme string) error {
 	}
 	switch {
 	case strings.Contains(scheme, "%"):
-		return fmt.Errorf("scheme %s: percent escapes are for the values of options only", quote(scheme))
+		return fmt.Errorf("scheme %s: percent escapes are for the values of options only", Quote(scheme))
 	case lower == SchemeUnix:
 		return errors.New("a unix address needs the absolute path of a socket: expecting unix//run/app.sock or unix:///run/app.sock")
 	case scheme != lower && schemeOf[lower] != "":
-		return fmt.Errorf("scheme %s: write %s", quote(scheme), lower)
+		return fmt.Errorf("scheme %s: write %s", Quote(scheme), lower)
 	case instead[lower] != "":
-		return fmt.Errorf("scheme %s is not one of a backend: %s", quote(scheme), instead[lower])
+		return fmt.Errorf("scheme %s is not one of a backend: %s", Quote(scheme), instead[lower])
 	}
-	return fmt.Errorf("unknown scheme %s: allowed are %s", quote(scheme), allowedSchemes)
+	return fmt.Errorf("unknown scheme %s: allowed are %s", Quote(scheme), allowedSchemes)
 }
 
 // outerSchemeError explains a failover address that does not begin as one.
@@ -67,15 +67,15 @@ func outerSchemeError(s string) error {
 	lower := strings.ToLower(scheme)
 	switch {
 	case ok && lower == "failover":
-		return fmt.Errorf("scheme %s: write failover, in lower case", quote(scheme))
+		return fmt.Errorf("scheme %s: write failover, in lower case", Quote(scheme))
 	case strings.HasPrefix(s, "failover("):
 		return errors.New("the colon is missing: write failover:(...)")
 	case ok && (schemeOf[lower] != "" || lower == SchemeUnix):
-		return fmt.Errorf("it is the address of one backend, not a list: write failover:(%s)", strings.Trim(quote(s), `"`))
+		return fmt.Errorf("it is the address of one backend, not a list: write failover:(%s)", strings.Trim(Quote(s), `"`))
 	case ok && instead[lower] != "":
-		return fmt.Errorf("scheme %s: %s", quote(scheme), instead[lower])
+		return fmt.Errorf("scheme %s: %s", Quote(scheme), instead[lower])
 	}
-	return fmt.Errorf("%s does not begin as one: %s", quote(s), expecting)
+	return fmt.Errorf("%s does not begin as one: %s", Quote(s), expecting)
 }
 
 // foreignOption says why an option of the reference client, or of another

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package address
 
 import (
 	"errors"
@@ -51,7 +51,7 @@ func (a *Address) setSecondFamily(pairs []pair) error {
 		if p.name == "ha" {
 			on, err := parseBool(p.value)
 			if err != nil {
-				return fmt.Errorf("option ha: value %s is not allowed: expecting %s", quote(p.value), trueOrFalse)
+				return fmt.Errorf("option ha: value %s is not allowed: expecting %s", Quote(p.value), trueOrFalse)
 			}
 			ha = on
 			continue
@@ -85,8 +85,8 @@ func unknownSecondOption(name string) error {
 	}
 	for known := range secondNames {
 		if strings.EqualFold(known, name) {
-			return errors.New("unknown option " + quote(name) + ": write " + known)
+			return errors.New("unknown option " + Quote(name) + ": write " + known)
 		}
 	}
-	return fmt.Errorf("unknown option %s: without the scheme failover: allowed are %s", quote(name), allowed)
+	return fmt.Errorf("unknown option %s: without the scheme failover: allowed are %s", Quote(name), allowed)
 }

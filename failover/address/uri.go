@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package address
 
 import (
 	"net"
@@ -31,12 +31,12 @@ type URI struct {
 	// Port is decimal; empty for "unix".
 	Port string
 	// Options are the address's own options, as far as they were given.
-	Options AddressOptions
+	Options URIOptions
 }
 
-// AddressOptions are the options that one address may carry, or "nested" gives
+// URIOptions are the options that one address may carry, or "nested" gives
 // to all. A nil field was not given.
-type AddressOptions struct {
+type URIOptions struct {
 	// MaxRequests is how many requests the backend may have in progress; 0 means
 	// no limit, which is the default.
 	MaxRequests *int

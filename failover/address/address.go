@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package address
 
 import (
 	"errors"
@@ -25,7 +25,7 @@ type Address struct {
 	Warnings []string
 }
 
-// ParseAddress reads a failover address in one of these forms:
+// Parse reads a failover address in one of these forms:
 //
 //	failover:(uri,...)?option=value&...
 //	failover://(uri,...)?option=value&...
@@ -36,7 +36,7 @@ type Address struct {
 // address. What the reference client would drop, retry for ever or read as
 // something else than it says is an error here; the error names the part, what
 // is allowed, and the way out.
-func ParseAddress(s string) (*Address, error) {
+func Parse(s string) (*Address, error) {
 	a, err := parseAddress(s)
 	if err != nil {
 		return nil, fmt.Errorf("reading failover address: %w", err)
@@ -93,10 +93,10 @@ func (a *Address) addURIs(texts []string) error {
 		}
 		u, err := parseURI(text)
 		if err != nil {
-			return fmt.Errorf("address %s: %w", quote(text), err)
+			return fmt.Errorf("address %s: %w", Quote(text), err)
 		}
 		if len(a.URIs) > 0 && a.URIs[0].Scheme != u.Scheme {
-			return schemeMismatch(a.URIs[0], u)
+			return SchemeMismatch(a.URIs[0], u)
 		}
 		if known[u.Key()] {
 			a.Warnings = append(a.Warnings, u.Name()+" is listed twice; the first one counts, with its options")
@@ -108,7 +108,8 @@ func (a *Address) addURIs(texts []string) error {
 	return nil
 }
 
-func schemeMismatch(a, b URI) error {
+// SchemeMismatch returns the error of two addresses that cannot be in one pool.
+func SchemeMismatch(a, b URI) error {
 	return fmt.Errorf("%s and %s differ in their scheme, and a pool has one (tcp stands for http, ssl for https): use a pool for each",
 		a.Name(), b.Name())
 }
@@ -172,8 +173,8 @@ func (a *Address) joinPriority() error {
 		case u.Scheme == "":
 			return fmt.Errorf("option priorityURIs: address %s has no scheme: write http://%s", u.Dial(), u.Dial())
 		case scheme != "" && u.Scheme != scheme:
-			return fmt.Errorf("option priorityURIs: %w", schemeMismatch(a.URIs[0], u))
-		case known[u.Key()] && u.Options != (AddressOptions{}):
+			return fmt.Errorf("option priorityURIs: %w", SchemeMismatch(a.URIs[0], u))
+		case known[u.Key()] && u.Options != (URIOptions{}):
 			return fmt.Errorf("option priorityURIs: %s is in the list already: give its options there", u.Name())
 		case !known[u.Key()]:
 			scheme = u.Scheme
@@ -182,12 +183,12 @@ func (a *Address) joinPriority() error {
 		}
 	}
 	for i := range a.Options.PriorityURIs {
-		a.Options.PriorityURIs[i].Options = AddressOptions{} // they are in the list now
+		a.Options.PriorityURIs[i].Options = URIOptions{} // they are in the list now
 	}
 	return nil
 }
 
-// String renders the address so that ParseAddress reads the same from it. An
+// String renders the address so that Parse reads the same from it. An
 // address of the second family becomes one of the first.
 func (a *Address) String() string {
 	var b strings.Builder

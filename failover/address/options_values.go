@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package address
 
 import (
 	"errors"
@@ -33,7 +33,7 @@ func priorityField() access[Options] {
 			uris := make([]URI, len(list))
 			for i, s := range list {
 				if uris[i], err = parseMember(s); err != nil {
-					return fmt.Errorf("address %s: %w", quote(s), err)
+					return fmt.Errorf("address %s: %w", Quote(s), err)
 				}
 			}
 			o.PriorityURIs = uris
@@ -112,7 +112,7 @@ func checkPing(method, uri string) error {
 	case strings.HasPrefix(method, "/") || method == "*":
 		return errors.New("the method is missing")
 	case !isToken(method) || method == http.MethodConnect:
-		return fmt.Errorf("%s is not a method of a ping", quote(method))
+		return fmt.Errorf("%s is not a method of a ping", Quote(method))
 	case method != strings.ToUpper(method):
 		return fmt.Errorf("methods are case-sensitive: write %s", strings.ToUpper(method))
 	case uri == "":
@@ -191,12 +191,12 @@ func checkPoolName(s string) error {
 	return nil
 }
 
-// isToken tells whether s is a token of RFC 9110, section 5.6.2.
+// isToken reports whether s is a token of RFC 9110, section 5.6.2.
 func isToken(s string) bool {
 	return s != "" && onlyHas(s, func(c byte) bool { return isNameByte(c) || strings.IndexByte("!#$%&'*+^`|", c) >= 0 })
 }
 
-// isPrintable tells whether s is valid UTF-8 without control characters.
+// isPrintable reports whether s is valid UTF-8 without control characters.
 func isPrintable(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 })
 }

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package address
 
 import (
 	"bytes"
@@ -50,7 +50,7 @@ func ParseList(text []byte, scheme string) ([]URI, error) {
 		}
 		u, err := parseMember(entry)
 		if err != nil {
-			return nil, fmt.Errorf("address %s of the list: %w", quote(entry), err)
+			return nil, fmt.Errorf("address %s of the list: %w", Quote(entry), err)
 		}
 		if u.Scheme == "" {
 			u.Scheme = scheme

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package address
 
 import (
 	"reflect"
@@ -110,9 +110,9 @@ func TestTableReachesEveryField(t *testing.T) {
 			t.Errorf("no option sets %s", name)
 		}
 	}
-	for i := range reflect.TypeFor[AddressOptions]().NumField() {
+	for i := range reflect.TypeFor[URIOptions]().NumField() {
 		if reflect.ValueOf(o.Nested).Field(i).IsNil() {
-			t.Errorf("no option sets %s", reflect.TypeFor[AddressOptions]().Field(i).Name)
+			t.Errorf("no option sets %s", reflect.TypeFor[URIOptions]().Field(i).Name)
 		}
 	}
 }

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package address
 
 import (
 	"math"
@@ -36,7 +36,7 @@ type Option struct {
 	Effect  string
 
 	pool    access[Options]
-	address access[AddressOptions]
+	address access[URIOptions]
 }
 
 // OptionTable returns all options, those of a pool first.
@@ -227,25 +227,25 @@ func addressOptions() []Option {
 			Name: "max_requests", Address: []string{"maxRequests"}, Scope: ScopeAddress, Kind: KindInt,
 			Default: "0", Allowed: atLeastZero,
 			Effect:  "How many requests the backend may have in progress; a full one is passed over, and its clients stay its own. 0 for no limit.",
-			address: optional(func(o *AddressOptions) **int { return &o.MaxRequests }, within(0, math.MaxInt)),
+			address: optional(func(o *URIOptions) **int { return &o.MaxRequests }, within(0, math.MaxInt)),
 		},
 		{
 			Name: "connection_timeout", Address: []string{"connectionTimeout"}, Scope: ScopeAddress, Kind: KindDuration,
 			Default: "3s", Allowed: "a duration above 0",
 			Effect:  "Limit of name lookup, dial and TLS handshake together.",
-			address: optional(func(o *AddressOptions) **time.Duration { return &o.ConnectionTimeout }, positive),
+			address: optional(func(o *URIOptions) **time.Duration { return &o.ConnectionTimeout }, positive),
 		},
 		{
 			Name: "so_timeout", Address: []string{"soTimeout"}, Scope: ScopeAddress, Kind: KindDuration,
 			Default: "0", Allowed: atLeastZeroDuration,
 			Effect:  "After this long without a response header this one request ends with 504; nothing fails over and nothing is sent again. 0 for no limit.",
-			address: optional(func(o *AddressOptions) **time.Duration { return &o.SoTimeout }, notNegative),
+			address: optional(func(o *URIOptions) **time.Duration { return &o.SoTimeout }, notNegative),
 		},
 		{
 			Name: "max_inactivity_duration", Address: []string{"wireFormat.maxInactivityDuration"}, Scope: ScopeAddress, Kind: KindDuration,
 			Default: "30s", Allowed: atLeastZeroDuration,
 			Effect:  "A backend that is silent for this long, and answers no ping meanwhile, is hung: its requests are released and it goes down. 0 turns this off.",
-			address: optional(func(o *AddressOptions) **time.Duration { return &o.MaxInactivityDuration }, notNegative),
+			address: optional(func(o *URIOptions) **time.Duration { return &o.MaxInactivityDuration }, notNegative),
 		},
 	}
 }

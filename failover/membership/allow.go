@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package membership
 
 import (
 	"errors"
@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // The reasons why an address from elsewhere is refused.
@@ -23,19 +25,19 @@ var (
 // AllowList says which addresses a pool takes from those that are not the
 // operator: backends, peers and lists on other machines.
 type AllowList struct {
-	rules []AllowRule
+	rules []address.AllowRule
 	hosts []string
 	ports []uint16
 	exact map[string]bool // host:port that the operator wrote himself
 	known map[string]bool // those of them that are configured: no rule need name them
-	// Own tells whether this process or its parent listens at an address; nil is never.
+	// Own reports whether this process or its parent listens at an address; nil is never.
 	Own func(netip.AddrPort) bool
 }
 
 // NewAllowList makes the list from the rules of update_uris_allow and the
 // configured addresses. Without a rule the configured hosts with the configured
 // ports are allowed.
-func NewAllowList(rules []string, configured []URI) (*AllowList, error) {
+func NewAllowList(rules []string, configured []address.URI) (*AllowList, error) {
 	a := &AllowList{exact: make(map[string]bool), known: make(map[string]bool)}
 	for _, u := range configured {
 		port, err := strconv.ParseUint(u.Port, 10, 16)
@@ -47,9 +49,9 @@ func NewAllowList(rules []string, configured []URI) (*AllowList, error) {
 		a.exact[u.Dial()], a.known[u.Dial()] = true, true
 	}
 	for _, text := range rules {
-		r, err := ParseAllowRule(text)
+		r, err := address.ParseAllowRule(text)
 		if err != nil {
-			return nil, fmt.Errorf("option update_uris_allow: %s: %w", quote(text), err)
+			return nil, fmt.Errorf("option update_uris_allow: %s: %w", address.Quote(text), err)
 		}
 		a.rules = append(a.rules, r)
 		if r.FirstPort == 0 || r.FirstPort != r.LastPort {
@@ -58,31 +60,31 @@ func NewAllowList(rules []string, configured []URI) (*AllowList, error) {
 		port := strconv.Itoa(int(r.FirstPort))
 		switch {
 		case r.Network.IsValid() && r.Network.IsSingleIP():
-			a.exact[URI{Host: r.Network.Addr().String(), Port: port}.Dial()] = true
+			a.exact[address.URI{Host: r.Network.Addr().String(), Port: port}.Dial()] = true
 		case r.Host != "" && !strings.Contains(r.Host, "*"):
-			a.exact[URI{Host: r.Host, Port: port}.Dial()] = true
+			a.exact[address.URI{Host: r.Host, Port: port}.Dial()] = true
 		}
 	}
 	if len(rules) == 0 {
-		a.rules = []AllowRule{{}}
+		a.rules = []address.AllowRule{{}}
 	}
 	return a, nil
 }
 
-// Check tells whether an address may join the pool. What its name resolves to
+// Check reports whether an address may join the pool. What its name resolves to
 // is for CheckDial.
-func (a *AllowList) Check(u URI) error {
-	if u.Scheme == SchemeUnix {
+func (a *AllowList) Check(u address.URI) error {
+	if u.Scheme == address.SchemeUnix {
 		return ErrSpecial
 	}
-	if u.Options != (AddressOptions{}) {
+	if u.Options != (address.URIOptions{}) {
 		return ErrOptions
 	}
 	n, err := strconv.ParseUint(u.Port, 10, 16)
 	if err != nil {
 		return ErrNotAllowed
 	}
-	if !a.known[u.Dial()] && !slices.ContainsFunc(a.rules, func(r AllowRule) bool { return a.matches(r, u.Host, uint16(n)) }) {
+	if !a.known[u.Dial()] && !slices.ContainsFunc(a.rules, func(r address.AllowRule) bool { return a.matches(r, u.Host, uint16(n)) }) {
 		return ErrNotAllowed
 	}
 	if isLocalName(u.Host) && !a.exact[u.Dial()] {
@@ -94,18 +96,18 @@ func (a *AllowList) Check(u URI) error {
 	return nil
 }
 
-// CheckDial tells whether u may be dialled at one of the addresses that its host
+// CheckDial reports whether u may be dialled at one of the addresses that its host
 // resolves to, and at that port: its own, or health_port. A host name is the
 // operator's word for what it is called, not for where it leads: only localhost
 // may lead to loopback.
-func (a *AllowList) CheckDial(u URI, ip netip.Addr, port string) error {
+func (a *AllowList) CheckDial(u address.URI, ip netip.Addr, port string) error {
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil {
 		return ErrNotAllowed
 	}
 	zone := ip.Zone()
 	ip = ip.WithZone("").Unmap()
-	if a.exact[URI{Host: ip.WithZone(zone).String(), Port: u.Port}.Dial()] {
+	if a.exact[address.URI{Host: ip.WithZone(zone).String(), Port: u.Port}.Dial()] {
 		return nil
 	}
 	if isLocalName(u.Host) && ip.IsLoopback() && a.exact[u.Dial()] {
@@ -122,8 +124,8 @@ func (a *AllowList) CheckDial(u URI, ip netip.Addr, port string) error {
 	return nil
 }
 
-// matches tells whether a rule names host and port.
-func (a *AllowList) matches(r AllowRule, host string, port uint16) bool {
+// matches reports whether a rule names host and port.
+func (a *AllowList) matches(r address.AllowRule, host string, port uint16) bool {
 	switch {
 	case r.Network.IsValid():
 		ip, err := netip.ParseAddr(host)
@@ -143,7 +145,7 @@ func (a *AllowList) matches(r AllowRule, host string, port uint16) bool {
 	return r.FirstPort <= port && port <= r.LastPort
 }
 
-// isLocalName tells whether a name means this machine wherever it is resolved.
+// isLocalName reports whether a name means this machine wherever it is resolved.
 func isLocalName(host string) bool {
 	host = strings.TrimSuffix(host, ".")
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")

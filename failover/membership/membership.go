@@ -1,12 +1,14 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package membership
 
 import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // confirmedFor is how long an address stays that is down and that no source has
@@ -22,17 +24,17 @@ type Membership struct {
 }
 
 type source struct {
-	list    []URI
+	list    []address.URI
 	trusted bool // the operator's word: not filtered
 }
 
-// NewMembership makes one without sources.
-func NewMembership() *Membership {
+// New returns a Membership without sources.
+func New() *Membership {
 	return &Membership{sources: make(map[string]*source), last: make(map[string]time.Time)}
 }
 
 // Set replaces the list of a source, and confirms it.
-func (s *Membership) Set(name string, list []URI, trusted bool, now time.Time) {
+func (s *Membership) Set(name string, list []address.URI, trusted bool, now time.Time) {
 	s.sources[name] = &source{list, trusted}
 	s.Confirm(name, now)
 	if len(s.last) <= 2*maxSaid {
@@ -63,22 +65,22 @@ func (s *Membership) Confirm(name string, now time.Time) {
 func (s *Membership) Drop(name string) { delete(s.sources, name) }
 
 // List is what a source said last.
-func (s *Membership) List(name string) []URI {
+func (s *Membership) List(name string) []address.URI {
 	if src := s.sources[name]; src != nil {
 		return src.list
 	}
 	return nil
 }
 
-// Trusted tells whether what a source said last is the operator's word.
+// Trusted reports whether what a source said last is the operator's word.
 func (s *Membership) Trusted(name string) bool {
 	src := s.sources[name]
 	return src != nil && src.trusted
 }
 
-// Same tells whether a source said the same addresses before, in any order, and
+// Same reports whether a source said the same addresses before, in any order, and
 // was trusted as it is now.
-func (s *Membership) Same(name string, list []URI, trusted bool) bool {
+func (s *Membership) Same(name string, list []address.URI, trusted bool) bool {
 	src := s.sources[name]
 	if src == nil || src.trusted != trusted || len(src.list) != len(list) {
 		return false
@@ -87,7 +89,7 @@ func (s *Membership) Same(name string, list []URI, trusted bool) bool {
 	for _, u := range src.list {
 		known[u.String()] = true
 	}
-	return !slices.ContainsFunc(list, func(u URI) bool { return !known[u.String()] })
+	return !slices.ContainsFunc(list, func(u address.URI) bool { return !known[u.String()] })
 }
 
 // Named are all addresses that sources name, the operator's first, and then in
@@ -117,7 +119,7 @@ func (s *Membership) Named() []Named {
 
 // Named is an address that a source names.
 type Named struct {
-	URI URI
+	URI address.URI
 	// Trusted tells that the operator himself named it: it is not checked.
 	Trusted bool
 }
@@ -125,7 +127,7 @@ type Named struct {
 // Forget are those of the given addresses, which are down, that no source has
 // confirmed for long enough. Sources lose them, too, so that they come back
 // only when one names them anew.
-func (s *Membership) Forget(down []URI, now time.Time) (gone []URI) {
+func (s *Membership) Forget(down []address.URI, now time.Time) (gone []address.URI) {
 	for _, u := range down {
 		last, ok := s.last[u.Key()]
 		if !ok {
@@ -138,7 +140,7 @@ func (s *Membership) Forget(down []URI, now time.Time) (gone []URI) {
 		gone = append(gone, u)
 		delete(s.last, u.Key())
 		for _, src := range s.sources {
-			src.list = slices.DeleteFunc(slices.Clone(src.list), func(o URI) bool { return o.Key() == u.Key() })
+			src.list = slices.DeleteFunc(slices.Clone(src.list), func(o address.URI) bool { return o.Key() == u.Key() })
 		}
 	}
 	return gone
@@ -163,7 +165,7 @@ func (s *Membership) Settle(speaks func(name string) bool) {
 	}
 	for _, name := range silent {
 		src := s.sources[name]
-		src.list = slices.DeleteFunc(slices.Clone(src.list), func(u URI) bool {
+		src.list = slices.DeleteFunc(slices.Clone(src.list), func(u address.URI) bool {
 			key := u.Key()
 			known := named[key] || key == name
 			named[key] = true
@@ -176,9 +178,9 @@ func (s *Membership) Settle(speaks func(name string) bool) {
 }
 
 // maxSaid bounds what is kept of all sources of a pool together.
-const maxSaid = 16 * MaxListAddresses
+const maxSaid = 16 * address.MaxListAddresses
 
-// Full tells whether the sources of the pool say more than is kept.
+// Full reports whether the sources of the pool say more than is kept.
 func (s *Membership) Full() bool {
 	n := 0
 	for _, src := range s.sources {
@@ -193,7 +195,8 @@ type SourceSnapshot struct {
 	Trusted bool     `json:"trusted,omitempty"`
 }
 
-func (s *Membership) snapshot() map[string]SourceSnapshot {
+// Snapshot returns what each source said last, for Restore in a later process.
+func (s *Membership) Snapshot() map[string]SourceSnapshot {
 	all := make(map[string]SourceSnapshot, len(s.sources))
 	for name, src := range s.sources {
 		kept := SourceSnapshot{Trusted: src.trusted}
@@ -205,14 +208,14 @@ func (s *Membership) snapshot() map[string]SourceSnapshot {
 	return all
 }
 
-// restoreMembership is what an earlier process was told. Its addresses count as
-// confirmed when they are first looked at.
-func restoreMembership(said map[string]SourceSnapshot) *Membership {
-	s := NewMembership()
+// Restore returns a Membership with what an earlier process was told. Its
+// addresses count as confirmed when they are first looked at.
+func Restore(said map[string]SourceSnapshot) *Membership {
+	s := New()
 	for name, kept := range said {
 		src := &source{trusted: kept.Trusted}
 		for _, text := range kept.URIs {
-			if u, err := ParseURI(text); err == nil {
+			if u, err := address.ParseURI(text); err == nil {
 				src.list = append(src.list, u)
 			}
 		}

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package address
 
 import (
 	"errors"
@@ -35,7 +35,7 @@ func ParseURI(s string) (URI, error) {
 		u, err = parseURI(s)
 	}
 	if err != nil {
-		return URI{}, fmt.Errorf("reading address %s: %w", quote(s), err)
+		return URI{}, fmt.Errorf("reading address %s: %w", Quote(s), err)
 	}
 	return u, nil
 }
@@ -50,7 +50,7 @@ func ParseDial(s string) (URI, error) {
 		u, err = parseDial(s)
 	}
 	if err != nil {
-		return URI{}, fmt.Errorf("reading dial address %s: %w", quote(s), err)
+		return URI{}, fmt.Errorf("reading dial address %s: %w", Quote(s), err)
 	}
 	return u, nil
 }
@@ -86,7 +86,7 @@ func parseURI(s string) (URI, error) {
 }
 
 // parseAddressOptions reads the query of one address.
-func parseAddressOptions(query string, into *AddressOptions) error {
+func parseAddressOptions(query string, into *URIOptions) error {
 	pairs, err := splitQuery(query)
 	if err != nil {
 		return err
@@ -111,7 +111,7 @@ func parseAddressOptions(query string, into *AddressOptions) error {
 	return nil
 }
 
-// socketPath tells whether s names a unix socket, and its path: unix//path and
+// socketPath reports whether s names a unix socket, and its path: unix//path and
 // unix/path as Caddy writes them, unix:/path and unix:///path as URIs.
 func socketPath(s string) (path string, ok bool) {
 	if path, ok = strings.CutPrefix(s, "unix/"); ok {
@@ -193,7 +193,7 @@ func parseDial(s string) (URI, error) {
 // parsePort reads a decimal port and removes leading zeros.
 func parsePort(s string) (string, error) {
 	if strings.Contains(s, "-") {
-		return "", fmt.Errorf("port %s: ranges are not allowed: list each address", quote(s))
+		return "", fmt.Errorf("port %s: ranges are not allowed: list each address", Quote(s))
 	}
 	n, err := portNumber(s)
 	return strconv.Itoa(int(n)), err
@@ -202,7 +202,7 @@ func parsePort(s string) (string, error) {
 func portNumber(s string) (uint16, error) {
 	n, err := strconv.ParseUint(s, 10, 16)
 	if err != nil || n == 0 {
-		return 0, fmt.Errorf("port %s: expecting a number from 1 to 65535", quote(s))
+		return 0, fmt.Errorf("port %s: expecting a number from 1 to 65535", Quote(s))
 	}
 	return uint16(n), nil
 }

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package address
 
 import (
 	"fmt"
@@ -55,7 +55,7 @@ func LookupOption(scope Scope, name string) (Option, error) {
 	if scope == ScopePool {
 		allowed += " and the blocks nested and address"
 	}
-	return Option{}, fmt.Errorf("unknown option %s: %sallowed are %s", quote(name), hint, allowed)
+	return Option{}, fmt.Errorf("unknown option %s: %sallowed are %s", Quote(name), hint, allowed)
 }
 
 func unknownAddressOption(scope Scope, name string) error {
@@ -71,7 +71,7 @@ func unknownAddressOption(scope Scope, name string) error {
 	default:
 		hint = "write " + o.Address[0] + "; "
 	}
-	return fmt.Errorf("unknown option %s: %sallowed are %s", quote(name), hint, strings.Join(addressNames(scope), ", "))
+	return fmt.Errorf("unknown option %s: %sallowed are %s", Quote(name), hint, strings.Join(addressNames(scope), ", "))
 }
 
 // elsewhere says where an option of the other scope belongs.
@@ -163,9 +163,9 @@ func addressSpelling(name string) string {
 	return name
 }
 
-// quote shows a text of the user's in an error: shortened, and without the
+// Quote returns a text of the user's as errors show it: shortened, and without the
 // password that an address may hold by mistake.
-func quote(s string) string {
+func Quote(s string) string {
 	const most = 120
 	if at := strings.LastIndexByte(s, '@'); at >= 0 && !strings.HasPrefix(s, "unix") {
 		scheme, _, ok := strings.Cut(s[:at], "://")

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package address
 
 import "fmt"
 
@@ -47,7 +47,7 @@ func (o *Options) ResolvePriority(scheme string) error {
 			return fmt.Errorf("option priority_uris: %s is not an address of this pool, whose scheme is %s: write %s, or give the pool's backends the scheme %s",
 				u.Name(), scheme, u.Dial(), u.Scheme)
 		}
-		if u.Options != (AddressOptions{}) {
+		if u.Options != (URIOptions{}) {
 			return fmt.Errorf("option priority_uris: %s has options there: give them in a block, address %s { }", u, u.Dial())
 		}
 	}

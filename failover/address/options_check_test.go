@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package address
 
 import (
 	"encoding/json"
@@ -75,7 +75,7 @@ func TestResolvePriority(t *testing.T) {
 	if err := o.ResolvePriority("http"); err == nil || !strings.Contains(err.Error(), "http://a:1 twice") {
 		t.Errorf("got %v", err)
 	}
-	o.PriorityURIs = []URI{{Host: "a", Port: "1", Options: AddressOptions{MaxRequests: new(1)}}}
+	o.PriorityURIs = []URI{{Host: "a", Port: "1", Options: URIOptions{MaxRequests: new(1)}}}
 	if err := o.ResolvePriority("http"); err == nil || !strings.Contains(err.Error(), "address a:1 { }") {
 		t.Errorf("got %v", err)
 	}

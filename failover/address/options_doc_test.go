@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package address
 
 import (
 	"flag"
@@ -12,7 +12,7 @@ import (
 
 var update = flag.Bool("update", false, "write the option tables of docs anew")
 
-const docFile = "../docs/failover-options.md"
+const docFile = "../../docs/failover-options.md"
 
 // The reference in docs is made from the table. To write it anew, run
 // go test ./failover -run TestOptionsDoc -update.

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package address
 
 import "time"
 
@@ -50,7 +50,7 @@ type Options struct {
 	WarnAfterReconnectAttempts int
 
 	// Nested options win over an address's own.
-	Nested AddressOptions
+	Nested URIOptions
 
 	Affinity Affinity
 	// PingMethod and PingURI are the request of a ping: "OPTIONS" and "*".

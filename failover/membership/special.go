@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package membership
 
 import "net/netip"
 
@@ -20,7 +20,7 @@ var (
 	sixToFour      = netip.MustParsePrefix("2002::/16")
 )
 
-// isSpecial tells whether an address, or the one that it leads to, is none of a
+// isSpecial reports whether an address, or the one that it leads to, is none of a
 // backend on another machine.
 func isSpecial(ip netip.Addr) bool {
 	for _, at := range []netip.Addr{ip, Destination(ip)} {

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package address
 
 import (
 	"net"
@@ -27,7 +27,7 @@ func FuzzParseAddress(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		a, err := ParseAddress(s)
+		a, err := Parse(s)
 		if err != nil {
 			if len(err.Error()) > 2000 || !utf8.ValidString(err.Error()) {
 				t.Fatalf("error of %d bytes: %.200s", len(err.Error()), err)

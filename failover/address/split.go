@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package address
 
 import (
 	"errors"
@@ -37,7 +37,7 @@ func splitComposite(s string) (composite, error) {
 	case tail[0] == '&':
 		return composite{}, errors.New("the options do not begin with a question mark: write (...)?option=value&option=value")
 	default:
-		return composite{}, fmt.Errorf("%s follows the list of addresses: only ? and options may; all addresses go into one pair of parentheses", quote(tail))
+		return composite{}, fmt.Errorf("%s follows the list of addresses: only ? and options may; all addresses go into one pair of parentheses", Quote(tail))
 	}
 	if list == "" {
 		return composite{query: query}, nil
@@ -66,9 +66,9 @@ func matchParens(s string) (end int, err error) {
 	}
 	switch {
 	case depth > 0:
-		return end, fmt.Errorf("a parenthesis is not closed in %s; write %%28 for one in a value", quote(s))
+		return end, fmt.Errorf("a parenthesis is not closed in %s; write %%28 for one in a value", Quote(s))
 	case depth < 0:
-		return end, fmt.Errorf("a parenthesis is closed that was not opened in %s; write %%29 for one in a value", quote(s))
+		return end, fmt.Errorf("a parenthesis is closed that was not opened in %s; write %%29 for one in a value", Quote(s))
 	}
 	return end, nil
 }
@@ -82,7 +82,7 @@ func splitList(s string) ([]string, error) {
 		if way := instead[scheme]; way != "" {
 			return nil, fmt.Errorf("a list within the list, %s(...): %s", inner, way)
 		}
-		return nil, fmt.Errorf("a parenthesis within the list, after %s: name all addresses in one list", quote(inner))
+		return nil, fmt.Errorf("a parenthesis within the list, after %s: name all addresses in one list", Quote(inner))
 	}
 	return strings.Split(s, ","), nil
 }
@@ -107,13 +107,13 @@ func splitQuery(query string) ([]pair, error) {
 		name, err1 := url.QueryUnescape(name)
 		value, err2 := url.QueryUnescape(value)
 		if err1 != nil || err2 != nil {
-			return nil, fmt.Errorf("option %s: it has a broken percent escape; %%25 stands for a percent sign", quote(piece))
+			return nil, fmt.Errorf("option %s: it has a broken percent escape; %%25 stands for a percent sign", Quote(piece))
 		}
 		if value == "" {
-			return nil, fmt.Errorf("option %s has no value: write option=value, or leave it out for its default", quote(name))
+			return nil, fmt.Errorf("option %s has no value: write option=value, or leave it out for its default", Quote(name))
 		}
 		if !isPrintable(name + value) {
-			return nil, fmt.Errorf("option %s: it has a control character or is not valid UTF-8", quote(piece))
+			return nil, fmt.Errorf("option %s: it has a control character or is not valid UTF-8", Quote(piece))
 		}
 		pairs = append(pairs, pair{name, value})
 	}

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package address
 
 import (
 	"cmp"
@@ -31,13 +31,13 @@ func (opt *Option) Set(o *Options, v any) error {
 func (opt *Option) Get(o *Options) any { return opt.pool.get(o) }
 
 // SetAddress is Set for options of ScopeAddress.
-func (opt *Option) SetAddress(o *AddressOptions, v any) error {
+func (opt *Option) SetAddress(o *URIOptions, v any) error {
 	return opt.explain(v, opt.address.set(o, v))
 }
 
 // GetAddress is Get for options of ScopeAddress. It returns nil when the option
 // was not given, and for an option of another scope.
-func (opt *Option) GetAddress(o *AddressOptions) any {
+func (opt *Option) GetAddress(o *URIOptions) any {
 	if opt.Scope != ScopeAddress {
 		return nil
 	}
@@ -49,9 +49,9 @@ func (opt *Option) explain(v any, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, errRange):
-		return fmt.Errorf("value %s is not allowed: expecting %s", quote(configText(v)), opt.Allowed)
+		return fmt.Errorf("value %s is not allowed: expecting %s", Quote(configText(v)), opt.Allowed)
 	default:
-		return fmt.Errorf("value %s: %w; expecting %s", quote(configText(v)), err, opt.Allowed)
+		return fmt.Errorf("value %s: %w; expecting %s", Quote(configText(v)), err, opt.Allowed)
 	}
 }
 
@@ -109,7 +109,7 @@ func listField[S any](at func(*S) *[]string, check func(string) error) access[S]
 		}
 		for _, entry := range list {
 			if err := check(entry); err != nil {
-				return fmt.Errorf("entry %s: %w", quote(entry), err)
+				return fmt.Errorf("entry %s: %w", Quote(entry), err)
 			}
 		}
 		return nil

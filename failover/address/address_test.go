@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package address
 
 import (
 	"reflect"
@@ -12,11 +12,11 @@ import (
 // parsed reads s and checks that its rendering reads as the same.
 func parsed(t *testing.T, s string) *Address {
 	t.Helper()
-	a, err := ParseAddress(s)
+	a, err := Parse(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := ParseAddress(a.String())
+	again, err := Parse(a.String())
 	if err != nil {
 		t.Fatalf("reading %s again: %v", a, err)
 	}
@@ -74,7 +74,7 @@ func TestParseAddressForms(t *testing.T) {
 				t.Errorf("got updateURIsURL %s", a.Options.UpdateURIsURL)
 			}
 			for _, u := range a.Options.PriorityURIs {
-				if u.Options != (AddressOptions{}) {
+				if u.Options != (URIOptions{}) {
 					t.Errorf("options stay with the priority address %s", u)
 				}
 			}
@@ -163,7 +163,7 @@ func TestParseAddressErrors(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			a, err := ParseAddress(tt.in)
+			a, err := Parse(tt.in)
 			if err == nil {
 				t.Fatalf("got %v without an error", a)
 			}

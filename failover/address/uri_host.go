@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package address
 
 import (
 	"errors"
@@ -31,7 +31,7 @@ func splitHostPort(s, zoneMark string) (host, port string, err error) {
 		var colon bool
 		port, colon = strings.CutPrefix(after, ":")
 		if !colon && after != "" {
-			return "", "", fmt.Errorf("%s follows the IPv6 address: expecting [ADDRESS]:PORT", quote(after))
+			return "", "", fmt.Errorf("%s follows the IPv6 address: expecting [ADDRESS]:PORT", Quote(after))
 		}
 		if colon && port == "" {
 			return "", "", errEmptyPort
@@ -62,16 +62,16 @@ func normalIPv6(s, zoneMark string) (string, error) {
 	text, zone, hasZone := strings.Cut(s, zoneMark)
 	addr, err := netip.ParseAddr(text)
 	if err != nil || !addr.Is6() || addr.Zone() != "" {
-		return "", fmt.Errorf("%s is not an IPv6 address, and brackets are for those only; a zone follows %s", quote(text), zoneMark)
+		return "", fmt.Errorf("%s is not an IPv6 address, and brackets are for those only; a zone follows %s", Quote(text), zoneMark)
 	}
 	if !hasZone {
 		return addr.Unmap().String(), nil
 	}
 	if addr.Is4In6() {
-		return "", fmt.Errorf("%s maps an IPv4 address, which has no zone", quote(text))
+		return "", fmt.Errorf("%s maps an IPv4 address, which has no zone", Quote(text))
 	}
 	if zone == "" || !onlyHas(zone, isNameByte) {
-		return "", fmt.Errorf("zone %s: expecting the name of a network interface", quote(zone))
+		return "", fmt.Errorf("zone %s: expecting the name of a network interface", Quote(zone))
 	}
 	return addr.WithZone(zone).String(), nil
 }
@@ -85,16 +85,16 @@ func normalHost(s string) (string, error) {
 	case name == "":
 		return "", errors.New("it has no host: expecting a host name or an IP address, such as localhost")
 	case strings.Contains(s, "%"):
-		return "", fmt.Errorf("host %s: percent escapes are not allowed in a host", quote(s))
+		return "", fmt.Errorf("host %s: percent escapes are not allowed in a host", Quote(s))
 	case !onlyHas(name, func(c byte) bool { return isNameByte(c) && c != '~' }):
-		return "", fmt.Errorf("host %s: expecting letters, digits, hyphens, underscores and dots; international names in their xn-- form", quote(s))
+		return "", fmt.Errorf("host %s: expecting letters, digits, hyphens, underscores and dots; international names in their xn-- form", Quote(s))
 	case len(name) > 253:
-		return "", fmt.Errorf("host %s: longer than 253 characters", quote(s))
+		return "", fmt.Errorf("host %s: longer than 253 characters", Quote(s))
 	}
 	labels := strings.Split(name, ".")
 	for _, label := range labels {
 		if label == "" || len(label) > 63 {
-			return "", fmt.Errorf("host %s: each part between dots has 1 to 63 characters", quote(s))
+			return "", fmt.Errorf("host %s: each part between dots has 1 to 63 characters", Quote(s))
 		}
 	}
 	// Some resolvers read 010.0.0.1, 0x7f.1 or 2130706433 as IPv4 addresses in
@@ -102,7 +102,7 @@ func normalHost(s string) (string, error) {
 	if last := labels[len(labels)-1]; onlyHas(last, isDigit) || strings.HasPrefix(last, "0x") {
 		addr, err := netip.ParseAddr(s)
 		if err != nil {
-			return "", fmt.Errorf("host %s: expecting an IPv4 address of four decimal numbers without leading zeros", quote(s))
+			return "", fmt.Errorf("host %s: expecting an IPv4 address of four decimal numbers without leading zeros", Quote(s))
 		}
 		return addr.String(), nil
 	}
@@ -111,7 +111,7 @@ func normalHost(s string) (string, error) {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// isNameByte tells whether c may stand in a host name or a zone.
+// isNameByte reports whether c may stand in a host name or a zone.
 func isNameByte(c byte) bool {
 	return isDigit(c) || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || strings.IndexByte("-._~", c) >= 0
 }

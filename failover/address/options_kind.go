@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package address
 
 import (
 	"errors"
@@ -40,7 +40,7 @@ type Parsers struct {
 func (opt *Option) Parse(text string, p Parsers) (any, error) {
 	v, err := opt.parse(text, p)
 	if err != nil {
-		return nil, fmt.Errorf("value %s is not allowed: expecting %s", quote(text), opt.Allowed)
+		return nil, fmt.Errorf("value %s is not allowed: expecting %s", Quote(text), opt.Allowed)
 	}
 	return v, nil
 }

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package address
 
 import (
 	"reflect"
@@ -206,7 +206,7 @@ func TestAddressOptions(t *testing.T) {
 		}
 		for _, text := range tt.invalid {
 			t.Run(tt.option+"="+text, func(t *testing.T) {
-				a, err := ParseAddress("failover:(http://a,http://b:2)?" + tt.option + "=" + text)
+				a, err := Parse("failover:(http://a,http://b:2)?" + tt.option + "=" + text)
 				if err == nil {
 					t.Fatalf("got %+v without an error", a.Options)
 				}
@@ -294,7 +294,7 @@ func TestSecondFamilyErrors(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.query, func(t *testing.T) {
-			a, err := ParseAddress("(tcp://a:1,tcp://b:2)" + tt.query)
+			a, err := Parse("(tcp://a:1,tcp://b:2)" + tt.query)
 			if err == nil {
 				t.Fatalf("got %v without an error", a)
 			}
