@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 // programSpec runs this binary as an external program that does p.
@@ -70,7 +72,7 @@ func TestExternalSockets(t *testing.T) {
 		env := func(name string) string { v, _ := lookupEnv(s.Env, name); return v }
 		want := map[string]string{
 			"LISTEN_FDS": "2", "LISTEN_PID": strconv.Itoa(pid), "LISTEN_FDNAMES": listenName("tcp/"+a) + ":" + listenName(b),
-			"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": strconv.Itoa(pid), envExec: "", envControl: "",
+			"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": strconv.Itoa(pid), envExec: "", control.Env: "",
 		}
 		for name, value := range want {
 			if got := env(name); got != value {
@@ -228,7 +230,7 @@ func TestExternalProcessGroup(t *testing.T) {
 	}
 	t.Run("told to stop", func(t *testing.T) {
 		w, pid := run(t)
-		w.stop(Immediate)
+		w.stop(control.Immediate)
 		if text, _ := os.ReadFile(file); string(text) != "finished" {
 			t.Errorf("its worker has not finished: %s", text)
 		}
@@ -236,7 +238,7 @@ func TestExternalProcessGroup(t *testing.T) {
 	})
 	t.Run("forced", func(t *testing.T) {
 		w, pid := run(t)
-		w.stop(Force)
+		w.stop(control.Force)
 		if alive(pid) {
 			t.Error("its worker lives")
 		}
@@ -271,7 +273,7 @@ func TestExternalDaemonIsNotAwaited(t *testing.T) {
 	defer func() { _ = syscall.Kill(pid, syscall.SIGKILL) }()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if err := w.Stop(ctx, Immediate); err != nil {
+	if err := w.Stop(ctx, control.Immediate); err != nil {
 		t.Errorf("stopping: %v", err)
 	}
 	if !alive(pid) {

@@ -93,18 +93,3 @@ func TestNoOrphans(t *testing.T) {
 		return err
 	})
 }
-
-func TestConnectWithoutParent(t *testing.T) {
-	if _, _, err := Connect(); err == nil || err != ErrNoParent { //nolint:errorlint // exactly this one
-		t.Errorf("error %v, want %v", err, ErrNoParent)
-	}
-	for _, value := range []string{"", "x", "-1", "0", "2", "900"} {
-		t.Setenv(envControl, value)
-		if _, _, err := Connect(); err == nil {
-			t.Errorf("connected to descriptor %q", value)
-		}
-		if _, ok := os.LookupEnv(envControl); ok {
-			t.Errorf("%s=%q is still set", envControl, value)
-		}
-	}
-}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 // world is what surrounds a machine: processes that do what they like, people who
@@ -80,7 +82,7 @@ func (w *world) input() input {
 	case 3:
 		return inPromote{w.token()}
 	case 4:
-		return inStop{rapid.SampledFrom([]Mode{Immediate, Force}).Draw(w.T, "mode"), w.token()}
+		return inStop{rapid.SampledFrom([]control.Mode{control.Immediate, control.Force}).Draw(w.T, "mode"), w.token()}
 	case 5, 6, 7:
 		return inReady{w.id()}
 	case 8:

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 // The test binary runs itself as the programs that are supervised: envTest says
@@ -26,7 +28,6 @@ const envTest = "SUPERVISOR_TEST"
 func TestMain(m *testing.M) {
 	programs := map[string]func() int{
 		"child": childMain, "middle": middleMain, "external": externalMain, "sleeper": sleeperMain,
-		"inherits": inheritsMain, "listens": listensMain,
 	}
 	if program := programs[os.Getenv(envTest)]; program != nil {
 		os.Exit(program())
@@ -138,7 +139,7 @@ func (w *watched) start(spec *Spec) {
 	}
 }
 
-func (w *watched) stop(mode Mode) {
+func (w *watched) stop(mode control.Mode) {
 	w.t.Helper()
 	if err := w.Stop(w.t.Context(), mode); err != nil {
 		w.t.Fatal(err)

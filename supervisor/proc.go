@@ -3,7 +3,11 @@
 
 package supervisor
 
-import "time"
+import (
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
+)
 
 // phase is where one process is in its life.
 type phase string
@@ -80,7 +84,7 @@ const (
 func (m *machine) activate(p *proc) {
 	p.phase = phaseActive
 	m.log(haSupervise, "waiting child process termination")
-	m.do(action{kind: actSend, id: p.id, msg: message{Kind: msgActivate}})
+	m.do(action{kind: actSend, id: p.id, msg: control.Message{Kind: control.KindActivate}})
 	m.packets()
 	m.sweep()
 }
@@ -98,7 +102,7 @@ func (m *machine) packets() {
 		}
 	}
 	p.packets = true
-	m.do(action{kind: actSend, id: p.id, msg: message{Kind: msgPackets}})
+	m.do(action{kind: actSend, id: p.id, msg: control.Message{Kind: control.KindPackets}})
 }
 
 // sweep closes the sockets that no process uses. While nobody is active all are
@@ -117,7 +121,7 @@ func (m *machine) drain(now time.Time, p *proc) {
 	if t := p.spec.DrainTimeout; t > 0 {
 		p.deadline = now.Add(t + endTime)
 	}
-	m.do(action{kind: actSend, id: p.id, msg: message{Kind: msgDrain, Timeout: p.spec.DrainTimeout}})
+	m.do(action{kind: actSend, id: p.id, msg: control.Message{Kind: control.KindDrain, Timeout: p.spec.DrainTimeout}})
 	// It accepts no more: a socket that only it had would be a dead end.
 	m.do(action{kind: actLeave, id: p.id})
 	m.sweep()
@@ -151,7 +155,7 @@ func (m *machine) stop(now time.Time, p *proc, cause string) {
 		m.do(action{kind: actSignal, id: p.id, signal: sigTerm})
 		return
 	}
-	m.do(action{kind: actSend, id: p.id, msg: message{Kind: msgStop, Mode: Immediate}})
+	m.do(action{kind: actSend, id: p.id, msg: control.Message{Kind: control.KindStop, Mode: control.Immediate}})
 }
 
 // force cuts everything.
@@ -163,7 +167,7 @@ func (m *machine) force(now time.Time, p *proc, cause string) {
 		p.cause = cause
 	}
 	p.phase, p.deadline, p.killAt = phaseKilled, time.Time{}, now.Add(forceTime)
-	m.do(action{kind: actSend, id: p.id, msg: message{Kind: msgStop, Mode: Force}})
+	m.do(action{kind: actSend, id: p.id, msg: control.Message{Kind: control.KindStop, Mode: control.Force}})
 }
 
 // abort ends a process that hangs, with a goroutine dump.

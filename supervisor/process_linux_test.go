@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 func TestStartServeStop(t *testing.T) {
@@ -27,11 +29,11 @@ func TestStartServeStop(t *testing.T) {
 	if err := w.Promote(t.Context()); !errors.Is(err, ErrNoStandby) {
 		t.Errorf("a promote without standby: %v", err)
 	}
-	w.stop(Immediate)
+	w.stop(control.Immediate)
 	if alive(st.Pid) {
 		t.Error("the process lives after the stop")
 	}
-	if err := w.Stop(t.Context(), Force); !errors.Is(err, ErrStopped) {
+	if err := w.Stop(t.Context(), control.Force); !errors.Is(err, ErrStopped) {
 		t.Errorf("a second stop: %v", err)
 	}
 	if st := w.Status(); st.State != "stopped" || st.LastExit == nil || st.LastExit.Reason != "stop" || st.LastExit.Code != 0 {
@@ -252,13 +254,13 @@ func TestStandbyTakesOverAtOnce(t *testing.T) {
 	}
 }
 
-// Force is over within a second, also for what ignores it.
+// control.Force is over within a second, also for what ignores it.
 func TestForce(t *testing.T) {
 	w := watch(t)
 	w.start(childSpec(t, behaviour{Defies: true}))
 	pid := w.Status().Pid
 	immediate := make(chan error, 1)
-	go func() { immediate <- w.Stop(t.Context(), Immediate) }()
+	go func() { immediate <- w.Stop(t.Context(), control.Immediate) }()
 	until(t, "the immediate stop", func() error {
 		if st := w.Status(); st.State != "stopping" {
 			return errors.New(st.State)
@@ -266,7 +268,7 @@ func TestForce(t *testing.T) {
 		return nil
 	})
 	begun := time.Now()
-	w.stop(Force)
+	w.stop(control.Force)
 	if took := time.Since(begun); took > 3*time.Second {
 		t.Errorf("force took %s", took)
 	}
@@ -284,7 +286,7 @@ func TestGrandchildrenEndToo(t *testing.T) {
 	for _, end := range []func(pid int){
 		func(pid int) { _ = syscall.Kill(pid, syscall.SIGKILL) },
 		func(int) { w.Tell("exit", []byte("0")) },
-		func(int) { w.stop(Immediate) },
+		func(int) { w.stop(control.Immediate) },
 	} {
 		if w.Status().State == "stopped" {
 			w.start(childSpec(t, behaviour{}))

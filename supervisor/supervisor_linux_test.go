@@ -13,6 +13,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
 // The log of a crash, with real processes, is the sequence of the model.
@@ -55,7 +58,7 @@ func TestHALogOfACrash(t *testing.T) {
 func TestHold(t *testing.T) {
 	began, ended := make(chan time.Time, 1), make(chan struct{}, 1)
 	w := watch(t, func(c *Config) {
-		c.Hold = func(s *Sockets, next time.Time) func() {
+		c.Hold = func(s *sockets.Holder, next time.Time) func() {
 			if len(s.Addresses()) != 1 {
 				t.Errorf("held sockets %v", s.Addresses())
 			}
@@ -103,13 +106,13 @@ func TestTuneKeepsTheProcess(t *testing.T) {
 		t.Errorf("status %+v", st)
 	}
 	// A stopped child is tuned for its next start, and in the order of the calls.
-	w.stop(Immediate)
+	w.stop(control.Immediate)
 	for range 20 {
 		w.Tune(spec)
 		w.Tune(&tuned)
 		w.start(nil)
 		w.standby(w.Status().Pid)
-		w.stop(Force)
+		w.stop(control.Force)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 func TestSplitListen(t *testing.T) {
@@ -56,7 +58,7 @@ func TestSplitListen(t *testing.T) {
 }
 
 func TestEnv(t *testing.T) {
-	env := []string{"A=1", "NOTIFY_SOCKET=/x", "LISTEN_FDS=1", "LISTEN_FDS_MINE=kept", "B=", "C", envControl + "=3"}
+	env := []string{"A=1", "NOTIFY_SOCKET=/x", "LISTEN_FDS=1", "LISTEN_FDS_MINE=kept", "B=", "C", control.Env + "=3"}
 	if got, want := CleanEnv(env), []string{"A=1", "LISTEN_FDS_MINE=kept", "B=", "C"}; !slices.Equal(got, want) {
 		t.Errorf("cleaned %q, want %q", got, want)
 	}
@@ -148,13 +150,13 @@ func TestSpecEqual(t *testing.T) {
 func TestOutboxDropsNews(t *testing.T) {
 	o := outbox{more: make(chan struct{}, 1)}
 	for range maxTold + 100 {
-		o.put(message{Kind: msgTell})
+		o.put(control.Message{Kind: control.KindTell})
 	}
-	o.put(message{Kind: msgActivate})
-	o.put(message{Kind: msgTell})
-	o.put(message{Kind: msgStop})
+	o.put(control.Message{Kind: control.KindActivate})
+	o.put(control.Message{Kind: control.KindTell})
+	o.put(control.Message{Kind: control.KindStop})
 	queue := o.take()
-	if len(queue) != maxTold+2 || queue[maxTold].Kind != msgActivate || queue[maxTold+1].Kind != msgStop {
+	if len(queue) != maxTold+2 || queue[maxTold].Kind != control.KindActivate || queue[maxTold+1].Kind != control.KindStop {
 		t.Errorf("%d messages are sent, the last %v", len(queue), queue[len(queue)-1])
 	}
 	if left := o.take(); len(left) > 0 {
