@@ -48,7 +48,8 @@ func middleMain() int {
 // When the supervisor's process dies, by SIGKILL even, its children end by
 // themselves and their addresses are free.
 func TestNoOrphans(t *testing.T) {
-	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	t.Parallel()
+	address := freeAddress(t)
 	spec := childSpec(t, behaviour{Listen: []string{"tcp/" + address}}, func(s *Spec) { s.Standby = 2 })
 	text, err := json.Marshal(spec)
 	if err != nil {

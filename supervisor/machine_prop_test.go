@@ -229,6 +229,7 @@ func (w *world) advance(d time.Duration) {
 // Whatever happens in whatever order, the invariants hold, and everybody who
 // asked for something is answered once.
 func TestMachineInvariants(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
@@ -250,6 +251,7 @@ func TestMachineInvariants(t *testing.T) {
 
 // However the child dies, it is never started faster than its policy allows.
 func TestNeverRestartedTooFast(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)
 		spec := w.specs[0]

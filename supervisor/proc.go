@@ -40,10 +40,10 @@ type proc struct {
 	killAt   time.Time // SIGKILL then; zero is never
 }
 
-// living tells whether nothing was done yet to end p.
+// living reports whether nothing was done yet to end p.
 func (p *proc) living() bool { return p.phase != phaseStopping && p.phase != phaseKilled }
 
-// Reasons of an exit, as counted and told.
+// Reasons of an exit, as they are counted and reported.
 const (
 	exitCrash        = "crash"
 	exitHang         = "hang"
@@ -51,6 +51,11 @@ const (
 	exitReplace      = "replace"
 	exitStartFailure = "start_failure"
 )
+
+// ExitReasons are all values of [Exit.Reason].
+func ExitReasons() []string {
+	return []string{exitCrash, exitHang, exitStop, exitReplace, exitStartFailure}
+}
 
 // Exit is how a process ended.
 type Exit struct {
@@ -62,7 +67,7 @@ type Exit struct {
 	At time.Time `json:"at"`
 	// Stderr is the last of what the process wrote to its standard error.
 	Stderr string `json:"stderr,omitempty"`
-	// Reason: crash, hang, stop, replace, start_failure.
+	// Reason is one of [ExitReasons].
 	Reason string `json:"reason"`
 	// Pid is the process's id.
 	Pid int `json:"pid,omitempty"`

@@ -17,6 +17,7 @@ import (
 )
 
 func TestStartServeStop(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	w.start(childSpec(t, behaviour{}))
 	st := w.Status()
@@ -47,6 +48,7 @@ func TestStartServeStop(t *testing.T) {
 }
 
 func TestStartErrors(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("x", 100_000)
 	for _, c := range []struct {
 		name   string
@@ -65,6 +67,7 @@ func TestStartErrors(t *testing.T) {
 		{"not our protocol", behaviour{}, func(s *Spec) { s.Command = []string{"/bin/sh", "-c", "echo hello; exit 4"} }, []string{"exit code 4", "hello"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			w := watch(t)
 			spec := childSpec(t, c.b)
 			if c.adjust != nil {
@@ -88,6 +91,7 @@ func TestStartErrors(t *testing.T) {
 
 // A Go panic is on standard error, which is kept, and goes on to our own.
 func TestPanicIsKept(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	w.start(childSpec(t, behaviour{}))
 	w.Tell("panic", nil)
@@ -109,6 +113,7 @@ func TestPanicIsKept(t *testing.T) {
 }
 
 func TestExitCodesAndSignals(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	w.start(childSpec(t, behaviour{}))
 	for _, c := range []struct {
@@ -137,6 +142,7 @@ func TestExitCodesAndSignals(t *testing.T) {
 
 // What a service manager gave to this process is not for its children.
 func TestEnvironmentIsClean(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	spec := childSpec(t, behaviour{})
 	ours := []string{"NOTIFY_SOCKET=/run/x", "LISTEN_FDS=3", "LISTEN_PID=1", "LISTEN_FDNAMES=a", "WATCHDOG_USEC=1", "WATCHDOG_PID=1", "CADDY_BROKER_EXEC=/bin/false"}
@@ -157,6 +163,7 @@ func TestEnvironmentIsClean(t *testing.T) {
 
 // A configuration of several MiB goes through the control connection.
 func TestLargeConfiguration(t *testing.T) {
+	t.Parallel()
 	const size = 8 << 20
 	w := watch(t)
 	w.start(childSpec(t, behaviour{Filler: strings.Repeat("x", size)}))
@@ -170,6 +177,7 @@ func TestLargeConfiguration(t *testing.T) {
 // A child that reads nothing of a large configuration is found by ready_timeout,
 // and does not keep its supervisor from anything.
 func TestChildThatDoesNotRead(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	spec := childSpec(t, behaviour{Filler: strings.Repeat("x", 8<<20)}, func(s *Spec) {
 		s.Command = []string{"/bin/sh", "-c", "exec sleep 1000"}
@@ -182,6 +190,7 @@ func TestChildThatDoesNotRead(t *testing.T) {
 }
 
 func TestHungChild(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	w.start(childSpec(t, behaviour{}, func(s *Spec) { s.Watchdog = 2 * time.Second }))
 	pid := w.Status().Pid
@@ -207,6 +216,7 @@ func TestHungChild(t *testing.T) {
 }
 
 func TestHungStandby(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	w.start(childSpec(t, behaviour{}, func(s *Spec) { s.Watchdog, s.Standby = 2*time.Second, 1 }))
 	active := w.Status().Pid
@@ -239,6 +249,7 @@ func (w *watched) standby(active int) (pid int) {
 }
 
 func TestStandbyTakesOverAtOnce(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	w.start(childSpec(t, behaviour{}, func(s *Spec) { s.Standby, s.Restart.Delay, s.Restart.MaxDelay = 1, time.Hour, time.Hour }))
 	active := w.Status().Pid
@@ -256,6 +267,7 @@ func TestStandbyTakesOverAtOnce(t *testing.T) {
 
 // control.Force is over within a second, also for what ignores it.
 func TestForce(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	w.start(childSpec(t, behaviour{Defies: true}))
 	pid := w.Status().Pid
@@ -282,6 +294,7 @@ func TestForce(t *testing.T) {
 
 // Nothing of a child's process group outlives it.
 func TestGrandchildrenEndToo(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	for _, end := range []func(pid int){
 		func(pid int) { _ = syscall.Kill(pid, syscall.SIGKILL) },
@@ -312,6 +325,7 @@ func TestGrandchildrenEndToo(t *testing.T) {
 
 // Close ends whatever is going on, and whoever waits gets an answer.
 func TestCloseAnytime(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		b    behaviour
@@ -322,6 +336,7 @@ func TestCloseAnytime(t *testing.T) {
 		{"while it defies a stop", behaviour{Defies: true}, "broker_child_ready"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			w := watch(t)
 			answers := make(chan error, 2)
 			go func() { answers <- w.Start(t.Context(), childSpec(t, c.b)) }()
@@ -353,6 +368,7 @@ func TestCloseAnytime(t *testing.T) {
 
 // A full disk behind our standard error must not stop the child.
 func TestOutputThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)

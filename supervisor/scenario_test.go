@@ -27,6 +27,7 @@ var update = flag.Bool("update", false, "write the scenarios' outcome into testd
 // "spec NAME key=value…" describes what to run. Run with -update to write the
 // indented lines anew, and read the difference.
 func TestScenarios(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scenarios: %v", err)

@@ -44,18 +44,16 @@ func callServer(ctx context.Context, network, address string) (int, error) {
 // Connections made while no child accepts wait for the next one: nobody is
 // refused, through crashes, replacements and a restart.
 func TestNobodyIsRefused(t *testing.T) {
-	dir, err := os.MkdirTemp("", "sv")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	port := freePort(t)
+	t.Parallel()
+	dir := shortDir(t)
+	address := freeAddress(t)
 	for _, c := range []struct{ listen, network, address string }{
-		{fmt.Sprintf("tcp/127.0.0.1:%d", port), "tcp", fmt.Sprintf("127.0.0.1:%d", port)},
+		{"tcp/" + address, "tcp", address},
 		{"unix/" + dir + "/s|0600", "unix", dir + "/s"},
 		{"unix/@" + filepath.Base(dir), "unix", "@" + filepath.Base(dir)},
 	} {
 		t.Run(c.network+c.address[:1], func(t *testing.T) {
+			t.Parallel()
 			w := watch(t)
 			spec := childSpec(t, behaviour{Listen: []string{c.listen}}, func(s *Spec) { s.Restart.Delay, s.Restart.MaxDelay = 100*time.Millisecond, 100*time.Millisecond })
 			w.start(spec)
@@ -134,8 +132,9 @@ func TestNobodyIsRefused(t *testing.T) {
 // A datagram socket is read by one process, which does not change while it lives
 // and has not let go, and by the next one then.
 func TestPacketsGoToOneProcess(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
-	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	address := freeAddress(t)
 	w.start(childSpec(t, behaviour{Listen: []string{"udp/" + address}, Drains: true}, func(s *Spec) { s.Standby = 1 }))
 	conn, err := net.Dial("udp", address)
 	if err != nil {
@@ -191,8 +190,9 @@ func TestPacketsGoToOneProcess(t *testing.T) {
 }
 
 func TestSocketsFollowTheChild(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
-	a, b := fmt.Sprintf("tcp/127.0.0.1:%d", freePort(t)), fmt.Sprintf("tcp/127.0.0.1:%d", freePort(t))
+	a, b := "tcp/"+freeAddress(t), "tcp/"+freeAddress(t)
 	w.start(childSpec(t, behaviour{Listen: []string{a}}))
 	if got := w.Sockets().Addresses(); !slices.Equal(got, []string{a}) {
 		t.Errorf("held %v", got)
@@ -230,6 +230,7 @@ func TestSocketsFollowTheChild(t *testing.T) {
 }
 
 func TestPortInUse(t *testing.T) {
+	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 
 // The log of a crash, with real processes, is the sequence of the model.
 func TestHALogOfACrash(t *testing.T) {
+	t.Parallel()
 	log := OpenHALog(filepath.Join(t.TempDir(), "ha.log"), func(err error) { t.Error(err) })
 	defer log.Close()
 	w := watch(t, func(c *Config) { c.HALog = log })
@@ -56,6 +57,7 @@ func TestHALogOfACrash(t *testing.T) {
 // While the next start is far away the owner answers users; he is told when to
 // begin and when to stop.
 func TestHold(t *testing.T) {
+	t.Parallel()
 	began, ended := make(chan time.Time, 1), make(chan struct{}, 1)
 	w := watch(t, func(c *Config) {
 		c.Hold = func(s *sockets.Holder, next time.Time) func() {
@@ -92,6 +94,7 @@ func TestHold(t *testing.T) {
 }
 
 func TestTuneKeepsTheProcess(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	spec := childSpec(t, behaviour{})
 	w.start(spec)
@@ -118,6 +121,7 @@ func TestTuneKeepsTheProcess(t *testing.T) {
 
 // One who does not wait any longer changes nothing.
 func TestImpatience(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	answer := make(chan error)
@@ -135,6 +139,7 @@ func TestImpatience(t *testing.T) {
 
 // Replacements asked for at once are all answered, by one process that serves.
 func TestReplacementsAtOnce(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	w.start(childSpec(t, behaviour{}))
 	answers := make(chan error)

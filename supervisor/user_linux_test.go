@@ -50,6 +50,7 @@ func shortDir(t *testing.T) string {
 // A child that runs as another user gets the unix sockets that its configuration
 // names, also where that user could make none, and no others, however it asks.
 func TestChildOfAnotherUserBorrows(t *testing.T) {
+	t.Parallel()
 	nobodyElse(t)
 	dir := shortDir(t)
 	named, other := filepath.Join(dir, "named"), filepath.Join(dir, "other")

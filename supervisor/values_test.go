@@ -17,6 +17,7 @@ import (
 )
 
 func TestSplitListen(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		address, network, rest string
 		perm                   os.FileMode
@@ -58,6 +59,7 @@ func TestSplitListen(t *testing.T) {
 }
 
 func TestEnv(t *testing.T) {
+	t.Parallel()
 	env := []string{"A=1", "NOTIFY_SOCKET=/x", "LISTEN_FDS=1", "LISTEN_FDS_MINE=kept", "B=", "C", control.Env + "=3"}
 	if got, want := CleanEnv(env), []string{"A=1", "LISTEN_FDS_MINE=kept", "B=", "C"}; !slices.Equal(got, want) {
 		t.Errorf("cleaned %q, want %q", got, want)
@@ -69,6 +71,7 @@ func TestEnv(t *testing.T) {
 
 // The last 64 KiB are kept, however they were written.
 func TestTail(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		var kept tail
 		var all []byte
@@ -90,6 +93,7 @@ func TestTail(t *testing.T) {
 }
 
 func TestLastLines(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		text string
 		n    int
@@ -107,6 +111,7 @@ func TestLastLines(t *testing.T) {
 }
 
 func TestStartErrorShowsLastLines(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, cause, stderr, want string
 	}{
@@ -126,9 +131,10 @@ func TestStartErrorShowsLastLines(t *testing.T) {
 
 // Whoever adds a setting to Spec decides whether a process must be replaced for it.
 func TestSpecEqual(t *testing.T) {
+	t.Parallel()
 	tuned := []string{"Standby", "Restart", "ReadyTimeout", "Watchdog", "DrainTimeout", "StopTimeout"}
 	changed := map[string]any{
-		"Command": []string{"a"}, "Env": []string{"A=1"}, "Dir": "/", "User": "nobody", "Config": []byte("{}"), "External": true, "Listen": []string{":1"},
+		"Command": []string{"a"}, "Env": []string{"A=1"}, "User": "nobody", "Config": []byte("{}"), "External": true, "Listen": []string{":1"},
 		"Standby": 1, "Restart": Restart{Delay: 1}, "ReadyTimeout": time.Second, "Watchdog": time.Second, "DrainTimeout": time.Second, "StopTimeout": time.Second,
 	}
 	fields := reflect.TypeFor[Spec]()
@@ -148,6 +154,7 @@ func TestSpecEqual(t *testing.T) {
 }
 
 func TestOutboxDropsNews(t *testing.T) {
+	t.Parallel()
 	o := outbox{more: make(chan struct{}, 1)}
 	for range maxTold + 100 {
 		o.put(control.Message{Kind: control.KindTell})

@@ -34,6 +34,7 @@ func wires(t *testing.T) (parent, child *Wire) {
 }
 
 func TestMessagesGoThrough(t *testing.T) {
+	t.Parallel()
 	parent, child := wires(t)
 	want := []Message{
 		{Kind: KindHello, Config: json.RawMessage(`{"a":"` + strings.Repeat("x", 3<<20) + `"}`), Admin: "/run/1", Timeout: time.Minute},
@@ -68,6 +69,7 @@ func TestMessagesGoThrough(t *testing.T) {
 
 // Each message comes with its own files, also when several arrive at once.
 func TestFilesGoThrough(t *testing.T) {
+	t.Parallel()
 	parent, child := wires(t)
 	for i := range 20 {
 		var files []int
@@ -105,6 +107,7 @@ func TestFilesGoThrough(t *testing.T) {
 
 // A child cannot fill its parent's table of descriptors, or its memory.
 func TestHostileChild(t *testing.T) {
+	t.Parallel()
 	parent, child := wires(t)
 	file, err := os.CreateTemp(t.TempDir(), "")
 	if err != nil {
@@ -136,6 +139,7 @@ func TestHostileChild(t *testing.T) {
 // Whoever waits for a socket gets an error when the parent is gone, and so does
 // whoever asks later.
 func TestListenWithoutParent(t *testing.T) {
+	t.Parallel()
 	parent, child := wires(t)
 	link := &Link{wire: child, pending: make(map[uint64]chan Message)}
 	orphaned := make(chan struct{})
@@ -165,6 +169,7 @@ func TestListenWithoutParent(t *testing.T) {
 
 // An answer without its descriptor is an error, not a wrong listener.
 func TestListenedWithoutFile(t *testing.T) {
+	t.Parallel()
 	parent, child := wires(t)
 	link := &Link{wire: child, pending: make(map[uint64]chan Message)}
 	go link.Serve(Orders{Orphaned: func() {}})

@@ -56,6 +56,7 @@ func lendUnix(t *testing.T, uid int, path string, perm uint32) error {
 
 // A socket on which another program serves stays his; once he is dead it does not.
 func TestUnixSocketInUse(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(shortDir(t), "s")
 	_, end := otherProgram(t, "listens", nil, path)
 	if err := lendUnix(t, os.Getuid(), path, 0o600); !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), path+": somebody listens there already") {
@@ -78,6 +79,7 @@ func TestUnixSocketInUse(t *testing.T) {
 // One child of this process may take a socket over from another one, as when a
 // reload moves a site. For one that runs as another user that is refused.
 func TestUnixSocketOfOurOwn(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(shortDir(t), "s")
 	for range 2 {
 		if err := lendUnix(t, os.Getuid(), path, 0o600); err != nil {
@@ -91,6 +93,7 @@ func TestUnixSocketOfOurOwn(t *testing.T) {
 
 // For a child that runs as another user, an old socket must be his or ours.
 func TestUnixSocketOfAThirdUser(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("only root can give a file away")
 	}
@@ -119,6 +122,7 @@ func TestUnixSocketOfAThirdUser(t *testing.T) {
 
 // A child chooses the permissions, nothing else of the mode.
 func TestUnixSocketPermissions(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(shortDir(t), "s")
 	if err := lendUnix(t, os.Getuid(), path, 0o7750); err != nil {
 		t.Fatal(err)
@@ -132,6 +136,7 @@ func TestUnixSocketPermissions(t *testing.T) {
 // Somebody who owns the directory may put something in the socket's place before
 // its permissions are set and it is given to him; others' files do not change.
 func TestUnixSocketReplaced(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	secret, socket, path := filepath.Join(dir, "secret"), filepath.Join(dir, "socket"), filepath.Join(dir, "s")
 	if err := os.WriteFile(secret, nil, 0o600); err != nil {

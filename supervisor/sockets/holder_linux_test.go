@@ -17,6 +17,7 @@ import (
 )
 
 func TestUnixSockets(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "s")
 	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
@@ -77,6 +78,7 @@ func TestUnixSockets(t *testing.T) {
 }
 
 func TestOtherNetworks(t *testing.T) {
+	t.Parallel()
 	s := New()
 	defer s.CloseAll()
 	for _, c := range []struct {
@@ -106,6 +108,7 @@ func TestOtherNetworks(t *testing.T) {
 
 // The owner may answer on a held socket; closing his listener leaves the queue.
 func TestListenerOnHeldSocket(t *testing.T) {
+	t.Parallel()
 	s := New()
 	defer s.CloseAll()
 	fd, err := s.Lend(t.Context(), 1, os.Getuid(), "tcp", "127.0.0.1:0", 0)

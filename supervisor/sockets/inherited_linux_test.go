@@ -66,6 +66,7 @@ var inheritedKinds = []string{"listener", "packets", "file", "connection"}
 // descriptor of this process a copy: not of its files and control connections, and
 // not of what has taken a number later.
 func TestInheritedDescriptors(t *testing.T) {
+	t.Parallel()
 	fileOf := func(c any, err error) *os.File {
 		t.Helper()
 		if err != nil {
