@@ -3,7 +3,7 @@
 
 //go:build unix
 
-package supervisor
+package sockets
 
 import (
 	"fmt"

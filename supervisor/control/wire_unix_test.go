@@ -3,7 +3,7 @@
 
 //go:build unix
 
-package supervisor
+package control
 
 import (
 	"bytes"
@@ -18,13 +18,13 @@ import (
 )
 
 // wires are the two ends of a connection: a parent's and its child's.
-func wires(t *testing.T) (parent, child *wire) {
+func wires(t *testing.T) (parent, child *Wire) {
 	t.Helper()
-	parent, file, err := wirePair()
+	parent, file, err := pair()
 	if err != nil {
 		t.Fatal(err)
 	}
-	child, err = wireOf(file)
+	child, err = wireFrom(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,22 +34,23 @@ func wires(t *testing.T) (parent, child *wire) {
 }
 
 func TestMessagesGoThrough(t *testing.T) {
+	t.Parallel()
 	parent, child := wires(t)
-	want := []message{
-		{Kind: msgHello, Config: json.RawMessage(`{"a":"` + strings.Repeat("x", 3<<20) + `"}`), Admin: "/run/1", Timeout: time.Minute},
-		{Kind: msgActivate},
-		{Kind: msgTell, Topic: "line\nfeed", Data: json.RawMessage(`["ü\n"]`)},
-		{Kind: msgStop, Mode: Force},
+	want := []Message{
+		{Kind: KindHello, Config: json.RawMessage(`{"a":"` + strings.Repeat("x", 3<<20) + `"}`), Admin: "/run/1", Timeout: time.Minute},
+		{Kind: KindActivate},
+		{Kind: KindTell, Topic: "line\nfeed", Data: json.RawMessage(`["ü\n"]`)},
+		{Kind: KindStop, Mode: Force},
 	}
 	go func() {
 		for _, m := range want {
-			if err := parent.send(m); err != nil {
+			if err := parent.Send(m); err != nil {
 				t.Error(err)
 			}
 		}
 	}()
 	for _, m := range want {
-		got, err := child.recv()
+		got, err := child.Recv()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,13 +62,14 @@ func TestMessagesGoThrough(t *testing.T) {
 		t.Errorf("%d bytes are kept for nothing", cap(child.buf))
 	}
 	_ = parent.Close()
-	if _, err := child.recv(); err == nil {
+	if _, err := child.Recv(); err == nil {
 		t.Error("a message from a closed connection")
 	}
 }
 
 // Each message comes with its own files, also when several arrive at once.
 func TestFilesGoThrough(t *testing.T) {
+	t.Parallel()
 	parent, child := wires(t)
 	for i := range 20 {
 		var files []int
@@ -80,12 +82,12 @@ func TestFilesGoThrough(t *testing.T) {
 			fmt.Fprintf(file, "%d %d", i, j)
 			files = append(files, int(file.Fd()))
 		}
-		if err := parent.send(message{Kind: msgListened, ID: uint64(i)}, files...); err != nil {
+		if err := parent.Send(Message{Kind: KindListened, ID: uint64(i)}, files...); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for i := range 20 {
-		m, err := child.recv()
+		m, err := child.Recv()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,16 +107,17 @@ func TestFilesGoThrough(t *testing.T) {
 
 // A child cannot fill its parent's table of descriptors, or its memory.
 func TestHostileChild(t *testing.T) {
+	t.Parallel()
 	parent, child := wires(t)
 	file, err := os.CreateTemp(t.TempDir(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if err := child.send(message{Kind: msgBeat}, int(file.Fd())); err != nil {
+	if err := child.Send(Message{Kind: KindBeat}, int(file.Fd())); err != nil {
 		t.Fatal(err)
 	}
-	if m, err := parent.recv(); err == nil || len(m.files) > 0 || len(parent.files) > 0 {
+	if m, err := parent.Recv(); err == nil || len(m.files) > 0 || len(parent.files) > 0 {
 		t.Errorf("a parent took files: %+v (%v)", m, err)
 	}
 
@@ -127,7 +130,7 @@ func TestHostileChild(t *testing.T) {
 			}
 		}
 	}()
-	if _, err := parent.recv(); err == nil || !strings.Contains(err.Error(), "longer than") {
+	if _, err := parent.Recv(); err == nil || !strings.Contains(err.Error(), "longer than") {
 		t.Errorf("an endless message: %v", err)
 	}
 	_ = parent.Close()
@@ -136,8 +139,9 @@ func TestHostileChild(t *testing.T) {
 // Whoever waits for a socket gets an error when the parent is gone, and so does
 // whoever asks later.
 func TestListenWithoutParent(t *testing.T) {
+	t.Parallel()
 	parent, child := wires(t)
-	link := &Link{wire: child, pending: make(map[uint64]chan message)}
+	link := &Link{wire: child, pending: make(map[uint64]chan Message)}
 	orphaned := make(chan struct{})
 	go link.Serve(Orders{Orphaned: func() { close(orphaned) }})
 	answer := make(chan error)
@@ -145,11 +149,11 @@ func TestListenWithoutParent(t *testing.T) {
 		_, err := link.Listen("tcp", ":1", 0)
 		answer <- err
 	}()
-	if m, err := parent.recv(); err != nil || m.Kind != msgListen || m.Address != ":1" {
+	if m, err := parent.Recv(); err != nil || m.Kind != KindListen || m.Address != ":1" {
 		t.Fatalf("asked for %+v (%v)", m, err)
 	}
 	// An answer to somebody else, with a file, is no answer and leaves none open.
-	if err := parent.send(message{Kind: msgListened, ID: 99}, 0); err != nil {
+	if err := parent.Send(Message{Kind: KindListened, ID: 99}, 0); err != nil {
 		t.Fatal(err)
 	}
 	_ = parent.Close()
@@ -165,12 +169,13 @@ func TestListenWithoutParent(t *testing.T) {
 
 // An answer without its descriptor is an error, not a wrong listener.
 func TestListenedWithoutFile(t *testing.T) {
+	t.Parallel()
 	parent, child := wires(t)
-	link := &Link{wire: child, pending: make(map[uint64]chan message)}
+	link := &Link{wire: child, pending: make(map[uint64]chan Message)}
 	go link.Serve(Orders{Orphaned: func() {}})
 	go func() {
-		m, _ := parent.recv()
-		_ = parent.send(message{Kind: msgListened, ID: m.ID})
+		m, _ := parent.Recv()
+		_ = parent.Send(Message{Kind: KindListened, ID: m.ID})
 	}()
 	if _, err := link.Listen("tcp", ":1", 0); err == nil || !strings.Contains(err.Error(), "0 descriptors") {
 		t.Errorf("error %v", err)
@@ -180,8 +185,8 @@ func TestListenedWithoutFile(t *testing.T) {
 // What a child sends is data: whatever it is, reading it ends in messages or an
 // error.
 func FuzzWire(f *testing.F) {
-	for _, m := range []message{
-		{Kind: msgReady}, {Kind: msgListen, ID: 1, Network: "tcp", Address: ":80"}, {Kind: msgReport, Topic: "t", Data: json.RawMessage("[1]")},
+	for _, m := range []Message{
+		{Kind: KindReady}, {Kind: KindListen, ID: 1, Network: "tcp", Address: ":80"}, {Kind: KindReport, Topic: "t", Data: json.RawMessage("[1]")},
 	} {
 		line, _ := json.Marshal(m)
 		f.Add(append(line, '\n'), 3)
@@ -192,11 +197,11 @@ func FuzzWire(f *testing.F) {
 		if chunk < 1 || len(data)/chunk > 1000 {
 			return
 		}
-		parent, file, err := wirePair()
+		parent, file, err := pair()
 		if err != nil {
 			t.Fatal(err)
 		}
-		child, err := wireOf(file)
+		child, err := wireFrom(file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -213,9 +218,9 @@ func FuzzWire(f *testing.F) {
 		}()
 		lines := bytes.Split(data, []byte("\n"))
 		for _, line := range lines[:len(lines)-1] {
-			var want message
+			var want Message
 			decodes := json.Unmarshal(line, &want) == nil && want.Files == 0
-			got, err := parent.recv()
+			got, err := parent.Recv()
 			if decodes != (err == nil) {
 				t.Fatalf("line %q: %v", line, err)
 			}
@@ -226,43 +231,8 @@ func FuzzWire(f *testing.F) {
 				t.Fatalf("line %q: %+v, want %+v", line, got, want)
 			}
 		}
-		if m, err := parent.recv(); err == nil {
+		if m, err := parent.Recv(); err == nil {
 			t.Fatalf("a message out of nothing: %+v", m)
-		}
-	})
-}
-
-// Any process that can reach the socket may send notifications.
-func FuzzNotifications(f *testing.F) {
-	f.Add("READY=1")
-	f.Add("STATUS=x\nREADY=1\nWATCHDOG=1\nWATCHDOG=trigger\n")
-	f.Add("READY=1\x00\nREADY=0\r\nREADY=1 ")
-	f.Fuzz(func(t *testing.T, text string) {
-		var ready, beats, hung int
-		for line := range strings.SplitSeq(text, "\n") {
-			switch line {
-			case "READY=1":
-				ready++
-			case "WATCHDOG=1":
-				beats++
-			case "WATCHDOG=trigger":
-				hung++
-			}
-		}
-		for _, in := range notifications(7, text) {
-			switch in := in.(type) {
-			case inReady:
-				ready--
-			case inBeat:
-				beats--
-			case inHung:
-				hung--
-			default:
-				t.Fatalf("%q means %+v", text, in)
-			}
-		}
-		if ready != 0 || beats != 0 || hung != 0 {
-			t.Fatalf("%q: %d, %d, %d not understood", text, ready, beats, hung)
 		}
 	})
 }

@@ -3,7 +3,7 @@
 
 //go:build !unix
 
-package supervisor
+package control
 
 import (
 	"bufio"
@@ -11,14 +11,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"time"
 )
 
 // wire carries messages, one line of JSON each, over the child's standard input
 // and output: this system passes no sockets.
-type wire struct {
+type Wire struct {
 	in  *bufio.Reader
 	out io.Writer
 	end func() error
@@ -26,7 +25,7 @@ type wire struct {
 	sending sync.Mutex
 }
 
-func (w *wire) send(m message, files ...int) error {
+func (w *Wire) Send(m Message, files ...int) error {
 	if len(files) > 0 {
 		return errors.ErrUnsupported
 	}
@@ -43,22 +42,17 @@ func (w *wire) send(m message, files ...int) error {
 }
 
 // within has no effect: a pipe has no deadlines on this system.
-func (w *wire) within(time.Duration) {}
+func (w *Wire) within(time.Duration) {}
 
-func (w *wire) recv() (message, error) {
+func (w *Wire) Recv() (Message, error) {
 	line, err := w.in.ReadBytes('\n')
 	if err != nil {
-		return message{}, err
+		return Message{}, err
 	}
 	return decodeMessage(line)
 }
 
 // Close ends the connection.
-func (w *wire) Close() error { return w.end() }
-
-// inheritedWire speaks over this process's standard input and output.
-func inheritedWire(string) (*wire, error) {
-	return &wire{in: bufio.NewReader(os.Stdin), out: os.Stdout, end: os.Stdin.Close}, nil
-}
+func (w *Wire) Close() error { return w.end() }
 
 func closeFiles([]int) {}

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package supervisor
+package control
 
 import (
 	"encoding/json"
@@ -15,43 +15,14 @@ import (
 // ErrNoParent says that this process was not started by a supervisor.
 var ErrNoParent = errors.New("this process was not started by a broker")
 
-// Hello is what a process is told at its start.
-type Hello struct {
-	// Config is the configuration to serve.
-	Config json.RawMessage
-	// Admin is the path for this process's private admin socket.
-	Admin string
-	// DrainTimeout bounds what is in progress when the supervisor is gone; 0 is for ever.
-	DrainTimeout time.Duration
-	// Data is from the supervisor's user.
-	Data json.RawMessage
-}
-
-// Orders is what a supervisor may tell its child. The functions are called one
-// at a time, in order, on the link's goroutine: they must not wait for users.
-type Orders struct {
-	// Activate: accept connections.
-	Activate func()
-	// Packets: read datagram sockets as well.
-	Packets func()
-	// Drain: replaced; finish what is in progress within timeout (0: for ever), then exit.
-	Drain func(timeout time.Duration)
-	// Stop in mode, then exit.
-	Stop func(mode Mode)
-	// Tell: something from the parent's user.
-	Tell func(topic string, data json.RawMessage)
-	// Orphaned: the supervisor is gone; nothing else follows.
-	Orphaned func()
-}
-
 // Link is a child's side of the control connection. Its methods may be called by
 // anyone, except Serve.
 type Link struct {
-	wire *wire
+	wire *Wire
 
 	mu      sync.Mutex
 	lastID  uint64
-	pending map[uint64]chan message // by mu; waits for an answer
+	pending map[uint64]chan Message // by mu; waits for an answer
 	closed  error                   // by mu
 }
 
@@ -59,25 +30,25 @@ type Link struct {
 // and returns it with the first message. It removes all trace of it from the
 // environment.
 func Connect() (*Link, Hello, error) {
-	value, ok := os.LookupEnv(envControl)
+	value, ok := os.LookupEnv(Env)
 	if !ok {
 		return nil, Hello{}, ErrNoParent
 	}
-	_ = os.Unsetenv(envControl)
-	w, err := inheritedWire(value)
+	_ = os.Unsetenv(Env)
+	w, err := inherited(value)
 	if err != nil {
 		return nil, Hello{}, fmt.Errorf("connecting to broker: %w", err)
 	}
-	m, err := w.recv()
+	m, err := w.Recv()
 	closeFiles(m.files)
-	if err == nil && m.Kind != msgHello {
-		err = fmt.Errorf("first message is %q, not %q", m.Kind, msgHello)
+	if err == nil && m.Kind != KindHello {
+		err = fmt.Errorf("first message is %q, not %q", m.Kind, KindHello)
 	}
 	if err != nil {
 		_ = w.Close()
 		return nil, Hello{}, fmt.Errorf("connecting to broker: %w", err)
 	}
-	link := &Link{wire: w, pending: make(map[uint64]chan message)}
+	link := &Link{wire: w, pending: make(map[uint64]chan Message)}
 	return link, Hello{Config: m.Config, Admin: m.Admin, DrainTimeout: m.Timeout, Data: m.Data}, nil
 }
 
@@ -85,27 +56,27 @@ func Connect() (*Link, Hello, error) {
 // Listen is called.
 func (l *Link) Serve(o Orders) {
 	for {
-		m, err := l.wire.recv()
+		m, err := l.wire.Recv()
 		if err != nil {
 			l.fail(fmt.Errorf("broker is gone: %w", err))
 			o.Orphaned()
 			return
 		}
-		if m.Kind == msgListened {
+		if m.Kind == KindListened {
 			l.answered(m)
 			continue
 		}
 		closeFiles(m.files)
 		switch m.Kind {
-		case msgActivate:
+		case KindActivate:
 			o.Activate()
-		case msgPackets:
+		case KindPackets:
 			o.Packets()
-		case msgDrain:
+		case KindDrain:
 			o.Drain(m.Timeout)
-		case msgStop:
+		case KindStop:
 			o.Stop(m.Mode)
-		case msgTell:
+		case KindTell:
 			o.Tell(m.Topic, m.Data)
 		}
 	}
@@ -114,7 +85,7 @@ func (l *Link) Serve(o Orders) {
 // Listen asks the supervisor for a listening socket. The file is the caller's;
 // the error is the system's for that address.
 func (l *Link) Listen(network, address string, perm os.FileMode) (*os.File, error) {
-	ch := make(chan message, 1)
+	ch := make(chan Message, 1)
 	l.mu.Lock()
 	if l.closed != nil {
 		defer l.mu.Unlock()
@@ -125,8 +96,8 @@ func (l *Link) Listen(network, address string, perm os.FileMode) (*os.File, erro
 	l.pending[id] = ch
 	l.mu.Unlock()
 
-	ask := message{Kind: msgListen, ID: id, Network: network, Address: address, Perm: uint32(perm)}
-	if err := l.wire.send(ask); err != nil {
+	ask := Message{Kind: KindListen, ID: id, Network: network, Address: address, Perm: uint32(perm)}
+	if err := l.wire.Send(ask); err != nil {
 		l.fail(err)
 	}
 	m := <-ch
@@ -142,28 +113,28 @@ func (l *Link) Listen(network, address string, perm os.FileMode) (*os.File, erro
 }
 
 // Ready says that this process has loaded and may be activated.
-func (l *Link) Ready() error { return l.wire.send(message{Kind: msgReady}) }
+func (l *Link) Ready() error { return l.wire.Send(Message{Kind: KindReady}) }
 
 // Beat says that this process lives and has just proved it.
-func (l *Link) Beat() error { return l.wire.send(message{Kind: msgBeat}) }
+func (l *Link) Beat() error { return l.wire.Send(Message{Kind: KindBeat}) }
 
 // Released says that this process accepts and reads on no socket any more: the
 // next one may read datagrams.
-func (l *Link) Released() error { return l.wire.send(message{Kind: msgReleased}) }
+func (l *Link) Released() error { return l.wire.Send(Message{Kind: KindReleased}) }
 
 // Failed says why this process is about to exit. It waits a second at most, and
 // is the last thing that is said.
 func (l *Link) Failed(err error) {
 	l.wire.within(time.Second)
-	_ = l.wire.send(message{Kind: msgFailed, Error: err.Error()})
+	_ = l.wire.Send(Message{Kind: KindFailed, Error: err.Error()})
 }
 
 // Report sends data to the parent's user.
 func (l *Link) Report(topic string, data json.RawMessage) error {
-	return l.wire.send(message{Kind: msgReport, Topic: topic, Data: data})
+	return l.wire.Send(Message{Kind: KindReport, Topic: topic, Data: data})
 }
 
-func (l *Link) answered(m message) {
+func (l *Link) answered(m Message) {
 	l.mu.Lock()
 	ch := l.pending[m.ID]
 	delete(l.pending, m.ID)
@@ -184,6 +155,6 @@ func (l *Link) fail(err error) {
 	}
 	for id, ch := range l.pending {
 		delete(l.pending, id)
-		ch <- message{Error: err.Error()}
+		ch <- Message{Error: err.Error()}
 	}
 }

@@ -3,7 +3,7 @@
 
 //go:build unix
 
-package supervisor
+package sockets
 
 import (
 	"errors"
@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socketFile is the place of a unix socket: a name in a directory that is held
+// file is the place of a unix socket: a name in a directory that is held
 // open. The way there may belong to the user of a child, who could turn it into a
 // link to another directory between two steps.
 type socketFile struct {

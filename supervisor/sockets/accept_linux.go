@@ -1,9 +1,10 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package supervisor
+package sockets
 
 import (
+	"context"
 	"net"
 	"time"
 
@@ -12,22 +13,23 @@ import (
 
 const acceptPoll = 20 * time.Millisecond
 
-// awaitAccept returns true when the program has taken a connection out of a held
-// socket's queue: somebody's who waits there already, or one that is made for
-// this. It returns false when the program is gone, the kernel does not tell, or
-// another process uses the socket: it may be that one which accepts.
-func (s *Supervisor) awaitAccept(p *process, network, address string) bool {
-	fd, ok := s.sockets.look(network, address)
+// AwaitAccept waits until a user of a held socket has accepted a connection, and
+// reports whether it did: one that waits in the socket's queue already, or one that
+// is made for this. It returns false when ctx ends, which must be when the user is
+// gone; when the kernel does not show the queue; and when another user has the socket,
+// because it may be that one which accepts.
+func (h *Holder) AwaitAccept(ctx context.Context, user int, network, address string) bool {
+	fd, ok := h.look(network, address)
 	if !ok {
 		return false
 	}
-	defer closeFiles([]int{fd})
+	defer CloseFD(fd)
 	before, ok := queued(fd)
-	if !ok || !s.sockets.alone(p.id, network, address) {
+	if !ok || !h.Alone(user, network, address) {
 		return false
 	}
 	if before == 0 {
-		conn := dialSelf(p, fd)
+		conn := dialSelf(ctx, fd)
 		if conn == nil {
 			return false
 		}
@@ -38,7 +40,7 @@ func (s *Supervisor) awaitAccept(p *process, network, address string) bool {
 	defer tick.Stop()
 	for {
 		now, ok := queued(fd)
-		if !ok || !s.sockets.alone(p.id, network, address) {
+		if !ok || !h.Alone(user, network, address) {
 			return false
 		}
 		// Only accepting makes a queue shorter.
@@ -47,15 +49,15 @@ func (s *Supervisor) awaitAccept(p *process, network, address string) bool {
 		}
 		before = now
 		select {
-		case <-p.gone:
+		case <-ctx.Done():
 			return false
 		case <-tick.C:
 		}
 	}
 }
 
-// queued is the number of connections in a listening socket's queue: the kernel
-// tells it in the field that counts unacknowledged segments of others.
+// queued is the number of connections in a listening socket's queue, which the kernel
+// reports in the field that counts the unacknowledged segments of other sockets.
 func queued(fd int) (n uint32, ok bool) {
 	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	if err != nil {
@@ -64,14 +66,12 @@ func queued(fd int) (n uint32, ok bool) {
 	return info.Unacked, true
 }
 
-// dialSelf connects to the socket, for as long as p lives; nil if that fails.
-func dialSelf(p *process, fd int) net.Conn {
+// dialSelf connects to the socket; nil if that fails.
+func dialSelf(ctx context.Context, fd int) net.Conn {
 	name, err := unix.Getsockname(fd)
 	if err != nil {
 		return nil
 	}
-	ctx, cancel := p.lifetime()
-	defer cancel()
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", reachable(name))
 	if err != nil {

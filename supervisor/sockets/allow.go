@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package supervisor
+package sockets
 
 import (
 	"encoding/json"
@@ -11,22 +11,23 @@ import (
 	"strings"
 )
 
-// mayBorrow returns why p must not be lent a socket, or nil. A process that runs
-// as another user may have been taken over by somebody who wants files where that
-// user can make none: of unix sockets it gets those that its configuration names.
-func (p *process) mayBorrow(network, address string) error {
-	if network != "unix" || p.uid == os.Geteuid() || abstract(address) || listensOn(p.spec.Config, address) {
+// Allow returns why a process that runs as uid with config must not be lent a socket,
+// or nil. A process that runs as another user may have been taken over by an attacker
+// who wants files where that user cannot make any: of unix sockets it is lent only
+// those that its configuration names.
+func Allow(uid int, config []byte, network, address string) error {
+	if network != "unix" || uid == os.Geteuid() || abstract(address) || listensOn(config, address) {
 		return nil
 	}
 	return fmt.Errorf("listening on unix/%s: with `user`, the path must be in the configuration as it is, without placeholders", address)
 }
 
-// abstract tells whether a unix socket's address is no file's path.
+// abstract reports whether a unix socket's address is not the path of a file.
 func abstract(path string) bool {
 	return strings.HasPrefix(path, "@") && (runtime.GOOS == "linux" || runtime.GOOS == "android")
 }
 
-// listensOn tells whether config has path among the addresses of a "listen".
+// listensOn reports whether config has path among the addresses of a "listen".
 func listensOn(config []byte, path string) bool {
 	var root any
 	if json.Unmarshal(config, &root) != nil {

@@ -3,7 +3,7 @@
 
 //go:build !unix
 
-package supervisor
+package sockets
 
 import (
 	"context"
@@ -23,4 +23,7 @@ func (s *socket) dup() (int, error) { return -1, errors.ErrUnsupported }
 func (s *socket) close() {}
 
 // Listener has nothing to offer on this system.
-func (s *Sockets) Listener(string, string) (net.Listener, bool) { return nil, false }
+func (h *Holder) Listener(string, string) (net.Listener, bool) { return nil, false }
+
+// CloseFD has nothing to close: nothing is lent on this system.
+func CloseFD(int) {}

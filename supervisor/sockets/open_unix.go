@@ -3,7 +3,7 @@
 
 //go:build unix
 
-package supervisor
+package sockets
 
 import (
 	"context"
@@ -138,8 +138,8 @@ func reusePort(network, address string, c syscall.RawConn) error {
 // Listener returns a listener of one's own on a held socket, whose queue is
 // everybody's; ok is false if there is no such socket. Closing it never drops
 // the queue.
-func (s *Sockets) Listener(network, address string) (ln net.Listener, ok bool) {
-	fd, ok := s.look(network, address)
+func (h *Holder) Listener(network, address string) (ln net.Listener, ok bool) {
+	fd, ok := h.look(network, address)
 	if !ok {
 		return nil, false
 	}
@@ -151,3 +151,6 @@ func (s *Sockets) Listener(network, address string) (ln net.Listener, ok bool) {
 	}
 	return ln, err == nil
 }
+
+// CloseFD closes a descriptor that was lent.
+func CloseFD(fd int) { _ = unix.Close(fd) }

@@ -3,7 +3,7 @@
 
 //go:build unix && !linux
 
-package supervisor
+package sockets
 
 import (
 	"net"
