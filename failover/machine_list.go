@@ -3,6 +3,8 @@
 
 package failover
 
+import "log/slog"
+
 // configure takes the options and configured addresses of a configuration.
 // Members that stay keep what is known of them; new ones are eligible from the
 // start; those that are gone keep their requests in progress and get no new ones.
@@ -75,7 +77,7 @@ func (x *machine) wanted(configured []URI) (uris []URI) {
 
 func (x *machine) newMember(u URI) *Member {
 	m := newMember(u)
-	m.node = node{since: x.now, gate: newGate(), rank: -1}
+	m.node = node{since: x.now, gate: newGate(), rank: -1, drained: x.drains[m.Name]}
 	m.setLimits(limitsOf(u.Options, x.opt.Nested))
 	return m
 }
@@ -87,6 +89,7 @@ func (x *machine) retire(m *Member) {
 	x.abandon(m)
 	if x.forced == m {
 		x.forced = nil
+		x.log(slog.LevelWarn, "manual failover has ended: its target is no address of the pool any more", "upstream", m.Name)
 	}
 	if x.current == m {
 		x.current = nil

@@ -226,3 +226,24 @@ func TestMembershipAtRunTime(t *testing.T) {
 		}
 	})
 }
+
+// Drain drains one more member.
+func (p *Pool) Drain(u URI) error { return p.drainOne(u, true) }
+
+// Resume ends the drain of one member.
+func (p *Pool) Resume(u URI) error { return p.drainOne(u, false) }
+
+func (p *Pool) drainOne(u URI, drained bool) error {
+	m, err := p.Find(u)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, o := range p.Status().Upstreams {
+		if o.URI == m.Name && drained || o.URI != m.Name && o.State == "drained" {
+			names = append(names, o.URI)
+		}
+	}
+	p.SetDrained(names)
+	return nil
+}
