@@ -74,11 +74,25 @@ func (s *Supervisor) hear(p *process) {
 		case msgFailed:
 			p.said.Store(&m.Error)
 		case msgReport:
-			if s.cfg.Report != nil {
-				s.cfg.Report(p.id, m.Topic, m.Data)
-			}
+			s.report(p, m)
 		}
 	}
+}
+
+// report hands on what a process says, and answers it if it waits for that.
+func (s *Supervisor) report(p *process, m message) {
+	var err error
+	if s.cfg.Report != nil {
+		err = s.cfg.Report(p.id, m.Topic, m.Data)
+	}
+	if m.ID == 0 {
+		return
+	}
+	answer := message{Kind: msgReported, ID: m.ID}
+	if err != nil {
+		answer.Error = err.Error()
+	}
+	_ = p.wire.send(answer)
 }
 
 // lend answers a process that wants to listen. It ends with ctx, when the process

@@ -30,8 +30,8 @@ type Hello struct {
 // Orders is what a supervisor may tell its child. The functions are called one
 // at a time, in order, on the link's goroutine: they must not wait for users.
 type Orders struct {
-	// Activate: accept connections.
-	Activate func()
+	// Activate: accept connections. Data is from the supervisor's user, as of now.
+	Activate func(data json.RawMessage)
 	// Packets: read datagram sockets as well.
 	Packets func()
 	// Drain: replaced; finish what is in progress within timeout (0: for ever), then exit.
@@ -91,14 +91,14 @@ func (l *Link) Serve(o Orders) {
 			o.Orphaned()
 			return
 		}
-		if m.Kind == msgListened {
+		if m.Kind == msgListened || m.Kind == msgReported {
 			l.answered(m)
 			continue
 		}
 		closeFiles(m.files)
 		switch m.Kind {
 		case msgActivate:
-			o.Activate()
+			o.Activate(m.Data)
 		case msgPackets:
 			o.Packets()
 		case msgDrain:
@@ -114,22 +114,7 @@ func (l *Link) Serve(o Orders) {
 // Listen asks the supervisor for a listening socket. The file is the caller's;
 // the error is the system's for that address.
 func (l *Link) Listen(network, address string, perm os.FileMode) (*os.File, error) {
-	ch := make(chan message, 1)
-	l.mu.Lock()
-	if l.closed != nil {
-		defer l.mu.Unlock()
-		return nil, l.closed
-	}
-	l.lastID++
-	id := l.lastID
-	l.pending[id] = ch
-	l.mu.Unlock()
-
-	ask := message{Kind: msgListen, ID: id, Network: network, Address: address, Perm: uint32(perm)}
-	if err := l.wire.send(ask); err != nil {
-		l.fail(err)
-	}
-	m := <-ch
+	m := l.ask(message{Kind: msgListen, Network: network, Address: address, Perm: uint32(perm)})
 	if m.Error != "" {
 		closeFiles(m.files)
 		return nil, errors.New(m.Error)
@@ -158,9 +143,36 @@ func (l *Link) Failed(err error) {
 	_ = l.wire.send(message{Kind: msgFailed, Error: err.Error()})
 }
 
+// ask sends m and waits for the answer, which has an Error when there is none.
+func (l *Link) ask(m message) message {
+	ch := make(chan message, 1)
+	l.mu.Lock()
+	if l.closed != nil {
+		defer l.mu.Unlock()
+		return message{Error: l.closed.Error()}
+	}
+	l.lastID++
+	m.ID = l.lastID
+	l.pending[m.ID] = ch
+	l.mu.Unlock()
+	if err := l.wire.send(m); err != nil {
+		l.fail(err)
+	}
+	return <-ch
+}
+
 // Report sends data to the parent's user.
 func (l *Link) Report(topic string, data json.RawMessage) error {
 	return l.wire.send(message{Kind: msgReport, Topic: topic, Data: data})
+}
+
+// Deliver is Report that returns when the parent's user has taken the data, or
+// with the reason why it has not.
+func (l *Link) Deliver(topic string, data json.RawMessage) error {
+	if m := l.ask(message{Kind: msgReport, Topic: topic, Data: data}); m.Error != "" {
+		return errors.New(m.Error)
+	}
+	return nil
 }
 
 func (l *Link) answered(m message) {

@@ -19,14 +19,15 @@ const (
 	msgBeat     kind = "beat"     // alive, and it proved it
 	msgReleased kind = "released" // a draining child accepts and reads no more
 	msgFailed   kind = "failed"   // Error: why it is about to exit
-	msgReport   kind = "report"   // Topic, Data: for the parent's user
+	msgReport   kind = "report"   // Topic, Data: for the parent's user; with an ID it is answered
 )
 
 // Messages of a parent.
 const (
 	msgHello    kind = "hello"    // the first one: Config, Admin, Timeout (of a drain), Data
 	msgListened kind = "listened" // Error, or one file
-	msgActivate kind = "activate" // accept connections
+	msgReported kind = "reported" // the report with that ID was taken, or Error says why not
+	msgActivate kind = "activate" // accept connections; Data, as with hello
 	msgPackets  kind = "packets"  // read datagram sockets, too
 	msgDrain    kind = "drain"    // replaced: finish what is in progress within Timeout
 	msgStop     kind = "stop"     // Mode: immediate or force
