@@ -233,7 +233,7 @@ type hosted struct {
 	spec  *supervisor.Spec // what was applied last; owned by whoever holds host.turn
 	haLog string
 	log   *supervisor.HALog
-	pools *poolsMirror
+	pools *poolKeeper
 	// dirs are the directories of the private admin sockets, by user: a process can
 	// make its socket in its own user's only. They stay until the child goes.
 	dirs sync.Map
@@ -242,7 +242,7 @@ type hosted struct {
 }
 
 func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logger) (*hosted, error) {
-	c := &hosted{name: name, spec: want.Spec, haLog: want.haLog, pools: new(poolsMirror)}
+	c := &hosted{name: name, spec: want.Spec, haLog: want.haLog, pools: new(poolKeeper)}
 	if err := c.admit(want.User); err != nil {
 		return nil, err
 	}
@@ -255,6 +255,7 @@ func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logg
 		HALog:       c.log,
 		AdminSocket: c.adminSocket,
 		Hello:       c.hello,
+		Activate:    c.activated,
 		Report:      c.reported,
 		Event:       events.put,
 		Hold:        c.hold,

@@ -5,50 +5,77 @@ package module
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"regexp"
-	"slices"
 	"sync"
 
 	"github.com/caddy-broker/caddy-broker/supervisor"
 )
 
-// poolsMirror keeps what a child reported for when it is gone: what the operator
-// and experience taught its pools, from which every new process starts, and the
-// sockets on which the parent may answer.
-type poolsMirror struct {
+// poolKeeper owns what the parent keeps of a child's pools for when its process is
+// gone: what the operator and experience taught them, from which every process that
+// begins to serve starts, and the sockets on which the parent may answer. Of
+// several processes the one counts that was activated last; what an older one still
+// says about the pools is refused.
+type poolKeeper struct {
 	mu      sync.Mutex
-	state   json.RawMessage
+	serving int // id of the process that was activated last
+	state   poolsState
 	sockets []string
 }
 
-// hello is what a new process is told.
-func (p *poolsMirror) hello() json.RawMessage {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.state
+// errReplaced says that a report about the pools came from a process that is not,
+// or no longer, the one that serves.
+var errReplaced = errors.New("another process serves")
+
+// activate makes process id the one that counts, and returns what it starts from.
+func (k *poolKeeper) activate(id int) poolsState {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.serving = id
+	return k.state
+}
+
+// take keeps what process id says of the pools.
+func (k *poolKeeper) take(id int, s poolsState) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if id != k.serving {
+		return errReplaced
+	}
+	k.state = s
+	return nil
 }
 
 // plain are the sockets on which the parent may answer.
-func (p *poolsMirror) plain() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.sockets
+func (k *poolKeeper) plain() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.sockets
+}
+
+// activated is told to a process that becomes the one that serves.
+func (c *hosted) activated(id int) json.RawMessage {
+	data, err := json.Marshal(c.pools.activate(id))
+	if err != nil {
+		return nil
+	}
+	return data
 }
 
 // poolEvent is the name of an event of a pool: a child has no others to tell of.
 var poolEvent = regexp.MustCompile(`^failover_[a-z_]+$`)
 
 // reported takes what a process of the child has to say.
-func (c *hosted) reported(_ int, topic string, data json.RawMessage) {
+func (c *hosted) reported(id int, topic string, data json.RawMessage) error {
 	switch topic {
 	case topicPools:
-		if !tellable(data) {
-			return
+		var s poolsState
+		if err := json.Unmarshal(data, &s); err != nil {
+			return fmt.Errorf("reading the state of pools: %w", err)
 		}
-		c.pools.mu.Lock()
-		c.pools.state = data
-		c.pools.mu.Unlock()
-		c.sup.Tell(topicPools, data) // spares start from it, too
+		return c.pools.take(id, s)
 	case topicPlain:
 		var sockets []string
 		if json.Unmarshal(data, &sockets) == nil {
@@ -72,12 +99,7 @@ func (c *hosted) reported(_ int, topic string, data json.RawMessage) {
 			c.cutOff(cut)
 		}
 	}
-}
-
-// tellable tells whether a new process can read data within what it is told, a
-// message with an object in it: JSON that is nested too deep is refused.
-func tellable(data json.RawMessage) bool {
-	return json.Valid(slices.Concat([]byte("[["), data, []byte("]]")))
+	return nil
 }
 
 // cutOff notes the requests in doubt that the end of a process left.
