@@ -28,17 +28,19 @@ func (r *poolRegistry) drain(e *poolEntry, u failover.URI, drained bool) error {
 func (r *poolRegistry) drainEverywhere(text string, drained bool) (have []*poolEntry, err error) {
 	var names, known []string
 	for _, e := range r.list() {
-		u, err := e.address(text)
-		if err != nil {
-			return nil, err
-		}
-		if m, err := e.pool.Find(u); err == nil {
-			have = append(have, e)
-			names = append(names, m.Name)
+		u, bad := e.address(text) // a dial address is read by the pools that have it
+		if err = bad; err == nil {
+			if m, unknown := e.pool.Find(u); unknown == nil {
+				have = append(have, e)
+				names = append(names, m.Name)
+			}
 		}
 		for _, m := range e.pool.Members() {
 			known = append(known, m.Name)
 		}
+	}
+	if len(have) == 0 && err != nil {
+		return nil, err
 	}
 	if len(have) == 0 {
 		slices.Sort(known)
