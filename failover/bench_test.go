@@ -91,7 +91,7 @@ func BenchmarkSelect(b *testing.B) {
 }
 
 func down(p *Pool, i int) {
-	p.feed(inDo{func(x *machine) { x.fail(x.members[i], "dial", errRefused) }})
+	p.feed(inDo{func(x *machine) { x.fail(x.members[i], "dial", note(errRefused)) }})
 }
 
 // benchmarkSelect times Next alone: requests are made and returned beside the clock.

@@ -39,17 +39,20 @@ type (
 		epoch       uint32
 		gated, slot bool
 		status      int
-		err         error
+		failure     *failure
 	}
 	inMoved struct{ from, to *Member }
 	inPing  struct {
-		m      *Member
-		kind   pingKind
-		epoch  uint32
-		result PingResult
+		m       *Member
+		kind    pingKind
+		epoch   uint32
+		result  PingResult
+		failure *failure // of the result
 	}
-	inAsk   struct{ w *waiter }
-	inLeave struct {
+	inAsk struct{ w *waiter }
+	// inConsulted is what the carrier answered to actConsult.
+	inConsulted struct{ asked []consultation }
+	inLeave     struct {
 		w      *waiter
 		reason Reason
 	}
@@ -77,6 +80,11 @@ type (
 		attrs []any
 	}
 	actChanged struct{}
+	actEcho    struct{ heard chan<- struct{} }
+	actConsult struct {
+		asked   []consultation
+		members []*Member
+	}
 )
 
 // machine is the state of a pool. It is pure: time comes in with every input,
@@ -90,6 +98,7 @@ type machine struct {
 	opt     Options
 	back    backoff
 	random  func() float64
+	serials uint64                    // the serial of the newest member
 	members []*Member                 // in list order, with those that are drained or not proved
 	removed []URI                     // removed by the operator at run time: they stay away
 	drains  map[string]bool           // addresses that the operator drained, members or not
@@ -100,7 +109,7 @@ type machine struct {
 	running     bool // started
 	interrupted bool
 	reached     bool // some member has answered, ever
-	lastErr     error
+	lastErr     *failure
 	lastRequest time.Time
 	short       bool   // somebody cares: no wait is longer than a second
 	served      uint64 // attempts that had ended at the last sample
@@ -152,6 +161,10 @@ func (x *machine) step(now time.Time, in input) []action {
 		x.pinged(in)
 	case inAsk:
 		x.ask(in.w)
+	case inConsulted:
+		x.consulted(in.asked)
+	case inPlace:
+		x.queue.freed = true
 	case inLeave:
 		x.leave(in.w, in.reason)
 	case inInterrupt:
@@ -184,6 +197,7 @@ func (x *machine) settle() {
 	if x.dirty {
 		x.publish()
 	}
+	x.consult()
 	x.warmUp()
 	x.care()
 	for _, m := range x.members {

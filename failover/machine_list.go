@@ -45,6 +45,7 @@ func (x *machine) configure(cfg Config) {
 		m.home = m.home || m.rank >= 0 && m.state == stateUp
 	}
 	x.warm, x.warmFor = nil, nil // the carrier may be another one
+	x.unask()
 	x.sampler.configure(x.members)
 }
 
@@ -77,7 +78,8 @@ func (x *machine) wanted(configured []URI) (uris []URI) {
 
 func (x *machine) newMember(u URI) *Member {
 	m := newMember(u)
-	m.node = node{since: x.now, gate: newGate(), rank: -1, drained: x.drains[m.Name]}
+	x.serials++
+	m.node = node{serial: x.serials, since: x.now, gate: newGate(), rank: -1, drained: x.drains[m.Name]}
 	m.setLimits(limitsOf(u.Options, x.opt.Nested))
 	return m
 }

@@ -115,6 +115,24 @@ func (p *Pool) Rebind(cfg Config) error {
 // more; choosing goes on. A draining or stopping process calls it.
 func (p *Pool) Interrupt() { p.feed(inInterrupt{}) }
 
+// Echo returns when the pool has answered: what locks it has let go, and its own
+// goroutine, once started, has come round. It blocks for as long as that takes, with
+// a pool that is stuck for ever; it returns when the pool is closed.
+func (p *Pool) Echo() {
+	heard := make(chan struct{})
+	p.feed(inDo{func(x *machine) {
+		if x.running {
+			x.do(actEcho{heard})
+		} else {
+			close(heard)
+		}
+	}})
+	select {
+	case <-heard:
+	case <-p.ctx.Done():
+	}
+}
+
 // Name is the pool's name.
 func (p *Pool) Name() string { return p.name }
 

@@ -174,7 +174,7 @@ func (p *Pool) End(r *Request, o Outcome, err error) {
 		a.hung++
 	}
 	if a.gated || a.slot || o == DialFailed || o == Lost || m.watched.Load() {
-		p.feed(inEnd{m: m, outcome: o, epoch: a.epoch, gated: a.gated, slot: a.slot, err: err})
+		p.feed(inEnd{m: m, outcome: o, epoch: a.epoch, gated: a.gated, slot: a.slot, failure: note(err)})
 	}
 	p.free(r)
 }
