@@ -27,14 +27,15 @@ const header = `// SPDX-FileCopyrightText: The caddy-broker authors
 
 // mayImport says which of our packages each of our packages may import, tests
 // included. The arrows point one way: cmd → root → caddyfile → module →
-// supervisor, failover. A folder below one of these counts as part of it.
+// supervisor, failover → internal. A folder below one of these counts as part of it.
 var mayImport = map[string][]string{
 	"cmd":         {"."},
 	".":           {"caddyfile", "module"},
 	"caddyfile":   {"module"},
-	"module":      {"supervisor", "failover"},
+	"module":      {"supervisor", "failover", "internal"},
 	"supervisor":  {},
-	"failover":    {},
+	"failover":    {"internal"},
+	"internal":    {},
 	"integration": {},
 	"bench":       {"integration"},
 }
@@ -44,6 +45,7 @@ var mayImport = map[string][]string{
 var coreImports = map[string][]string{
 	"supervisor": {"golang.org/x/sys"},
 	"failover":   {"github.com/cespare/xxhash/v2"},
+	"internal":   {},
 }
 
 // goFile is a file of this repository with its imports and comments.

@@ -216,20 +216,20 @@ func (c *PolicyConfig) options() (failover.Options, map[string]failover.AddressO
 }
 
 func (c *AddressConfig) options() (failover.AddressOptions, error) {
-	var o failover.AddressOptions
+	var all failover.Options
 	if c == nil {
-		return o, nil
+		return all.Nested, nil
 	}
 	for name, v := range givenOptions(c) {
 		opt, err := failover.LookupOption(failover.ScopeAddress, name)
 		if err == nil {
-			err = opt.SetAddress(&o, v)
+			err = opt.Set(&all, v)
 		}
 		if err != nil {
-			return o, fmt.Errorf("option %s: %w", name, err)
+			return all.Nested, fmt.Errorf("option %s: %w", name, err)
 		}
 	}
-	return o, nil
+	return all.Nested, nil
 }
 
 // given returns the names of the options that the configuration sets; those for
