@@ -9,7 +9,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/internal/options"
 	"github.com/caddy-broker/caddy-broker/module/internal/block"
 )
@@ -43,19 +43,19 @@ func TestBadValuesInCaddyfile(t *testing.T) {
 	badLinesOf(t, networkTable, func(line string) error {
 		return new(Network).UnmarshalCaddyfileBlock(dispenseBlock(t, "network {\n"+line+"\n}"))
 	})
-	var pool, address options.Table[failover.Options]
-	for _, row := range failover.OptionTable() {
-		if row.Scope == failover.ScopePool {
+	var pool, nested options.Table[address.Options]
+	for _, row := range address.OptionTable() {
+		if row.Scope == address.ScopePool {
 			pool = append(pool, row)
 		} else {
-			address = append(address, row)
+			nested = append(nested, row)
 		}
 	}
 	badLinesOf(t, pool, func(line string) error {
 		_, err := unmarshalPolicy("failover {\n" + line + "\n}")
 		return err
 	})
-	badLinesOf(t, address, func(line string) error {
+	badLinesOf(t, nested, func(line string) error {
 		_, err := unmarshalPolicy("failover {\nnested {\n" + line + "\n}\n}")
 		return err
 	})

@@ -14,7 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/hashicorp/memberlist"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // Network makes this broker one of a network of brokers, which find each other
@@ -74,7 +74,7 @@ func (n *Network) provision() error {
 	n.Name = repl.ReplaceAll(n.Name, "")
 	var meta networkMeta
 	for _, text := range n.Advertise {
-		u, err := failover.ParseURI(repl.ReplaceAll(text, ""))
+		u, err := address.ParseURI(repl.ReplaceAll(text, ""))
 		if err != nil {
 			return err
 		}
@@ -141,7 +141,7 @@ func (n *Network) equal(o *Network) bool { return reflect.DeepEqual(n, o) }
 // left out.
 func (m networkMeta) addresses() (list []string) {
 	for _, text := range m.Addresses {
-		if u, err := failover.ParseURI(text); err == nil && u.Scheme != failover.SchemeUnix && !strings.Contains(text, "?") {
+		if u, err := address.ParseURI(text); err == nil && u.Scheme != address.SchemeUnix && !strings.Contains(text, "?") {
 			list = append(list, u.Name())
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/internal/options"
 	"github.com/caddy-broker/caddy-broker/module/internal/block"
 )
@@ -122,8 +122,8 @@ func checkNetworkName(name string) error {
 }
 
 func checkAdvertised(text string) error {
-	u, err := failover.ParseURI(text)
-	if err == nil && (u.Scheme == failover.SchemeUnix || u.Options != (failover.AddressOptions{})) {
+	u, err := address.ParseURI(text)
+	if err == nil && (u.Scheme == address.SchemeUnix || u.Options != (address.URIOptions{})) {
 		err = errors.New("it is not scheme, host and port that clients can reach")
 	}
 	return err

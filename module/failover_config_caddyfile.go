@@ -6,7 +6,7 @@ package module
 import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/module/internal/block"
 )
 
@@ -92,7 +92,7 @@ func (c *PolicyConfig) unmarshalAddress(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
 		return d.Err("address: expecting HOST:PORT and a block")
 	}
-	u, err := failover.ParseDial(d.Val())
+	u, err := address.ParseDial(d.Val())
 	if err != nil {
 		return d.WrapErr(err)
 	}
@@ -125,14 +125,14 @@ func (c *AddressConfig) unmarshalBlock(d *caddyfile.Dispenser) error {
 // unmarshalOption reads one line and sets the option in config.
 func unmarshalOption(d *caddyfile.Dispenser, config any, besides ...string) error {
 	name := d.Val()
-	opt, err := failover.LookupOption(scopeOf(config), name, besides...)
+	opt, err := address.LookupOption(scopeOf(config), name, besides...)
 	if err != nil {
 		return d.WrapErr(err)
 	}
 	if isGiven(config, name) {
 		return d.Errf("option %s is already given, here or in the failover address: remove one", name)
 	}
-	v, err := block.Line(d, &opt, new(failover.Options))
+	v, err := block.Line(d, &opt, new(address.Options))
 	if err != nil {
 		return err
 	}

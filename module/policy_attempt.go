@@ -23,6 +23,7 @@ func (ex *exchange) choose(pool reverseproxy.UpstreamPool) {
 	f := ex.policy
 	if f.dynamic {
 		ex.listed = f.backends.list(pool)
+		ex.req.Checker = ex.listed
 	}
 	m := ex.ahead
 	if ex.ahead = nil; m == nil {
