@@ -34,14 +34,20 @@ var mayImport = map[string][]string{
 	".":         {"caddyfile", "module"},
 	"caddyfile": {"module"},
 
-	"module": {"supervisor", "supervisor/control", "supervisor/sockets", "failover", "failover/address", "failover/membership"},
+	"module": {
+		"supervisor", "supervisor/control", "supervisor/sockets",
+		"failover", "failover/address", "failover/membership", "internal/options", "module/internal/block",
+	},
+	"module/internal/block": {"internal/options"},
 
 	"supervisor":          {"supervisor/control", "supervisor/sockets"},
 	"supervisor/control":  {},
 	"supervisor/sockets":  {},
 	"failover":            {"failover/address", "failover/membership"},
-	"failover/address":    {},
+	"failover/address":    {"internal/options"},
 	"failover/membership": {"failover/address"},
+
+	"internal/options": {},
 
 	"integration":         {"integration/harness"},
 	"integration/harness": {},
@@ -63,6 +69,7 @@ var coreImports = map[string][]string{
 	"failover":            {"github.com/cespare/xxhash/v2"},
 	"failover/address":    {},
 	"failover/membership": {},
+	"internal/options":    {},
 }
 
 // The bounds of one package, without its tests.

@@ -218,20 +218,20 @@ func (c *PolicyConfig) options() (address.Options, map[string]address.URIOptions
 }
 
 func (c *AddressConfig) options() (address.URIOptions, error) {
-	var o address.URIOptions
+	var all address.Options
 	if c == nil {
-		return o, nil
+		return all.Nested, nil
 	}
 	for name, v := range givenOptions(c) {
 		opt, err := address.LookupOption(address.ScopeAddress, name)
 		if err == nil {
-			err = opt.SetAddress(&o, v)
+			err = opt.Set(&all, v)
 		}
 		if err != nil {
-			return o, fmt.Errorf("option %s: %w", name, err)
+			return all.Nested, fmt.Errorf("option %s: %w", name, err)
 		}
 	}
-	return o, nil
+	return all.Nested, nil
 }
 
 // given returns the names of the options that the configuration sets; those for
