@@ -7,6 +7,9 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
 // pingKind says why a member is pinged.
@@ -95,15 +98,15 @@ type machine struct {
 	p       *Pool // for counters and moves only
 	name    string
 	now     time.Time
-	opt     Options
+	opt     address.Options
 	back    backoff
 	random  func() float64
-	serials uint64                    // the serial of the newest member
-	members []*Member                 // in list order, with those that are drained or not proved
-	removed []URI                     // removed by the operator at run time: they stay away
-	drains  map[string]bool           // addresses that the operator drained, members or not
-	dynamic bool                      // the configuration has a dynamic source
-	said    map[string]SourceSnapshot // what sources say, for the next process
+	serials uint64                               // the serial of the newest member
+	members []*Member                            // in list order, with those that are drained or not proved
+	removed []address.URI                        // removed by the operator at run time: they stay away
+	drains  map[string]bool                      // addresses that the operator drained, members or not
+	dynamic bool                                 // the configuration has a dynamic source
+	said    map[string]membership.SourceSnapshot // what sources say, for the next process
 	acts    []action
 
 	running     bool // started
@@ -222,7 +225,7 @@ func (x *machine) emit(name string, data map[string]any) {
 }
 
 // find is the member with that key, or nil.
-func (x *machine) find(u URI) *Member {
+func (x *machine) find(u address.URI) *Member {
 	key := u.Key()
 	for _, m := range x.members {
 		if m.Name == key {

@@ -3,7 +3,11 @@
 
 package failover
 
-import "log/slog"
+import (
+	"log/slog"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+)
 
 // configure takes the options and configured addresses of a configuration.
 // Members that stay keep what is known of them; new ones are eligible from the
@@ -52,12 +56,12 @@ func (x *machine) configure(cfg Config) {
 // wanted are the addresses of a configuration without those that the operator
 // removed at run time, each once, and with the priority addresses that are in no
 // list.
-func (x *machine) wanted(configured []URI) (uris []URI) {
+func (x *machine) wanted(configured []address.URI) (uris []address.URI) {
 	seen := make(map[string]bool, len(configured))
 	for _, u := range x.removed {
 		seen[u.Key()] = true
 	}
-	add := func(list []URI) {
+	add := func(list []address.URI) {
 		for _, u := range list {
 			if key := u.Key(); !seen[key] {
 				seen[key] = true
@@ -76,7 +80,7 @@ func (x *machine) wanted(configured []URI) (uris []URI) {
 	return uris
 }
 
-func (x *machine) newMember(u URI) *Member {
+func (x *machine) newMember(u address.URI) *Member {
 	m := newMember(u)
 	x.serials++
 	m.node = node{serial: x.serials, since: x.now, gate: newGate(), rank: -1, drained: x.drains[m.Name]}

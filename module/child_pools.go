@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 // Topics of what a child and its parent have to say about pools.
@@ -35,7 +36,7 @@ const (
 // process that serves has anything to tell. What is worth keeping of the pools is
 // sent by one goroutine, so that an older state never follows a newer one.
 type poolReporter struct {
-	link    *supervisor.Link
+	link    *control.Link
 	changed chan struct{}
 	queue   chan report
 	flushes chan chan error
@@ -48,7 +49,7 @@ type report struct {
 
 // poolsActivate lets the pools begin, with what the parent keeps of them, and
 // reports on them from now on.
-func poolsActivate(link *supervisor.Link, kept json.RawMessage) {
+func poolsActivate(link *control.Link, kept json.RawMessage) {
 	var learnt poolsState
 	if len(kept) > 0 {
 		if err := json.Unmarshal(kept, &learnt); err != nil {
@@ -154,7 +155,7 @@ func (r *poolReporter) flush(ctx context.Context) error {
 // reportCut tells of the unsafe requests that the end of this process cuts off:
 // they may have been executed, and nobody will hear the answer. It returns when
 // the parent has it.
-func reportCut(link *supervisor.Link, cut []doubtRecord) {
+func reportCut(link *control.Link, cut []doubtRecord) {
 	for _, d := range cut {
 		caddy.Log().Named("broker").Warn("request in doubt: it may have been executed without an answer",
 			zap.String("method", d.Method), zap.String("host", d.Host), zap.String("path", d.Path), zap.String("reason", d.Reason))

@@ -41,7 +41,7 @@ var pools = new(poolRegistry)
 type poolEntry struct {
 	name     string
 	pool     *failover.Pool
-	members  *membership
+	members  *follower
 	budget   budget
 	counters poolCounters
 	claims   []*poolClaim // in the order they were made
@@ -79,7 +79,7 @@ func (r *poolRegistry) claim(f *Failover) (*poolClaim, error) {
 	}
 	if c.entry == nil {
 		e := &poolEntry{name: c.identity.Name}
-		e.members = newMembership(e)
+		e.members = newFollower(e)
 		pool, err := failover.New(c.config(r, e))
 		if err != nil {
 			return nil, err

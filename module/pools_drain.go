@@ -7,12 +7,12 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // drain carries out a decision of the operator about an address of a pool: for
 // that pool alone if the user named it, else for every pool that has the address.
-func (r *poolRegistry) drain(e *poolEntry, u failover.URI, drained bool) error {
+func (r *poolRegistry) drain(e *poolEntry, u address.URI, drained bool) error {
 	m, err := e.pool.Find(u)
 	if err != nil {
 		return err

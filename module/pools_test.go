@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // loaded is a handler of one configuration.
@@ -81,7 +82,7 @@ func TestPoolsSurviveReloads(t *testing.T) {
 	if poolNames() != one.addr() {
 		t.Errorf("pools %q, want the first address", poolNames())
 	}
-	u, _ := failover.ParseDial(one.addr())
+	u, _ := address.ParseDial(one.addr())
 	if err := pools.drain(first.policy.claim.entry, u, true); err != nil {
 		t.Fatal(err)
 	}

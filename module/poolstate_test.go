@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // TestDrains: what is decided for one pool wins over what is for all, until the
@@ -130,7 +131,7 @@ func TestSuccessors(t *testing.T) {
 
 func TestMergedState(t *testing.T) {
 	state := func(pool string, s failover.Snapshot) poolState { return poolState{readPool(pool), s} }
-	added := []failover.URI{{Scheme: "http", Host: "d", Port: "80"}}
+	added := []address.URI{{Scheme: "http", Host: "d", Port: "80"}}
 	for _, tc := range []struct {
 		name   string
 		state  poolsState
