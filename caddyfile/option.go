@@ -30,6 +30,7 @@ func init() {
 //		watchdog          <duration>|off
 //		drain_timeout     <duration>
 //		stop_timeout      <duration>
+//		replace           overlap|stop_first
 //		ha_log            <path>|off
 //		user              <name>
 //		env               <key> <value>
@@ -149,11 +150,11 @@ func parseChildOption(d *caddyfile.Dispenser, o *module.ChildOptions, seen map[s
 	}
 	target := durations[option]
 	switch option {
-	case "standby", "ha_log", "user", "env":
+	case "standby", "replace", "ha_log", "user", "env":
 	default:
 		if target == nil {
 			return d.Errf("unrecognized broker option %q: it is none of standby, restart_delay, max_restart_delay, restart_reset, "+
-				"ready_timeout, watchdog, drain_timeout, stop_timeout, ha_log, user, env, %s", option, besides)
+				"ready_timeout, watchdog, drain_timeout, stop_timeout, replace, ha_log, user, env, %s", option, besides)
 		}
 	}
 	if len(args) != want {
@@ -166,6 +167,11 @@ func parseChildOption(d *caddyfile.Dispenser, o *module.ChildOptions, seen map[s
 			return d.Errf("standby %s: not a whole number of at least 0", args[0])
 		}
 		o.Standby = &n
+	case option == "replace":
+		if args[0] == "" {
+			return d.Err("replace is empty: it is overlap or stop_first")
+		}
+		o.Replace = args[0]
 	case option == "ha_log" && args[0] == "":
 		return d.Err("ha_log is empty: name a file, or use `ha_log off`")
 	case option == "ha_log":
@@ -217,6 +223,8 @@ func only(o *module.ChildOptions, option string) module.ChildOptions {
 	switch option {
 	case "standby":
 		return module.ChildOptions{Standby: o.Standby}
+	case "replace":
+		return module.ChildOptions{Replace: o.Replace}
 	case "ready_timeout":
 		return module.ChildOptions{ReadyTimeout: o.ReadyTimeout}
 	case "watchdog":

@@ -83,7 +83,7 @@ func (m *machine) died(now time.Time, p *proc, failed error) {
 func (m *machine) candidateFailed(c *candidate, err error) {
 	m.candidate = nil
 	if c.spec.StopFirst && m.wanted && m.served {
-		err = fmt.Errorf("%w; what ran before was stopped first and is started again", err)
+		err = fmt.Errorf("%w; %w", err, ErrStoppedFirst)
 	}
 	m.replies(&c.reply, err)
 }

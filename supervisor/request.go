@@ -23,6 +23,9 @@ var (
 	ErrNoStandby = errors.New("child has no ready standby")
 	// ErrSuperseded: the child was stopped before it served.
 	ErrSuperseded = errors.New("superseded by a stop")
+	// ErrStoppedFirst is part of the error of a replacement that failed when what ran
+	// before was stopped already, because both could not run side by side.
+	ErrStoppedFirst = errors.New("what ran before was stopped first and is started again")
 	// ErrClosed: the supervisor is.
 	ErrClosed = errors.New("supervisor is closed")
 )
