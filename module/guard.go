@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -39,11 +40,19 @@ func (Guard) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision lets the server that the guard belongs to tell of its connections.
+// Provision lets the server that the guard belongs to tell of its connections, and
+// follows those of HTTP/2 from the first on.
 func (Guard) Provision(ctx caddy.Context) error {
 	rt := runtime.Load()
 	if srv, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && rt != nil {
 		srv.RegisterConnState(rt.connState)
+		var once sync.Once
+		srv.RegisterConnContext(func(ctx context.Context, _ net.Conn) context.Context {
+			if server, ok := ctx.Value(http.ServerContextKey).(*http.Server); ok {
+				once.Do(func() { rt.followHTTP2(server) })
+			}
+			return ctx
+		})
 	}
 	return nil
 }
@@ -84,7 +93,7 @@ func (Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 		w.Header().Set("Retry-After", "1")
 		return caddyhttp.Error(http.StatusServiceUnavailable, errStopping)
 	}
-	gw := &guardWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, rt: rt, q: q}
+	gw := &guardWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, rt: rt, q: q, r: r}
 	err := next.ServeHTTP(gw, r.WithContext(ctx))
 	if !gw.wrote {
 		// The server writes the header itself, or an error route does.
@@ -99,6 +108,7 @@ type guardWriter struct {
 	caddyhttp.ResponseWriterWrapper
 	rt    *childRuntime
 	q     *inflight
+	r     *http.Request
 	wrote bool
 }
 
@@ -112,8 +122,8 @@ func (w *guardWriter) WriteHeader(status int) {
 
 func (w *guardWriter) prepare() {
 	h := w.Header()
-	if w.rt.closing.Load() && !w.q.http3 { // HTTP/3 forbids the field: clients would discard the answer
-		// On HTTP/2 exactly this value makes the server send GOAWAY.
+	if w.rt.closing.Load() && !w.q.http3 && !w.rt.awaitsQuiet(w.r) { // HTTP/3 forbids the field: clients would discard the answer
+		// On HTTP/2 exactly this value makes the server send GOAWAY, before the answer.
 		h["Connection"] = []string{"close"}
 	}
 	if t := h["Content-Type"]; len(t) == 1 && strings.HasPrefix(t[0], "text/event-stream") {
