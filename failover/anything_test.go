@@ -11,13 +11,15 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // world is a pool whose backends, clients and operator do anything at any time,
 // and what has to hold whatever they do.
 type world struct {
 	*stage
-	says  checks
+	says  *checks
 	calls []*Request // with a member
 	left  []*Request // whose attempt failed: they may go on
 }
@@ -78,12 +80,12 @@ func TestAnything(t *testing.T) {
 }
 
 func newWorld(t *testing.T, rt *rapid.T) *world {
-	w := &world{stage: newStage(t), says: checks{}}
-	o := DefaultOptions()
+	w := &world{stage: newStage(t), says: new(checks)}
+	o := address.DefaultOptions()
 	o.ReconnectJitter = 0
 	o.Randomize = rapid.Bool().Draw(rt, "randomize")
 	o.PriorityBackup = rapid.Bool().Draw(rt, "priority")
-	o.Affinity.Kind = AffinityKind(rapid.IntRange(0, int(AffinityPool)).Draw(rt, "affinity"))
+	o.Affinity.Kind = address.AffinityKind(rapid.IntRange(0, int(address.AffinityPool)).Draw(rt, "affinity"))
 	o.MaxReconnectAttempts = rapid.SampledFrom([]int{-1, -1, 0, 2}).Draw(rt, "attempts")
 	o.Backup = rapid.Bool().Draw(rt, "backup")
 	most, quiet := rapid.IntRange(0, 5).Draw(rt, "max"), rapid.SampledFrom([]time.Duration{0, time.Second}).Draw(rt, "inactivity")
@@ -115,8 +117,8 @@ func (w *world) next(rt *rapid.T, r *Request) {
 			rt.Fatalf("%s is drained or not in the list", m.Name)
 		case m.state == stateDown:
 			rt.Fatalf("%s is down", m.Name)
-		case w.says[m.URI.Host] != Available && r.at.reused != m:
-			rt.Fatalf("%s is %v for the carrier", m.Name, w.says[m.URI.Host])
+		case w.says.of(m.URI.Host) != Available && r.at.reused != m:
+			rt.Fatalf("%s is %v for the carrier", m.Name, w.says.of(m.URI.Host))
 		case r.at.wrote(m) && r.at.reused != m:
 			rt.Fatalf("the request was written to %s before", m.Name)
 		}
@@ -170,7 +172,7 @@ func (w *world) backend(rt *rapid.T) {
 	})
 	if what >= 4 {
 		w.p.do(func(*machine) error {
-			w.says[host] = Availability(rapid.IntRange(0, int(Foreign)).Draw(rt, "says"))
+			w.says.set(host, Availability(rapid.IntRange(0, int(Foreign)).Draw(rt, "says")))
 			return nil
 		})
 	}
@@ -190,9 +192,9 @@ func (w *world) operate(rt *rapid.T) {
 	case 5:
 		w.p.Failback()
 	case 6:
-		w.p.AddURIs([]URI{u}, true)
+		w.p.AddURIs([]address.URI{u}, true)
 	case 7:
-		w.p.RemoveURIs([]URI{u})
+		w.p.RemoveURIs([]address.URI{u})
 	case 8:
 		s := w.p.Snapshot()
 		if err := w.p.Restore(s); err != nil {

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"log/slog"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // Availability is what the carrier's own checks say of a member: Caddy's health
@@ -22,7 +24,9 @@ const (
 	Foreign                // the carrier cannot reach this member at all
 )
 
-// Checker is asked about members while one is chosen. It must not block.
+// Checker is asked about members before one is chosen. It must not block. It is
+// asked in the goroutine that calls Next, and while the request waits in the pool's
+// own, which may still be asking for a moment after Next has returned.
 type Checker interface {
 	Check(m *Member) Availability
 }
@@ -154,7 +158,7 @@ type UnavailableError struct {
 }
 
 func (e *UnavailableError) Error() string {
-	text := "pool " + quote(e.Pool) + ": " + e.Reason.String()
+	text := "pool " + address.Quote(e.Pool) + ": " + e.Reason.String()
 	if e.Last != nil {
 		text += ": " + e.Last.Error()
 	}
@@ -183,7 +187,9 @@ type PingResult struct {
 	Neutral bool
 }
 
-// Carrier reaches members on the pool's behalf.
+// Carrier reaches members on the pool's behalf. As with everything of the carrier's
+// that the pool calls (Checker, Present, Emit, Changed, the logger, the errors that
+// it is given), no lock of the pool's is held then: all but Close may be called back.
 type Carrier interface {
 	// Ping sends the pool's ping to m on a new connection and returns its answer.
 	// It obeys ctx.
@@ -208,11 +214,11 @@ type Event struct {
 // Config describes a pool.
 type Config struct {
 	Name string
-	URIs []URI // configured addresses, in order, without duplicates
+	URIs []address.URI // configured addresses, in order, without duplicates
 	// Dynamic tells that the configuration also has a source that names addresses
 	// for each request: see Discover.
 	Dynamic bool
-	Options Options
+	Options address.Options
 	Carrier Carrier
 	Logger  *slog.Logger
 	// Emit may be nil. It is called from the pool's own goroutine and must not block.

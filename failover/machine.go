@@ -7,6 +7,9 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
 // pingKind says why a member is pinged.
@@ -39,17 +42,20 @@ type (
 		epoch       uint32
 		gated, slot bool
 		status      int
-		err         error
+		failure     *failure
 	}
 	inMoved struct{ from, to *Member }
 	inPing  struct {
-		m      *Member
-		kind   pingKind
-		epoch  uint32
-		result PingResult
+		m       *Member
+		kind    pingKind
+		epoch   uint32
+		result  PingResult
+		failure *failure // of the result
 	}
-	inAsk   struct{ w *waiter }
-	inLeave struct {
+	inAsk struct{ w *waiter }
+	// inConsulted is what the carrier answered to actConsult.
+	inConsulted struct{ asked []consultation }
+	inLeave     struct {
 		w      *waiter
 		reason Reason
 	}
@@ -77,6 +83,11 @@ type (
 		attrs []any
 	}
 	actChanged struct{}
+	actEcho    struct{ heard chan<- struct{} }
+	actConsult struct {
+		asked   []consultation
+		members []*Member
+	}
 )
 
 // machine is the state of a pool. It is pure: time comes in with every input,
@@ -87,19 +98,21 @@ type machine struct {
 	p       *Pool // for counters and moves only
 	name    string
 	now     time.Time
-	opt     Options
+	opt     address.Options
 	back    backoff
 	random  func() float64
-	members []*Member                 // in list order, with those that are drained or not proved
-	removed []URI                     // removed by the operator at run time: they stay away
-	dynamic bool                      // the configuration has a dynamic source
-	said    map[string]SourceSnapshot // what sources say, for the next process
+	serials uint64                               // the serial of the newest member
+	members []*Member                            // in list order, with those that are drained or not proved
+	removed []address.URI                        // removed by the operator at run time: they stay away
+	drains  map[string]bool                      // addresses that the operator drained, members or not
+	dynamic bool                                 // the configuration has a dynamic source
+	said    map[string]membership.SourceSnapshot // what sources say, for the next process
 	acts    []action
 
 	running     bool // started
 	interrupted bool
 	reached     bool // some member has answered, ever
-	lastErr     error
+	lastErr     *failure
 	lastRequest time.Time
 	short       bool   // somebody cares: no wait is longer than a second
 	served      uint64 // attempts that had ended at the last sample
@@ -121,6 +134,7 @@ type machine struct {
 
 func newMachine(p *Pool, cfg Config) *machine {
 	x := &machine{p: p, name: cfg.Name, random: rand.Float64, dirty: true, now: time.Now()}
+	x.drains = make(map[string]bool)
 	x.counts = counts{failovers: make(map[string]uint64), refused: make(map[Reason]uint64)}
 	x.queue.init()
 	x.configure(cfg)
@@ -150,6 +164,10 @@ func (x *machine) step(now time.Time, in input) []action {
 		x.pinged(in)
 	case inAsk:
 		x.ask(in.w)
+	case inConsulted:
+		x.consulted(in.asked)
+	case inPlace:
+		x.queue.freed = true
 	case inLeave:
 		x.leave(in.w, in.reason)
 	case inInterrupt:
@@ -182,6 +200,7 @@ func (x *machine) settle() {
 	if x.dirty {
 		x.publish()
 	}
+	x.consult()
 	x.warmUp()
 	x.care()
 	for _, m := range x.members {
@@ -206,7 +225,7 @@ func (x *machine) emit(name string, data map[string]any) {
 }
 
 // find is the member with that key, or nil.
-func (x *machine) find(u URI) *Member {
+func (x *machine) find(u address.URI) *Member {
 	key := u.Key()
 	for _, m := range x.members {
 		if m.Name == key {

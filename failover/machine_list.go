@@ -3,6 +3,12 @@
 
 package failover
 
+import (
+	"log/slog"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+)
+
 // configure takes the options and configured addresses of a configuration.
 // Members that stay keep what is known of them; new ones are eligible from the
 // start; those that are gone keep their requests in progress and get no new ones.
@@ -43,18 +49,19 @@ func (x *machine) configure(cfg Config) {
 		m.home = m.home || m.rank >= 0 && m.state == stateUp
 	}
 	x.warm, x.warmFor = nil, nil // the carrier may be another one
+	x.unask()
 	x.sampler.configure(x.members)
 }
 
 // wanted are the addresses of a configuration without those that the operator
 // removed at run time, each once, and with the priority addresses that are in no
 // list.
-func (x *machine) wanted(configured []URI) (uris []URI) {
+func (x *machine) wanted(configured []address.URI) (uris []address.URI) {
 	seen := make(map[string]bool, len(configured))
 	for _, u := range x.removed {
 		seen[u.Key()] = true
 	}
-	add := func(list []URI) {
+	add := func(list []address.URI) {
 		for _, u := range list {
 			if key := u.Key(); !seen[key] {
 				seen[key] = true
@@ -73,9 +80,10 @@ func (x *machine) wanted(configured []URI) (uris []URI) {
 	return uris
 }
 
-func (x *machine) newMember(u URI) *Member {
+func (x *machine) newMember(u address.URI) *Member {
 	m := newMember(u)
-	m.node = node{since: x.now, gate: newGate(), rank: -1}
+	x.serials++
+	m.node = node{serial: x.serials, since: x.now, gate: newGate(), rank: -1, drained: x.drains[m.Name]}
 	m.setLimits(limitsOf(u.Options, x.opt.Nested))
 	return m
 }
@@ -87,6 +95,7 @@ func (x *machine) retire(m *Member) {
 	x.abandon(m)
 	if x.forced == m {
 		x.forced = nil
+		x.log(slog.LevelWarn, "manual failover has ended: its target is no address of the pool any more", "upstream", m.Name)
 	}
 	if x.current == m {
 		x.current = nil

@@ -6,6 +6,8 @@ package failover
 import (
 	"log/slog"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // memberState is what the pool holds of a member.
@@ -29,6 +31,7 @@ const trialPatience = 10 * time.Second
 
 // node is the machine's part of a member.
 type node struct {
+	serial  uint64 // grows with each member that the pool gets
 	state   memberState
 	since   time.Time // of the state
 	slow    bool      // suspect because of a dial that hangs
@@ -49,7 +52,7 @@ type node struct {
 
 	home bool      // calls its clients back from where they moved
 	back time.Time // when it last came back
-	err  error     // last failure
+	err  *failure  // the last one
 
 	// Probing: step counts the failures since a request was last answered, delay
 	// is the wait after base.
@@ -88,11 +91,11 @@ func (x *machine) ended(in inEnd) {
 	case Answered:
 		x.answered(m, in.slot, in.status)
 	case DialFailed:
-		x.fail(m, "dial", in.err)
+		x.fail(m, "dial", in.failure)
 	case Lost:
 		switch m.state {
 		case stateUp:
-			m.err = in.err
+			m.err = in.failure
 			x.set(m, stateSuspect)
 			x.ping(m, pingProbe, m.Limits().ConnectionTimeout)
 		case stateSuspect, stateTrial:
@@ -100,7 +103,7 @@ func (x *machine) ended(in inEnd) {
 				m.slow, x.dirty = false, true
 				return
 			}
-			x.fail(m, "lost", in.err)
+			x.fail(m, "lost", in.failure)
 		}
 	}
 }
@@ -137,9 +140,9 @@ func (x *machine) see(m *Member) {
 }
 
 // fail takes a member down.
-func (x *machine) fail(m *Member, why string, err error) {
-	m.err = err
-	x.lastErr = err
+func (x *machine) fail(m *Member, why string, f *failure) {
+	m.err = f
+	x.lastErr = f
 	if m.state == stateDown {
 		return
 	}
@@ -166,7 +169,7 @@ func (x *machine) fail(m *Member, why string, err error) {
 // calls tells whether a new member calls clients from the start. It does not
 // where all are one and would move together.
 func (x *machine) calls(m *Member) bool {
-	return !x.running || m.rank >= 0 || x.opt.EffectiveAffinity().Kind != AffinityPool
+	return !x.running || m.rank >= 0 || x.opt.EffectiveAffinity().Kind != address.AffinityPool
 }
 
 // renew makes what requests in progress report from now on stale.

@@ -3,13 +3,18 @@
 
 package failover
 
-import "container/list"
+import (
+	"container/list"
+	"time"
+)
 
 // waiter is a request that asks the machine for a member.
 type waiter struct {
 	r *Request
 	// decided gets exactly one grant, whatever happens.
 	decided chan grant
+	checker Checker       // of r; for the pool's goroutine, and never for the machine
+	opinion opinion       // what the checker said last
 	place   *list.Element // in the queue; nil when it is not there
 	passing bool          // waits for the running pass only: the pool is exhausted
 }
@@ -29,12 +34,23 @@ type grant struct {
 type queue struct {
 	list    *list.List
 	passing int // how many wait for the running pass only
+
+	consultAt  time.Time // when the carrier is asked about all of them again
+	consulting bool      // it is being asked
+	freed      bool      // a place became free since: those are asked about that were told of full members
 }
 
 func (q *queue) init()    { q.list = list.New() }
 func (q *queue) len() int { return q.list.Len() }
 
 func (x *machine) enqueue(w *waiter) {
+	if x.queue.len() == 0 {
+		x.queue.consultAt = x.now.Add(askEvery)
+	}
+	if w.checker != nil && !w.opinion.about(x.view.all) {
+		x.queue.consultAt = x.now // the list has just changed
+	}
+	x.queue.freed = x.queue.freed || w.opinion.full
 	w.place = x.queue.list.PushBack(w)
 	if w.passing {
 		x.queue.passing++
@@ -101,12 +117,12 @@ func (x *machine) place(w *waiter) (placed, full bool) {
 	if !x.anyServes() {
 		return false, false
 	}
-	c := chooser{p: x.p, v: x.view, r: w.r, gate: func(m *Member) bool { return m.gate.free() }}
+	c := chooser{p: x.p, v: x.view, r: w.r, w: w}
 	m := c.choose()
 	if m == nil && c.full && !x.p.places.Swap(true) {
 		m = c.choose() // a place may have become free just before that was known
 	}
-	if m == nil && !x.openFor(w.r) {
+	if m == nil && !x.openFor(w) {
 		for c.last = 1; m == nil && c.last <= 2; c.last++ {
 			c.loose = false
 			m = c.choose()

@@ -3,7 +3,11 @@
 
 package failover
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+)
 
 // publish makes the view that requests choose by.
 func (x *machine) publish() {
@@ -27,7 +31,7 @@ func (x *machine) publish() {
 		}
 	}
 	v := &view{
-		order: x.order, flags: make([]uint8, len(x.order.members)),
+		order: x.order, all: x.everyone(), flags: make([]uint8, len(x.order.members)),
 		current: -1, forced: -1, trial: -1,
 		affinity: x.opt.EffectiveAffinity().Kind,
 		poolKey:  KeyOf(x.name),
@@ -57,7 +61,7 @@ func (x *machine) publish() {
 	if x.forced != nil {
 		v.forced = v.find(x.forced)
 	}
-	if v.affinity == AffinityPool {
+	if v.affinity == address.AffinityPool {
 		x.gather(v)
 	}
 	x.view = v

@@ -9,10 +9,13 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
 // ErrTooMany says that lists from elsewhere name more addresses than a pool takes.
-var ErrTooMany = fmt.Errorf("the lists of this pool together name more than %d addresses", MaxListAddresses)
+var ErrTooMany = fmt.Errorf("the lists of this pool together name more than %d addresses", address.MaxListAddresses)
 
 // pushSpacing is the time between the first pings of addresses that came with
 // one list, beyond the first few: a long list must not disturb what serves.
@@ -30,8 +33,8 @@ func (m *Member) Restricted() bool { return m.restricted.Load() }
 // the configured ones, the operator's own, and the last of the pool. What the
 // operator removed stays away. It returns how many came and went; on an error
 // nothing changed.
-func (p *Pool) UpdateURIs(s *Membership, rebalance bool) (added, removed int, err error) {
-	named, said := s.Named(), s.snapshot()
+func (p *Pool) UpdateURIs(s *membership.Membership, rebalance bool) (added, removed int, err error) {
+	named, said := s.Named(), s.Snapshot()
 	err = p.do(func(x *machine) error {
 		var err error
 		if added, removed, err = x.update(named); err != nil {
@@ -48,14 +51,14 @@ func (p *Pool) UpdateURIs(s *Membership, rebalance bool) (added, removed int, er
 
 // Said is what sources have said of this pool's addresses, perhaps to an earlier
 // process.
-func (p *Pool) Said() *Membership {
+func (p *Pool) Said() *membership.Membership {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return restoreMembership(p.machine.said)
+	return membership.Restore(p.machine.said)
 }
 
-func (x *machine) update(named []Named) (added, removed int, err error) {
-	if len(named) > MaxListAddresses {
+func (x *machine) update(named []membership.Named) (added, removed int, err error) {
+	if len(named) > address.MaxListAddresses {
 		return 0, 0, ErrTooMany
 	}
 	byKey := make(map[string]*Member, len(x.members))
@@ -67,8 +70,8 @@ func (x *machine) update(named []Named) (added, removed int, err error) {
 		away[u.Key()] = true
 	}
 	if n := named; len(n) > 0 && len(x.members) > 0 {
-		if have := x.members[0].URI; have.Scheme != n[0].URI.Scheme && have.Scheme != SchemeUnix && n[0].URI.Scheme != SchemeUnix {
-			return 0, 0, schemeMismatch(have, n[0].URI)
+		if have := x.members[0].URI; have.Scheme != n[0].URI.Scheme && have.Scheme != address.SchemeUnix && n[0].URI.Scheme != address.SchemeUnix {
+			return 0, 0, address.SchemeMismatch(have, n[0].URI)
 		}
 	}
 	wanted := make(map[string]bool, len(named))
@@ -99,7 +102,7 @@ func (x *machine) update(named []Named) (added, removed int, err error) {
 
 // push adds an address that a source named. place is its place among those that
 // came together.
-func (x *machine) push(n Named, place int) {
+func (x *machine) push(n membership.Named, place int) {
 	m := x.newMember(n.URI)
 	m.pushed, m.sourced, m.unproved, m.state, m.home = true, true, true, stateDown, true
 	m.restricted.Store(!n.Trusted)
@@ -132,7 +135,7 @@ func (p *Pool) Answering() map[*Member]uint32 {
 
 // Unanswering are the addresses that are there only because sources named them,
 // and that are down.
-func (p *Pool) Unanswering() (down []URI) {
+func (p *Pool) Unanswering() (down []address.URI) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, m := range p.machine.members {
@@ -154,7 +157,7 @@ func (p *Pool) Online() bool {
 // asks for it. They come back when the clients are called home: after ten
 // minutes with randomize, by priority_backup, Rebalance or Failback. Requests in
 // progress go on. No address is lost.
-func (p *Pool) Reconnect(from *Member, to URI) error {
+func (p *Pool) Reconnect(from *Member, to address.URI) error {
 	return p.do(func(x *machine) error {
 		m, err := x.known(to)
 		switch {
@@ -217,10 +220,9 @@ func (c *chooser) follow(own int) *Member {
 
 // All are the pool's members, those that have not answered yet included.
 func (p *Pool) All() map[*Member]bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	all := make(map[*Member]bool, len(p.machine.members))
-	for _, m := range p.machine.members {
+	members := p.view.Load().all
+	all := make(map[*Member]bool, len(members))
+	for _, m := range members {
 		all[m] = true
 	}
 	return all

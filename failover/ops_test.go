@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 func TestManualFailover(t *testing.T) {
@@ -137,7 +139,7 @@ func TestFailoverNeedsATarget(t *testing.T) {
 		b.p.Start()
 		b.expect("a")
 		var unknown *UnknownError
-		u := URI{Scheme: "http", Host: "z", Port: "80"}
+		u := address.URI{Scheme: "http", Host: "z", Port: "80"}
 		for name, err := range map[string]error{
 			"failover": b.p.Failover(&u), "drain": b.p.Drain(u), "resume": b.p.Resume(u),
 		} {
@@ -153,7 +155,7 @@ func TestFailoverNeedsATarget(t *testing.T) {
 			t.Error("to nobody: no error")
 		}
 		b.expect("a")
-		if err := b.p.Drain(URI{Host: "a", Port: "80"}); err != nil { // by its dial address
+		if err := b.p.Drain(address.URI{Host: "a", Port: "80"}); err != nil { // by its dial address
 			t.Error(err)
 		}
 	})
@@ -204,7 +206,7 @@ func TestMembershipAtRunTime(t *testing.T) {
 		}
 		b.up("c")
 		b.expect("c") // from its first answered ping on
-		if _, err := b.p.AddURIs([]URI{{Scheme: "https", Host: "d", Port: "443"}}, false); err == nil {
+		if _, err := b.p.AddURIs([]address.URI{{Scheme: "https", Host: "d", Port: "443"}}, false); err == nil {
 			t.Error("another scheme was accepted")
 		}
 		r := b.stuck("c")
@@ -225,4 +227,25 @@ func TestMembershipAtRunTime(t *testing.T) {
 			t.Errorf("%d members", n)
 		}
 	})
+}
+
+// Drain drains one more member.
+func (p *Pool) Drain(u address.URI) error { return p.drainOne(u, true) }
+
+// Resume ends the drain of one member.
+func (p *Pool) Resume(u address.URI) error { return p.drainOne(u, false) }
+
+func (p *Pool) drainOne(u address.URI, drained bool) error {
+	m, err := p.Find(u)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, o := range p.Status().Upstreams {
+		if o.URI == m.Name && drained || o.URI != m.Name && o.State == "drained" {
+			names = append(names, o.URI)
+		}
+	}
+	p.SetDrained(names)
+	return nil
 }

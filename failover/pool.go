@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // Pool is a set of members and what is known of them.
@@ -67,8 +69,8 @@ func complete(cfg Config) (Config, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	for _, u := range cfg.URIs {
-		if u.Scheme != cfg.URIs[0].Scheme && u.Scheme != SchemeUnix && cfg.URIs[0].Scheme != SchemeUnix {
-			return cfg, fmt.Errorf("making failover pool %s: %w", quote(cfg.Name), schemeMismatch(cfg.URIs[0], u))
+		if u.Scheme != cfg.URIs[0].Scheme && u.Scheme != address.SchemeUnix && cfg.URIs[0].Scheme != address.SchemeUnix {
+			return cfg, fmt.Errorf("making failover pool %s: %w", address.Quote(cfg.Name), address.SchemeMismatch(cfg.URIs[0], u))
 		}
 	}
 	return cfg, nil
@@ -115,8 +117,33 @@ func (p *Pool) Rebind(cfg Config) error {
 // more; choosing goes on. A draining or stopping process calls it.
 func (p *Pool) Interrupt() { p.feed(inInterrupt{}) }
 
+// Echo returns when the pool has answered: what locks it has let go, and its own
+// goroutine, once started, has come round. It blocks for as long as that takes, with
+// a pool that is stuck for ever; it returns when the pool is closed.
+func (p *Pool) Echo() {
+	heard := make(chan struct{})
+	p.feed(inDo{func(x *machine) {
+		if x.running {
+			x.do(actEcho{heard})
+		} else {
+			close(heard)
+		}
+	}})
+	select {
+	case <-heard:
+	case <-p.ctx.Done():
+	}
+}
+
 // Name is the pool's name.
 func (p *Pool) Name() string { return p.name }
+
+// Rename names a pool that has not been started.
+func (p *Pool) Rename(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.name, p.cfg.Name, p.machine.name = name, name, name
+}
 
 // Members are the pool's members in their order, priority ones first.
 func (p *Pool) Members() []*Member {

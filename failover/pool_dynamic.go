@@ -6,6 +6,9 @@ package failover
 import (
 	"slices"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
 // dynamicFor is how long an address stays that the dynamic source names no more:
@@ -18,7 +21,7 @@ const dynamicFor = 10 * time.Minute
 // the operator removed stays away while anything else is left. Nothing happens
 // while the configuration in effect has no such source. It returns how many came
 // and went; on an error nothing changed.
-func (p *Pool) Discover(uris []URI) (added, removed int, err error) {
+func (p *Pool) Discover(uris []address.URI) (added, removed int, err error) {
 	err = p.do(func(x *machine) error {
 		if !x.dynamic {
 			return nil
@@ -59,9 +62,9 @@ func (p *Pool) Discover(uris []URI) (added, removed int, err error) {
 
 // discovered are the addresses of a list without those that the operator removed;
 // all of them when the pool would have none.
-func (x *machine) discovered(uris []URI) []URI {
-	left := slices.DeleteFunc(slices.Clone(uris), func(u URI) bool {
-		return slices.ContainsFunc(x.removed, func(r URI) bool { return r.Key() == u.Key() })
+func (x *machine) discovered(uris []address.URI) []address.URI {
+	left := slices.DeleteFunc(slices.Clone(uris), func(u address.URI) bool {
+		return slices.ContainsFunc(x.removed, func(r address.URI) bool { return r.Key() == u.Key() })
 	})
 	if len(left) == 0 && len(x.members) == 0 {
 		return uris
@@ -72,7 +75,7 @@ func (x *machine) discovered(uris []URI) []URI {
 // handOver gives a member that the dynamic source names no more to the other
 // sources, and tells whether one of them names it.
 func (x *machine) handOver(m *Member) bool {
-	for _, n := range restoreMembership(x.said).Named() {
+	for _, n := range membership.Restore(x.said).Named() {
 		if n.URI.Key() == m.Name {
 			m.dynamic, m.sourced = false, true
 			m.restricted.Store(!n.Trusted)

@@ -7,6 +7,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // maxWritten is to how many members a request may be written in its life.
@@ -174,7 +176,7 @@ func (p *Pool) End(r *Request, o Outcome, err error) {
 		a.hung++
 	}
 	if a.gated || a.slot || o == DialFailed || o == Lost || m.watched.Load() {
-		p.feed(inEnd{m: m, outcome: o, epoch: a.epoch, gated: a.gated, slot: a.slot, err: err})
+		p.feed(inEnd{m: m, outcome: o, epoch: a.epoch, gated: a.gated, slot: a.slot, failure: note(err)})
 	}
 	p.free(r)
 }
@@ -186,7 +188,7 @@ func (p *Pool) move(r *Request) {
 		return
 	}
 	i := v.find(r.at.from)
-	if v.affinity == AffinityPool || i >= 0 && v.flags[i]&flagHome != 0 {
+	if v.affinity == address.AffinityPool || i >= 0 && v.flags[i]&flagHome != 0 {
 		p.feed(inMoved{from: r.at.from, to: r.at.moved})
 	}
 	if r.Keyed && v.remembers() && p.moves.put(r.Key, r.at.moved, p.tick.Load()) {

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // UnknownError says that an address is not in the pool.
@@ -20,7 +22,7 @@ type UnknownError struct {
 }
 
 func (e *UnknownError) Error() string {
-	return fmt.Sprintf("pool %s has no address %s: it has %s", quote(e.Pool), quote(e.URI), strings.Join(e.Known, ", "))
+	return fmt.Sprintf("pool %s has no address %s: it has %s", address.Quote(e.Pool), address.Quote(e.URI), strings.Join(e.Known, ", "))
 }
 
 // ErrLast says that the last address of a pool is never removed.
@@ -35,7 +37,7 @@ func (p *Pool) do(f func(x *machine) error) (err error) {
 // Failover moves all clients to one member, or, when to is nil, to the next one
 // in the order. That holds until Failback, or until the member breaks or is
 // drained. New requests move, nothing in flight is cut.
-func (p *Pool) Failover(to *URI) error {
+func (p *Pool) Failover(to *address.URI) error {
 	return p.do(func(x *machine) error {
 		m, err := x.target(to)
 		if err != nil {
@@ -49,14 +51,14 @@ func (p *Pool) Failover(to *URI) error {
 	})
 }
 
-func (x *machine) target(to *URI) (*Member, error) {
+func (x *machine) target(to *address.URI) (*Member, error) {
 	if to != nil {
 		m, err := x.known(*to)
 		switch {
 		case err != nil:
 			return nil, err
 		case !m.serves():
-			return nil, fmt.Errorf("pool %s: %s is %s and takes no requests", quote(x.name), m.Name, m.status())
+			return nil, fmt.Errorf("pool %s: %s is %s and takes no requests", address.Quote(x.name), m.Name, m.status())
 		}
 		return m, nil
 	}
@@ -72,7 +74,7 @@ func (x *machine) target(to *URI) (*Member, error) {
 			return m, nil
 		}
 	}
-	return nil, fmt.Errorf("pool %s has no other backend that takes requests", quote(x.name))
+	return nil, fmt.Errorf("pool %s has no other backend that takes requests", address.Quote(x.name))
 }
 
 // Failback ends a manual failover and calls all clients back to their own
@@ -110,52 +112,74 @@ func (x *machine) rebalance() {
 	x.log(slog.LevelInfo, "clients are spread again")
 }
 
-// Drain takes a member out of service: it gets no new requests, those in
-// progress go on.
-func (p *Pool) Drain(u URI) error {
-	return p.do(func(x *machine) error {
-		m, err := x.known(u)
-		if err != nil || m.drained {
-			return err
-		}
-		m.drained, m.inPass = true, false
-		if x.forced == m {
-			x.forced = nil
-		}
-		x.counts.failovers["drain"]++
-		x.member("drained", m)
-		return nil
+// Find is the member with that address; without a scheme the dial address decides.
+func (p *Pool) Find(u address.URI) (m *Member, err error) {
+	err = p.do(func(x *machine) (err error) {
+		m, err = x.known(u)
+		return err
 	})
+	return m, err
 }
 
-// Resume ends a drain. The member is pinged at once, and is back when it answers.
-func (p *Pool) Resume(u URI) error {
-	return p.do(func(x *machine) error {
-		m, err := x.known(u)
-		if err != nil || !m.drained {
-			return err
+// SetDrained says which addresses, by name, are drained, and that all others are
+// not. It holds for those that become members later, too. A member that is drained
+// gets no new requests, those in progress go on; one that is resumed is pinged at
+// once, and is back when it answers.
+func (p *Pool) SetDrained(names []string) {
+	p.feed(inDo{func(x *machine) {
+		clear(x.drains)
+		for _, name := range names {
+			x.drains[name] = true
 		}
-		m.drained = false
-		if m.state != stateDown {
-			x.set(m, stateDown)
-			m.seen, m.home = false, false
-			x.renew(m)
+		x.dirty = true
+		for _, m := range x.members {
+			switch drained := x.drains[m.Name]; {
+			case !x.running:
+				m.drained = drained
+			case drained:
+				x.drain(m)
+			default:
+				x.resume(m)
+			}
 		}
-		x.passSoon()
-		x.member("resumed", m)
-		return nil
-	})
+	}})
+}
+
+func (x *machine) drain(m *Member) {
+	if m.drained {
+		return
+	}
+	m.drained, m.inPass = true, false
+	if x.forced == m {
+		x.forced = nil
+	}
+	x.counts.failovers["drain"]++
+	x.member("drained", m)
+}
+
+func (x *machine) resume(m *Member) {
+	if !m.drained {
+		return
+	}
+	m.drained = false
+	if m.state != stateDown {
+		x.set(m, stateDown)
+		m.seen, m.home = false, false
+		x.renew(m)
+	}
+	x.passSoon()
+	x.member("resumed", m)
 }
 
 // AddURIs adds addresses at run time. They get requests from their first
 // answered ping on. It returns how many were new.
-func (p *Pool) AddURIs(uris []URI, rebalance bool) (added int, err error) {
+func (p *Pool) AddURIs(uris []address.URI, rebalance bool) (added int, err error) {
 	err = p.do(func(x *machine) error {
 		if err := x.schemesFit(uris); err != nil {
 			return err
 		}
 		for _, u := range uris {
-			x.removed = slices.DeleteFunc(x.removed, func(r URI) bool { return r.Key() == u.Key() })
+			x.removed = slices.DeleteFunc(x.removed, func(r address.URI) bool { return r.Key() == u.Key() })
 			if m := x.find(u); m != nil {
 				m.sourced, m.dynamic = false, false // now it is the operator's
 				m.restricted.Store(false)
@@ -177,17 +201,17 @@ func (p *Pool) AddURIs(uris []URI, rebalance bool) (added int, err error) {
 }
 
 // schemesFit tells whether new addresses have the scheme of the members.
-func (x *machine) schemesFit(uris []URI) error {
+func (x *machine) schemesFit(uris []address.URI) error {
 	for _, u := range uris {
 		if len(x.members) > 0 && u.Scheme != x.members[0].URI.Scheme &&
-			u.Scheme != SchemeUnix && x.members[0].URI.Scheme != SchemeUnix {
-			return fmt.Errorf("adding %s to pool %s: %w", u.Name(), quote(x.name), schemeMismatch(x.members[0].URI, u))
+			u.Scheme != address.SchemeUnix && x.members[0].URI.Scheme != address.SchemeUnix {
+			return fmt.Errorf("adding %s to pool %s: %w", u.Name(), address.Quote(x.name), address.SchemeMismatch(x.members[0].URI, u))
 		}
 	}
 	return nil
 }
 
-func (x *machine) add(u URI) *Member {
+func (x *machine) add(u address.URI) *Member {
 	m := x.newMember(u)
 	m.pushed, m.unproved, m.state, m.home = true, true, stateDown, true
 	m.base = x.now
@@ -200,7 +224,7 @@ func (x *machine) add(u URI) *Member {
 // RemoveURIs removes addresses at run time, also configured ones. Their
 // requests in progress go on. The last address is never removed: who names them
 // all gets ErrLast, and none is removed. It returns how many were removed.
-func (p *Pool) RemoveURIs(uris []URI) (removed int, err error) {
+func (p *Pool) RemoveURIs(uris []address.URI) (removed int, err error) {
 	err = p.do(func(x *machine) error {
 		leave := make(map[*Member]bool)
 		for _, u := range uris {
@@ -210,7 +234,7 @@ func (p *Pool) RemoveURIs(uris []URI) (removed int, err error) {
 			}
 			leave[m] = true
 			if len(leave) == len(x.members) {
-				return fmt.Errorf("removing %s from pool %s: %w", m.Name, quote(x.name), ErrLast)
+				return fmt.Errorf("removing %s from pool %s: %w", m.Name, address.Quote(x.name), ErrLast)
 			}
 		}
 		for _, m := range slices.Clone(x.members) {
@@ -232,7 +256,7 @@ func (p *Pool) RemoveURIs(uris []URI) (removed int, err error) {
 }
 
 // known is the member with that address; without a scheme the dial address decides.
-func (x *machine) known(u URI) (*Member, error) {
+func (x *machine) known(u address.URI) (*Member, error) {
 	if m := x.find(u); m != nil {
 		return m, nil
 	}

@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
 // Snapshot is what the operator and experience taught a pool: what a new
@@ -19,21 +22,32 @@ type Snapshot struct {
 	// with affinity pool.
 	Failover string `json:"failover,omitempty"`
 	Current  string `json:"current,omitempty"`
-	// Drained, Added and Removed are the operator's.
-	Drained []string `json:"drained,omitempty"`
-	Added   []URI    `json:"added,omitempty"`
+	// Added and Removed are the operator's. What is drained belongs to addresses, in
+	// whatever pool they are: see SetDrained.
+	Added []address.URI `json:"added,omitempty"`
 	// Dynamic are those that only the dynamic source named.
-	Dynamic []URI `json:"dynamic,omitempty"`
+	Dynamic []address.URI `json:"dynamic,omitempty"`
 	// Sources have what other sources of addresses said last.
-	Sources map[string]SourceSnapshot `json:"sources,omitempty"`
+	Sources map[string]membership.SourceSnapshot `json:"sources,omitempty"`
 	// Unproved are those of Added, Dynamic and Sources that have never answered.
-	Unproved []string `json:"unproved,omitempty"`
-	Removed  []URI    `json:"removed,omitempty"`
+	Unproved []string      `json:"unproved,omitempty"`
+	Removed  []address.URI `json:"removed,omitempty"`
 	// Down are the members that are down, or came back and have yet to prove it.
 	Down []DownSnapshot `json:"down,omitempty"`
 	// Moved has for each member the keys of the clients that were moved to it,
 	// eight bytes each.
 	Moved map[string][]byte `json:"moved,omitempty"`
+}
+
+// Joined are the names of the addresses that became members at run time.
+func (s Snapshot) Joined() (names []string) {
+	for _, u := range slices.Concat(s.Added, s.Dynamic) {
+		names = append(names, u.Name())
+	}
+	for _, n := range membership.Restore(s.Sources).Named() {
+		names = append(names, n.URI.Name())
+	}
+	return names
 }
 
 // DownSnapshot is one member that is down.
@@ -62,13 +76,10 @@ func (p *Pool) machineSnapshot() Snapshot {
 	if x.forced != nil {
 		s.Failover = x.forced.Name
 	}
-	if x.current != nil && x.opt.EffectiveAffinity().Kind == AffinityPool {
+	if x.current != nil && x.opt.EffectiveAffinity().Kind == address.AffinityPool {
 		s.Current = x.current.Name
 	}
 	for _, m := range x.members {
-		if m.drained {
-			s.Drained = append(s.Drained, m.Name)
-		}
 		if m.dynamic {
 			s.Dynamic = append(s.Dynamic, m.URI)
 		} else if m.pushed && !m.sourced {
@@ -78,7 +89,7 @@ func (p *Pool) machineSnapshot() Snapshot {
 			s.Unproved = append(s.Unproved, m.Name)
 		}
 		if !m.unproved && (m.state == stateDown || m.state == stateTrial) {
-			s.Down = append(s.Down, DownSnapshot{Name: m.Name, Since: m.since, Error: errText(m.err)})
+			s.Down = append(s.Down, DownSnapshot{Name: m.Name, Since: m.since, Error: m.err.String()})
 		}
 	}
 	return s
@@ -107,11 +118,6 @@ func (x *machine) restore(s Snapshot) error {
 	for _, m := range x.members {
 		byName[m.Name] = m
 	}
-	for _, name := range s.Drained {
-		if m := byName[name]; m != nil {
-			m.drained = true
-		}
-	}
 	for _, d := range s.Down {
 		m := byName[d.Name]
 		if m == nil || m.seen {
@@ -122,7 +128,7 @@ func (x *machine) restore(s Snapshot) error {
 		m.since, m.home, m.lost = d.Since, false, true
 		m.base = x.now
 		if d.Error != "" {
-			m.err = restoredError(d.Error)
+			m.err = told(d.Error)
 		}
 	}
 	x.forced, x.current = byName[s.Failover], byName[s.Current]
@@ -131,7 +137,7 @@ func (x *machine) restore(s Snapshot) error {
 	}
 	for name, keys := range s.Moved {
 		if len(keys)%8 != 0 {
-			return fmt.Errorf("restoring pool %s: the clients moved to %s are damaged", quote(x.name), quote(name))
+			return fmt.Errorf("restoring pool %s: the clients moved to %s are damaged", address.Quote(x.name), address.Quote(name))
 		}
 		for m := byName[name]; m != nil && len(keys) > 0; keys = keys[8:] {
 			x.p.moves.put(binary.BigEndian.Uint64(keys), m, x.p.tick.Load())
@@ -151,7 +157,7 @@ func (x *machine) restoreAdded(s Snapshot) {
 	for _, name := range s.Unproved {
 		unproved[name] = true
 	}
-	add := func(u URI) *Member {
+	add := func(u address.URI) *Member {
 		m := x.newMember(u)
 		m.pushed, m.home = true, true
 		if unproved[m.Name] {
@@ -172,7 +178,7 @@ func (x *machine) restoreAdded(s Snapshot) {
 			m.dynamic, m.named = true, x.now
 		}
 	}
-	for _, n := range restoreMembership(s.Sources).Named() {
+	for _, n := range membership.Restore(s.Sources).Named() {
 		if !known[n.URI.Key()] {
 			m := add(n.URI)
 			m.sourced = true
@@ -180,8 +186,3 @@ func (x *machine) restoreAdded(s Snapshot) {
 		}
 	}
 }
-
-// restoredError is the text of an error that another process met.
-type restoredError string
-
-func (e restoredError) Error() string { return string(e) }

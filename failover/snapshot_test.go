@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 func TestSnapshotSurvives(t *testing.T) {
@@ -20,7 +22,7 @@ func TestSnapshotSurvives(t *testing.T) {
 		b.downAll("b")
 		b.p.AddURIs(uris(7)[5:], false)
 		synctest.Wait()
-		b.p.Drain(uris(5)[3])
+		b.p.SetDrained([]string{"http://d:80", "http://z:80"})
 		b.p.RemoveURIs(uris(5)[4:])
 		b.set(func() { b.hangs["g"] = true })
 		b.round(100, nil)
@@ -37,6 +39,7 @@ func TestSnapshotSurvives(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.downAll("b")
+		b.p.SetDrained([]string{"http://d:80"})
 		if err := b.p.Restore(s); err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +114,7 @@ func TestReloadKeepsWhatThePoolLearnt(t *testing.T) {
 		b.downAll("a")
 		b.expect("b")
 		cfg := b.p.cfg
-		cfg.URIs = []URI{uris(4)[3], uris(1)[0], uris(2)[1]} // d, a, b; c is gone
+		cfg.URIs = []address.URI{uris(4)[3], uris(1)[0], uris(2)[1]} // d, a, b; c is gone
 		limit := 7
 		cfg.URIs[2].Options.MaxRequests = &limit
 		if err := b.p.Rebind(cfg); err != nil {

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // pick lets a request choose, and leaves it dialling.
@@ -161,7 +163,7 @@ func TestARepeatWithNobodyLeftDoesNotWait(t *testing.T) {
 		b.p.Start()
 		b.expect("a")
 		synctest.Wait()
-		b.p.do(func(x *machine) error { x.fail(x.members[1], "dial", errRefused); return nil })
+		b.p.do(func(x *machine) error { x.fail(x.members[1], "dial", note(errRefused)); return nil })
 		b.downAll("b")
 		r := &Request{Safe: true}
 		b.pick(r)
@@ -176,7 +178,7 @@ func TestARepeatWithNobodyLeftDoesNotWait(t *testing.T) {
 }
 
 func TestAReturningMemberServesOneSafeRequestFirst(t *testing.T) {
-	inBubble(t, 2, func(c *Config) { c.Options.Affinity.Kind = AffinityRequest }, func(b *stage) {
+	inBubble(t, 2, func(c *Config) { c.Options.Affinity.Kind = address.AffinityRequest }, func(b *stage) {
 		b.p.Start()
 		b.expect("a")
 		b.downAll("a")
@@ -194,7 +196,7 @@ func TestAReturningMemberServesOneSafeRequestFirst(t *testing.T) {
 			}
 		}
 	})
-	inBubble(t, 2, func(c *Config) { c.Options.Affinity.Kind = AffinityRequest }, func(b *stage) {
+	inBubble(t, 2, func(c *Config) { c.Options.Affinity.Kind = address.AffinityRequest }, func(b *stage) {
 		b.p.Start()
 		b.expect("a")
 		b.downAll("a")

@@ -15,7 +15,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
 // topicParent is what a parent tells its children of itself: the network of
@@ -41,8 +42,7 @@ type parentState struct {
 
 // childData is what a new process starts with.
 type childData struct {
-	Pools  json.RawMessage `json:"pools,omitempty"`
-	Parent parentState     `json:"parent"`
+	Parent parentState `json:"parent"`
 }
 
 // network is what this process knows of the network of brokers. Every request
@@ -77,7 +77,7 @@ func (b *networkBook) set(s *networkState) {
 	v := &networkView{state: s, all: make(map[string]bool), changed: make(chan struct{})}
 	if s != nil {
 		for _, text := range s.All {
-			if u, err := failover.ParseURI(text); err == nil {
+			if u, err := address.ParseURI(text); err == nil {
 				v.all[networkKey(u.Host, u.Port)] = true
 			}
 		}
@@ -100,7 +100,7 @@ func networkHas(host, port string) bool { return network.now.Load().all[networkK
 func networkKey(host, port string) string {
 	host = strings.TrimSuffix(host, ".")
 	if ip, err := netip.ParseAddr(host); err == nil {
-		host = failover.Destination(ip).String()
+		host = membership.Destination(ip).String()
 	}
 	return net.JoinHostPort(host, port)
 }
@@ -160,7 +160,7 @@ func (h *hostState) tellParent() {
 
 // hello is what a new process of the child is told.
 func (c *hosted) hello() json.RawMessage {
-	data, err := json.Marshal(childData{Pools: c.pools.hello(), Parent: parentNow()})
+	data, err := json.Marshal(childData{Parent: parentNow()})
 	if err != nil {
 		return nil
 	}
@@ -176,13 +176,12 @@ func childStart(data json.RawMessage) {
 		}
 	}
 	takeParent(d.Parent)
-	poolsStart(d.Pools)
+	pools.hold() // until this process is activated
 }
 
 // childTold takes what the parent says later.
 func childTold(topic string, data json.RawMessage) {
 	if topic != topicParent {
-		poolsTold(topic, data)
 		return
 	}
 	var p parentState

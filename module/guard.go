@@ -25,8 +25,8 @@ func init() {
 // guardName is the Guard's name as a handler.
 const guardName = "broker_guard"
 
-// Guard is the first handler of every server in a supervised child. It keeps
-// account of the requests in progress, answers the child's own heartbeat, and
+// Guard is the first handler of every server in a supervised child, and the first
+// of its error routes. It keeps account of the requests in progress, answers the child's own heartbeat, and
 // makes clients of a child that is on its way out come back on a new connection.
 // A child puts it there by itself; it is not for use in a configuration, and does
 // nothing outside of a child.
@@ -76,7 +76,8 @@ func (Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 		}
 	}
 
-	ctx, cancel := context.WithCancelCause(r.Context())
+	before := r.Context()
+	ctx, cancel := context.WithCancelCause(before)
 	defer cancel(nil)
 	q := &inflight{
 		cancel: cancel, http3: r.ProtoMajor == 3,
@@ -87,16 +88,21 @@ func (Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 		rt.requests.remove(q)
 		rt.answered.Add(1)
 	}()
-	if q.http3 && rt.closing.Load() {
+	if q.http3 && rt.closing.Load() && r.Context().Value(caddyhttp.ErrorCtxKey) == nil {
 		// It came on a connection that is about to be cut. Whoever cuts it knows of
 		// every request that did not find this out.
 		w.Header().Set("Retry-After", "1")
 		return caddyhttp.Error(http.StatusServiceUnavailable, errStopping)
 	}
-	gw := &guardWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, rt: rt, q: q, r: r}
-	err := next.ServeHTTP(gw, r.WithContext(ctx))
+	gw := &guardWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, rt: rt, q: q, server: before.Value(http.ServerContextKey)}
+	// Placeholders, error routes and the access log are about this very request: what
+	// handlers do to a copy, a body that was read among it, would be lost to them.
+	*r = *r.WithContext(ctx)
+	// They go on with it after the guard, whose context has ended then.
+	defer func() { *r = *r.WithContext(before) }()
+	err := next.ServeHTTP(gw, r)
 	if !gw.wrote {
-		// The server writes the header itself, or an error route does.
+		// The server writes the header itself.
 		gw.prepare()
 	}
 	return err
@@ -106,10 +112,10 @@ func (Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 // handler can have removed it, and notices the requests that only receive.
 type guardWriter struct {
 	caddyhttp.ResponseWriterWrapper
-	rt    *childRuntime
-	q     *inflight
-	r     *http.Request
-	wrote bool
+	rt     *childRuntime
+	q      *inflight
+	server any // of the client's connection
+	wrote  bool
 }
 
 func (w *guardWriter) WriteHeader(status int) {
@@ -122,7 +128,7 @@ func (w *guardWriter) WriteHeader(status int) {
 
 func (w *guardWriter) prepare() {
 	h := w.Header()
-	if w.rt.closing.Load() && !w.q.http3 && !w.rt.awaitsQuiet(w.r) { // HTTP/3 forbids the field: clients would discard the answer
+	if w.rt.closing.Load() && !w.q.http3 && !w.rt.awaitsQuiet(w.server) { // HTTP/3 forbids the field: clients would discard the answer
 		// On HTTP/2 exactly this value makes the server send GOAWAY, before the answer.
 		h["Connection"] = []string{"close"}
 	}
@@ -145,6 +151,9 @@ func (w *guardWriter) ReadFrom(r io.Reader) (int64, error) {
 	}
 	return w.ResponseWriterWrapper.ReadFrom(r)
 }
+
+// Flush is for handlers that ask for an [http.Flusher], which servers' writers are.
+func (w *guardWriter) Flush() { _ = w.FlushError() }
 
 // FlushError flushes, for [http.ResponseController].
 func (w *guardWriter) FlushError() error {
@@ -172,4 +181,5 @@ var (
 	_ caddy.Provisioner           = (*Guard)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Guard)(nil)
 	_ http.Hijacker               = (*guardWriter)(nil)
+	_ http.Flusher                = (*guardWriter)(nil)
 )

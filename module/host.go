@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 // host holds what outlives one configuration: the running children. Every
@@ -127,7 +128,7 @@ func (h *hostState) prune(logger *zap.Logger) {
 			continue
 		}
 		wg.Go(func() {
-			err := c.sup.Stop(context.Background(), supervisor.Immediate)
+			err := c.sup.Stop(context.Background(), control.Immediate)
 			if err != nil && !errors.Is(err, supervisor.ErrStopped) {
 				logger.Error("stopping child", zap.String("child", name), zap.Error(err))
 			}
@@ -237,7 +238,7 @@ type hosted struct {
 	spec  *supervisor.Spec // what was applied last; owned by whoever holds host.turn
 	haLog string
 	log   *supervisor.HALog
-	pools *poolsMirror
+	pools *poolKeeper
 	// dirs are the directories of the private admin sockets, by user: a process can
 	// make its socket in its own user's only. They stay until the child goes.
 	dirs sync.Map
@@ -246,7 +247,7 @@ type hosted struct {
 }
 
 func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logger) (*hosted, error) {
-	c := &hosted{name: name, spec: want.Spec, haLog: want.haLog, pools: new(poolsMirror)}
+	c := &hosted{name: name, spec: want.Spec, haLog: want.haLog, pools: new(poolKeeper)}
 	if err := c.admit(want.User); err != nil {
 		return nil, err
 	}
@@ -259,6 +260,7 @@ func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logg
 		HALog:       c.log,
 		AdminSocket: c.adminSocket,
 		Hello:       c.hello,
+		Activate:    c.activated,
 		Report:      c.reported,
 		Event:       events.put,
 		Hold:        c.hold,

@@ -163,13 +163,10 @@ func (rt *childRuntime) leaveHTTP2() {
 	rt.eachHTTP2((*http2Conn).leave)
 }
 
-// awaitsQuiet reports whether the connection of a request that is about to be
-// answered is to be told to go when it is quiet, and not with this answer.
-func (rt *childRuntime) awaitsQuiet(r *http.Request) bool {
-	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
-	if !ok || r.ProtoMajor != 2 {
-		return false
-	}
+// awaitsQuiet reports whether the connection that server serves, as an HTTP/2
+// connection's own server, is to be told to go when it is quiet, and not with an
+// answer.
+func (rt *childRuntime) awaitsQuiet(server any) bool {
 	_, follows := rt.http2.Load(server)
 	return follows && time.Since(rt.left) < busyTime
 }

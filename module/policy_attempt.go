@@ -23,6 +23,7 @@ func (ex *exchange) choose(pool reverseproxy.UpstreamPool) {
 	f := ex.policy
 	if f.dynamic {
 		ex.listed = f.backends.list(pool)
+		ex.req.Checker = ex.listed
 	}
 	m := ex.ahead
 	if ex.ahead = nil; m == nil {
@@ -104,8 +105,9 @@ func (f *Failover) serving() bool { return !f.stopping.Load() }
 // activate puts the claim into effect: with the first request, or when the
 // configuration has started, whichever comes first.
 func (f *Failover) activate() {
-	if !f.active.Swap(true) {
+	if !f.active.Load() {
 		pools.activate(f.claim)
+		f.active.Store(true)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // TestNoBackendInTime: the request waits for as long as it may, and is told when
@@ -71,11 +72,11 @@ func TestDrainedPool(t *testing.T) {
 	if a := p.do("GET", ""); a.status != 200 {
 		t.Fatalf("got %+v", a)
 	}
-	u, err := failover.ParseDial(b.addr())
+	u, err := address.ParseDial(b.addr())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.policy.claim.entry.pool.Drain(u); err != nil {
+	if err := pools.drain(p.policy.claim.entry, u, true); err != nil {
 		t.Fatal(err)
 	}
 	wantStatus(t, p.do("GET", ""), 503, `caddy-broker; error=destination_unavailable`, true)

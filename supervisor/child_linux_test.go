@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 // behaviour is what a child of ours is told to do: its configuration.
@@ -54,7 +56,7 @@ func childSpec(t *testing.T, b behaviour, adjust ...func(*Spec)) *Spec {
 
 // childMain is a child that speaks our protocol.
 func childMain() int {
-	link, hello, err := Connect()
+	link, hello, err := control.Connect()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 9
@@ -86,7 +88,7 @@ func childMain() int {
 
 type child struct {
 	b           behaviour
-	link        *Link
+	link        *control.Link
 	activated   chan struct{}
 	packets     chan struct{}
 	end         chan int
@@ -163,7 +165,7 @@ func (c *child) servePackets(pc net.PacketConn) {
 	}
 }
 
-func (c *child) orders() Orders {
+func (c *child) orders() control.Orders {
 	end := func(code int) {
 		if !c.b.Defies {
 			c.end <- code
@@ -178,18 +180,21 @@ func (c *child) orders() Orders {
 		}
 		_ = c.link.Released()
 	}
-	return Orders{
-		Activate: func() { close(c.activated) },
-		Packets:  func() { close(c.packets) },
+	return control.Orders{
+		Activate: func(data json.RawMessage) {
+			close(c.activated)
+			_ = c.link.Report("activated", data)
+		},
+		Packets: func() { close(c.packets) },
 		Drain: func(time.Duration) {
 			leave()
 			if !c.b.Drains {
 				end(0)
 			}
 		},
-		Stop: func(mode Mode) {
+		Stop: func(mode control.Mode) {
 			leave()
-			if mode == Force {
+			if mode == control.Force {
 				end(2)
 			}
 			end(0)
@@ -204,6 +209,17 @@ func (c *child) told(topic string, data json.RawMessage) {
 	switch topic {
 	case "panic":
 		panic("somebody said so")
+	case "deliver": // the link's goroutine brings the answer
+		go func() {
+			said := map[string]string{}
+			for _, topic := range []string{"taken", "refused"} {
+				if err := c.link.Deliver(topic, data); err != nil {
+					said[topic] = err.Error()
+				}
+			}
+			answers, _ := json.Marshal(said)
+			_ = c.link.Report("answers", answers)
+		}()
 	case "exit":
 		code := 0
 		_ = json.Unmarshal(data, &code)

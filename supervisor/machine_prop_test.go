@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 // world is what surrounds a machine: processes that do what they like, people who
@@ -80,7 +82,7 @@ func (w *world) input() input {
 	case 3:
 		return inPromote{w.token()}
 	case 4:
-		return inStop{rapid.SampledFrom([]Mode{Immediate, Force}).Draw(w.T, "mode"), w.token()}
+		return inStop{rapid.SampledFrom([]control.Mode{control.Immediate, control.Force}).Draw(w.T, "mode"), w.token()}
 	case 5, 6, 7:
 		return inReady{w.id()}
 	case 8:
@@ -232,6 +234,7 @@ func (w *world) advance(d time.Duration) {
 // Whatever happens in whatever order, the invariants hold, and everybody who
 // asked for something is answered once.
 func TestMachineInvariants(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
@@ -267,7 +270,7 @@ func TestMachineAnswersWhateverHangs(t *testing.T) {
 			}
 			w.step(in, true)
 		}
-		w.step(inStop{Immediate, w.token()}, true)
+		w.step(inStop{control.Immediate, w.token()}, true)
 		w.advance(time.Minute)
 		if len(w.pending) > 0 {
 			t.Fatalf("requests %v were not answered", w.pending)
@@ -277,6 +280,7 @@ func TestMachineAnswersWhateverHangs(t *testing.T) {
 
 // However the child dies, it is never started faster than its policy allows.
 func TestNeverRestartedTooFast(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)
 		spec := w.specs[0]

@@ -5,6 +5,7 @@ package supervisor
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,10 +14,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
 // The log of a crash, with real processes, is the sequence of the model.
 func TestHALogOfACrash(t *testing.T) {
+	t.Parallel()
 	log := OpenHALog(filepath.Join(t.TempDir(), "ha.log"), func(err error) { t.Error(err) })
 	defer log.Close()
 	w := watch(t, func(c *Config) { c.HALog = log })
@@ -53,9 +58,10 @@ func TestHALogOfACrash(t *testing.T) {
 // While the next start is far away the owner answers users; he is told when to
 // begin and when to stop.
 func TestHold(t *testing.T) {
+	t.Parallel()
 	began, ended := make(chan time.Time, 1), make(chan struct{}, 1)
 	w := watch(t, func(c *Config) {
-		c.Hold = func(s *Sockets, next time.Time) func() {
+		c.Hold = func(s *sockets.Holder, next time.Time) func() {
 			if len(s.Addresses()) != 1 {
 				t.Errorf("held sockets %v", s.Addresses())
 			}
@@ -89,6 +95,7 @@ func TestHold(t *testing.T) {
 }
 
 func TestTuneKeepsTheProcess(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	spec := childSpec(t, behaviour{})
 	w.start(spec)
@@ -103,18 +110,19 @@ func TestTuneKeepsTheProcess(t *testing.T) {
 		t.Errorf("status %+v", st)
 	}
 	// A stopped child is tuned for its next start, and in the order of the calls.
-	w.stop(Immediate)
+	w.stop(control.Immediate)
 	for range 20 {
 		w.Tune(spec)
 		w.Tune(&tuned)
 		w.start(nil)
 		w.standby(w.Status().Pid)
-		w.stop(Force)
+		w.stop(control.Force)
 	}
 }
 
 // One who does not wait any longer changes nothing.
 func TestImpatience(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	answer := make(chan error)
@@ -132,6 +140,7 @@ func TestImpatience(t *testing.T) {
 
 // Replacements asked for at once are all answered, by one process that serves.
 func TestReplacementsAtOnce(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	w.start(childSpec(t, behaviour{}))
 	answers := make(chan error)
@@ -156,4 +165,33 @@ func TestReplacementsAtOnce(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// A process that waits for its report to be taken hears whether it was; the one
+// that becomes active is told what the owner's user knows at that moment.
+func TestDeliveredReports(t *testing.T) {
+	var activated []int
+	w := watch(t, func(c *Config) {
+		c.Activate = func(id int) json.RawMessage {
+			activated = append(activated, id) // on the supervisor's goroutine only
+			return json.RawMessage(fmt.Sprintf(`"process %d serves"`, id))
+		}
+	})
+	w.start(childSpec(t, behaviour{}))
+	var said string
+	if w.report("activated", &said); said != "process 1 serves" {
+		t.Errorf("the process was activated with %q", said)
+	}
+	w.Tell("deliver", []byte(`1`))
+	var answers map[string]string
+	if w.report("answers", &answers); len(answers) != 1 || answers["refused"] != "not from you" {
+		t.Errorf("the process heard %v, want one refusal", answers)
+	}
+	if err := w.Replace(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if !slices.Equal(activated, []int{1, 2}) {
+		t.Errorf("processes %v became active, want 1 and then 2", activated)
+	}
 }
