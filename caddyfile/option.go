@@ -27,6 +27,7 @@ func init() {
 //		watchdog          <duration>|off
 //		drain_timeout     <duration>
 //		stop_timeout      <duration>
+//		replace           overlap|stop_first
 //		ha_log            <path>|off
 //		user              <name>
 //		env               <key> <value>

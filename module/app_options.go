@@ -45,6 +45,13 @@ type ChildOptions struct {
 	// StopTimeout turns an immediate stop into a forced one after this time; 0
 	// never does by itself. Default: 0.
 	StopTimeout *caddy.Duration `json:"stop_timeout,omitempty"`
+	// Replace says how a process is replaced: `overlap`, the new one is loaded while
+	// the old one serves, so that nobody waits; or `stop_first`, for what locks
+	// something for itself: the old one finishes its requests in progress and ends
+	// before the new one starts, and who comes meanwhile waits. There can be no
+	// standby then. Default: `stop_first` where a module is configured that is known
+	// to need it, such as `acme_server`; else `overlap`.
+	Replace string `json:"replace,omitempty"`
 	// HALog is the file that records the child's life, relative to the working
 	// directory; `off` disables it. Default: broker_ha.log for the child `default`,
 	// off for the others.
@@ -68,6 +75,7 @@ const DefaultChild = "default"
 type childSpec struct {
 	*supervisor.Spec
 	haLog string // empty is none
+	locks string // the module for which it is stopped before it is replaced; empty is none
 }
 
 // withDefaults is o with what it leaves open taken from d.
@@ -170,6 +178,9 @@ func (c *Child) spec(name string, o ChildOptions) (*childSpec, error) {
 	}}
 	if log != nil && *log != "off" {
 		s.haLog = *log
+	}
+	if err := c.replacement(s, o.Replace); err != nil {
+		return nil, err
 	}
 	return s, c.program(s.Spec)
 }

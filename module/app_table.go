@@ -79,6 +79,12 @@ var childTable = options.Table[ChildOptions]{
 		Access: options.OptionalDuration(func(o *ChildOptions) **caddy.Duration { return &o.StopTimeout }, options.NotNegative),
 	},
 	{
+		Name: "replace", Kind: options.String,
+		Default: "`stop_first` where a module is configured that is known to need it, such as `acme_server`; else `overlap`", Allowed: replaceOverlap + " or " + replaceStopFirst,
+		Effect: "`stop_first` ends the old process before the new one is loaded, for modules that cannot be loaded twice at a time.",
+		Access: options.Omissible(options.Field(func(o *ChildOptions) *string { return &o.Replace }, checkReplace)),
+	},
+	{
 		Name: "ha_log", Kind: options.String,
 		Default: "`broker_ha.log`, for a `child` off", Allowed: "the path of a file, or off",
 		Effect: "The life of the child, a line per event.",

@@ -53,7 +53,9 @@ func runChild() (int, error) {
 		link.Failed(err)
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("loading the child's configuration: %w", err)
 	}
-	awaitCertificates(config)
+	if missing := awaitCertificates(config); len(missing) > 0 {
+		caddy.Log().Named("broker").Warn("stored certificates are not in memory yet; the child serves without them", zap.Strings("names", missing))
+	}
 	if sockets, err := json.Marshal(plainSockets()); err == nil {
 		_ = link.Report(topicPlain, sockets)
 	}

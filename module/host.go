@@ -169,7 +169,11 @@ func (h *hostState) apply(ctx context.Context, a *App, name string) error {
 		return err
 	}
 	if !c.spec.Equal(want.Spec) {
-		switch err := c.sup.Replace(ctx, want.Spec); {
+		if want.locks != "" {
+			a.logger.Info("child ends before its replacement starts, because one of its modules cannot be loaded twice; `replace overlap` in the broker's options denies it",
+				zap.String("child", name), zap.String("module", want.locks))
+		}
+		switch err := c.replace(ctx, want.Spec); {
 		case err == nil:
 			c.adopt(want)
 			return nil

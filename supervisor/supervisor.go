@@ -91,8 +91,8 @@ func (s *Supervisor) Start(ctx context.Context, spec *Spec) error {
 }
 
 // Replace lets spec serve instead of what serves now and returns when it does.
-// If it cannot, what serves goes on and the error says why. A spec of nil is a
-// restart without loss.
+// If it cannot, what serves goes on, or with StopFirst is started again, and the
+// error says why. A spec of nil is a restart without loss.
 func (s *Supervisor) Replace(ctx context.Context, spec *Spec) error {
 	return s.ask(ctx, func(token int) input { return inReplace{spec, token} })
 }
@@ -166,7 +166,7 @@ func (s *Supervisor) run() {
 	defer runtime.UnlockOSThread()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for !s.m.closed || len(s.m.procs) > 0 {
+	for !s.m.closed || s.m.left() > 0 {
 		var in input = inTick{}
 		select {
 		case <-timer.C:
