@@ -41,7 +41,13 @@ func (c *chooser) try(i int) verdict {
 	default:
 		return refused
 	}
-	switch c.says(m) {
+	said := Available
+	if c.w != nil {
+		said = c.w.says(m)
+	} else if r.Checker != nil {
+		said = r.Checker.Check(m)
+	}
+	switch said {
 	case Available:
 	case Full:
 		c.full = true
@@ -73,15 +79,4 @@ func (c *chooser) try(i int) verdict {
 	}
 	c.slot = slot
 	return taken
-}
-
-// says is what the carrier says of a member for this request.
-func (c *chooser) says(m *Member) Availability {
-	switch {
-	case c.w != nil:
-		return c.w.says(m)
-	case c.r.Checker != nil:
-		return c.r.Checker.Check(m)
-	}
-	return Available
 }
