@@ -20,8 +20,8 @@ type chooser struct {
 	gate func(*Member) bool
 
 	// What was seen on the way, for the request that gets nothing.
-	full, shut, over bool
-	loose            bool // without the rule of twice the mean
+	full, over bool
+	loose      bool // without the rule of twice the mean
 
 	slot  bool    // the slot of the member taken
 	moved *Member // where the client is away from its own member; nil when it is not

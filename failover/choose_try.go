@@ -60,7 +60,6 @@ func (c *chooser) try(i int) verdict {
 		}
 	}
 	if c.gate != nil && !c.gate(m) {
-		c.shut = true
 		return passed
 	}
 	if slot && !m.slot.CompareAndSwap(false, true) {

@@ -116,12 +116,11 @@ type machine struct {
 	forced  *Member
 	warm    []*Member
 	warmFor *view // the view that warm was made for
-	counts  counts
+	passes  uint64   // started
 }
 
 func newMachine(p *Pool, cfg Config) *machine {
 	x := &machine{p: p, name: cfg.Name, random: rand.Float64, dirty: true, now: time.Now()}
-	x.counts = counts{failovers: make(map[string]uint64), refused: make(map[Reason]uint64)}
 	x.queue.init()
 	x.configure(cfg)
 	x.publish()

@@ -156,7 +156,6 @@ func (x *machine) fail(m *Member, why string, err error) {
 	if m.unproved || m.drained {
 		return
 	}
-	x.counts.failovers[why]++
 	if !m.lost {
 		m.lost = true
 		x.tellLost(m, why, clients)

@@ -53,9 +53,6 @@ func (x *machine) decide(w *waiter, g grant) {
 }
 
 func (x *machine) refuse(w *waiter, reason Reason) {
-	if reason != 0 {
-		x.counts.refused[reason]++
-	}
 	x.decide(w, grant{err: x.unavailable(reason)})
 }
 

@@ -36,7 +36,6 @@ func (x *machine) tellHome(m *Member) {
 		return // they were nowhere else
 	}
 	clients := x.p.moves.count.Load()
-	x.counts.failovers["failback"]++
 	x.log(slog.LevelInfo, "clients move back", "upstream", m.Name, "clients", clients)
 	x.emit("failover_failback", map[string]any{"upstream": m.Name, "manual": false, "clients": clients})
 }

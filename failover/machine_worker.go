@@ -132,7 +132,7 @@ func (x *machine) startPass() {
 	if w.step == 0 {
 		w.step = 1 // the first pass of a pool has no loss before it
 	}
-	x.counts.attempts++
+	x.passes++
 	for _, m := range x.members {
 		if m.drained || m.serves() && m.seen {
 			continue

@@ -170,7 +170,6 @@ func (p *Pool) Reconnect(from *Member, to URI) error {
 		from.sentTo = m
 		x.p.moves.dropIf(func(_ uint64, at *Member) bool { return at == from })
 		x.moved(from, m)
-		x.counts.failovers["reconnect"]++
 		x.log(slog.LevelInfo, "a backend sends its clients elsewhere", "upstream", from.Name, "to", m.Name)
 		x.emit("failover_membership", map[string]any{"change": "reconnect", "upstream": from.Name, "to": m.Name})
 		return nil

@@ -115,9 +115,6 @@ func (p *Pool) Rebind(cfg Config) error {
 // more; choosing goes on. A draining or stopping process calls it.
 func (p *Pool) Interrupt() { p.feed(inInterrupt{}) }
 
-// Name is the pool's name.
-func (p *Pool) Name() string { return p.name }
-
 // Members are the pool's members in their order, priority ones first.
 func (p *Pool) Members() []*Member {
 	return append([]*Member(nil), p.view.Load().members...)

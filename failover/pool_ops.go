@@ -42,7 +42,6 @@ func (p *Pool) Failover(to *URI) error {
 			return err
 		}
 		x.forced = m
-		x.counts.failovers["manual"]++
 		x.dirty, x.changed = true, true
 		x.log(slog.LevelInfo, "moved to another backend by hand", "upstream", m.Name)
 		return nil
@@ -89,7 +88,6 @@ func (p *Pool) Failback() error {
 			}
 			m.home = m.home || m.state != stateDown
 		}
-		x.counts.failovers["failback"]++
 		x.log(slog.LevelInfo, "moved back by hand", "clients", clients)
 		x.emit("failover_failback", map[string]any{"manual": true, "clients": clients})
 		return nil
@@ -122,7 +120,6 @@ func (p *Pool) Drain(u URI) error {
 		if x.forced == m {
 			x.forced = nil
 		}
-		x.counts.failovers["drain"]++
 		x.member("drained", m)
 		return nil
 	})

@@ -123,6 +123,5 @@ func (p *Pool) ConnectBy(r *Request) time.Time {
 func (p *Pool) unavailable(reason Reason) *UnavailableError {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.machine.counts.refused[reason]++
 	return p.machine.unavailable(reason)
 }

@@ -179,6 +179,3 @@ type attemptError struct {
 func (e *attemptError) Error() string { return e.kind.proxyError + ": " + e.err.Error() }
 
 func (e *attemptError) Unwrap() error { return e.err }
-
-// Incurable tells that the fault does not go away by waiting.
-func (e *attemptError) Incurable() bool { return e.kind.incurable }
