@@ -112,9 +112,9 @@ func benchmarkSelect(b *testing.B, p *Pool) {
 		}
 		stop()
 		for i := range batch[:n] {
-			p.Connected(&batch[i])
-			p.End(&batch[i], Answered, nil)
-			p.Done(&batch[i])
+			batch[i].at.Connected()
+			batch[i].at.End(Answered, nil)
+			batch[i].at.Done()
 		}
 	}
 	for range len(benchKeys) / len(batch) {
@@ -140,9 +140,9 @@ func BenchmarkRequest(b *testing.B) {
 		if _, err := p.Next(ctx, &r); err != nil {
 			b.Fatal(err)
 		}
-		p.Connected(&r)
-		p.Written(&r)
-		p.End(&r, Answered, nil)
-		p.Done(&r)
+		r.at.Connected()
+		r.at.Written()
+		r.at.End(Answered, nil)
+		r.at.Done()
 	}
 }

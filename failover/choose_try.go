@@ -27,7 +27,7 @@ func (c *chooser) try(i int) verdict {
 	if f == 0 {
 		return refused
 	}
-	if r.at.wrote(m) {
+	if r.wroteTo(m) {
 		return passed // a single loss moves nobody
 	}
 	slot := false

@@ -115,8 +115,8 @@ type machine struct {
 	current *Member // affinity pool
 	forced  *Member
 	warm    []*Member
-	warmFor *view // the view that warm was made for
-	passes  uint64   // started
+	warmFor *view  // the view that warm was made for
+	passes  uint64 // started
 }
 
 func newMachine(p *Pool, cfg Config) *machine {

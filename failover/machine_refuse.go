@@ -7,22 +7,22 @@ import "time"
 
 // hopeless says why waiting will never help a request.
 func (x *machine) hopeless(w *waiter) Reason {
-	a := &w.r.at
+	r := w.r
 	switch {
 	case x.allDrained():
 		return ReasonDrained
-	case a.failed && x.noFailover():
+	case r.lost && x.noFailover():
 		return ReasonNoFailover
-	case a.nWritten == maxWritten || a.hung > 1:
+	case r.Spent() || r.hung > 1:
 		return ReasonSpent
-	case x.allForeign(w.r):
+	case x.allForeign(r):
 		return ReasonForeign
-	case a.nWritten == 0:
+	case r.writes == 0:
 		return 0
 	}
 	up := false
 	for _, m := range x.members {
-		if m.drained || m.unproved || a.wrote(m) {
+		if m.drained || m.unproved || r.wroteTo(m) {
 			up = up || m.serves() && m.state == stateUp
 			continue
 		}
@@ -30,7 +30,7 @@ func (x *machine) hopeless(w *waiter) Reason {
 			return 0
 		}
 	}
-	if up || !x.untried(a) {
+	if up || !x.untried(r) {
 		// The pool works, and for this request there is nobody left.
 		return ReasonSpent
 	}
@@ -53,9 +53,9 @@ func (x *machine) allForeign(r *Request) bool {
 
 // untried tells whether there is a member that the request was not written to. It
 // may be down, or have been added and not answered yet: it may come.
-func (x *machine) untried(a *attempt) bool {
+func (x *machine) untried(r *Request) bool {
 	for _, m := range x.members {
-		if !m.drained && !a.wrote(m) {
+		if !m.drained && !r.wroteTo(m) {
 			return true
 		}
 	}
@@ -66,7 +66,7 @@ func (x *machine) untried(a *attempt) bool {
 // has no place just now.
 func (x *machine) openFor(r *Request) bool {
 	for i, m := range x.view.members {
-		if x.view.flags[i]&flagOpen != 0 && !r.at.wrote(m) && (r.Checker == nil || r.Checker.Check(m) < Unhealthy) {
+		if x.view.flags[i]&flagOpen != 0 && !r.wroteTo(m) && (r.Checker == nil || r.Checker.Check(m) < Unhealthy) {
 			return true
 		}
 	}

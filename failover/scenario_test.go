@@ -65,7 +65,7 @@ func (s *scenario) close() {
 		return
 	}
 	for _, r := range s.stuck {
-		s.p.End(r, Neutral, nil)
+		r.at.End(Neutral, nil)
 	}
 	s.p.Close()
 }
@@ -122,12 +122,12 @@ func (s *scenario) play(words []string) (string, error) {
 		return strings.Join(by, " "), err
 	case "stuck":
 		r := &Request{Safe: true}
-		m, err := s.p.Next(s.t.Context(), r)
+		m, err := s.ask(s.t.Context(), r)
 		if err != nil {
 			return "", err
 		}
-		s.p.Connected(r)
-		s.p.Written(r)
+		r.at.Connected()
+		r.at.Written()
 		s.stuck = append(s.stuck, r)
 		return m.URI.Host, nil
 	case "state":

@@ -189,7 +189,7 @@ func uris(n int) (list []URI) {
 // backends as they are, and returns the member that answered.
 func (b *stage) send(r *Request) (*Member, error) {
 	for {
-		m, err := b.p.Next(b.t.Context(), r)
+		m, err := b.ask(b.t.Context(), r)
 		if err != nil {
 			return nil, err
 		}
@@ -201,28 +201,28 @@ func (b *stage) send(r *Request) (*Member, error) {
 		}
 		b.mu.Unlock()
 		if down {
-			b.p.End(r, DialFailed, errRefused)
+			r.at.End(DialFailed, errRefused)
 			continue
 		}
 		if mute {
 			select {
-			case <-r.Abandoned().Done():
-				b.p.End(r, DialAborted, nil)
+			case <-r.at.Abandoned().Done():
+				r.at.End(DialAborted, nil)
 			case <-time.After(m.Limits().ConnectionTimeout):
-				b.p.End(r, DialFailed, context.DeadlineExceeded)
+				r.at.End(DialFailed, context.DeadlineExceeded)
 			}
 			continue
 		}
-		b.p.Connected(r)
-		b.p.Written(r)
+		r.at.Connected()
+		r.at.Written()
 		if lose {
-			b.p.End(r, Lost, errReset)
+			r.at.End(Lost, errReset)
 			continue
 		}
 		m.Touch()
-		r.Status = status
-		b.p.End(r, Answered, nil)
-		b.p.Done(r)
+		r.at.Status = status
+		r.at.End(Answered, nil)
+		r.at.Done()
 		return m, nil
 	}
 }
@@ -259,14 +259,23 @@ func (b *stage) reason(r *Request) (Reason, time.Duration) {
 func (b *stage) waiting(ctx context.Context, r *Request) <-chan error {
 	done := make(chan error, 1)
 	go func() {
-		m, err := b.p.Next(ctx, r)
+		m, err := b.ask(ctx, r)
 		if m != nil {
-			b.p.Connected(r)
-			b.p.End(r, Answered, nil)
-			b.p.Done(r)
+			r.at.Connected()
+			r.at.End(Answered, nil)
+			r.at.Done()
 		}
 		done <- err
 	}()
 	synctest.Wait()
 	return done
+}
+
+// ask is Next, for tests that care about the member alone.
+func (b *stage) ask(ctx context.Context, r *Request) (*Member, error) {
+	a, err := b.p.Next(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return a.Member(), nil
 }

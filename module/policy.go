@@ -55,7 +55,7 @@ type Failover struct {
 	key         keyFunc
 	cookie      *cookieAffinity
 
-	pool     requestPool
+	pool     *failover.Pool
 	claim    *poolClaim
 	backends backendTable
 	warmers  warmSet
@@ -181,5 +181,4 @@ var (
 	_ caddy.CleanerUpper    = (*Failover)(nil)
 	_ caddyfile.Unmarshaler = (*Failover)(nil)
 	_ reverseproxy.Selector = (*Failover)(nil)
-	_ requestPool           = (*failover.Pool)(nil)
 )
