@@ -204,7 +204,7 @@ func (w *world) operate(rt *rapid.T) {
 func (w *world) invariants(rt *rapid.T) {
 	synctest.Wait()
 	w.p.do(func(x *machine) error {
-		if n := x.p.inProgress.Load(); n != int64(len(w.calls)) {
+		if n := w.p.inProgress.Load(); n != int64(len(w.calls)) {
 			rt.Fatalf("%d in progress, %d calls", n, len(w.calls))
 		}
 		if len(x.members) == 0 || x.queue.len() != 0 {

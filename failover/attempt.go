@@ -66,7 +66,7 @@ func (a *Attempt) Connected() {
 	a.phase = phaseSending
 	a.member.dials[a.dial].Add(-1)
 	a.request.stopClock()
-	if a.member.watched.Load() {
+	if a.member.shown.watched.Load() {
 		a.pool.feed(inConnected{m: a.member, epoch: a.epoch})
 	}
 }
@@ -96,7 +96,7 @@ func (a *Attempt) End(o Outcome, err error) {
 		m.slot.Store(false)
 	}
 	m.outcomes[o].Add(1)
-	news := a.gated || a.slot || m.watched.Load()
+	news := a.gated || a.slot || m.shown.watched.Load()
 	if o == Answered {
 		if a.from != nil {
 			a.move()

@@ -35,13 +35,14 @@ func newStill(tb testing.TB, n int, change func(*Options)) *Pool {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	p.feed(inDo{func(x *machine) {
+	p.do(func(x *machine) error {
 		x.reached = true
 		for _, m := range x.members {
 			x.see(m)
 		}
 		x.dirty = true
-	}})
+		return nil
+	})
 	return p
 }
 
@@ -80,18 +81,19 @@ func BenchmarkSelect(b *testing.B) {
 		}
 		b.ReportMetric(float64(p.moves.count.Load()), "exceptions")
 		// Members that were lost do not call their clients home.
-		p.feed(inDo{func(x *machine) {
+		p.do(func(x *machine) error {
 			for _, m := range x.members {
 				m.home = false
 			}
 			x.dirty = true
-		}})
+			return nil
+		})
 		benchmarkSelect(b, p)
 	})
 }
 
 func down(p *Pool, i int) {
-	p.feed(inDo{func(x *machine) { x.fail(x.members[i], "dial", errRefused) }})
+	p.do(func(x *machine) error { x.fail(x.members[i], "dial", errRefused); return nil })
 }
 
 // benchmarkSelect times Next alone: requests are made and returned beside the clock.

@@ -170,6 +170,20 @@ func (c *chooser) others(not int, moves bool) *Member {
 	}
 }
 
+// follow takes the member that the clients of own were sent to, unless they are
+// called elsewhere.
+func (c *chooser) follow(own int) *Member {
+	if c.v.sent == nil || c.v.sent[own] < 0 {
+		return nil
+	}
+	to := int(c.v.sent[own])
+	if c.v.recalls(own, to) || c.try(to) != taken {
+		return nil
+	}
+	c.moved, c.from = c.v.members[to], c.v.members[own]
+	return c.moved
+}
+
 // forget ends the client's exception.
 func (c *chooser) forget(m *Member) {
 	if c.r.Keyed && c.v.remembers() && c.p.moves.drop(c.r.Key, m) {

@@ -22,8 +22,8 @@ func (x *machine) configure(cfg Config) {
 			m.home = x.calls(m)
 		}
 		m.pushed, m.sourced, m.dynamic = false, false, false // the operator's now, whoever named it before
-		m.restricted.Store(false)
-		m.setLimits(limitsOf(u.Options, x.opt.Nested))
+		m.restricted = false
+		m.limits = limitsOf(u.Options, x.opt.Nested)
 		delete(old, m.Name)
 		x.members = append(x.members, m)
 	}
@@ -32,7 +32,7 @@ func (x *machine) configure(cfg Config) {
 			continue
 		}
 		if m.pushed && (!m.dynamic || x.dynamic || x.handOver(m)) {
-			m.setLimits(limitsOf(m.URI.Options, x.opt.Nested))
+			m.limits = limitsOf(m.URI.Options, x.opt.Nested)
 			x.members = append(x.members, m)
 			continue
 		}
@@ -75,15 +75,16 @@ func (x *machine) wanted(configured []URI) (uris []URI) {
 
 func (x *machine) newMember(u URI) *Member {
 	m := newMember(u)
-	m.node = node{since: x.now, gate: newGate(), rank: -1}
-	m.setLimits(limitsOf(u.Options, x.opt.Nested))
+	m.node = node{since: x.now, gate: newGate(), rank: -1, index: -1}
+	m.limits = limitsOf(u.Options, x.opt.Nested)
 	return m
 }
 
 // retire forgets a member that is no longer in the list.
 func (x *machine) retire(m *Member) {
-	m.index.Store(-1)
+	m.index = -1
 	m.gone, m.inPass = true, false
+	x.out.retired = append(x.out.retired, m)
 	x.abandon(m)
 	if x.forced == m {
 		x.forced = nil

@@ -30,20 +30,25 @@ const trialPatience = 10 * time.Second
 // node is the machine's part of a member.
 type node struct {
 	state   memberState
+	epoch   uint32 // grows when it goes down: what older attempts report is stale
+	index   int32  // in the view; -1 when it is not there
+	watched bool   // Connected and Answered of it are news
+	limits  Limits
 	since   time.Time // of the state
 	slow    bool      // suspect because of a dial that hangs
 	cleared bool      // suspect, but has answered a ping since
 	seen    bool      // has answered anything since it was last down, or at all
 	lost    bool      // has been told as lost
 
-	gone     bool // no longer in the list
-	drained  bool
-	pushed   bool    // added at run time
-	unproved bool    // added at run time, and not answered yet: in nobody's order
-	sourced  bool    // only sources name it: it goes when they do
-	dynamic  bool    // only the dynamic source names it
-	sentTo   *Member // where it asked its clients to go
-	rank     int     // among the priority addresses; -1 for others
+	gone       bool // no longer in the list
+	drained    bool
+	pushed     bool    // added at run time
+	unproved   bool    // added at run time, and not answered yet: in nobody's order
+	sourced    bool    // only sources name it: it goes when they do
+	restricted bool    // and not the operator: where it leads is checked at each dial
+	dynamic    bool    // only the dynamic source names it
+	sentTo     *Member // where it asked its clients to go
+	rank       int     // among the priority addresses; -1 for others
 
 	named time.Time // when the dynamic source last did
 
@@ -70,7 +75,7 @@ type node struct {
 // plainly up: dials to it do not hang.
 func (x *machine) connected(in inConnected) {
 	m := in.m
-	if in.epoch == m.epoch.Load() && m.state == stateSuspect && m.slow {
+	if in.epoch == m.epoch && m.state == stateSuspect && m.slow {
 		x.set(m, stateUp)
 	}
 }
@@ -78,7 +83,7 @@ func (x *machine) connected(in inConnected) {
 // ended draws the conclusions of one attempt.
 func (x *machine) ended(in inEnd) {
 	m := in.m
-	if m.gone || in.epoch != m.epoch.Load() {
+	if m.gone || in.epoch != m.epoch {
 		return // it has been down since: this says nothing about it now
 	}
 	if in.gated {
@@ -94,7 +99,7 @@ func (x *machine) ended(in inEnd) {
 		case stateUp:
 			m.err = in.err
 			x.set(m, stateSuspect)
-			x.ping(m, pingProbe, m.Limits().ConnectionTimeout)
+			x.ping(m, pingProbe, m.limits.ConnectionTimeout)
 		case stateSuspect, stateTrial:
 			if m.slow {
 				m.slow, x.dirty = false, true
@@ -170,15 +175,13 @@ func (x *machine) calls(m *Member) bool {
 
 // renew makes what requests in progress report from now on stale.
 func (x *machine) renew(m *Member) {
-	m.epoch.Add(1)
+	m.epoch++
 	m.gate = newGate()
 	x.abandon(m)
 }
 
 // abandon ends the waiting of all that dial m.
-func (x *machine) abandon(m *Member) {
-	m.pending.Swap(newDialGroup()).end()
-}
+func (x *machine) abandon(m *Member) { x.out.abandoned = append(x.out.abandoned, m) }
 
 // revive notes that a member which was down answered a ping.
 func (x *machine) revive(m *Member) {

@@ -18,7 +18,7 @@ func (x *machine) probe() {
 	}
 	for _, m := range x.members {
 		if due, ok := x.probeDue(m); ok && !due.After(x.now) {
-			x.ping(m, pingProbe, m.Limits().ConnectionTimeout)
+			x.ping(m, pingProbe, m.limits.ConnectionTimeout)
 		}
 	}
 }
@@ -50,7 +50,7 @@ func (x *machine) pinged(in inPing) {
 		return
 	}
 	switch err := in.result.Err; {
-	case in.epoch != m.epoch.Load():
+	case in.epoch != m.epoch:
 		// It has been down since; what a later ping says counts.
 	case err == nil:
 		x.ponged(m, in.result.Status)

@@ -17,18 +17,22 @@ type waiter struct {
 // grant is the machine's decision about a waiter: a member with a place
 // reserved on it, or the reason why there is none.
 type grant struct {
-	m     *Member
-	c     chooser
-	dial  uint8
-	epoch uint32
-	group *dialGroup
-	err   *UnavailableError
+	m           *Member
+	moved, from *Member // of the client: see Attempt
+	slot        bool    // the slot of the member was taken with it
+	dial        uint8   // the dial is counted already: the next in the queue has to see it
+	epoch       uint32
+	group       *dialGroup // by the pool, once the decisions of the step are in effect
+	err         *UnavailableError
 }
 
 // queue holds the requests that wait, in order of arrival.
 type queue struct {
 	list    *list.List
 	passing int // how many wait for the running pass only
+	// crowded says that one of them found a member that it would get if that had
+	// a place: the pool says when one becomes free.
+	crowded bool
 }
 
 func (q *queue) init()    { q.list = list.New() }
@@ -49,7 +53,7 @@ func (x *machine) decide(w *waiter, g grant) {
 			x.queue.passing--
 		}
 	}
-	w.decided <- g
+	x.out.grants = append(x.out.grants, decision{w, g})
 }
 
 func (x *machine) refuse(w *waiter, reason Reason) {
@@ -98,23 +102,19 @@ func (x *machine) place(w *waiter) (placed, full bool) {
 	if !x.anyServes() {
 		return false, false
 	}
-	c := chooser{p: x.p, v: x.view, r: w.r, gate: func(m *Member) bool { return m.gate.free() }}
-	m := c.choose()
-	if m == nil && c.full && !x.p.places.Swap(true) {
-		m = c.choose() // a place may have become free just before that was known
-	}
+	c := chooser{v: x.view, r: w.r, gate: func(m *Member) bool { return m.gate.free() }}
+	m, dial := x.requests.take(&c)
 	if m == nil && !x.openFor(w.r) {
 		for c.last = 1; m == nil && c.last <= 2; c.last++ {
 			c.loose = false
-			m = c.choose()
+			m, dial = x.requests.take(&c)
 		}
 	}
 	if m == nil {
 		return false, c.full
 	}
 	m.gate.used++
-	// The dial is counted here already: the next one in the queue has to see it.
-	x.decide(w, grant{m: m, c: c, dial: x.p.dial(m), epoch: m.epoch.Load(), group: m.pending.Load()})
+	x.decide(w, grant{m: m, moved: c.moved, from: c.from, slot: c.slot, dial: dial, epoch: m.epoch})
 	return true, false
 }
 
@@ -129,18 +129,17 @@ func (x *machine) anyServes() bool {
 
 // serve gives members to those who wait, in order of arrival.
 func (x *machine) serve() {
-	x.p.places.Store(false)
+	x.queue.crowded = false
 	inVain := 0
 	for e := x.queue.list.Front(); e != nil && inVain < maxInVain && x.hope(); {
 		w := e.Value.(*waiter)
 		e = e.Next()
 		if _, full := x.place(w); full {
+			x.queue.crowded = true
 			inVain++
 		}
 	}
-	if x.queue.len() > 0 && x.full() {
-		x.p.places.Store(true)
-	}
+	x.queue.crowded = x.queue.len() > 0 && (x.queue.crowded || x.full())
 	if x.gated() != x.view.gated {
 		x.dirty = true
 	}
@@ -148,7 +147,7 @@ func (x *machine) serve() {
 
 // gated tells whether somebody waits whom a fresh request would overtake.
 func (x *machine) gated() bool {
-	return x.queue.len() > 0 && (x.p.places.Load() || x.shut())
+	return x.queue.len() > 0 && (x.queue.crowded || x.shut())
 }
 
 // maxInVain is how many requests are told in a row that all is full before the

@@ -27,13 +27,16 @@ type sampler struct {
 	period time.Duration
 	next   time.Time
 	slotAt time.Time // when the current dial slot began
+	tick   uint32    // counts the dial slots
+	served uint64    // attempts that had ended at the last sample
+	moved  bool      // exceptions of clients changed since the last sample
 }
 
 // configure fits the period to the shortest maxInactivityDuration.
 func (s *sampler) configure(members []*Member) {
 	s.period = samplePeriod
 	for _, m := range members {
-		if d := m.Limits().MaxInactivityDuration; d > 0 {
+		if d := m.limits.MaxInactivityDuration; d > 0 {
 			s.period = max(min(s.period, d/20), minSamplePeriod)
 		}
 	}
@@ -46,8 +49,9 @@ func (s *sampler) wake(now time.Time) {
 }
 
 // sample looks at the counters, if it is time.
-func (x *machine) sample() {
+func (x *machine) sample(in inTick) {
 	s := &x.sampler
+	s.moved = s.moved || in.moved
 	if !s.awake || x.now.Before(s.next) {
 		return
 	}
@@ -58,28 +62,20 @@ func (x *machine) sample() {
 			served += m.outcomes[i].Load()
 		}
 	}
-	if served != x.served || x.p.inProgress.Load() > 0 {
-		x.served, x.lastRequest = served, x.now
+	if served != s.served || in.total > 0 {
+		s.served, x.lastRequest = served, x.now
 	}
 	if x.now.Sub(s.slotAt) >= samplePeriod {
 		s.slotAt = x.now
-		x.slowDials(x.p.tick.Add(1))
+		s.tick++
+		x.slowDials(s.tick)
 	}
 	for _, m := range x.members {
 		x.observe(m)
 	}
-	if x.p.unsaved.Load() && x.p.unsaved.Swap(false) {
-		x.changed = true
-	}
-	if x.p.inProgress.Load() > 0 {
-		return
-	}
-	// First say so, then look again: a request that comes between sees it.
-	s.awake = false
-	x.p.idle.Store(true)
-	if x.p.inProgress.Load() > 0 && x.p.idle.CompareAndSwap(true, false) {
-		s.awake = true
-	}
+	x.changed = x.changed || s.moved
+	s.moved = false
+	s.awake = in.total > 0
 }
 
 // slowDials makes members suspect whose dials hang, and sends those that dial
@@ -96,7 +92,7 @@ func (x *machine) slowDials(tick uint32) {
 		if !m.slow {
 			x.set(m, stateSuspect)
 			m.slow = true
-			x.ping(m, pingProbe, m.Limits().ConnectionTimeout)
+			x.ping(m, pingProbe, m.limits.ConnectionTimeout)
 		}
 		if !x.noFailover() && x.openBut(m) {
 			x.abandon(m)

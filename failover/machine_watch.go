@@ -41,7 +41,7 @@ func lastAnswer(d time.Duration) time.Duration { return min(time.Second, d*2/3) 
 
 // observe looks at one member's counters.
 func (x *machine) observe(m *Member) {
-	w, d := &m.watch, m.Limits().MaxInactivityDuration
+	w, d := &m.watch, m.limits.MaxInactivityDuration
 	waiting := m.inProgress.Load() - int64(m.dialing())
 	if d <= 0 || waiting <= 0 {
 		*w = watch{}
@@ -84,7 +84,7 @@ func (x *machine) observe(m *Member) {
 // pingOthers pings the next members: the verdict needs one that answers.
 func (x *machine) pingOthers(m *Member, timeout time.Duration) {
 	v := x.view
-	at, asked := max(v.find(m), 0), 0
+	at, asked := max(v.at(m), 0), 0
 	for i := 1; i < len(v.members) && asked < watchOthers; i++ {
 		// Every time begin a little further, in case the first ones do not answer.
 		o := v.members[(at+i+(m.watch.asked-1)*watchOthers)%len(v.members)]

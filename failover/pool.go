@@ -54,7 +54,7 @@ func New(cfg Config) (*Pool, error) {
 	p := &Pool{name: cfg.Name, cfg: cfg, kick: make(chan struct{}, 1)}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.idle.Store(true)
-	p.machine = newMachine(p, cfg)
+	p.machine = newMachine(requestPath{p}, time.Now(), cfg)
 	p.feed(inNothing{})
 	return p, nil
 }
@@ -118,20 +118,4 @@ func (p *Pool) Interrupt() { p.feed(inInterrupt{}) }
 // Members are the pool's members in their order, priority ones first.
 func (p *Pool) Members() []*Member {
 	return append([]*Member(nil), p.view.Load().members...)
-}
-
-// feed gives the machine an input. What the machine decided about requests and
-// the view is in effect when it returns; the rest follows.
-func (p *Pool) feed(in input) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	v := p.view.Load()
-	p.todo = append(p.todo, p.machine.step(time.Now(), in)...)
-	if p.machine.view != v {
-		p.view.Store(p.machine.view)
-	}
-	select {
-	case p.kick <- struct{}{}:
-	default:
-	}
 }

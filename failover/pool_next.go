@@ -23,7 +23,9 @@ func (p *Pool) Next(ctx context.Context, r *Request) (*Attempt, error) {
 	r.began = true
 	c := chooser{p: p, v: v, r: r}
 	if m := c.choose(); m != nil {
-		return p.begin(r, m, &c, p.dial(m)), nil
+		a := p.begin(r, m, p.dial(m))
+		a.moved, a.from, a.slot = c.moved, c.from, c.slot
+		return a, nil
 	}
 	return p.wait(ctx, r)
 }
@@ -34,11 +36,13 @@ func (p *Pool) next(ctx context.Context, r *Request) (*Attempt, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if a := r.again; a != nil {
+	if again := r.again; again != nil {
 		r.again = nil
-		v, m := p.view.Load(), a.member
+		v, m := p.view.Load(), again.member
 		if i := v.find(m); i >= 0 && v.flags[i]&(flagOpen|flagTrial|flagSuspect) != 0 && m.reserve() {
-			return p.begin(r, m, &chooser{moved: a.moved}, p.dial(m)), nil
+			a := p.begin(r, m, p.dial(m))
+			a.moved = again.moved
+			return a, nil
 		}
 	}
 	return p.wait(ctx, r)
@@ -54,15 +58,14 @@ func (p *Pool) dial(m *Member) uint8 {
 
 // begin is the attempt of a request that has a place on m, and counts as dialing
 // in that slot.
-func (p *Pool) begin(r *Request, m *Member, c *chooser, slot uint8) *Attempt {
+func (p *Pool) begin(r *Request, m *Member, slot uint8) *Attempt {
 	a := &r.first
 	if r.at != nil {
 		a = new(Attempt)
 	}
 	r.at = a
 	a.pool, a.request, a.member, a.phase, a.dial = p, r, m, phaseDialing, slot
-	a.moved, a.from, a.slot = c.moved, c.from, c.slot
-	a.epoch, a.group = m.epoch.Load(), m.pending.Load()
+	a.epoch, a.group = m.shown.epoch.Load(), m.shown.pending.Load()
 	p.inProgress.Add(1)
 	if p.idle.Load() && p.idle.CompareAndSwap(true, false) {
 		p.feed(inBusy{})

@@ -47,7 +47,7 @@ type DownSnapshot struct {
 func (p *Pool) Snapshot() Snapshot {
 	s := p.machineSnapshot()
 	p.moves.each(func(key uint64, to *Member) {
-		if to.index.Load() >= 0 {
+		if to.shown.index.Load() >= 0 {
 			s.Moved[to.Name] = binary.BigEndian.AppendUint64(s.Moved[to.Name], key)
 		}
 	})
@@ -87,7 +87,7 @@ func (p *Pool) machineSnapshot() Snapshot {
 // Restore gives a pool what an earlier one has learnt. It is meant for before
 // Start. What is unknown to the configuration is left out.
 func (p *Pool) Restore(s Snapshot) error {
-	return p.do(func(x *machine) error { return x.restore(s) })
+	return p.feed(inRestore{s}).err
 }
 
 func (x *machine) restore(s Snapshot) error {
@@ -134,7 +134,7 @@ func (x *machine) restore(s Snapshot) error {
 			return fmt.Errorf("restoring pool %s: the clients moved to %s are damaged", quote(x.name), quote(name))
 		}
 		for m := byName[name]; m != nil && len(keys) > 0; keys = keys[8:] {
-			x.p.moves.put(binary.BigEndian.Uint64(keys), m, x.p.tick.Load())
+			x.requests.remember(binary.BigEndian.Uint64(keys), m)
 		}
 	}
 	return nil
@@ -176,7 +176,7 @@ func (x *machine) restoreAdded(s Snapshot) {
 		if !known[n.URI.Key()] {
 			m := add(n.URI)
 			m.sourced = true
-			m.restricted.Store(!n.Trusted)
+			m.restricted = !n.Trusted
 		}
 	}
 }

@@ -78,8 +78,8 @@ func (p *Pool) accept(r *Request, g grant) (*Attempt, error) {
 	if g.m == nil {
 		return nil, g.err
 	}
-	a := p.begin(r, g.m, &g.c, g.dial)
-	a.gated = true
+	a := p.begin(r, g.m, g.dial)
+	a.moved, a.from, a.slot, a.gated = g.moved, g.from, g.slot, true
 	// What happened between the decision and now counts as after it.
 	a.epoch, a.group = g.epoch, g.group
 	return a, nil

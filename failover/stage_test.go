@@ -279,3 +279,21 @@ func (b *stage) ask(ctx context.Context, r *Request) (*Member, error) {
 	}
 	return a.Member(), nil
 }
+
+// do changes or looks at the machine, as an input of its own would.
+func (p *Pool) do(f func(x *machine) error) (err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	x := p.machine
+	x.now, x.out = time.Now(), output{}
+	err = f(x)
+	x.settle()
+	for again := p.show(x.out); again != nil; {
+		again = p.show(x.step(time.Now(), again))
+	}
+	select {
+	case p.kick <- struct{}{}:
+	default:
+	}
+	return err
+}

@@ -53,11 +53,22 @@ func (v *view) bucket(r *Request) uint32 {
 
 // find is the index of a member, or -1 when it is not in this view.
 func (v *view) find(m *Member) int {
-	i := int(m.index.Load())
+	i := int(m.shown.index.Load())
 	if i < 0 || i < len(v.members) && v.members[i] == m {
 		return i
 	}
 	// The list is just changing, and the index is that of the next view.
+	if i, ok := v.byName[m.Name]; ok && v.members[i] == m {
+		return i
+	}
+	return -1
+}
+
+// at is find for the machine, whose own decisions are not shown yet: -1 also for nil.
+func (v *view) at(m *Member) int {
+	if m == nil {
+		return -1
+	}
 	if i, ok := v.byName[m.Name]; ok && v.members[i] == m {
 		return i
 	}

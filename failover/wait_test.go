@@ -240,7 +240,7 @@ func (b *stage) empty() {
 func (b *stage) leaks() error {
 	synctest.Wait()
 	return b.p.do(func(x *machine) error {
-		if n := x.p.inProgress.Load(); n != 0 || x.queue.len() != 0 || x.queue.passing != 0 {
+		if n := b.p.inProgress.Load(); n != 0 || x.queue.len() != 0 || x.queue.passing != 0 {
 			return fmt.Errorf("%d in progress, %d wait, %d of them for a pass", n, x.queue.len(), x.queue.passing)
 		}
 		for _, m := range x.members {
