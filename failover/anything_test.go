@@ -17,7 +17,7 @@ import (
 // and what has to hold whatever they do.
 type world struct {
 	*stage
-	says  checks
+	says  *checks
 	calls []*Request // with a member
 	left  []*Request // whose attempt failed: they may go on
 }
@@ -78,7 +78,7 @@ func TestAnything(t *testing.T) {
 }
 
 func newWorld(t *testing.T, rt *rapid.T) *world {
-	w := &world{stage: newStage(t), says: checks{}}
+	w := &world{stage: newStage(t), says: new(checks)}
 	o := DefaultOptions()
 	o.ReconnectJitter = 0
 	o.Randomize = rapid.Bool().Draw(rt, "randomize")
@@ -115,8 +115,8 @@ func (w *world) next(rt *rapid.T, r *Request) {
 			rt.Fatalf("%s is drained or not in the list", m.Name)
 		case m.state == stateDown:
 			rt.Fatalf("%s is down", m.Name)
-		case w.says[m.URI.Host] != Available && r.reused != m:
-			rt.Fatalf("%s is %v for the carrier", m.Name, w.says[m.URI.Host])
+		case w.says.of(m.URI.Host) != Available && r.reused != m:
+			rt.Fatalf("%s is %v for the carrier", m.Name, w.says.of(m.URI.Host))
 		case r.wroteTo(m) && r.reused != m:
 			rt.Fatalf("the request was written to %s before", m.Name)
 		}
@@ -170,7 +170,7 @@ func (w *world) backend(rt *rapid.T) {
 	})
 	if what >= 4 {
 		w.p.do(func(*machine) error {
-			w.says[host] = Availability(rapid.IntRange(0, int(Foreign)).Draw(rt, "says"))
+			w.says.set(host, Availability(rapid.IntRange(0, int(Foreign)).Draw(rt, "says")))
 			return nil
 		})
 	}

@@ -22,7 +22,9 @@ const (
 	Foreign                // the carrier cannot reach this member at all
 )
 
-// Checker is asked about members while one is chosen. It must not block.
+// Checker is asked about members before one is chosen. It must not block. It is
+// asked in the goroutine that calls Next, and while the request waits in the pool's
+// own, which may still be asking for a moment after Next has returned.
 type Checker interface {
 	Check(m *Member) Availability
 }
@@ -153,7 +155,9 @@ type PingResult struct {
 	Neutral bool
 }
 
-// Carrier reaches members on the pool's behalf.
+// Carrier reaches members on the pool's behalf. As with everything of the carrier's
+// that the pool calls (Checker, Present, Emit, Changed, the logger, the errors that
+// it is given), no lock of the pool's is held then: all but Close may be called back.
 type Carrier interface {
 	// Ping sends the pool's ping to m on a new connection and returns its answer.
 	// It obeys ctx.

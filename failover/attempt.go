@@ -109,7 +109,7 @@ func (a *Attempt) End(o Outcome, err error) {
 	// Only now, so that a failure is known before another request gets the free place.
 	a.request.failed(a, o)
 	if news || o == DialFailed || o == Lost {
-		a.pool.feed(inEnd{m: m, outcome: o, epoch: a.epoch, gated: a.gated, slot: a.slot, err: err})
+		a.pool.feed(inEnd{m: m, outcome: o, epoch: a.epoch, gated: a.gated, slot: a.slot, failure: note(err)})
 	}
 	a.free()
 }

@@ -93,7 +93,7 @@ func BenchmarkSelect(b *testing.B) {
 }
 
 func down(p *Pool, i int) {
-	p.do(func(x *machine) error { x.fail(x.members[i], "dial", errRefused); return nil })
+	p.do(func(x *machine) error { x.fail(x.members[i], "dial", note(errRefused)); return nil })
 }
 
 // benchmarkSelect times Next alone: requests are made and returned beside the clock.

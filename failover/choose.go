@@ -15,9 +15,9 @@ type chooser struct {
 	// last also takes members that are offered when nothing else is left: those
 	// without flagHeld from 1 on, all from 2 on.
 	last int
-	// gate, when not nil, says whether a member may get one more of those that
-	// waited or are sent again.
-	gate func(*Member) bool
+	// w, when not nil, is who waited or is sent again: members' gates count, and what
+	// the carrier has said is known already.
+	w *waiter
 
 	// What was seen on the way, for the request that gets nothing.
 	full, over bool

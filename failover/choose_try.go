@@ -41,17 +41,15 @@ func (c *chooser) try(i int) verdict {
 	default:
 		return refused
 	}
-	if r.Checker != nil {
-		switch r.Checker.Check(m) {
-		case Available:
-		case Full:
-			c.full = true
-			return passed
-		case Foreign:
-			return passed // nothing is wrong with it
-		default:
-			return refused
-		}
+	switch c.says(m) {
+	case Available:
+	case Full:
+		c.full = true
+		return passed
+	case Foreign, unasked:
+		return passed // nothing is wrong with it
+	default:
+		return refused
 	}
 	if v.overflow && !c.loose && i >= v.prio {
 		if n := m.inProgress.Load(); n > overflowFrom && n*int64(v.open) > 2*c.p.inProgress.Load() {
@@ -59,7 +57,7 @@ func (c *chooser) try(i int) verdict {
 			return passed
 		}
 	}
-	if c.gate != nil && !c.gate(m) {
+	if c.w != nil && !m.gate.free() {
 		return passed
 	}
 	if slot && !m.slot.CompareAndSwap(false, true) {
@@ -74,4 +72,15 @@ func (c *chooser) try(i int) verdict {
 	}
 	c.slot = slot
 	return taken
+}
+
+// says is what the carrier says of a member for this request.
+func (c *chooser) says(m *Member) Availability {
+	switch {
+	case c.w != nil:
+		return c.w.says(m)
+	case c.r.Checker != nil:
+		return c.r.Checker.Check(m)
+	}
+	return Available
 }

@@ -5,6 +5,8 @@ package failover
 
 import (
 	"errors"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -68,15 +70,34 @@ func TestWaitingForAPlace(t *testing.T) {
 }
 
 // checks is what a carrier says of members.
-type checks map[string]Availability
+type checks struct {
+	mu   sync.Mutex
+	says map[string]Availability
+}
 
-func (c checks) Check(m *Member) Availability { return c[m.URI.Host] }
+func (c *checks) Check(m *Member) Availability { return c.of(m.URI.Host) }
+
+func (c *checks) of(host string) Availability {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.says[host]
+}
+
+func (c *checks) set(host string, a Availability) *checks {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.says == nil {
+		c.says = make(map[string]Availability)
+	}
+	c.says[host] = a
+	return c
+}
 
 func TestCheckerIsHeeded(t *testing.T) {
 	inBubble(t, 3, nil, func(b *stage) {
 		b.p.Start()
 		b.expect("a")
-		says := checks{"a": Full}
+		says := new(checks).set("a", Full)
 		send := func() (string, string) {
 			r := &Request{Checker: says}
 			m, err := b.send(r)
@@ -88,24 +109,23 @@ func TestCheckerIsHeeded(t *testing.T) {
 		if host, to := send(); host != "b" || to != "" {
 			t.Errorf("a full: got %s, moved to %s", host, to)
 		}
-		says["a"] = Unhealthy
+		says.set("a", Unhealthy)
 		if host, to := send(); host != "b" || to != "http://b:80" {
 			t.Errorf("a unhealthy: got %s, moved to %s", host, to)
 		}
-		says["a"] = Available
+		says.set("a", Available)
 		if host, _ := send(); host != "b" {
 			t.Errorf("a healthy again: clients that are one stay, got %s", host)
 		}
-		says["b"], says["a"] = Foreign, Foreign
+		says.set("a", Foreign).set("b", Foreign)
 		if host, _ := send(); host != "c" {
 			t.Errorf("only c can be reached: got %s", host)
 		}
 		// What only the carrier knows is asked again while a request waits.
-		says["c"] = Unhealthy
+		says.set("c", Unhealthy)
 		done := b.waiting(b.t.Context(), &Request{Checker: says})
 		time.Sleep(time.Second)
-		b.set(func() {})
-		b.p.do(func(*machine) error { says["b"] = Available; return nil })
+		says.set("b", Available)
 		start := time.Now()
 		if err := <-done; err != nil || time.Since(start) > askEvery {
 			t.Errorf("got %v after %v", err, time.Since(start))
@@ -119,13 +139,13 @@ func TestNothingToWaitForWithoutAMemberInReach(t *testing.T) {
 	inBubble(t, 2, nil, func(b *stage) {
 		b.p.Start()
 		b.expect("a")
-		r := &Request{Checker: checks{"a": Foreign, "b": Foreign}}
+		r := &Request{Checker: new(checks).set("a", Foreign).set("b", Foreign)}
 		if why, took := b.reason(r); why != ReasonForeign || took > 0 {
 			t.Errorf("got %v after %v", why, took)
 		}
 		b.downAll("b")
 		b.lose("b")
-		says := checks{"a": Foreign}
+		says := new(checks).set("a", Foreign)
 		done := b.waiting(b.t.Context(), &Request{Checker: says})
 		time.Sleep(time.Minute)
 		select {
@@ -190,7 +210,7 @@ func TestOverflow(t *testing.T) {
 // A member that only the carrier's checks refuse comes back like one that was down.
 func TestUnhealthyPriorityMember(t *testing.T) {
 	inBubble(t, 2, priority, func(b *stage) {
-		says := checks{}
+		says := new(checks)
 		send := func() string {
 			m, err := b.send(&Request{Safe: true, Checker: says})
 			if err != nil {
@@ -214,7 +234,7 @@ func TestUnhealthyPriorityMember(t *testing.T) {
 			{Available, "b", 5 * time.Second}, // not proved again yet
 			{Available, "a", 0},
 		} {
-			says["a"] = step.says
+			says.set("a", step.says)
 			if got := send(); got != step.want {
 				t.Errorf("step %d: got %s, want %s", i, got, step.want)
 			}
@@ -225,7 +245,7 @@ func TestUnhealthyPriorityMember(t *testing.T) {
 
 func TestClientsThatAreOneMoveTogetherFromWhereTheyAre(t *testing.T) {
 	inBubble(t, 3, nil, func(b *stage) {
-		says := checks{}
+		says := new(checks)
 		expect := func(want string) {
 			b.t.Helper()
 			m, err := b.send(&Request{Safe: true, Checker: says})
@@ -237,9 +257,9 @@ func TestClientsThatAreOneMoveTogetherFromWhereTheyAre(t *testing.T) {
 		synctest.Wait()
 		b.downAll("a")
 		expect("b")
-		says["b"] = Unhealthy
+		says.set("b", Unhealthy)
 		expect("c")
-		says["b"] = Available
+		says.set("b", Available)
 		expect("c")
 	})
 }
@@ -252,13 +272,12 @@ func TestManyWaitForAPlace(t *testing.T) {
 		first, second := &Request{}, &Request{}
 		b.pick(first)
 		b.pick(second)
-		asked := 0
-		says := asking{&asked}
+		var says asking
 		var left []<-chan error
 		for range 300 {
-			left = append(left, b.waiting(b.t.Context(), &Request{Checker: says}))
+			left = append(left, b.waiting(b.t.Context(), &Request{Checker: &says}))
 		}
-		asked = 0
+		says.n.Store(0)
 		first.at.End(Neutral, nil)
 		second.at.End(Neutral, nil)
 		for _, done := range left {
@@ -266,14 +285,14 @@ func TestManyWaitForAPlace(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if asked > 300*10 {
+		if asked := says.n.Load(); asked > 300*10 {
 			t.Errorf("the checker was asked %d times for 300 requests", asked)
 		}
 		b.empty()
 	})
 }
 
-// asking counts how often it is asked. The pool asks under its lock.
-type asking struct{ n *int }
+// asking counts how often it is asked.
+type asking struct{ n atomic.Int64 }
 
-func (a asking) Check(*Member) Availability { *a.n++; return Available }
+func (a *asking) Check(*Member) Availability { a.n.Add(1); return Available }

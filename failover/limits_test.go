@@ -54,7 +54,7 @@ func TestAttemptLimits(t *testing.T) {
 					// Its own dials fail before the pings do.
 					b.p.do(func(x *machine) error {
 						for _, m := range x.members {
-							x.fail(m, "dial", errRefused)
+							x.fail(m, "dial", note(errRefused))
 						}
 						return nil
 					})

@@ -13,10 +13,10 @@ import (
 // that is stepped: time comes in with every input, nothing is sent or waited for
 // in it, and everything it wants done comes out. A test steps it without a Pool.
 //
-// Of the requests under way it knows three things. It reads the members' shared
-// counters, which it never writes. It asks the requests interface for places. And
-// a request that waits brings the carrier's Checker with it, which is the only
-// code of others that runs in a step: it must not block, nor call the pool.
+// Of the requests under way it reads the members' shared counters, which it never
+// writes, and asks the requests interface for places. No code of the carrier's
+// runs in a step: what the carrier thinks of members comes with the requests that
+// wait, and what an error says has been read before.
 //
 // Invariants: after a step view is that of the state (dirty is false), each
 // waiter is either in the queue or has exactly one decision, no member is in
@@ -29,6 +29,7 @@ type machine struct {
 	now     time.Time // of the present input
 	opt     Options
 	back    backoff
+	serials uint64                    // the serial of the newest member
 	members []*Member                 // in list order, with those that are drained or not proved
 	removed []URI                     // removed by the operator at run time: they stay away
 	dynamic bool                      // the configuration has a dynamic source
@@ -38,7 +39,7 @@ type machine struct {
 	running     bool // started
 	interrupted bool // nothing waits, is probed or kept warm any more
 	reached     bool // some member has answered, ever
-	lastErr     error
+	lastErr     *failure
 	lastRequest time.Time
 	short       bool // a request or a client is waited for: no wait is longer than a second
 
@@ -110,6 +111,10 @@ func (x *machine) take(in input) {
 		x.pinged(in)
 	case inAsk:
 		x.ask(in.w)
+	case inConsulted:
+		x.consulted(in.asked)
+	case inPlace:
+		x.queue.freed = true
 	case inLeave:
 		x.leave(in.w, in.reason)
 	case inInterrupt:
@@ -117,6 +122,10 @@ func (x *machine) take(in input) {
 	case inRebind:
 		x.configure(in.cfg)
 		x.passSoon()
+	case inEcho:
+		if x.out.running = x.running; x.running {
+			x.do(actEcho(in))
+		}
 	case inRestore:
 		x.out.err = x.restore(in.s)
 	default:
@@ -138,6 +147,7 @@ func (x *machine) settle() {
 	if x.dirty {
 		x.publish()
 	}
+	x.consult()
 	x.warmUp()
 	x.care()
 	for _, m := range x.members {

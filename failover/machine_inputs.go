@@ -32,6 +32,7 @@ type (
 	inBusy      struct{} // a request came after a time without any
 	inPlace     struct{} // a place became free while a request waits for one
 	inInterrupt struct{}
+	inEcho      struct{ heard chan<- struct{} } // wants to be heard of by the pool's goroutine
 
 	inConnected struct {
 		m     *Member
@@ -43,17 +44,20 @@ type (
 		epoch       uint32
 		gated, slot bool
 		status      int
-		err         error
+		failure     *failure // nil for an answer
 	}
 	inMoved struct{ from, to *Member }
 	inPing  struct {
-		m      *Member
-		kind   pingKind
-		epoch  uint32
-		result PingResult
+		m       *Member
+		kind    pingKind
+		epoch   uint32
+		result  PingResult
+		failure *failure // of the result
 	}
-	inAsk   struct{ w *waiter }
-	inLeave struct {
+	inAsk struct{ w *waiter }
+	// inConsulted is what the carrier answered to actConsult.
+	inConsulted struct{ asked []consultation }
+	inLeave     struct {
 		w      *waiter
 		reason Reason
 	}
@@ -102,6 +106,11 @@ type (
 		attrs []any
 	}
 	actChanged struct{}
+	actEcho    struct{ heard chan<- struct{} }
+	actConsult struct {
+		asked   []consultation
+		members []*Member
+	}
 )
 
 // output is what came of a step. What requests see of it (the view, and what is
@@ -115,6 +124,7 @@ type output struct {
 
 	err            error // of an operation
 	added, removed int   // members, by an operation
+	running        bool  // an echo will follow
 }
 
 // decision is what a waiting request gets.

@@ -43,6 +43,7 @@ func (x *machine) configure(cfg Config) {
 		m.home = m.home || m.rank >= 0 && m.state == stateUp
 	}
 	x.warm, x.warmFor = nil, nil // the carrier may be another one
+	x.unask()
 	x.sampler.configure(x.members)
 }
 
@@ -75,7 +76,8 @@ func (x *machine) wanted(configured []URI) (uris []URI) {
 
 func (x *machine) newMember(u URI) *Member {
 	m := newMember(u)
-	m.node = node{since: x.now, gate: newGate(), rank: -1, index: -1}
+	x.serials++
+	m.node = node{serial: x.serials, since: x.now, gate: newGate(), rank: -1, index: -1}
 	m.limits = limitsOf(u.Options, x.opt.Nested)
 	return m
 }

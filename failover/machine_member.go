@@ -29,6 +29,7 @@ const trialPatience = 10 * time.Second
 
 // node is the machine's part of a member.
 type node struct {
+	serial  uint64 // grows with each member that the pool gets
 	state   memberState
 	epoch   uint32 // grows when it goes down: what older attempts report is stale
 	index   int32  // in the view; -1 when it is not there
@@ -54,7 +55,7 @@ type node struct {
 
 	home bool      // calls its clients back from where they moved
 	back time.Time // when it last came back
-	err  error     // last failure
+	err  *failure  // the last one
 
 	// Probing: step counts the failures since a request was last answered, delay
 	// is the wait after base.
@@ -93,11 +94,11 @@ func (x *machine) ended(in inEnd) {
 	case Answered:
 		x.answered(m, in.slot, in.status)
 	case DialFailed:
-		x.fail(m, "dial", in.err)
+		x.fail(m, "dial", in.failure)
 	case Lost:
 		switch m.state {
 		case stateUp:
-			m.err = in.err
+			m.err = in.failure
 			x.set(m, stateSuspect)
 			x.ping(m, pingProbe, m.limits.ConnectionTimeout)
 		case stateSuspect, stateTrial:
@@ -105,7 +106,7 @@ func (x *machine) ended(in inEnd) {
 				m.slow, x.dirty = false, true
 				return
 			}
-			x.fail(m, "lost", in.err)
+			x.fail(m, "lost", in.failure)
 		}
 	}
 }
@@ -142,9 +143,9 @@ func (x *machine) see(m *Member) {
 }
 
 // fail takes a member down.
-func (x *machine) fail(m *Member, why string, err error) {
-	m.err = err
-	x.lastErr = err
+func (x *machine) fail(m *Member, why string, f *failure) {
+	m.err = f
+	x.lastErr = f
 	if m.state == stateDown {
 		return
 	}

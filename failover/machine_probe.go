@@ -3,12 +3,7 @@
 
 package failover
 
-import (
-	"context"
-	"errors"
-	"net"
-	"time"
-)
+import "time"
 
 // probe pings members for their own sake, while others serve. A process that is
 // stopping leaves that to its successor.
@@ -49,18 +44,18 @@ func (x *machine) pinged(in inPing) {
 	if m.gone {
 		return
 	}
-	switch err := in.result.Err; {
+	switch f := in.failure; {
 	case in.epoch != m.epoch:
 		// It has been down since; what a later ping says counts.
-	case err == nil:
+	case f == nil:
 		x.ponged(m, in.result.Status)
 	case in.result.Neutral:
 		m.base, m.delay = x.now, x.back.delay(max(m.step, 1), x.random())
-	case in.kind == pingWatch && late(err):
+	case in.kind == pingWatch && f.late:
 		// No answer is what the hang verdict is about, not a failure by itself.
 	case m.state == stateDown:
-		m.err = err
-		x.lastErr = err
+		m.err = f
+		x.lastErr = f
 		m.step++
 		m.base, m.delay = x.now, x.back.delay(m.step, x.random())
 	case in.result.Unanswered && (m.state == stateUp || m.state == stateSuspect):
@@ -68,10 +63,10 @@ func (x *machine) pinged(in inPing) {
 		if m.slow {
 			x.set(m, stateUp)
 		}
-	case m.state == stateUp && m.seen && late(err):
+	case m.state == stateUp && m.seen && f.late:
 		// Dials are slow; those of requests decide.
 	default:
-		x.fail(m, "dial", err)
+		x.fail(m, "dial", f)
 	}
 }
 
@@ -97,10 +92,4 @@ func (x *machine) ponged(m *Member, status int) {
 	if m.state == stateTrial {
 		x.dirty = m.failback.pinged(status, x) || x.dirty
 	}
-}
-
-// late tells whether an error says that no answer came in time.
-func late(err error) bool {
-	var t net.Error
-	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &t) && t.Timeout()
 }

@@ -3,13 +3,18 @@
 
 package failover
 
-import "container/list"
+import (
+	"container/list"
+	"time"
+)
 
 // waiter is a request that asks the machine for a member.
 type waiter struct {
 	r *Request
 	// decided gets exactly one grant, whatever happens.
 	decided chan grant
+	checker Checker       // of r; for the pool's goroutine, and never for the machine
+	opinion opinion       // what the checker said last
 	place   *list.Element // in the queue; nil when it is not there
 	passing bool          // waits for the running pass only: the pool is exhausted
 }
@@ -33,12 +38,23 @@ type queue struct {
 	// crowded says that one of them found a member that it would get if that had
 	// a place: the pool says when one becomes free.
 	crowded bool
+
+	consultAt  time.Time // when the carrier is asked about all of them again
+	consulting bool      // it is being asked
+	freed      bool      // a place became free since: those are asked about that were told of full members
 }
 
 func (q *queue) init()    { q.list = list.New() }
 func (q *queue) len() int { return q.list.Len() }
 
 func (x *machine) enqueue(w *waiter) {
+	if x.queue.len() == 0 {
+		x.queue.consultAt = x.now.Add(askEvery)
+	}
+	if w.checker != nil && !w.opinion.about(x.view.all) {
+		x.queue.consultAt = x.now // the list has just changed
+	}
+	x.queue.freed = x.queue.freed || w.opinion.full
 	w.place = x.queue.list.PushBack(w)
 	if w.passing {
 		x.queue.passing++
@@ -102,9 +118,9 @@ func (x *machine) place(w *waiter) (placed, full bool) {
 	if !x.anyServes() {
 		return false, false
 	}
-	c := chooser{v: x.view, r: w.r, gate: func(m *Member) bool { return m.gate.free() }}
+	c := chooser{v: x.view, r: w.r, w: w}
 	m, dial := x.requests.take(&c)
-	if m == nil && !x.openFor(w.r) {
+	if m == nil && !x.openFor(w) {
 		for c.last = 1; m == nil && c.last <= 2; c.last++ {
 			c.loose = false
 			m, dial = x.requests.take(&c)

@@ -15,7 +15,7 @@ func (x *machine) hopeless(w *waiter) Reason {
 		return ReasonNoFailover
 	case r.Spent() || r.hung > 1:
 		return ReasonSpent
-	case x.allForeign(r):
+	case x.allForeign(w):
 		return ReasonForeign
 	case r.writes == 0:
 		return 0
@@ -37,14 +37,14 @@ func (x *machine) hopeless(w *waiter) Reason {
 	return 0
 }
 
-// allForeign tells whether there are members, and the carrier can reach none of
+// allForeign reports whether there are members, and the carrier can reach none of
 // them for this request. It knows no others, so waiting cannot help.
-func (x *machine) allForeign(r *Request) bool {
-	if r.Checker == nil {
+func (x *machine) allForeign(w *waiter) bool {
+	if w.checker == nil {
 		return false
 	}
 	for _, m := range x.members {
-		if r.Checker.Check(m) != Foreign {
+		if w.says(m) != Foreign {
 			return false
 		}
 	}
@@ -64,9 +64,9 @@ func (x *machine) untried(r *Request) bool {
 
 // openFor tells whether some member may be chosen like any other, also if it
 // has no place just now.
-func (x *machine) openFor(r *Request) bool {
+func (x *machine) openFor(w *waiter) bool {
 	for i, m := range x.view.members {
-		if x.view.flags[i]&flagOpen != 0 && !r.wroteTo(m) && (r.Checker == nil || r.Checker.Check(m) < Unhealthy) {
+		if x.view.flags[i]&flagOpen != 0 && !w.r.wroteTo(m) && w.says(m) < Unhealthy {
 			return true
 		}
 	}
@@ -82,8 +82,8 @@ func (x *machine) unavailable(reason Reason) *UnavailableError {
 	}
 	after := max((wait + time.Second - 1).Truncate(time.Second), time.Second)
 	e := &UnavailableError{Pool: x.name, Reason: reason, RetryAfter: after}
-	if reason != ReasonDrained && reason != ReasonClosed {
-		e.Last = x.lastErr
+	if reason != ReasonDrained && reason != ReasonClosed && x.lastErr != nil {
+		e.Last = x.lastErr.err
 	}
 	return e
 }

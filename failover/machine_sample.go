@@ -13,9 +13,6 @@ const (
 	// slowDial is the age, in slots, from which a pending dial makes its member
 	// suspect: it has then been pending for at least a second.
 	slowDial = 11
-	// askEvery is how often those who wait ask the carrier again whether a member
-	// is healthy or has a place.
-	askEvery = 250 * time.Millisecond
 	// homeAfter is how long a member has to be back until it calls its clients home.
 	homeAfter = 10 * time.Minute
 )
@@ -150,7 +147,7 @@ func (x *machine) wakeAt() (at time.Time) {
 		sooner(x.sampler.next)
 	}
 	if x.queue.len() > 0 {
-		sooner(x.now.Add(askEvery)) // for what only the carrier knows
+		sooner(x.queue.consultAt)
 	}
 	for _, m := range x.members {
 		if due, ok := x.probeDue(m); ok {

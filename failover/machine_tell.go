@@ -14,10 +14,10 @@ func (x *machine) tellLost(m *Member, why string, clients int64) {
 	if !over && x.limit() == 0 {
 		code = "DISCONNECT"
 	}
-	x.log(slog.LevelWarn, "backend lost", "upstream", m.Name, "reason", why, "error", errText(m.err),
+	x.log(slog.LevelWarn, "backend lost", "upstream", m.Name, "reason", why, "error", m.err.String(),
 		"failed_over", over, "clients", clients)
 	x.emit("failover_interrupted", map[string]any{
-		"upstream": m.Name, "reason": why, "error": errText(m.err),
+		"upstream": m.Name, "reason": why, "error": m.err.String(),
 		"code": code, "failed_over": over, "clients": clients,
 	})
 }
@@ -38,11 +38,4 @@ func (x *machine) tellHome(m *Member) {
 	clients := x.requests.away()
 	x.log(slog.LevelInfo, "clients move back", "upstream", m.Name, "clients", clients)
 	x.emit("failover_failback", map[string]any{"upstream": m.Name, "manual": false, "clients": clients})
-}
-
-func errText(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
 }

@@ -15,7 +15,7 @@ type simple struct{ moved map[uint64]*Member }
 
 func (simple) take(c *chooser) (*Member, uint8) {
 	for i, m := range c.v.members {
-		if (c.v.flags[i]&flagOpen != 0 || c.last > 0 && c.v.flags[i]&flagLast != 0) && c.gate(m) && m.reserve() {
+		if (c.v.flags[i]&flagOpen != 0 || c.last > 0 && c.v.flags[i]&flagLast != 0) && m.gate.free() && m.reserve() {
 			return m, 0
 		}
 	}
@@ -71,7 +71,7 @@ func (b *bench) wantsPinged() (hosts []string) {
 }
 
 func (b *bench) answers(m *Member, err error) {
-	b.in(time.Millisecond, inPing{m: m, epoch: m.epoch, result: PingResult{Status: 200, Err: err}})
+	b.in(time.Millisecond, inPing{m: m, epoch: m.epoch, result: PingResult{Status: 200, Err: err}, failure: note(err)})
 }
 
 // A machine is stepped by inputs alone: a pool that finds no backend, waits as the
@@ -116,7 +116,7 @@ func TestAStepWritesNothingThatRequestsRead(t *testing.T) {
 	b.answers(a, nil)
 	a.show()
 	dialing := a.shown.pending.Load()
-	b.in(time.Second, inEnd{m: a, outcome: DialFailed, epoch: a.epoch, err: errRefused})
+	b.in(time.Second, inEnd{m: a, outcome: DialFailed, epoch: a.epoch, failure: note(errRefused)})
 	if a.shown.epoch.Load() != 0 || a.shown.pending.Load() != dialing || dialing.waiting.Err() != nil {
 		t.Error("the step itself was seen")
 	}

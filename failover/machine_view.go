@@ -27,7 +27,7 @@ func (x *machine) publish() {
 		}
 	}
 	v := &view{
-		order: x.order, flags: make([]uint8, len(x.order.members)),
+		order: x.order, all: x.everyone(), flags: make([]uint8, len(x.order.members)),
 		current: -1, forced: -1, trial: -1,
 		affinity: x.opt.EffectiveAffinity().Kind,
 		poolKey:  KeyOf(x.name),

@@ -4,7 +4,6 @@
 package failover
 
 import (
-	"errors"
 	"log/slog"
 	"time"
 )
@@ -176,7 +175,7 @@ func (x *machine) endPass() {
 		w.base, w.delay = x.now, minDelay
 	}
 	if len(x.members) == 0 {
-		x.lastErr = errNoAddresses
+		x.lastErr = noAddresses
 	}
 	if n := x.limit(); n >= 0 && w.failed >= n && !w.exhausted {
 		x.exhaust()
@@ -186,7 +185,7 @@ func (x *machine) endPass() {
 	x.passFailed()
 }
 
-var errNoAddresses = errors.New("the pool has no addresses")
+var noAddresses = told("the pool has no addresses")
 
 // warn logs the first failed pass and then every nth, but not too often.
 func (x *machine) warn() {
@@ -196,7 +195,7 @@ func (x *machine) warn() {
 		return
 	}
 	w.warned = x.now
-	x.log(slog.LevelWarn, "no backend answers", "failed_passes", w.failed, "error", errText(x.lastErr))
+	x.log(slog.LevelWarn, "no backend answers", "failed_passes", w.failed, "error", x.lastErr.String())
 }
 
 // exhaust says that the attempts are used up. The passes go on.
@@ -204,9 +203,9 @@ func (x *machine) exhaust() {
 	w := &x.worker
 	w.exhausted, x.dirty = true, true
 	if x.opt.MaxReconnectAttempts != 0 {
-		x.log(slog.LevelError, "reconnect attempts exhausted", "failed_passes", w.failed, "error", errText(x.lastErr))
+		x.log(slog.LevelError, "reconnect attempts exhausted", "failed_passes", w.failed, "error", x.lastErr.String())
 		x.emit("failover_exhausted", map[string]any{
-			"failed_passes": w.failed, "error": errText(x.lastErr),
+			"failed_passes": w.failed, "error": x.lastErr.String(),
 			"code": "DISCONNECT", "failed_over": false, "clients": x.queue.len(),
 		})
 	}

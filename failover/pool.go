@@ -115,6 +115,20 @@ func (p *Pool) Rebind(cfg Config) error {
 // more; choosing goes on. A draining or stopping process calls it.
 func (p *Pool) Interrupt() { p.feed(inInterrupt{}) }
 
+// Echo returns when the pool has answered: what locks it has let go, and its own
+// goroutine, once started, has come round. It blocks for as long as that takes, with
+// a pool that is stuck for ever; it returns when the pool is closed.
+func (p *Pool) Echo() {
+	heard := make(chan struct{})
+	if !p.feed(inEcho{heard}).running {
+		return
+	}
+	select {
+	case <-heard:
+	case <-p.ctx.Done():
+	}
+}
+
 // Members are the pool's members in their order, priority ones first.
 func (p *Pool) Members() []*Member {
 	return append([]*Member(nil), p.view.Load().members...)

@@ -56,10 +56,9 @@ func (p *Pool) Online() bool {
 
 // All are the pool's members, those that have not answered yet included.
 func (p *Pool) All() map[*Member]bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	all := make(map[*Member]bool, len(p.machine.members))
-	for _, m := range p.machine.members {
+	members := p.view.Load().all
+	all := make(map[*Member]bool, len(members))
+	for _, m := range members {
 		all[m] = true
 	}
 	return all

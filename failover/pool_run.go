@@ -72,6 +72,13 @@ func (p *Pool) perform(cfg Config, a action) {
 		}
 	case actLog:
 		cfg.Logger.Log(p.ctx, a.level, a.msg, a.attrs...)
+	case actEcho:
+		close(a.heard)
+	case actConsult:
+		for i := range a.asked {
+			a.asked[i].opinion = form(a.asked[i].checker, a.members)
+		}
+		p.feed(inConsulted{a.asked})
 	case actChanged:
 		if cfg.Changed != nil {
 			cfg.Changed()
@@ -86,6 +93,6 @@ func (p *Pool) ping(c Carrier, a actPing) {
 	defer cancel()
 	result := c.Ping(ctx, a.m)
 	if p.ctx.Err() == nil {
-		p.feed(inPing{m: a.m, kind: a.kind, epoch: a.epoch, result: result})
+		p.feed(inPing{m: a.m, kind: a.kind, epoch: a.epoch, result: result, failure: note(result.Err)})
 	}
 }

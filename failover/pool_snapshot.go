@@ -78,7 +78,7 @@ func (p *Pool) machineSnapshot() Snapshot {
 			s.Unproved = append(s.Unproved, m.Name)
 		}
 		if !m.unproved && (m.state == stateDown || m.state == stateTrial) {
-			s.Down = append(s.Down, DownSnapshot{Name: m.Name, Since: m.since, Error: errText(m.err)})
+			s.Down = append(s.Down, DownSnapshot{Name: m.Name, Since: m.since, Error: m.err.String()})
 		}
 	}
 	return s
@@ -122,7 +122,7 @@ func (x *machine) restore(s Snapshot) error {
 		m.since, m.home, m.lost = d.Since, false, true
 		m.base = x.now
 		if d.Error != "" {
-			m.err = restoredError(d.Error)
+			m.err = told(d.Error)
 		}
 	}
 	x.forced, x.current = byName[s.Failover], byName[s.Current]
@@ -180,8 +180,3 @@ func (x *machine) restoreAdded(s Snapshot) {
 		}
 	}
 }
-
-// restoredError is the text of an error that another process met.
-type restoredError string
-
-func (e restoredError) Error() string { return string(e) }

@@ -70,7 +70,7 @@ func (p *Pool) Status() PoolStatus {
 	for _, m := range x.listed() {
 		u := UpstreamStatus{
 			URI: m.Name, State: m.status(), Priority: m.rank >= 0, Pushed: m.pushed, Manual: m == x.forced,
-			Since: m.since, LastError: errText(m.err), Requests: m.inProgress.Load(),
+			Since: m.since, LastError: m.err.String(), Requests: m.inProgress.Load(),
 		}
 		if due, ok := x.probeDue(m); ok && x.running {
 			u.NextProbe = &due

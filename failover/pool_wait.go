@@ -19,12 +19,13 @@ const (
 
 // wait asks the machine for a member and waits for its decision.
 func (p *Pool) wait(ctx context.Context, r *Request) (*Attempt, error) {
-	w := &waiter{r: r, decided: make(chan grant, 1)}
+	w := &waiter{r: r, decided: make(chan grant, 1), checker: r.Checker}
 	if r.lost {
 		if left, bounded := p.left(r); bounded && left <= 0 {
 			return nil, p.unavailable(ReasonTimeout)
 		}
 	}
+	w.opinion = form(w.checker, p.view.Load().all)
 	p.feed(inAsk{w})
 	select {
 	case g := <-w.decided:

@@ -161,7 +161,7 @@ func TestARepeatWithNobodyLeftDoesNotWait(t *testing.T) {
 		b.p.Start()
 		b.expect("a")
 		synctest.Wait()
-		b.p.do(func(x *machine) error { x.fail(x.members[1], "dial", errRefused); return nil })
+		b.p.do(func(x *machine) error { x.fail(x.members[1], "dial", note(errRefused)); return nil })
 		b.downAll("b")
 		r := &Request{Safe: true}
 		b.pick(r)

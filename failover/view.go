@@ -21,6 +21,8 @@ const (
 // choose by it without any lock.
 type view struct {
 	*order
+	// all are also those that are not proved yet, by serial.
+	all   []*Member
 	flags []uint8
 	// open is how many members have flagOpen.
 	open int

@@ -57,7 +57,7 @@ func (b *stage) lose(names ...string) {
 	b.set(func() { b.pings, b.start = nil, time.Now() })
 	b.p.do(func(x *machine) error {
 		for _, m := range x.members {
-			x.fail(m, "dial", errRefused)
+			x.fail(m, "dial", note(errRefused))
 		}
 		return nil
 	})

@@ -57,7 +57,7 @@ func prepareServers(servers map[string]json.RawMessage) error {
 		if srv == nil {
 			return fmt.Errorf("apps.http.servers.%s: it is null", name)
 		}
-		if err := ExactNames(srv, "listen", "routes"); err != nil {
+		if err := ExactNames(srv, "listen", "routes", "errors"); err != nil {
 			return fmt.Errorf("apps.http.servers.%s: %w", name, err)
 		}
 		if err := prepareListen(srv); err != nil {
@@ -65,6 +65,9 @@ func prepareServers(servers map[string]json.RawMessage) error {
 		}
 		if err := prependGuard(srv); err != nil {
 			return fmt.Errorf("apps.http.servers.%s.routes: %w", name, err)
+		}
+		if err := within(srv, "errors", guardErrors); err != nil {
+			return fmt.Errorf("apps.http.servers.%s.errors: %w", name, err)
 		}
 		if err := put(servers, name, srv); err != nil {
 			return err
@@ -112,8 +115,25 @@ func ourNetwork(address string) string {
 	return address
 }
 
-// prependGuard puts the guard before all routes, those for errors included: they
-// run with the writer that it wrapped.
+// guardErrors puts a guard before the routes for errors, if there are any: Caddy
+// runs them when the other routes and their guard have returned.
+func guardErrors(errs map[string]json.RawMessage) error {
+	if err := ExactNames(errs, "routes"); err != nil {
+		return err
+	}
+	var routes []json.RawMessage
+	if raw, ok := errs["routes"]; ok {
+		if err := json.Unmarshal(raw, &routes); err != nil {
+			return err
+		}
+	}
+	if len(routes) == 0 {
+		return nil
+	}
+	return prependGuard(errs)
+}
+
+// prependGuard puts the guard before all routes of a server, or those for errors.
 func prependGuard(srv map[string]json.RawMessage) error {
 	var routes []json.RawMessage
 	if raw, ok := srv["routes"]; ok {

@@ -110,12 +110,16 @@ func TestPrepareConfig(t *testing.T) {
 		"admin": {"listen": "localhost:2019"},
 		"logging": {"logs": {"default": {"level": "DEBUG"}}},
 		"apps": {"http": {"servers": {
-			"a": {"listen": [":80", "{env.BROKER_TEST_ADDRESS}"], "routes": [{"handle": [{"handler": "static_response"}]}]},
-			"b": {"listen": [":81"]}
+			"a": {"listen": [":80", "{env.BROKER_TEST_ADDRESS}"], "routes": [{"handle": [{"handler": "static_response"}]}],
+				"Errors": {"Routes": [{"handle": [{"handler": "templates"}]}]}},
+			"b": {"listen": [":81"], "errors": {}}
 		}}, "tls": {"x": 1}}
 	}`), "/run/admin.sock")
 	if err != nil {
 		t.Fatal(err)
+	}
+	type route struct {
+		Handle []struct{ Handler string }
 	}
 	var got struct {
 		Admin struct {
@@ -127,9 +131,8 @@ func TestPrepareConfig(t *testing.T) {
 			HTTP struct {
 				Servers map[string]struct {
 					Listen []string
-					Routes []struct {
-						Handle []struct{ Handler string }
-					}
+					Routes []route
+					Errors struct{ Routes []route }
 				}
 			}
 			TLS json.RawMessage
@@ -148,8 +151,15 @@ func TestPrepareConfig(t *testing.T) {
 	if len(a.Routes) != 2 || a.Routes[0].Handle[0].Handler != "broker_guard" || a.Routes[1].Handle[0].Handler != "static_response" {
 		t.Errorf("the guard is not the first route: %+v", a.Routes)
 	}
-	if b := got.Apps.HTTP.Servers["b"]; len(b.Routes) != 1 {
+	if e := a.Errors.Routes; len(e) != 2 || e[0].Handle[0].Handler != "broker_guard" || e[1].Handle[0].Handler != "templates" {
+		t.Errorf("the guard is not the first route for errors: %+v", e)
+	}
+	b := got.Apps.HTTP.Servers["b"]
+	if len(b.Routes) != 1 {
 		t.Errorf("a server without routes has no guard: %+v", b)
+	}
+	if len(b.Errors.Routes) != 0 {
+		t.Errorf("a server without routes for errors has got some: %+v", b)
 	}
 	if string(got.Apps.TLS) != `{"x":1}` || len(got.Logging) == 0 {
 		t.Error("something that is none of our business was changed")

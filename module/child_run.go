@@ -60,7 +60,7 @@ func runChild() (int, error) {
 	if err := link.Ready(); err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
-	rt.heartbeat(context.Background())
+	rt.heartbeat(context.Background(), pools, link.Beat)
 	select {} // the signal handler, or an order, ends the process
 }
 

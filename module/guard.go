@@ -24,8 +24,8 @@ func init() {
 // guardName is the Guard's name as a handler.
 const guardName = "broker_guard"
 
-// Guard is the first handler of every server in a supervised child. It keeps
-// account of the requests in progress, answers the child's own heartbeat, and
+// Guard is the first handler of every server in a supervised child, and the first
+// of its error routes. It keeps account of the requests in progress, answers the child's own heartbeat, and
 // makes clients of a child that is on its way out come back on a new connection.
 // A child puts it there by itself; it is not for use in a configuration, and does
 // nothing outside of a child.
@@ -67,7 +67,8 @@ func (Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 		}
 	}
 
-	ctx, cancel := context.WithCancelCause(r.Context())
+	before := r.Context()
+	ctx, cancel := context.WithCancelCause(before)
 	defer cancel(nil)
 	q := &inflight{
 		cancel: cancel, http3: r.ProtoMajor == 3,
@@ -78,16 +79,21 @@ func (Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 		rt.requests.remove(q)
 		rt.answered.Add(1)
 	}()
-	if q.http3 && rt.closing.Load() {
+	if q.http3 && rt.closing.Load() && r.Context().Value(caddyhttp.ErrorCtxKey) == nil {
 		// It came on a connection that is about to be cut. Whoever cuts it knows of
 		// every request that did not find this out.
 		w.Header().Set("Retry-After", "1")
 		return caddyhttp.Error(http.StatusServiceUnavailable, errStopping)
 	}
 	gw := &guardWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, rt: rt, q: q}
-	err := next.ServeHTTP(gw, r.WithContext(ctx))
+	// Placeholders, error routes and the access log are about this very request: what
+	// handlers do to a copy, a body that was read among it, would be lost to them.
+	*r = *r.WithContext(ctx)
+	// They go on with it after the guard, whose context has ended then.
+	defer func() { *r = *r.WithContext(before) }()
+	err := next.ServeHTTP(gw, r)
 	if !gw.wrote {
-		// The server writes the header itself, or an error route does.
+		// The server writes the header itself.
 		gw.prepare()
 	}
 	return err
@@ -136,6 +142,9 @@ func (w *guardWriter) ReadFrom(r io.Reader) (int64, error) {
 	return w.ResponseWriterWrapper.ReadFrom(r)
 }
 
+// Flush is for handlers that ask for an [http.Flusher], which servers' writers are.
+func (w *guardWriter) Flush() { _ = w.FlushError() }
+
 // FlushError flushes, for [http.ResponseController].
 func (w *guardWriter) FlushError() error {
 	if !w.wrote {
@@ -162,4 +171,5 @@ var (
 	_ caddy.Provisioner           = (*Guard)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Guard)(nil)
 	_ http.Hijacker               = (*guardWriter)(nil)
+	_ http.Flusher                = (*guardWriter)(nil)
 )

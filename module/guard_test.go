@@ -92,6 +92,47 @@ func TestGuardPassesErrorsOn(t *testing.T) {
 	}
 }
 
+// The guard hands on the request that it got, and puts back what it changed.
+func TestGuardLeavesTheRequestAsItWas(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		end  func() error
+	}{
+		{"answered", func() error { return nil }},
+		{"error", func() error { return errors.New("oops") }},
+		{"panic", func() error { panic(http.ErrAbortHandler) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			rt := newChildRuntime(nil, "secret")
+			runtime.Store(rt)
+			defer runtime.Store(nil)
+			r := httptest.NewRequest(http.MethodPost, "/", nil)
+			before := r.Context()
+			var during context.Context
+			func() {
+				defer func() { _ = recover() }()
+				_ = Guard{}.ServeHTTP(httptest.NewRecorder(), r, caddyhttp.HandlerFunc(func(_ http.ResponseWriter, got *http.Request) error {
+					if got != r {
+						t.Error("the handler gets a copy of the request")
+					}
+					during = got.Context()
+					got.Method = http.MethodPut
+					return c.end()
+				}))
+			}()
+			if r.Context() != before || r.Method != http.MethodPut {
+				t.Errorf("the context is the guard's: %v; the method is %s", r.Context() != before, r.Method)
+			}
+			if during.Err() == nil {
+				t.Error("the guard's context has not ended")
+			}
+			if n := rt.requests.len(); n != 0 || rt.answered.Load() != 1 {
+				t.Errorf("%d requests in progress, %d answered", n, rt.answered.Load())
+			}
+		})
+	}
+}
+
 func TestGuardAnswersItsOwnProbeOnly(t *testing.T) {
 	reached := false
 	h := func(http.ResponseWriter, *http.Request) error { reached = true; return nil }

@@ -16,20 +16,25 @@ const (
 	// probeTime is how long an own request may take, for this process to call
 	// itself alive.
 	probeTime = 5 * time.Second
+	// echoTime is how long the pools may take to answer. What they do takes far less
+	// than a millisecond. A busy process is not taken for dead: it has this and then
+	// the whole watchdog before it is ended.
+	echoTime = 2 * time.Second
 )
 
 // heartbeat tells the parent that this process lives, as often as it can prove
 // it: since the last time it answered a request, or it answers one of its own
-// through each of its servers. It ends with ctx.
-func (rt *childRuntime) heartbeat(ctx context.Context) {
+// through each of its servers, and its pools answer. It ends with ctx.
+func (rt *childRuntime) heartbeat(ctx context.Context, pools *poolRegistry, beat func() error) {
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
 	var answered uint64
+	echo := echo{of: pools.echo}
 	for {
 		now := rt.answered.Load()
-		if now != answered || rt.probeAll() {
+		if echo.heard(time.Now()) && (now != answered || rt.probeAll()) {
 			answered = now
-			if rt.link.Beat() != nil {
+			if beat() != nil {
 				return
 			}
 		}
@@ -39,6 +44,32 @@ func (rt *childRuntime) heartbeat(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+// echo asks something again and again whether it is there, without waiting for it.
+type echo struct {
+	of    func() // returns when it has answered
+	asked time.Time
+	back  chan struct{} // closed when it has; nil before it is asked
+}
+
+// heard reports whether the last answer came in time, or may still do so, and asks
+// anew when it came. While none comes one goroutine waits for it, not more.
+func (e *echo) heard(now time.Time) bool {
+	if e.back != nil {
+		select {
+		case <-e.back:
+		default:
+			return now.Sub(e.asked) < echoTime
+		}
+	}
+	back := make(chan struct{})
+	e.asked, e.back = now, back
+	go func() {
+		defer close(back)
+		e.of()
+	}()
+	return true
 }
 
 // probeAll sends one request into every listener's own queue, where it waits for

@@ -319,12 +319,16 @@ func (s *membership) reconnect(f *Failover, w word) {
 }
 
 // prune forgets the backends of members that are gone, once nothing goes on there.
+// The pool is asked before the table is locked, and only about what the table had
+// before: a member that joins meanwhile keeps its backend.
 func (t *backendTable) prune(pool *failover.Pool) {
+	before := *t.all.Load()
+	members := pool.All()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	members, all := pool.All(), maps.Clone(*t.all.Load())
+	all := maps.Clone(*t.all.Load())
 	maps.DeleteFunc(all, func(m *failover.Member, b *backend) bool {
-		if members[m] || b.busy() {
+		if before[m] != b || members[m] || b.busy() {
 			return false
 		}
 		t.note(b, false)

@@ -23,6 +23,7 @@ func (ex *exchange) choose(pool reverseproxy.UpstreamPool) {
 	f := ex.policy
 	if f.dynamic {
 		ex.listed = f.backends.list(pool)
+		ex.req.Checker = ex.listed
 	}
 	if !ex.ahead {
 		if err := ex.next(); err != nil {

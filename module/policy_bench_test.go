@@ -77,6 +77,23 @@ func BenchmarkProxy(b *testing.B) {
 	}
 }
 
+// BenchmarkGuard serves nothing at all: what is left is the guard.
+func BenchmarkGuard(b *testing.B) {
+	runtime.Store(newChildRuntime(nil, "secret"))
+	defer runtime.Store(nil)
+	nothing := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	w := &discard{header: make(http.Header)}
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "http://site.example/path", nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := (Guard{}).ServeHTTP(w, r, nothing); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // discard is a response nobody reads.
 type discard struct{ header http.Header }
 

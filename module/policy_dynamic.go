@@ -21,7 +21,8 @@ const tellDynamic = time.Minute
 // upstreams each time, perhaps others for another request. Members that are not
 // in it are out of reach for the request, as long as the configuration in effect
 // has such a source. A request of an earlier one, whose addresses are no members
-// any more, takes what there is.
+// any more, takes what there is. It does not change once it is made: the pool may
+// still read it when the next one is there.
 type dynamicList struct {
 	table *backendTable
 	byKey map[string]*reverseproxy.Upstream
@@ -43,8 +44,8 @@ func (l *dynamicList) Check(m *failover.Member) failover.Availability {
 }
 
 // list reads what the source returned, and makes it members of the pool.
-func (t *backendTable) list(pool reverseproxy.UpstreamPool) dynamicList {
-	l := dynamicList{table: t, byKey: make(map[string]*reverseproxy.Upstream, len(pool))}
+func (t *backendTable) list(pool reverseproxy.UpstreamPool) *dynamicList {
+	l := &dynamicList{table: t, byKey: make(map[string]*reverseproxy.Upstream, len(pool))}
 	uris := make([]failover.URI, 0, len(pool))
 	for _, up := range pool {
 		u, err := upstreamURI(up, t.policy.transport.scheme())

@@ -33,7 +33,7 @@ type exchange struct {
 	attempt  *failover.Attempt // the present one of the pool
 	backend  *backend
 	upstream *reverseproxy.Upstream
-	listed   dynamicList // of this attempt, with dynamic upstreams
+	listed   *dynamicList // of this attempt, with dynamic upstreams
 
 	open   bool // the pool awaits the end of an attempt
 	joined bool // the pool knows that the attempt has its connection
@@ -91,9 +91,6 @@ func (f *Failover) begin(r *http.Request, w http.ResponseWriter) *exchange {
 		ex.req.Deadline = time.Now().Add(f.tryDuration)
 	}
 	ex.req.Checker = &f.backends
-	if f.dynamic {
-		ex.req.Checker = &ex.listed
-	}
 	ex.req.Present = f.waiting
 	if r.ProtoMajor == 1 && r.Body != nil {
 		ex.req.Present = func() bool { return f.serving() && ex.clientPresent() }

@@ -22,7 +22,7 @@ type backendTable struct {
 
 	hopeless atomic.Int64 // how many backends are
 
-	mu   sync.Mutex // guards writing to all
+	mu   sync.Mutex // guards writing to all; the pool is never called under it
 	all  atomic.Pointer[map[*failover.Member]*backend]
 	told map[string]time.Time // dynamic addresses, and when the pool last heard of them
 }
@@ -95,9 +95,17 @@ func (t *backendTable) allHopeless() bool {
 	return true
 }
 
-// Check says what Caddy's own checks think of a member's upstream.
+// Check says what Caddy's own checks think of a member's upstream. They know only
+// those that the handler lists, and those that got one of their own. It takes no
+// lock, and makes nothing for a member that is only looked at.
 func (t *backendTable) Check(m *failover.Member) failover.Availability {
-	return availability(t.of(m).upstream)
+	if b := t.known(m); b != nil {
+		return availability(b.upstream)
+	}
+	if up := t.static[m.Name]; up != nil {
+		return availability(up)
+	}
+	return failover.Available
 }
 
 func availability(up *reverseproxy.Upstream) failover.Availability {

@@ -18,6 +18,13 @@ func (r *poolRegistry) interruptAll() {
 	}
 }
 
+// echo returns when all pools have answered, and the registry, too.
+func (r *poolRegistry) echo() {
+	for _, e := range r.list() {
+		e.pool.Echo()
+	}
+}
+
 // onChange sets what is called after the state worth keeping has changed. It
 // must not block.
 func (r *poolRegistry) onChange(f func()) {

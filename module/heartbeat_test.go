@@ -1,0 +1,97 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package module
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover"
+)
+
+// stuck is a carrier that gets stuck when a test says so.
+type stuck struct{ free chan struct{} }
+
+func (s *stuck) emit(failover.Event) { <-s.free }
+
+func (*stuck) Ping(context.Context, *failover.Member) failover.PingResult {
+	return failover.PingResult{Status: 200}
+}
+func (*stuck) Release(*failover.Member) {}
+func (*stuck) Warm([]*failover.Member)  {}
+
+// TestHeartbeatEndsWithAPoolThatIsStuck: a pool that answers nothing ends the
+// heartbeat of a process whose servers answer; one that is only slow does not, and
+// one that answers again brings it back.
+func TestHeartbeatEndsWithAPoolThatIsStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		carrier := &stuck{free: make(chan struct{})}
+		uri, err := failover.ParseURI("http://a:80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := uri
+		other.Host = "b"
+		pool, err := failover.New(failover.Config{
+			Name: "test", URIs: []failover.URI{uri, other}, Options: failover.DefaultOptions(), Carrier: carrier, Emit: carrier.emit,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pool.Start()
+		defer pool.Close()
+		e := &poolEntry{name: "test", pool: pool, claims: []*poolClaim{{active: true}}}
+		registry := &poolRegistry{entries: map[string]*poolEntry{"test": e}}
+
+		beats := 0
+		during := func(d time.Duration) int {
+			before := beats
+			time.Sleep(d)
+			synctest.Wait()
+			return beats - before
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			newChildRuntime(nil, "").heartbeat(ctx, registry, func() error { beats++; return nil })
+		}()
+		time.Sleep(beatEvery / 2) // no tick and no answer at the same instant
+		if n := during(5 * beatEvery); n != 5 {
+			t.Errorf("%d heartbeats in the time of 5", n)
+		}
+		if err := pool.Drain(uri); err != nil { // which the pool tells of, and is stuck
+			t.Fatal(err)
+		}
+		if n := during(echoTime - beatEvery); n != int(echoTime/beatEvery)-1 {
+			t.Errorf("%d heartbeats while the pool may only be slow", n)
+		}
+		carrier.free <- struct{}{}
+		if n := during(5 * beatEvery); n != 5 {
+			t.Errorf("%d heartbeats in the time of 5 after the pool was slow", n)
+		}
+		if err := pool.Resume(uri); err != nil {
+			t.Fatal(err)
+		}
+		during(echoTime + beatEvery)
+		if n := during(time.Minute); n != 0 {
+			t.Errorf("%d heartbeats with a pool that is stuck", n)
+		}
+		close(carrier.free)
+		if n := during(5 * beatEvery); n != 5 {
+			t.Errorf("%d heartbeats in the time of 5 when the pool answers again", n)
+		}
+		cancel()
+		<-ended
+	})
+}
+
+// A busy process must have more time than a pool has to answer.
+func TestEchoTimeLeavesRoomForTheWatchdog(t *testing.T) {
+	if echoTime >= minWatchdog {
+		t.Errorf("pools have %v to answer, and a process %v", echoTime, minWatchdog)
+	}
+}
