@@ -171,13 +171,13 @@ func TestFlappingHomeHasToStayLonger(t *testing.T) {
 }
 
 func TestTheDelayOfAFlappingHomeIsBounded(t *testing.T) {
-	x := &machine{opt: DefaultOptions(), now: time.Now()}
-	m := newMember(uris(1)[0])
+	o, now := DefaultOptions(), time.Now()
+	var f failback
 	for range 20 {
-		m.failback.done(x.now)
-		m.failback.lost(m, x)
+		f.done(now)
+		f.lost(now, o.FailbackDelay, o.MaxReconnectDelay)
 	}
-	if d := m.failback.need(x); d != x.opt.MaxReconnectDelay {
+	if d := f.need(o.FailbackDelay); d != o.MaxReconnectDelay {
 		t.Errorf("delay is %v, want max_reconnect_delay", d)
 	}
 }

@@ -150,7 +150,9 @@ func (x *machine) fail(m *Member, why string, f *failure) {
 		return
 	}
 	clients := m.inProgress.Load()
-	m.failback.lost(m, x)
+	if m.state == stateUp || m.state == stateSuspect {
+		m.failback.lost(x.now, x.opt.FailbackDelay, x.opt.MaxReconnectDelay)
+	}
 	x.set(m, stateDown)
 	m.seen, m.home = false, false
 	m.step++

@@ -29,7 +29,7 @@ func (x *machine) probeDue(m *Member) (time.Time, bool) {
 	case m.state == stateDown && !x.worker.active:
 		return m.base.Add(x.capped(m.delay)), true
 	case m.state == stateTrial && x.held(m):
-		return m.pinged.Add(m.failback.pace(x)), true
+		return m.pinged.Add(m.failback.pace(x.opt.FailbackDelay)), true
 	case m.state == stateTrial:
 		return m.base.Add(m.delay), true
 	}
@@ -74,7 +74,7 @@ func (x *machine) pinged(in inPing) {
 func (x *machine) ponged(m *Member, status int) {
 	m.pong = x.now
 	if !m.watch.quiet.IsZero() {
-		m.watch.reset(m, x.now) // it lives, whatever it is doing
+		m.watch.reset(m.traffic(), x.now) // it lives, whatever it is doing
 	}
 	x.see(m)
 	switch m.state {
@@ -90,6 +90,6 @@ func (x *machine) ponged(m *Member, status int) {
 		m.base, m.delay = x.now, min(2*m.delay, max(x.back.max, shortDelay))
 	}
 	if m.state == stateTrial {
-		x.dirty = m.failback.pinged(status, x) || x.dirty
+		x.dirty = m.failback.pinged(x.now, status, x.opt.FailbackDelay) || x.dirty
 	}
 }
