@@ -77,8 +77,12 @@ func (x *machine) consult() {
 		q.consultAt = x.now.Add(askEvery)
 	}
 	var asked []consultation
-	for e, n := q.list.Front(), 0; e != nil && (due || n < maxInVain); e, n = e.Next(), n+1 {
-		if w := e.Value.(*waiter); w.checker != nil && (due || w.opinion.full) {
+	n := 0
+	for w := range q.all() {
+		if n++; !due && n > maxInVain {
+			break
+		}
+		if w.checker != nil && (due || w.opinion.full) {
 			asked = append(asked, consultation{w: w, checker: w.checker})
 		}
 	}
@@ -105,8 +109,8 @@ func (x *machine) consulted(asked []consultation) {
 // unask forgets what was said of those who wait, and has the carrier asked anew: it
 // may be another one.
 func (x *machine) unask() {
-	for e := x.queue.list.Front(); e != nil; e = e.Next() {
-		e.Value.(*waiter).opinion = opinion{}
+	for w := range x.queue.all() {
+		w.opinion = opinion{}
 	}
 	x.queue.consultAt = x.now
 }

@@ -156,7 +156,7 @@ func (x *machine) fail(m *Member, why string, f *failure) {
 	x.set(m, stateDown)
 	m.seen, m.home = false, false
 	m.step++
-	m.base, m.delay = x.now, x.back.delay(m.step, x.random())
+	m.base, m.delay = x.now, x.wait(m.step)
 	x.renew(m)
 	if x.forced == m {
 		x.forced = nil

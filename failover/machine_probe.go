@@ -50,14 +50,14 @@ func (x *machine) pinged(in inPing) {
 	case f == nil:
 		x.ponged(m, in.result.Status)
 	case in.result.Neutral:
-		m.base, m.delay = x.now, x.back.delay(max(m.step, 1), x.random())
+		m.base, m.delay = x.now, x.wait(max(m.step, 1))
 	case in.kind == pingWatch && f.late:
 		// No answer is what the hang verdict is about, not a failure by itself.
 	case m.state == stateDown:
 		m.err = f
 		x.lastErr = f
 		m.step++
-		m.base, m.delay = x.now, x.back.delay(m.step, x.random())
+		m.base, m.delay = x.now, x.wait(m.step)
 	case in.result.Unanswered && (m.state == stateUp || m.state == stateSuspect):
 		// It is there and may be busy. What becomes of requests decides.
 		if m.slow {

@@ -3,50 +3,6 @@
 
 package failover
 
-import (
-	"container/list"
-	"time"
-)
-
-// waiter is a request that asks the machine for a member.
-type waiter struct {
-	r *Request
-	// decided gets exactly one grant, whatever happens.
-	decided chan grant
-	checker Checker       // of r; for the pool's goroutine, and never for the machine
-	opinion opinion       // what the checker said last
-	place   *list.Element // in the queue; nil when it is not there
-	passing bool          // waits for the running pass only: the pool is exhausted
-}
-
-// grant is the machine's decision about a waiter: a member with a place
-// reserved on it, or the reason why there is none.
-type grant struct {
-	m           *Member
-	moved, from *Member // of the client: see Attempt
-	slot        bool    // the slot of the member was taken with it
-	dial        uint8   // the dial is counted already: the next in the queue has to see it
-	epoch       uint32
-	group       *dialGroup // by the pool, once the decisions of the step are in effect
-	err         *UnavailableError
-}
-
-// queue holds the requests that wait, in order of arrival.
-type queue struct {
-	list    *list.List
-	passing int // how many wait for the running pass only
-	// crowded says that one of them found a member that it would get if that had
-	// a place: the pool says when one becomes free.
-	crowded bool
-
-	consultAt  time.Time // when the carrier is asked about all of them again
-	consulting bool      // it is being asked
-	freed      bool      // a place became free since: those are asked about that were told of full members
-}
-
-func (q *queue) init()    { q.list = list.New() }
-func (q *queue) len() int { return q.list.Len() }
-
 func (x *machine) enqueue(w *waiter) {
 	if x.queue.len() == 0 {
 		x.queue.consultAt = x.now.Add(askEvery)
@@ -55,20 +11,11 @@ func (x *machine) enqueue(w *waiter) {
 		x.queue.consultAt = x.now // the list has just changed
 	}
 	x.queue.freed = x.queue.freed || w.opinion.full
-	w.place = x.queue.list.PushBack(w)
-	if w.passing {
-		x.queue.passing++
-	}
+	x.queue.add(w)
 }
 
 func (x *machine) decide(w *waiter, g grant) {
-	if w.place != nil {
-		x.queue.list.Remove(w.place)
-		w.place = nil
-		if w.passing {
-			x.queue.passing--
-		}
-	}
+	x.queue.remove(w)
 	x.out.grants = append(x.out.grants, decision{w, g})
 }
 
@@ -147,9 +94,10 @@ func (x *machine) anyServes() bool {
 func (x *machine) serve() {
 	x.queue.crowded = false
 	inVain := 0
-	for e := x.queue.list.Front(); e != nil && inVain < maxInVain && x.hope(); {
-		w := e.Value.(*waiter)
-		e = e.Next()
+	for w := range x.queue.all() {
+		if inVain == maxInVain || !x.hope() {
+			break
+		}
 		if _, full := x.place(w); full {
 			x.queue.crowded = true
 			inVain++
@@ -202,9 +150,7 @@ func (x *machine) shut() bool {
 
 // sortOut refuses those whom the new state leaves no hope.
 func (x *machine) sortOut() {
-	for e := x.queue.list.Front(); e != nil; {
-		w := e.Value.(*waiter)
-		e = e.Next()
+	for w := range x.queue.all() {
 		if reason := x.hopeless(w); reason != 0 {
 			x.refuse(w, reason)
 		}
@@ -213,9 +159,10 @@ func (x *machine) sortOut() {
 
 // passFailed ends the waiting of those that waited for one pass.
 func (x *machine) passFailed() {
-	for e := x.queue.list.Front(); e != nil && x.queue.passing > 0; {
-		w := e.Value.(*waiter)
-		e = e.Next()
+	for w := range x.queue.all() {
+		if x.queue.passing == 0 {
+			return
+		}
 		if w.passing {
 			x.refuse(w, ReasonExhausted)
 		}
@@ -223,8 +170,8 @@ func (x *machine) passFailed() {
 }
 
 func (x *machine) refuseAll(reason Reason) {
-	for e := x.queue.list.Front(); e != nil; e = x.queue.list.Front() {
-		x.refuse(e.Value.(*waiter), reason)
+	for w := range x.queue.all() {
+		x.refuse(w, reason)
 	}
 }
 

@@ -6,10 +6,6 @@ package failover
 import "time"
 
 const (
-	// samplePeriod is how often the counters of the request path are looked at
-	// while there are requests. It is also the length of a dial slot.
-	samplePeriod    = 100 * time.Millisecond
-	minSamplePeriod = 10 * time.Millisecond
 	// slowDial is the age, in slots, from which a pending dial makes its member
 	// suspect: it has then been pending for at least a second.
 	slowDial = 11
@@ -17,42 +13,13 @@ const (
 	homeAfter = 10 * time.Minute
 )
 
-// sampler looks at the counters of the request path, so that requests need not
-// tell the machine anything while all is well. It sleeps while there are none.
-type sampler struct {
-	awake  bool
-	period time.Duration
-	next   time.Time
-	slotAt time.Time // when the current dial slot began
-	tick   uint32    // counts the dial slots
-	served uint64    // attempts that had ended at the last sample
-	moved  bool      // exceptions of clients changed since the last sample
-}
-
-// configure fits the period to the shortest maxInactivityDuration.
-func (s *sampler) configure(members []*Member) {
-	s.period = samplePeriod
-	for _, m := range members {
-		if d := m.limits.MaxInactivityDuration; d > 0 {
-			s.period = max(min(s.period, d/20), minSamplePeriod)
-		}
-	}
-}
-
-func (s *sampler) wake(now time.Time) {
-	if !s.awake {
-		s.awake, s.next, s.slotAt = true, now.Add(s.period), now
-	}
-}
-
 // sample looks at the counters, if it is time.
 func (x *machine) sample(in inTick) {
 	s := &x.sampler
 	s.moved = s.moved || in.moved
-	if !s.awake || x.now.Before(s.next) {
+	if !s.due(x.now) {
 		return
 	}
-	s.next = x.now.Add(s.period)
 	served := uint64(0)
 	for _, m := range x.members {
 		for i := range m.outcomes {
@@ -62,9 +29,7 @@ func (x *machine) sample(in inTick) {
 	if served != s.served || in.total > 0 {
 		s.served, x.lastRequest = served, x.now
 	}
-	if x.now.Sub(s.slotAt) >= samplePeriod {
-		s.slotAt = x.now
-		s.tick++
+	if s.turn(x.now) {
 		x.slowDials(s.tick)
 	}
 	for _, m := range x.members {

@@ -8,36 +8,8 @@ import (
 	"time"
 )
 
-const (
-	// passTime bounds a pass: what has not answered by then has failed it, and
-	// may still answer later.
-	passTime = time.Second
-	// warnEvery is the shortest time between two warnings about failed passes.
-	warnEvery = 10 * time.Second
-	// askedFor is how long a request counts as somebody who cares.
-	askedFor = 10 * time.Second
-)
-
-// worker is the pool's reconnecting: while no member serves, it makes passes
-// over all of them.
-//
-//	serving ──last member lost──► waiting ──delay over──► pass ──an answer──► serving
-//	                                 ▲                      │
-//	                                 └──────no answer───────┘
-//
-// A pool begins in its first pass. The worker never gives up; "exhausted" only
-// says what requests get meanwhile.
-type worker struct {
-	active    bool
-	running   bool      // in a pass
-	started   time.Time // of the last pass
-	step      int       // passes and losses since a request was last answered
-	failed    int       // failed passes in a row
-	base      time.Time // the wait is counted from here
-	delay     time.Duration
-	exhausted bool
-	warned    time.Time
-}
+// askedFor is how long after a request the pool counts as asked for.
+const askedFor = 10 * time.Second
 
 // online tells whether a member serves that has been seen. Configured members
 // are eligible before, but prove nothing.
@@ -78,16 +50,13 @@ func (x *machine) work() {
 		return
 	}
 	if x.online() {
-		if w.active {
-			w.active, w.running, w.exhausted, w.failed = false, false, false, 0
+		if w.serve() {
 			x.dirty = true
 		}
 		return
 	}
 	if !w.active {
-		w.active = true
-		w.step++
-		w.base, w.delay = x.now, x.back.delay(w.step, x.random())
+		w.lose(x.now, x.wait)
 		if x.limit() == 0 {
 			x.exhaust()
 		}
@@ -104,6 +73,9 @@ func (x *machine) work() {
 func (x *machine) passDue() time.Time {
 	return x.worker.base.Add(x.capped(x.worker.delay))
 }
+
+// wait is the back-off before the pass, or the probe, of that number.
+func (x *machine) wait(step int) time.Duration { return x.back.delay(step, x.random()) }
 
 // capped shortens a wait while somebody cares.
 func (x *machine) capped(d time.Duration) time.Duration {
@@ -126,11 +98,7 @@ func (x *machine) asked() bool {
 
 // startPass pings every member that is not known to serve.
 func (x *machine) startPass() {
-	w := &x.worker
-	w.active, w.running, w.started = true, true, x.now
-	if w.step == 0 {
-		w.step = 1 // the first pass of a pool has no loss before it
-	}
+	x.worker.begin(x.now)
 	x.passes++
 	for _, m := range x.members {
 		if m.drained || m.serves() && m.seen {
@@ -148,7 +116,7 @@ func (x *machine) startPass() {
 
 // passOver tells whether the running pass has its result.
 func (x *machine) passOver() bool {
-	if x.now.Sub(x.worker.started) >= passTime {
+	if x.worker.late(x.now) {
 		return true
 	}
 	for _, m := range x.members {
@@ -162,18 +130,10 @@ func (x *machine) passOver() bool {
 // endPass ends a pass in which no member answered.
 func (x *machine) endPass() {
 	w := &x.worker
-	w.running = false
 	for _, m := range x.members {
 		m.inPass = false
 	}
-	w.failed++
-	w.step++
-	// The wait is counted from the start of the pass, so that one member that
-	// drops packets does not slow the search for the others.
-	w.base, w.delay = w.started, x.back.delay(w.step, x.random())
-	if earliest := x.now.Add(minDelay); w.base.Add(w.delay).Before(earliest) {
-		w.base, w.delay = x.now, minDelay
-	}
+	w.fail(x.now, x.wait)
 	if len(x.members) == 0 {
 		x.lastErr = noAddresses
 	}
@@ -187,15 +147,11 @@ func (x *machine) endPass() {
 
 var noAddresses = told("the pool has no addresses")
 
-// warn logs the first failed pass and then every nth, but not too often.
+// warn logs failed passes.
 func (x *machine) warn() {
-	w := &x.worker
-	n := x.opt.WarnAfterReconnectAttempts
-	if n <= 0 || w.failed != 1 && w.failed%n != 0 || !w.warned.IsZero() && x.now.Sub(w.warned) < warnEvery {
-		return
+	if w := &x.worker; w.warns(x.now, x.opt.WarnAfterReconnectAttempts) {
+		x.log(slog.LevelWarn, "no backend answers", "failed_passes", w.failed, "error", x.lastErr.String())
 	}
-	w.warned = x.now
-	x.log(slog.LevelWarn, "no backend answers", "failed_passes", w.failed, "error", x.lastErr.String())
 }
 
 // exhaust says that the attempts are used up. The passes go on.
@@ -214,7 +170,7 @@ func (x *machine) exhaust() {
 
 // passSoon starts a pass, or probes, at once: something changed that may help.
 func (x *machine) passSoon() {
-	x.worker.base, x.worker.delay = x.now, 0
+	x.worker.soon(x.now)
 	for _, m := range x.members {
 		if m.state == stateDown {
 			m.base, m.delay = x.now, 0
