@@ -25,16 +25,12 @@ type machine struct {
 	requests requests
 	random   func() float64 // evenly from [0,1), for jitter
 
-	name    string
-	now     time.Time // of the present input
-	opt     Options
-	back    backoff
-	serials uint64                    // the serial of the newest member
-	members []*Member                 // in list order, with those that are drained or not proved
-	removed []URI                     // removed by the operator at run time: they stay away
-	dynamic bool                      // the configuration has a dynamic source
-	said    map[string]SourceSnapshot // what sources say, for the next process
-	out     output                    // of the present step
+	name string
+	now  time.Time // of the present input
+	opt  Options
+	back backoff
+	roster
+	out output // of the present step
 
 	running     bool // started
 	interrupted bool // nothing waits, is probed or kept warm any more
@@ -75,7 +71,7 @@ type requests interface {
 }
 
 func newMachine(requests requests, now time.Time, cfg Config) *machine {
-	x := &machine{requests: requests, name: cfg.Name, random: rand.Float64, dirty: true, now: now}
+	x := &machine{requests: requests, name: cfg.Name, roster: roster{pool: cfg.Name}, random: rand.Float64, dirty: true, now: now}
 	x.queue.init()
 	x.configure(cfg)
 	x.publish()
@@ -170,17 +166,6 @@ func (x *machine) log(level slog.Level, msg string, attrs ...any) {
 func (x *machine) emit(name string, data map[string]any) {
 	data["pool"] = x.name
 	x.do(actEmit{Event{Name: name, Data: data}})
-}
-
-// find is the member with that key, or nil.
-func (x *machine) find(u URI) *Member {
-	key := u.Key()
-	for _, m := range x.members {
-		if m.Name == key {
-			return m
-		}
-	}
-	return nil
 }
 
 // ping asks for a ping of m.

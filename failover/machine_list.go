@@ -15,7 +15,7 @@ func (x *machine) configure(cfg Config) {
 	}
 	list := x.members
 	x.members = make([]*Member, 0, len(cfg.URIs))
-	for _, u := range x.wanted(cfg.URIs) {
+	for _, u := range x.wanted(cfg.URIs, x.priority()) {
 		m := old[u.Key()]
 		if m == nil {
 			m = x.newMember(u)
@@ -38,7 +38,7 @@ func (x *machine) configure(cfg Config) {
 		}
 		x.retire(m)
 	}
-	x.rank()
+	x.rank(x.opt)
 	for _, m := range x.members {
 		m.home = m.home || m.rank >= 0 && m.state == stateUp
 	}
@@ -47,31 +47,12 @@ func (x *machine) configure(cfg Config) {
 	x.sampler.configure(x.members)
 }
 
-// wanted are the addresses of a configuration without those that the operator
-// removed at run time, each once, and with the priority addresses that are in no
-// list.
-func (x *machine) wanted(configured []URI) (uris []URI) {
-	seen := make(map[string]bool, len(configured))
-	for _, u := range x.removed {
-		seen[u.Key()] = true
+// priority are the priority addresses that the options name.
+func (x *machine) priority() []URI {
+	if !x.opt.PriorityBackup {
+		return nil
 	}
-	add := func(list []URI) {
-		for _, u := range list {
-			if key := u.Key(); !seen[key] {
-				seen[key] = true
-				uris = append(uris, u)
-			}
-		}
-	}
-	add(configured)
-	if x.opt.PriorityBackup {
-		add(x.opt.PriorityURIs)
-	}
-	if len(uris) == 0 {
-		clear(seen) // a pool never ends up without addresses
-		add(configured)
-	}
-	return uris
+	return x.opt.PriorityURIs
 }
 
 func (x *machine) newMember(u URI) *Member {
@@ -95,26 +76,4 @@ func (x *machine) retire(m *Member) {
 		x.current = nil
 	}
 	// Moves to it end when their clients come: to look for them takes longer.
-}
-
-// rank numbers the priority members: those the user named, in that order, or
-// the first of the list.
-func (x *machine) rank() {
-	for _, m := range x.members {
-		m.rank = -1
-	}
-	if !x.opt.PriorityBackup {
-		return
-	}
-	if len(x.opt.PriorityURIs) == 0 {
-		if len(x.members) > 0 {
-			x.members[0].rank = 0
-		}
-		return
-	}
-	for i, u := range x.opt.PriorityURIs {
-		if m := x.find(u); m != nil && m.rank < 0 {
-			m.rank = i
-		}
-	}
 }

@@ -35,7 +35,7 @@ func (x *machine) addAll(uris []URI, rebalance bool) (added int, err error) {
 		added++
 	}
 	if added > 0 {
-		x.rank()
+		x.rank(x.opt)
 		x.passSoon()
 		if rebalance && x.opt.RebalanceUpdateURIs {
 			x.rebalance()
@@ -87,25 +87,10 @@ func (x *machine) removeAll(uris []URI) (removed int, err error) {
 			x.removed = append(x.removed, m.URI)
 		}
 		x.unlist(m)
-		x.rank()
+		x.rank(x.opt)
 		removed++
 	}
 	return removed, nil
-}
-
-// known is the member with that address; without a scheme the dial address decides.
-func (x *machine) known(u URI) (*Member, error) {
-	if m := x.find(u); m != nil {
-		return m, nil
-	}
-	e := &UnknownError{Pool: x.name, URI: u.Name()}
-	for _, m := range x.members {
-		if u.Scheme == "" && m.URI.Dial() == u.Dial() {
-			return m, nil
-		}
-		e.Known = append(e.Known, m.Name)
-	}
-	return nil, e
 }
 
 // unlist removes a member. Its requests in progress go on.
@@ -142,37 +127,13 @@ func (x *machine) discover(uris []URI) (added, removed int, err error) {
 		}
 	}
 	if added+removed > 0 {
-		x.rank()
+		x.rank(x.opt)
 		x.sampler.configure(x.members)
 	}
 	if added > 0 {
 		x.passSoon()
 	}
 	return added, removed, nil
-}
-
-// discovered are the addresses of a list without those that the operator removed;
-// all of them when the pool would have none.
-func (x *machine) discovered(uris []URI) []URI {
-	left := slices.DeleteFunc(slices.Clone(uris), func(u URI) bool {
-		return slices.ContainsFunc(x.removed, func(r URI) bool { return r.Key() == u.Key() })
-	})
-	if len(left) == 0 && len(x.members) == 0 {
-		return uris
-	}
-	return left
-}
-
-// handOver gives a member that the dynamic source names no more to the other
-// sources, and reports whether one of them names it.
-func (x *machine) handOver(m *Member) bool {
-	for _, n := range restoreMembership(x.said).Named() {
-		if n.URI.Key() == m.Name {
-			m.dynamic, m.sourced, m.restricted = false, true, !n.Trusted
-			return true
-		}
-	}
-	return false
 }
 
 // update makes what sources name members.
@@ -213,7 +174,7 @@ func (x *machine) update(in inUpdate) (added, removed int, err error) {
 		}
 	}
 	if added+removed > 0 {
-		x.rank()
+		x.rank(x.opt)
 		x.sampler.configure(x.members)
 		x.dirty = true
 	}

@@ -101,7 +101,7 @@ func (x *machine) restore(s Snapshot) error {
 		}
 		x.removed = append(x.removed, u)
 	}
-	x.rank()
+	x.rank(x.opt)
 	x.sampler.configure(x.members)
 	byName := make(map[string]*Member)
 	for _, m := range x.members {
