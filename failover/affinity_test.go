@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 func random(c *Config) { c.Options.Randomize = true }
@@ -35,9 +37,9 @@ func (b *stage) round(clients int, cookies map[int]string) map[int]string {
 func TestMovedClientsStay(t *testing.T) {
 	for _, test := range []struct {
 		name    string
-		kind    AffinityKind
+		kind    address.AffinityKind
 		cookies map[int]string
-	}{{"client_ip", AffinityClientIP, nil}, {"header", AffinityHeader, nil}, {"cookie", AffinityCookie, map[int]string{}}} {
+	}{{"client_ip", address.AffinityClientIP, nil}, {"header", address.AffinityHeader, nil}, {"cookie", address.AffinityCookie, map[int]string{}}} {
 		t.Run(test.name, func(t *testing.T) {
 			change := func(c *Config) { random(c); c.Options.Affinity.Kind = test.kind }
 			inBubble(t, 5, change, func(b *stage) {
@@ -103,7 +105,7 @@ func TestRebalanceEndsExceptionsAtOnce(t *testing.T) {
 }
 
 func TestAForgedHomeCountsAsNone(t *testing.T) {
-	change := func(c *Config) { random(c); c.Options.Affinity.Kind = AffinityCookie }
+	change := func(c *Config) { random(c); c.Options.Affinity.Kind = address.AffinityCookie }
 	inBubble(t, 5, change, func(b *stage) {
 		b.p.Start()
 		synctest.Wait()
@@ -133,7 +135,7 @@ func TestClientsThatAreOneStayTogether(t *testing.T) {
 		b.expect("a") // the trial
 		b.expect("a")
 	})
-	change := func(c *Config) { random(c); c.Options.Affinity.Kind = AffinityPool }
+	change := func(c *Config) { random(c); c.Options.Affinity.Kind = address.AffinityPool }
 	inBubble(t, 5, change, func(b *stage) {
 		b.p.Start()
 		synctest.Wait()
@@ -154,7 +156,7 @@ func TestClientsThatAreOneStayTogether(t *testing.T) {
 }
 
 func TestEveryRequestItsOwnClient(t *testing.T) {
-	change := func(c *Config) { random(c); c.Options.Affinity.Kind = AffinityRequest }
+	change := func(c *Config) { random(c); c.Options.Affinity.Kind = address.AffinityRequest }
 	inBubble(t, 4, change, func(b *stage) {
 		b.p.Start()
 		synctest.Wait()

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // world is a pool whose backends, clients and operator do anything at any time,
@@ -79,11 +81,11 @@ func TestAnything(t *testing.T) {
 
 func newWorld(t *testing.T, rt *rapid.T) *world {
 	w := &world{stage: newStage(t), says: new(checks)}
-	o := DefaultOptions()
+	o := address.DefaultOptions()
 	o.ReconnectJitter = 0
 	o.Randomize = rapid.Bool().Draw(rt, "randomize")
 	o.PriorityBackup = rapid.Bool().Draw(rt, "priority")
-	o.Affinity.Kind = AffinityKind(rapid.IntRange(0, int(AffinityPool)).Draw(rt, "affinity"))
+	o.Affinity.Kind = address.AffinityKind(rapid.IntRange(0, int(address.AffinityPool)).Draw(rt, "affinity"))
 	o.MaxReconnectAttempts = rapid.SampledFrom([]int{-1, -1, 0, 2}).Draw(rt, "attempts")
 	o.Backup = rapid.Bool().Draw(rt, "backup")
 	most, quiet := rapid.IntRange(0, 5).Draw(rt, "max"), rapid.SampledFrom([]time.Duration{0, time.Second}).Draw(rt, "inactivity")
@@ -190,9 +192,9 @@ func (w *world) operate(rt *rapid.T) {
 	case 5:
 		w.p.Failback()
 	case 6:
-		w.p.AddURIs([]URI{u}, true)
+		w.p.AddURIs([]address.URI{u}, true)
 	case 7:
-		w.p.RemoveURIs([]URI{u})
+		w.p.RemoveURIs([]address.URI{u})
 	case 8:
 		s := w.p.Snapshot()
 		if err := w.p.Restore(s); err != nil {

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"log/slog"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // Availability is what the carrier's own checks say of a member: Caddy's health
@@ -126,7 +128,7 @@ type UnavailableError struct {
 }
 
 func (e *UnavailableError) Error() string {
-	text := "pool " + quote(e.Pool) + ": " + e.Reason.String()
+	text := "pool " + address.Quote(e.Pool) + ": " + e.Reason.String()
 	if e.Last != nil {
 		text += ": " + e.Last.Error()
 	}
@@ -182,11 +184,11 @@ type Event struct {
 // Config describes a pool.
 type Config struct {
 	Name string
-	URIs []URI // configured addresses, in order, without duplicates
+	URIs []address.URI // configured addresses, in order, without duplicates
 	// Dynamic tells that the configuration also has a source that names addresses
 	// for each request: see Discover.
 	Dynamic bool
-	Options Options
+	Options address.Options
 	Carrier Carrier
 	Logger  *slog.Logger
 	// Emit may be nil. It is called from the pool's own goroutine and must not block.

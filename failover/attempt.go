@@ -6,6 +6,8 @@ package failover
 import (
 	"context"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // Attempt is one send of a request to one member: it begins when Next has chosen
@@ -139,7 +141,7 @@ func (a *Attempt) move() {
 		return
 	}
 	i := v.find(a.from)
-	if v.affinity == AffinityPool || i >= 0 && v.flags[i]&flagHome != 0 {
+	if v.affinity == address.AffinityPool || i >= 0 && v.flags[i]&flagHome != 0 {
 		p.feed(inMoved{from: a.from, to: a.moved})
 	}
 	if r.Keyed && v.remembers() && p.moves.put(r.Key, a.moved, p.tick.Load()) {

@@ -6,6 +6,8 @@ package failover
 import (
 	"math"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // minDelay is the shortest wait between two passes, whatever the options say: a
@@ -23,7 +25,7 @@ type backoff struct {
 	jitter       float64 // share of the wait, to both sides
 }
 
-func newBackoff(o Options) backoff {
+func newBackoff(o address.Options) backoff {
 	b := backoff{
 		initial:  o.InitialReconnectDelay,
 		max:      o.MaxReconnectDelay,

@@ -9,25 +9,27 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 func TestBackoffDelays(t *testing.T) {
 	const ms = time.Millisecond
 	for _, test := range []struct {
 		name   string
-		change func(*Options)
+		change func(*address.Options)
 		want   []time.Duration // before pass 1, 2, …
 	}{
-		{"defaults", func(*Options) {}, []time.Duration{10 * ms, 20 * ms, 40 * ms, 80 * ms, 160 * ms}},
-		{"cap", func(o *Options) { o.InitialReconnectDelay, o.MaxReconnectDelay = 100*ms, 500*ms }, []time.Duration{100 * ms, 200 * ms, 400 * ms, 500 * ms, 500 * ms}},
-		{"the cap holds for the first wait too", func(o *Options) { o.InitialReconnectDelay, o.MaxReconnectDelay = 900*ms, 500*ms }, []time.Duration{500 * ms, 500 * ms}},
-		{"exponential off", func(o *Options) { o.InitialReconnectDelay, o.UseExponentialBackOff = 70*ms, false }, []time.Duration{70 * ms, 70 * ms, 70 * ms}},
-		{"exponent of one and a half", func(o *Options) { o.InitialReconnectDelay, o.ReconnectDelayExponent = 100*ms, 1.5 }, []time.Duration{100 * ms, 150 * ms, 225 * ms, 337500 * time.Microsecond}},
-		{"zero never spins", func(o *Options) { o.InitialReconnectDelay = 0 }, []time.Duration{10 * ms, 10 * ms, 10 * ms}},
-		{"small waits grow too", func(o *Options) { o.InitialReconnectDelay = 5 * ms }, []time.Duration{10 * ms, 10 * ms, 20 * ms, 40 * ms}},
+		{"defaults", func(*address.Options) {}, []time.Duration{10 * ms, 20 * ms, 40 * ms, 80 * ms, 160 * ms}},
+		{"cap", func(o *address.Options) { o.InitialReconnectDelay, o.MaxReconnectDelay = 100*ms, 500*ms }, []time.Duration{100 * ms, 200 * ms, 400 * ms, 500 * ms, 500 * ms}},
+		{"the cap holds for the first wait too", func(o *address.Options) { o.InitialReconnectDelay, o.MaxReconnectDelay = 900*ms, 500*ms }, []time.Duration{500 * ms, 500 * ms}},
+		{"exponential off", func(o *address.Options) { o.InitialReconnectDelay, o.UseExponentialBackOff = 70*ms, false }, []time.Duration{70 * ms, 70 * ms, 70 * ms}},
+		{"exponent of one and a half", func(o *address.Options) { o.InitialReconnectDelay, o.ReconnectDelayExponent = 100*ms, 1.5 }, []time.Duration{100 * ms, 150 * ms, 225 * ms, 337500 * time.Microsecond}},
+		{"zero never spins", func(o *address.Options) { o.InitialReconnectDelay = 0 }, []time.Duration{10 * ms, 10 * ms, 10 * ms}},
+		{"small waits grow too", func(o *address.Options) { o.InitialReconnectDelay = 5 * ms }, []time.Duration{10 * ms, 10 * ms, 20 * ms, 40 * ms}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			o := DefaultOptions()
+			o := address.DefaultOptions()
 			o.ReconnectJitter = 0
 			test.change(&o)
 			b := newBackoff(o)
@@ -43,7 +45,7 @@ func TestBackoffDelays(t *testing.T) {
 // Whatever the options are, the waits are bounded, and jitter stays in its share.
 func TestBackoffProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		o := DefaultOptions()
+		o := address.DefaultOptions()
 		o.InitialReconnectDelay = time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "initial"))
 		o.MaxReconnectDelay = time.Duration(rapid.Int64Range(1, int64(24*time.Hour)).Draw(t, "max"))
 		o.ReconnectDelayExponent = rapid.Float64Range(1, 100).Draw(t, "exponent")

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"strconv"
 	"testing"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // quietCarrier reaches every member at once.
@@ -17,17 +19,17 @@ func (quietCarrier) Ping(context.Context, *Member) PingResult { return PingResul
 func (quietCarrier) Release(*Member)                          {}
 func (quietCarrier) Warm([]*Member)                           {}
 
-func manyURIs(n int) (list []URI) {
+func manyURIs(n int) (list []address.URI) {
 	for i := range n {
-		list = append(list, URI{Scheme: "http", Host: fmt.Sprintf("10.0.%d.%d", i/250, i%250+1), Port: "8080"})
+		list = append(list, address.URI{Scheme: "http", Host: fmt.Sprintf("10.0.%d.%d", i/250, i%250+1), Port: "8080"})
 	}
 	return list
 }
 
 // newStill makes a pool that is not started: nothing runs beside the benchmark.
-func newStill(tb testing.TB, n int, change func(*Options)) *Pool {
+func newStill(tb testing.TB, n int, change func(*address.Options)) *Pool {
 	tb.Helper()
-	cfg := Config{Name: "still", URIs: manyURIs(n), Options: DefaultOptions(), Carrier: quietCarrier{}}
+	cfg := Config{Name: "still", URIs: manyURIs(n), Options: address.DefaultOptions(), Carrier: quietCarrier{}}
 	if change != nil {
 		change(&cfg.Options)
 	}
@@ -65,7 +67,7 @@ func BenchmarkSelect(b *testing.B) {
 		})
 	}
 	b.Run("backends=3/ordered", func(b *testing.B) {
-		benchmarkSelect(b, newStill(b, 3, func(o *Options) { o.Randomize = false }))
+		benchmarkSelect(b, newStill(b, 3, func(o *address.Options) { o.Randomize = false }))
 	})
 	b.Run("backends=1000/one_down", func(b *testing.B) {
 		p := newStill(b, 1000, nil)

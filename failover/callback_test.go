@@ -10,6 +10,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
 // intruder is a carrier all of whose code calls the pool back, from wherever the
@@ -123,7 +126,7 @@ func (e intrusion) Temporary() bool { return false }
 // every operation, when requests are placed at once and when they wait.
 func TestNoCodeOfTheCarrierUnderTheLock(t *testing.T) {
 	i := &intruder{t: t, calls: make(map[string]int), more: make(chan struct{}, 1)}
-	cfg := Config{Name: "test", URIs: uris(3), Options: DefaultOptions(), Carrier: i, Logger: slog.New(i), Emit: i.emit, Changed: i.changed}
+	cfg := Config{Name: "test", URIs: uris(3), Options: address.DefaultOptions(), Carrier: i, Logger: slog.New(i), Emit: i.emit, Changed: i.changed}
 	cfg.Options.Randomize, cfg.Options.Backup, cfg.Options.ReconnectJitter = false, true, 0
 	cfg.Options.MaxReconnectDelay = 100 * time.Millisecond
 	cfg.Dynamic = true
@@ -187,7 +190,7 @@ func TestNoCodeOfTheCarrierUnderTheLock(t *testing.T) {
 	must(err)
 	_, err = p.RemoveURIs(uris(4)[3:])
 	must(err)
-	said := NewMembership()
+	said := membership.New()
 	said.Set("list", uris(5)[4:], true, time.Now())
 	_, _, err = p.UpdateURIs(said, true)
 	must(err)

@@ -3,7 +3,11 @@
 
 package failover
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+)
 
 // chooser chooses a member for one request. It lives on the stack of whoever
 // chooses.
@@ -72,13 +76,13 @@ func (c *chooser) pass() *Member {
 		case passed:
 			return c.others(away, false)
 		}
-		if v.affinity == AffinityPool {
+		if v.affinity == address.AffinityPool {
 			return c.others(away, true) // they are one, and move together
 		}
 		c.forget(v.members[away])
 		c.moved = nil
 	}
-	if v.affinity == AffinityRequest && v.randomize && v.prio == 0 {
+	if v.affinity == address.AffinityRequest && v.randomize && v.prio == 0 {
 		// Every request is its own client, so any random order will do, and it
 		// is found without scoring the list.
 		for t := range uint64(4) {
@@ -106,7 +110,7 @@ func (c *chooser) pass() *Member {
 // counts; away is -1 otherwise.
 func (c *chooser) home() (own, away int) {
 	v, r := c.v, c.r
-	if v.affinity == AffinityPool && v.current >= 0 {
+	if v.affinity == address.AffinityPool && v.current >= 0 {
 		own = v.first(c.bucket)
 		if v.current != own {
 			return own, v.current
@@ -115,7 +119,7 @@ func (c *chooser) home() (own, away int) {
 	}
 	own, away = v.first(c.bucket), -1
 	switch {
-	case v.affinity == AffinityCookie && r.Home != "":
+	case v.affinity == address.AffinityCookie && r.Home != "":
 		if i, ok := v.byName[r.Home]; ok {
 			away = i
 		}

@@ -8,6 +8,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
 func withDynamic(c *Config) { c.Dynamic = true }
@@ -16,9 +19,9 @@ func withDynamic(c *Config) { c.Dynamic = true }
 // and went.
 func (b *stage) discover(hosts ...string) (added, removed int) {
 	b.t.Helper()
-	var list []URI
+	var list []address.URI
 	for _, h := range hosts {
-		list = append(list, URI{Scheme: "http", Host: h, Port: "80"})
+		list = append(list, address.URI{Scheme: "http", Host: h, Port: "80"})
 	}
 	added, removed, err := b.p.Discover(list)
 	if err != nil {
@@ -41,15 +44,15 @@ func TestDynamicIsForgotten(t *testing.T) {
 	inBubble(t, 2, withDynamic, func(b *stage) {
 		b.p.Start()
 		b.discover("a", "b", "x", "y", "z")
-		if _, err := b.p.AddURIs([]URI{{Scheme: "http", Host: "z", Port: "80"}}, false); err != nil {
+		if _, err := b.p.AddURIs([]address.URI{{Scheme: "http", Host: "z", Port: "80"}}, false); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := b.p.RemoveURIs([]URI{{Scheme: "http", Host: "y", Port: "80"}}); err != nil {
+		if _, err := b.p.RemoveURIs([]address.URI{{Scheme: "http", Host: "y", Port: "80"}}); err != nil {
 			t.Fatal(err)
 		}
 		b.discover("a", "b", "x", "y", "z")
 		b.expectHosts("after y was removed", "a", "b", "x", "z")
-		s := NewMembership()
+		s := membership.New()
 		b.say(s, "list", false, "x", "w")
 		time.Sleep(dynamicFor - time.Second)
 		b.discover("n", "w")
@@ -75,10 +78,10 @@ func TestDynamicEndsWithItsSource(t *testing.T) {
 	inBubble(t, 1, withDynamic, func(b *stage) {
 		b.p.Start()
 		b.discover("x", "y")
-		if _, err := b.p.AddURIs([]URI{{Scheme: "http", Host: "z", Port: "80"}}, false); err != nil {
+		if _, err := b.p.AddURIs([]address.URI{{Scheme: "http", Host: "z", Port: "80"}}, false); err != nil {
 			t.Fatal(err)
 		}
-		b.say(NewMembership(), "list", false, "y")
+		b.say(membership.New(), "list", false, "y")
 		synctest.Wait()
 		kept, cfg := b.p.Snapshot(), b.p.cfg
 		if len(kept.Added) != 1 || len(kept.Dynamic) != 2 {

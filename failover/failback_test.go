@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 func priority(c *Config) { c.Options.PriorityBackup = true }
@@ -171,7 +173,7 @@ func TestFlappingHomeHasToStayLonger(t *testing.T) {
 }
 
 func TestTheDelayOfAFlappingHomeIsBounded(t *testing.T) {
-	o, now := DefaultOptions(), time.Now()
+	o, now := address.DefaultOptions(), time.Now()
 	var f failback
 	for range 20 {
 		f.done(now)
@@ -185,7 +187,7 @@ func TestTheDelayOfAFlappingHomeIsBounded(t *testing.T) {
 func TestClientsMoveToTheBestPriorityMember(t *testing.T) {
 	change := func(c *Config) {
 		priority(c)
-		c.Options.PriorityURIs = []URI{uris(3)[2], uris(3)[1]} // c, then b, then a
+		c.Options.PriorityURIs = []address.URI{uris(3)[2], uris(3)[1]} // c, then b, then a
 	}
 	inBubble(t, 3, change, func(b *stage) {
 		b.p.Start()
@@ -258,7 +260,7 @@ func TestALossOnTheBackupDoesNotMakeHomeReady(t *testing.T) {
 
 // Clients with keys of their own move back as well, whatever they were moved to.
 func TestFailbackOfSingleClients(t *testing.T) {
-	for name, affinity := range map[string]Affinity{"client_ip": {Kind: AffinityClientIP}, "cookie": {Kind: AffinityCookie, Name: "x"}} {
+	for name, affinity := range map[string]address.Affinity{"client_ip": {Kind: address.AffinityClientIP}, "cookie": {Kind: address.AffinityCookie, Name: "x"}} {
 		t.Run(name, func(t *testing.T) {
 			change := func(c *Config) {
 				priority(c)

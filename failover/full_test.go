@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 func maxRequests(n int) func(*Config) {
@@ -195,7 +197,7 @@ func TestOverflow(t *testing.T) {
 		b.empty()
 	})
 	// An ordered list has a primary, and that is meant to have all.
-	inBubble(t, 3, func(c *Config) { c.Options.Affinity.Kind = AffinityClientIP }, func(b *stage) {
+	inBubble(t, 3, func(c *Config) { c.Options.Affinity.Kind = address.AffinityClientIP }, func(b *stage) {
 		b.p.Start()
 		synctest.Wait()
 		for range 400 {

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // machine is the state of a pool, and what follows from each input. It is a value
@@ -27,7 +29,7 @@ type machine struct {
 
 	name string
 	now  time.Time // of the present input
-	opt  Options
+	opt  address.Options
 	back backoff
 	roster
 	out output // of the present step

@@ -6,6 +6,9 @@ package failover
 import (
 	"log/slog"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
 // pingKind says why a member is pinged.
@@ -65,25 +68,25 @@ type (
 	inRebind  struct{ cfg Config }
 	inRestore struct{ s Snapshot }
 
-	inFailover  struct{ to *URI } // nil for the next one
+	inFailover  struct{ to *address.URI } // nil for the next one
 	inFailback  struct{}
 	inRebalance struct{}
-	inDrain     struct{ u URI }
-	inResume    struct{ u URI }
+	inDrain     struct{ u address.URI }
+	inResume    struct{ u address.URI }
 	inAdd       struct {
-		uris      []URI
+		uris      []address.URI
 		rebalance bool
 	}
-	inRemove   struct{ uris []URI }
-	inDiscover struct{ uris []URI }
+	inRemove   struct{ uris []address.URI }
+	inDiscover struct{ uris []address.URI }
 	inUpdate   struct {
-		named     []Named
-		said      map[string]SourceSnapshot
+		named     []membership.Named
+		said      map[string]membership.SourceSnapshot
 		rebalance bool
 	}
 	inReconnect struct {
 		from *Member
-		to   URI
+		to   address.URI
 	}
 )
 

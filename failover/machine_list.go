@@ -3,6 +3,8 @@
 
 package failover
 
+import "github.com/caddy-broker/caddy-broker/failover/address"
+
 // configure takes the options and configured addresses of a configuration.
 // Members that stay keep what is known of them; new ones are eligible from the
 // start; those that are gone keep their requests in progress and get no new ones.
@@ -48,14 +50,14 @@ func (x *machine) configure(cfg Config) {
 }
 
 // priority are the priority addresses that the options name.
-func (x *machine) priority() []URI {
+func (x *machine) priority() []address.URI {
 	if !x.opt.PriorityBackup {
 		return nil
 	}
 	return x.opt.PriorityURIs
 }
 
-func (x *machine) newMember(u URI) *Member {
+func (x *machine) newMember(u address.URI) *Member {
 	m := newMember(u)
 	x.serials++
 	m.node = node{serial: x.serials, since: x.now, gate: newGate(), rank: -1, index: -1}

@@ -6,6 +6,8 @@ package failover
 import (
 	"log/slog"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // memberState is what the pool holds of a member.
@@ -173,7 +175,7 @@ func (x *machine) fail(m *Member, why string, f *failure) {
 // calls tells whether a new member calls clients from the start. It does not
 // where all are one and would move together.
 func (x *machine) calls(m *Member) bool {
-	return !x.running || m.rank >= 0 || x.opt.EffectiveAffinity().Kind != AffinityPool
+	return !x.running || m.rank >= 0 || x.opt.EffectiveAffinity().Kind != address.AffinityPool
 }
 
 // renew makes what requests in progress report from now on stale.

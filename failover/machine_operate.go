@@ -6,6 +6,8 @@ package failover
 import (
 	"fmt"
 	"log/slog"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // operate carries out an order of the operator, or of a source of addresses.
@@ -36,7 +38,7 @@ func (x *machine) operate(in input) {
 }
 
 // failover moves all clients to one member; nil for the next one.
-func (x *machine) failover(to *URI) error {
+func (x *machine) failover(to *address.URI) error {
 	m, err := x.target(to)
 	if err != nil {
 		return err
@@ -48,14 +50,14 @@ func (x *machine) failover(to *URI) error {
 }
 
 // target is the member that a manual failover goes to.
-func (x *machine) target(to *URI) (*Member, error) {
+func (x *machine) target(to *address.URI) (*Member, error) {
 	if to != nil {
 		m, err := x.known(*to)
 		switch {
 		case err != nil:
 			return nil, err
 		case !m.serves():
-			return nil, fmt.Errorf("pool %s: %s is %s and takes no requests", quote(x.name), m.Name, m.status())
+			return nil, fmt.Errorf("pool %s: %s is %s and takes no requests", address.Quote(x.name), m.Name, m.status())
 		}
 		return m, nil
 	}
@@ -71,7 +73,7 @@ func (x *machine) target(to *URI) (*Member, error) {
 			return m, nil
 		}
 	}
-	return nil, fmt.Errorf("pool %s has no other backend that takes requests", quote(x.name))
+	return nil, fmt.Errorf("pool %s has no other backend that takes requests", address.Quote(x.name))
 }
 
 // failback calls all clients back to their own members, without the proof.
@@ -100,7 +102,7 @@ func (x *machine) rebalance() {
 }
 
 // drain takes a member out of service.
-func (x *machine) drain(u URI) error {
+func (x *machine) drain(u address.URI) error {
 	m, err := x.known(u)
 	if err != nil || m.drained {
 		return err
@@ -114,7 +116,7 @@ func (x *machine) drain(u URI) error {
 }
 
 // resume ends a drain.
-func (x *machine) resume(u URI) error {
+func (x *machine) resume(u address.URI) error {
 	m, err := x.known(u)
 	if err != nil || !m.drained {
 		return err
@@ -131,7 +133,7 @@ func (x *machine) resume(u URI) error {
 }
 
 // reconnect moves the clients of from elsewhere, because it asks for that.
-func (x *machine) reconnect(from *Member, to URI) error {
+func (x *machine) reconnect(from *Member, to address.URI) error {
 	m, err := x.known(to)
 	switch {
 	case err != nil:

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
 // dynamicFor is how long an address stays that the dynamic source names no more:
@@ -21,12 +24,12 @@ const (
 )
 
 // addAll adds addresses of the operator's.
-func (x *machine) addAll(uris []URI, rebalance bool) (added int, err error) {
+func (x *machine) addAll(uris []address.URI, rebalance bool) (added int, err error) {
 	if err := x.schemesFit(uris); err != nil {
 		return 0, err
 	}
 	for _, u := range uris {
-		x.removed = slices.DeleteFunc(x.removed, func(r URI) bool { return r.Key() == u.Key() })
+		x.removed = slices.DeleteFunc(x.removed, func(r address.URI) bool { return r.Key() == u.Key() })
 		if m := x.find(u); m != nil {
 			m.sourced, m.dynamic, m.restricted = false, false, false // now it is the operator's
 			continue
@@ -45,18 +48,18 @@ func (x *machine) addAll(uris []URI, rebalance bool) (added int, err error) {
 }
 
 // schemesFit returns an error unless new addresses have the scheme of the members.
-func (x *machine) schemesFit(uris []URI) error {
+func (x *machine) schemesFit(uris []address.URI) error {
 	for _, u := range uris {
 		if len(x.members) > 0 && u.Scheme != x.members[0].URI.Scheme &&
-			u.Scheme != SchemeUnix && x.members[0].URI.Scheme != SchemeUnix {
-			return fmt.Errorf("adding %s to pool %s: %w", u.Name(), quote(x.name), schemeMismatch(x.members[0].URI, u))
+			u.Scheme != address.SchemeUnix && x.members[0].URI.Scheme != address.SchemeUnix {
+			return fmt.Errorf("adding %s to pool %s: %w", u.Name(), address.Quote(x.name), address.SchemeMismatch(x.members[0].URI, u))
 		}
 	}
 	return nil
 }
 
 // add makes an address a member that has to answer a ping first.
-func (x *machine) add(u URI) *Member {
+func (x *machine) add(u address.URI) *Member {
 	m := x.newMember(u)
 	m.pushed, m.unproved, m.state, m.home = true, true, stateDown, true
 	m.base = x.now
@@ -67,7 +70,7 @@ func (x *machine) add(u URI) *Member {
 }
 
 // removeAll removes addresses for the operator: none, unless one is left.
-func (x *machine) removeAll(uris []URI) (removed int, err error) {
+func (x *machine) removeAll(uris []address.URI) (removed int, err error) {
 	leave := make(map[*Member]bool)
 	for _, u := range uris {
 		m, err := x.known(u)
@@ -76,7 +79,7 @@ func (x *machine) removeAll(uris []URI) (removed int, err error) {
 		}
 		leave[m] = true
 		if len(leave) == len(x.members) {
-			return 0, fmt.Errorf("removing %s from pool %s: %w", m.Name, quote(x.name), ErrLast)
+			return 0, fmt.Errorf("removing %s from pool %s: %w", m.Name, address.Quote(x.name), ErrLast)
 		}
 	}
 	for _, m := range slices.Clone(x.members) {
@@ -101,7 +104,7 @@ func (x *machine) unlist(m *Member) {
 }
 
 // discover takes a list of the dynamic source.
-func (x *machine) discover(uris []URI) (added, removed int, err error) {
+func (x *machine) discover(uris []address.URI) (added, removed int, err error) {
 	if !x.dynamic {
 		return 0, 0, nil
 	}
@@ -139,12 +142,12 @@ func (x *machine) discover(uris []URI) (added, removed int, err error) {
 // update makes what sources name members.
 func (x *machine) update(in inUpdate) (added, removed int, err error) {
 	named := in.named
-	if len(named) > MaxListAddresses {
+	if len(named) > address.MaxListAddresses {
 		return 0, 0, ErrTooMany
 	}
 	if n := named; len(n) > 0 && len(x.members) > 0 {
-		if have := x.members[0].URI; have.Scheme != n[0].URI.Scheme && have.Scheme != SchemeUnix && n[0].URI.Scheme != SchemeUnix {
-			return 0, 0, schemeMismatch(have, n[0].URI)
+		if have := x.members[0].URI; have.Scheme != n[0].URI.Scheme && have.Scheme != address.SchemeUnix && n[0].URI.Scheme != address.SchemeUnix {
+			return 0, 0, address.SchemeMismatch(have, n[0].URI)
 		}
 	}
 	byKey := make(map[string]*Member, len(x.members))
@@ -187,7 +190,7 @@ func (x *machine) update(in inUpdate) (added, removed int, err error) {
 
 // push adds an address that a source named. place is its place among those that
 // came together.
-func (x *machine) push(n Named, place int) {
+func (x *machine) push(n membership.Named, place int) {
 	m := x.newMember(n.URI)
 	m.pushed, m.sourced, m.unproved, m.state, m.home = true, true, true, stateDown, true
 	m.restricted = !n.Trusted

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // simple are requests without a request path: whoever waits gets the first member
@@ -45,7 +47,7 @@ type bench struct {
 }
 
 func newBench(t *testing.T, n int, change func(*Config)) *bench {
-	cfg := Config{Name: "bench", URIs: uris(n), Options: DefaultOptions()}
+	cfg := Config{Name: "bench", URIs: uris(n), Options: address.DefaultOptions()}
 	cfg.Options.Randomize, cfg.Options.ReconnectJitter = false, 0
 	if change != nil {
 		change(&cfg)

@@ -3,7 +3,11 @@
 
 package failover
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+)
 
 // publish makes the view that requests choose by.
 func (x *machine) publish() {
@@ -57,7 +61,7 @@ func (x *machine) publish() {
 	if x.forced != nil {
 		v.forced = v.at(x.forced)
 	}
-	if v.affinity == AffinityPool {
+	if v.affinity == address.AffinityPool {
 		x.gather(v)
 	}
 	x.view = v

@@ -3,7 +3,11 @@
 
 package failover
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+)
 
 // warmUp tells the carrier which members shall have a warm connection: the next
 // ones after the one that serves, as far as they are open.
@@ -30,7 +34,7 @@ func (x *machine) nextOnes(n int) (list []*Member) {
 	if serves < 0 {
 		serves = v.current
 	}
-	spread := v.randomize && v.affinity != AffinityPool && v.prio == 0
+	spread := v.randomize && v.affinity != address.AffinityPool && v.prio == 0
 	w := v.walk(bucketOf(v.poolKey))
 	for len(list) < n {
 		i := w.next(func(i int) bool { return v.flags[i]&flagOpen != 0 })

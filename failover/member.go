@@ -7,6 +7,8 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // dialSlots is the length of the ring in which pending dials are counted by the
@@ -22,7 +24,7 @@ const outcomes = int(Neutral) + 1
 type Member struct {
 	// URI is immutable. Its options are those the member was made with; what is
 	// in effect now is told by Limits.
-	URI URI
+	URI address.URI
 	// Name is what users see: scheme://host:port, or unix//path.
 	Name string
 	// Queue is where those wait who dial the member.
@@ -99,7 +101,7 @@ func newDialGroup() *dialGroup {
 	return g
 }
 
-func newMember(u URI) *Member {
+func newMember(u address.URI) *Member {
 	m := &Member{URI: u, Name: u.Name(), seed: KeyOf(u.Name())}
 	m.index = -1
 	m.shown.pending.Store(newDialGroup())
@@ -152,12 +154,12 @@ type Limits struct {
 	MaxInactivityDuration time.Duration
 }
 
-func limitsOf(own, nested AddressOptions) Limits {
+func limitsOf(own, nested address.URIOptions) Limits {
 	l := Limits{
-		ConnectionTimeout:     DefaultConnectionTimeout,
-		MaxInactivityDuration: DefaultMaxInactivityDuration,
+		ConnectionTimeout:     address.DefaultConnectionTimeout,
+		MaxInactivityDuration: address.DefaultMaxInactivityDuration,
 	}
-	for _, o := range []AddressOptions{own, nested} {
+	for _, o := range []address.URIOptions{own, nested} {
 		if o.MaxRequests != nil {
 			l.MaxRequests = *o.MaxRequests
 		}

@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
 // instant answers every ping at once.
@@ -20,18 +23,18 @@ func (instant) Warm([]*Member)                           {}
 // BenchmarkRequestDuringPush measures a request through a pool that has just been
 // told of 1,000 addresses, and without any.
 func BenchmarkRequestDuringPush(b *testing.B) {
-	for _, n := range []int{0, MaxListAddresses} {
+	for _, n := range []int{0, address.MaxListAddresses} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			p, err := New(Config{Name: "bench", Options: DefaultOptions(), Carrier: instant{}, URIs: uris(3)})
+			p, err := New(Config{Name: "bench", Options: address.DefaultOptions(), Carrier: instant{}, URIs: uris(3)})
 			if err != nil {
 				b.Fatal(err)
 			}
 			p.Start()
 			defer p.Close()
-			s := NewMembership()
-			var list []URI
+			s := membership.New()
+			var list []address.URI
 			for i := range n {
-				list = append(list, URI{Scheme: "http", Host: fmt.Sprintf("10.0.%d.%d", i/250, i%250), Port: "80"})
+				list = append(list, address.URI{Scheme: "http", Host: fmt.Sprintf("10.0.%d.%d", i/250, i%250), Port: "80"})
 			}
 			s.Set("list", list, false, time.Now())
 			began := time.Now()

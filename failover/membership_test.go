@@ -10,14 +10,17 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
 // say makes a source of the pool say that, and returns what came and went.
-func (b *stage) say(s *Membership, source string, trusted bool, hosts ...string) (added, removed int) {
+func (b *stage) say(s *membership.Membership, source string, trusted bool, hosts ...string) (added, removed int) {
 	b.t.Helper()
-	var list []URI
+	var list []address.URI
 	for _, h := range hosts {
-		list = append(list, URI{Scheme: "http", Host: h, Port: "80"})
+		list = append(list, address.URI{Scheme: "http", Host: h, Port: "80"})
 	}
 	s.Set(source, list, trusted, time.Now())
 	added, removed, err := b.p.UpdateURIs(s, false)
@@ -40,7 +43,7 @@ func TestUpdateURIs(t *testing.T) {
 	inBubble(t, 2, nil, func(b *stage) {
 		b.p.Start()
 		synctest.Wait()
-		s := NewMembership()
+		s := membership.New()
 		if added, _ := b.say(s, "list", false, "a", "x", "y"); added != 2 {
 			t.Errorf("%d added, want 2", added)
 		}
@@ -48,7 +51,7 @@ func TestUpdateURIs(t *testing.T) {
 		if got := b.hosts(); !slices.Equal(got, []string{"a", "b", "x", "y"}) {
 			t.Errorf("members %v", got)
 		}
-		if _, err := b.p.AddURIs([]URI{{Scheme: "http", Host: "y", Port: "80"}, {Scheme: "http", Host: "z", Port: "80"}}, false); err != nil {
+		if _, err := b.p.AddURIs([]address.URI{{Scheme: "http", Host: "y", Port: "80"}, {Scheme: "http", Host: "z", Port: "80"}}, false); err != nil {
 			t.Fatal(err)
 		}
 		if _, removed := b.say(s, "list", false, "q"); removed != 1 {
@@ -77,9 +80,9 @@ func TestUpdateURIs(t *testing.T) {
 func TestRemovedStaysAway(t *testing.T) {
 	inBubble(t, 1, nil, func(b *stage) {
 		b.p.Start()
-		s := NewMembership()
+		s := membership.New()
 		b.say(s, "list", false, "x", "y")
-		if _, err := b.p.RemoveURIs([]URI{{Scheme: "http", Host: "x", Port: "80"}}); err != nil {
+		if _, err := b.p.RemoveURIs([]address.URI{{Scheme: "http", Host: "x", Port: "80"}}); err != nil {
 			t.Fatal(err)
 		}
 		b.say(s, "list", false, "x", "y", "z")
@@ -93,7 +96,7 @@ func TestRemovedStaysAway(t *testing.T) {
 func TestLastIsNotUnlisted(t *testing.T) {
 	inBubble(t, 0, nil, func(b *stage) {
 		b.p.Start()
-		s := NewMembership()
+		s := membership.New()
 		b.say(s, "list", false, "x", "y")
 		synctest.Wait()
 		s.Drop("list")
@@ -106,42 +109,11 @@ func TestLastIsNotUnlisted(t *testing.T) {
 	})
 }
 
-// An address that is down goes when no source has confirmed it for ten minutes.
-func TestForget(t *testing.T) {
-	s, start := NewMembership(), time.Now()
-	x, y := URI{Scheme: "http", Host: "x", Port: "80"}, URI{Scheme: "http", Host: "y", Port: "80"}
-	s.Set("one", []URI{x, y}, false, start)
-	s.Set("two", []URI{y}, false, start)
-	at := func(d time.Duration, want ...URI) {
-		t.Helper()
-		if gone := s.Forget([]URI{x, y}, start.Add(d)); !slices.EqualFunc(gone, want, func(a, b URI) bool { return a.Key() == b.Key() }) {
-			t.Errorf("after %v: %v is forgotten, want %v", d, gone, want)
-		}
-	}
-	at(confirmedFor - 1)
-	s.Confirm("two", start.Add(time.Minute))
-	at(confirmedFor, x)
-	if len(s.Named()) != 1 {
-		t.Errorf("sources still name %v", s.Named())
-	}
-	at(confirmedFor + time.Minute - 1)
-	at(confirmedFor+time.Minute, y)
-	// One from an earlier process gets its time anew.
-	s = restoreMembership(map[string]SourceSnapshot{"one": {URIs: []string{"http://x:80"}}})
-	start = start.Add(time.Hour)
-	if gone := s.Forget([]URI{x}, start); len(gone) > 0 {
-		t.Errorf("%v is forgotten at once", gone)
-	}
-	if gone := s.Forget([]URI{x}, start.Add(confirmedFor)); len(gone) != 1 {
-		t.Errorf("%v is forgotten, want one", gone)
-	}
-}
-
 // A new process goes on with what sources said to the one before.
 func TestSourcesSurvive(t *testing.T) {
 	inBubble(t, 1, nil, func(b *stage) {
 		b.p.Start()
-		s := NewMembership()
+		s := membership.New()
 		b.say(s, "file", true, "f")
 		b.downAll("down")
 		b.say(s, "list", false, "x", "down")
@@ -173,11 +145,11 @@ func TestSourcesSurvive(t *testing.T) {
 }
 
 // What a backend says of itself does not keep it in the pool, and what one that is
-// gone said of others is kept once, and only while nobody else says it.
+// gone said of others is confirmedFor once, and only while nobody else says it.
 func TestBackendThatLeft(t *testing.T) {
 	inBubble(t, 1, nil, func(b *stage) {
 		b.p.Start()
-		s := NewMembership()
+		s := membership.New()
 		b.say(s, "http://a:80", false, "a", "x", "y")
 		b.say(s, "http://x:80", false, "x", "a", "y")
 		b.say(s, "http://y:80", false, "y", "z", "a")
@@ -206,11 +178,11 @@ func TestBackendThatLeft(t *testing.T) {
 
 func TestTooManyAddresses(t *testing.T) {
 	inBubble(t, 1, nil, func(b *stage) {
-		s := NewMembership()
+		s := membership.New()
 		for n, source := range []string{"one", "two"} {
-			var list []URI
-			for i := range MaxListAddresses {
-				list = append(list, URI{Scheme: "http", Host: fmt.Sprintf("10.%d.%d.%d", n, i/250, i%250), Port: "80"})
+			var list []address.URI
+			for i := range address.MaxListAddresses {
+				list = append(list, address.URI{Scheme: "http", Host: fmt.Sprintf("10.%d.%d.%d", n, i/250, i%250), Port: "80"})
 			}
 			s.Set(source, list, false, time.Now())
 		}
@@ -225,7 +197,7 @@ func TestLongListIsPingedSlowly(t *testing.T) {
 	inBubble(t, 1, nil, func(b *stage) {
 		b.p.Start()
 		b.expect("a")
-		s := NewMembership()
+		s := membership.New()
 		var hosts []string
 		for i := range 500 {
 			hosts = append(hosts, fmt.Sprintf("h%d", i))
@@ -295,7 +267,7 @@ func TestReconnect(t *testing.T) {
 		if err := b.p.Reconnect(a, a.URI); err == nil {
 			t.Error("a may send its clients to itself")
 		}
-		if err := b.p.Reconnect(a, URI{Scheme: "http", Host: "elsewhere", Port: "80"}); err == nil {
+		if err := b.p.Reconnect(a, address.URI{Scheme: "http", Host: "elsewhere", Port: "80"}); err == nil {
 			t.Error("a may send its clients to a stranger")
 		}
 	})
@@ -315,24 +287,4 @@ func TestReconnectOfOnePool(t *testing.T) {
 		}
 		b.expect("a")
 	})
-}
-
-// What sources named once and do not name any more is not kept for ever.
-func TestMembershipForgetsWhatWasNamed(t *testing.T) {
-	s, now := NewMembership(), time.Now()
-	for n := range 100 {
-		list := make([]URI, MaxListAddresses)
-		for i := range list {
-			list[i] = URI{Scheme: SchemeHTTP, Host: fmt.Sprintf("10.%d.%d.%d", n, i/250, i%250), Port: "80"}
-		}
-		s.Set("http://hostile:80", list, false, now)
-	}
-	if n := len(s.last); n > 2*maxSaid+MaxListAddresses {
-		t.Errorf("%d addresses are kept", n)
-	}
-	for _, u := range s.List("http://hostile:80") {
-		if _, ok := s.last[u.Key()]; !ok {
-			t.Fatalf("%s is not known to be confirmed", u.Key())
-		}
-	}
 }

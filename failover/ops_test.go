@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 func TestManualFailover(t *testing.T) {
@@ -137,7 +139,7 @@ func TestFailoverNeedsATarget(t *testing.T) {
 		b.p.Start()
 		b.expect("a")
 		var unknown *UnknownError
-		u := URI{Scheme: "http", Host: "z", Port: "80"}
+		u := address.URI{Scheme: "http", Host: "z", Port: "80"}
 		for name, err := range map[string]error{
 			"failover": b.p.Failover(&u), "drain": b.p.Drain(u), "resume": b.p.Resume(u),
 		} {
@@ -153,7 +155,7 @@ func TestFailoverNeedsATarget(t *testing.T) {
 			t.Error("to nobody: no error")
 		}
 		b.expect("a")
-		if err := b.p.Drain(URI{Host: "a", Port: "80"}); err != nil { // by its dial address
+		if err := b.p.Drain(address.URI{Host: "a", Port: "80"}); err != nil { // by its dial address
 			t.Error(err)
 		}
 	})
@@ -204,7 +206,7 @@ func TestMembershipAtRunTime(t *testing.T) {
 		}
 		b.up("c")
 		b.expect("c") // from its first answered ping on
-		if _, err := b.p.AddURIs([]URI{{Scheme: "https", Host: "d", Port: "443"}}, false); err == nil {
+		if _, err := b.p.AddURIs([]address.URI{{Scheme: "https", Host: "d", Port: "443"}}, false); err == nil {
 			t.Error("another scheme was accepted")
 		}
 		r := b.stuck("c")

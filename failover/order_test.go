@@ -11,12 +11,14 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 func orderOf(names []string, prio int, randomize bool) *order {
 	var list []*Member
 	for _, name := range names {
-		list = append(list, newMember(URI{Scheme: "http", Host: name, Port: "80"}))
+		list = append(list, newMember(address.URI{Scheme: "http", Host: name, Port: "80"}))
 	}
 	o := newOrder(list[:prio], list[prio:], randomize)
 	o.finish()

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // Pool is a set of members and what is known of them.
@@ -67,8 +69,8 @@ func complete(cfg Config) (Config, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	for _, u := range cfg.URIs {
-		if u.Scheme != cfg.URIs[0].Scheme && u.Scheme != SchemeUnix && cfg.URIs[0].Scheme != SchemeUnix {
-			return cfg, fmt.Errorf("making failover pool %s: %w", quote(cfg.Name), schemeMismatch(cfg.URIs[0], u))
+		if u.Scheme != cfg.URIs[0].Scheme && u.Scheme != address.SchemeUnix && cfg.URIs[0].Scheme != address.SchemeUnix {
+			return cfg, fmt.Errorf("making failover pool %s: %w", address.Quote(cfg.Name), address.SchemeMismatch(cfg.URIs[0], u))
 		}
 	}
 	return cfg, nil

@@ -3,10 +3,15 @@
 
 package failover
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/membership"
+)
 
 // ErrTooMany says that lists from elsewhere name more addresses than a pool takes.
-var ErrTooMany = fmt.Errorf("the lists of this pool together name more than %d addresses", MaxListAddresses)
+var ErrTooMany = fmt.Errorf("the lists of this pool together name more than %d addresses", address.MaxListAddresses)
 
 // Restricted reports whether only others than the operator named this address:
 // where it leads is checked at each dial.
@@ -14,10 +19,10 @@ func (m *Member) Restricted() bool { return m.shown.restricted.Load() }
 
 // Said is what sources have said of this pool's addresses, perhaps to an earlier
 // process.
-func (p *Pool) Said() *Membership {
+func (p *Pool) Said() *membership.Membership {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return restoreMembership(p.machine.said)
+	return membership.Restore(p.machine.said)
 }
 
 // Answering are the members that answer now, with a number that grows each time
@@ -36,7 +41,7 @@ func (p *Pool) Answering() map[*Member]uint32 {
 
 // Unanswering are the addresses that are there only because sources named them,
 // and that are down.
-func (p *Pool) Unanswering() (down []URI) {
+func (p *Pool) Unanswering() (down []address.URI) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, m := range p.machine.members {

@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
 // UnknownError says that an address is not in the pool.
@@ -18,7 +21,7 @@ type UnknownError struct {
 }
 
 func (e *UnknownError) Error() string {
-	return fmt.Sprintf("pool %s has no address %s: it has %s", quote(e.Pool), quote(e.URI), strings.Join(e.Known, ", "))
+	return fmt.Sprintf("pool %s has no address %s: it has %s", address.Quote(e.Pool), address.Quote(e.URI), strings.Join(e.Known, ", "))
 }
 
 // ErrLast says that the last address of a pool is never removed.
@@ -29,7 +32,7 @@ var errToItself = errors.New("the backend asks its clients to move to itself")
 // Failover moves all clients to one member, or, when to is nil, to the next one
 // in the order. That holds until Failback, or until the member breaks or is
 // drained. New requests move, nothing in flight is cut.
-func (p *Pool) Failover(to *URI) error { return p.feed(inFailover{to}).err }
+func (p *Pool) Failover(to *address.URI) error { return p.feed(inFailover{to}).err }
 
 // Failback ends a manual failover and calls all clients back to their own
 // members, priority members included as soon as they answer.
@@ -41,14 +44,14 @@ func (p *Pool) Rebalance() { p.feed(inRebalance{}) }
 
 // Drain takes a member out of service: it gets no new requests, those in
 // progress go on.
-func (p *Pool) Drain(u URI) error { return p.feed(inDrain{u}).err }
+func (p *Pool) Drain(u address.URI) error { return p.feed(inDrain{u}).err }
 
 // Resume ends a drain. The member is pinged at once, and is back when it answers.
-func (p *Pool) Resume(u URI) error { return p.feed(inResume{u}).err }
+func (p *Pool) Resume(u address.URI) error { return p.feed(inResume{u}).err }
 
 // AddURIs adds addresses at run time. They get requests from their first
 // answered ping on. It returns how many were new.
-func (p *Pool) AddURIs(uris []URI, rebalance bool) (added int, err error) {
+func (p *Pool) AddURIs(uris []address.URI, rebalance bool) (added int, err error) {
 	out := p.feed(inAdd{uris, rebalance})
 	return out.added, out.err
 }
@@ -57,7 +60,7 @@ func (p *Pool) AddURIs(uris []URI, rebalance bool) (added int, err error) {
 // requests in progress go on. The last address is never removed: when all are
 // named the error is ErrLast, and none is removed. It returns how many were
 // removed.
-func (p *Pool) RemoveURIs(uris []URI) (removed int, err error) {
+func (p *Pool) RemoveURIs(uris []address.URI) (removed int, err error) {
 	out := p.feed(inRemove{uris})
 	return out.removed, out.err
 }
@@ -68,7 +71,7 @@ func (p *Pool) RemoveURIs(uris []URI) (removed int, err error) {
 // the operator removed stays away while anything else is left. Nothing happens
 // while the configuration in effect has no such source. It returns how many came
 // and went; on an error nothing changed.
-func (p *Pool) Discover(uris []URI) (added, removed int, err error) {
+func (p *Pool) Discover(uris []address.URI) (added, removed int, err error) {
 	out := p.feed(inDiscover{uris})
 	return out.added, out.removed, out.err
 }
@@ -78,8 +81,8 @@ func (p *Pool) Discover(uris []URI) (added, removed int, err error) {
 // the configured ones, the operator's own, and the last of the pool. What the
 // operator removed stays away. It returns how many came and went; on an error
 // nothing changed.
-func (p *Pool) UpdateURIs(s *Membership, rebalance bool) (added, removed int, err error) {
-	out := p.feed(inUpdate{s.Named(), s.snapshot(), rebalance})
+func (p *Pool) UpdateURIs(s *membership.Membership, rebalance bool) (added, removed int, err error) {
+	out := p.feed(inUpdate{s.Named(), s.Snapshot(), rebalance})
 	return out.added, out.removed, out.err
 }
 
@@ -87,4 +90,6 @@ func (p *Pool) UpdateURIs(s *Membership, rebalance bool) (added, removed int, er
 // asks for it. They come back when the clients are called home: after ten
 // minutes with randomize, by priority_backup, Rebalance or Failback. Requests in
 // progress go on. No address is lost.
-func (p *Pool) Reconnect(from *Member, to URI) error { return p.feed(inReconnect{from, to}).err }
+func (p *Pool) Reconnect(from *Member, to address.URI) error {
+	return p.feed(inReconnect{from, to}).err
+}

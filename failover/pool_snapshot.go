@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
 // Snapshot is what the operator and experience taught a pool: what a new
@@ -20,15 +23,15 @@ type Snapshot struct {
 	Failover string `json:"failover,omitempty"`
 	Current  string `json:"current,omitempty"`
 	// Drained, Added and Removed are the operator's.
-	Drained []string `json:"drained,omitempty"`
-	Added   []URI    `json:"added,omitempty"`
+	Drained []string      `json:"drained,omitempty"`
+	Added   []address.URI `json:"added,omitempty"`
 	// Dynamic are those that only the dynamic source named.
-	Dynamic []URI `json:"dynamic,omitempty"`
+	Dynamic []address.URI `json:"dynamic,omitempty"`
 	// Sources have what other sources of addresses said last.
-	Sources map[string]SourceSnapshot `json:"sources,omitempty"`
+	Sources map[string]membership.SourceSnapshot `json:"sources,omitempty"`
 	// Unproved are those of Added, Dynamic and Sources that have never answered.
-	Unproved []string `json:"unproved,omitempty"`
-	Removed  []URI    `json:"removed,omitempty"`
+	Unproved []string      `json:"unproved,omitempty"`
+	Removed  []address.URI `json:"removed,omitempty"`
 	// Down are the members that are down, or came back and have yet to prove it.
 	Down []DownSnapshot `json:"down,omitempty"`
 	// Moved has for each member the keys of the clients that were moved to it,
@@ -62,7 +65,7 @@ func (p *Pool) machineSnapshot() Snapshot {
 	if x.forced != nil {
 		s.Failover = x.forced.Name
 	}
-	if x.current != nil && x.opt.EffectiveAffinity().Kind == AffinityPool {
+	if x.current != nil && x.opt.EffectiveAffinity().Kind == address.AffinityPool {
 		s.Current = x.current.Name
 	}
 	for _, m := range x.members {
@@ -131,7 +134,7 @@ func (x *machine) restore(s Snapshot) error {
 	}
 	for name, keys := range s.Moved {
 		if len(keys)%8 != 0 {
-			return fmt.Errorf("restoring pool %s: the clients moved to %s are damaged", quote(x.name), quote(name))
+			return fmt.Errorf("restoring pool %s: the clients moved to %s are damaged", address.Quote(x.name), address.Quote(name))
 		}
 		for m := byName[name]; m != nil && len(keys) > 0; keys = keys[8:] {
 			x.requests.remember(binary.BigEndian.Uint64(keys), m)
@@ -151,7 +154,7 @@ func (x *machine) restoreAdded(s Snapshot) {
 	for _, name := range s.Unproved {
 		unproved[name] = true
 	}
-	add := func(u URI) *Member {
+	add := func(u address.URI) *Member {
 		m := x.newMember(u)
 		m.pushed, m.home = true, true
 		if unproved[m.Name] {
@@ -172,7 +175,7 @@ func (x *machine) restoreAdded(s Snapshot) {
 			m.dynamic, m.named = true, x.now
 		}
 	}
-	for _, n := range restoreMembership(s.Sources).Named() {
+	for _, n := range membership.Restore(s.Sources).Named() {
 		if !known[n.URI.Key()] {
 			m := add(n.URI)
 			m.sourced = true

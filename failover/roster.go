@@ -3,7 +3,12 @@
 
 package failover
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/membership"
+)
 
 // roster is the list of a pool: who is a member, and on whose word. An address is a
 // member because it is configured, because the operator added it, because the
@@ -13,16 +18,16 @@ import "slices"
 // Invariants: no two members have the same key; no member is in removed, unless
 // nothing else would be left; dynamic and sourced members are pushed, never both.
 type roster struct {
-	pool    string                    // its name, for errors
-	members []*Member                 // in list order, with those that are drained or not proved
-	removed []URI                     // removed by the operator at run time: they stay away
-	dynamic bool                      // the configuration has a dynamic source
-	said    map[string]SourceSnapshot // what sources say, for the next process
-	serials uint64                    // the serial of the newest member
+	pool    string                               // its name, for errors
+	members []*Member                            // in list order, with those that are drained or not proved
+	removed []address.URI                        // removed by the operator at run time: they stay away
+	dynamic bool                                 // the configuration has a dynamic source
+	said    map[string]membership.SourceSnapshot // what sources say, for the next process
+	serials uint64                               // the serial of the newest member
 }
 
 // find is the member with that key, or nil.
-func (l *roster) find(u URI) *Member {
+func (l *roster) find(u address.URI) *Member {
 	key := u.Key()
 	for _, m := range l.members {
 		if m.Name == key {
@@ -33,7 +38,7 @@ func (l *roster) find(u URI) *Member {
 }
 
 // known is the member with that address; without a scheme the dial address decides.
-func (l *roster) known(u URI) (*Member, error) {
+func (l *roster) known(u address.URI) (*Member, error) {
 	if m := l.find(u); m != nil {
 		return m, nil
 	}
@@ -50,12 +55,12 @@ func (l *roster) known(u URI) (*Member, error) {
 // wanted are the addresses of a configuration without those that the operator
 // removed at run time, each once, and with the priority addresses that are in no
 // list.
-func (l *roster) wanted(configured, priority []URI) (uris []URI) {
+func (l *roster) wanted(configured, priority []address.URI) (uris []address.URI) {
 	seen := make(map[string]bool, len(configured))
 	for _, u := range l.removed {
 		seen[u.Key()] = true
 	}
-	add := func(list []URI) {
+	add := func(list []address.URI) {
 		for _, u := range list {
 			if key := u.Key(); !seen[key] {
 				seen[key] = true
@@ -74,7 +79,7 @@ func (l *roster) wanted(configured, priority []URI) (uris []URI) {
 
 // rank numbers the priority members of the options, if there are any: those the user named, in that order, or
 // the first of the list.
-func (l *roster) rank(o Options) {
+func (l *roster) rank(o address.Options) {
 	for _, m := range l.members {
 		m.rank = -1
 	}
@@ -96,9 +101,9 @@ func (l *roster) rank(o Options) {
 
 // discovered are the addresses of a list without those that the operator removed;
 // all of them when the pool would have none.
-func (l *roster) discovered(uris []URI) []URI {
-	left := slices.DeleteFunc(slices.Clone(uris), func(u URI) bool {
-		return slices.ContainsFunc(l.removed, func(r URI) bool { return r.Key() == u.Key() })
+func (l *roster) discovered(uris []address.URI) []address.URI {
+	left := slices.DeleteFunc(slices.Clone(uris), func(u address.URI) bool {
+		return slices.ContainsFunc(l.removed, func(r address.URI) bool { return r.Key() == u.Key() })
 	})
 	if len(left) == 0 && len(l.members) == 0 {
 		return uris
@@ -109,7 +114,7 @@ func (l *roster) discovered(uris []URI) []URI {
 // handOver gives a member that the dynamic source names no more to the other
 // sources, and reports whether one of them names it.
 func (l *roster) handOver(m *Member) bool {
-	for _, n := range restoreMembership(l.said).Named() {
+	for _, n := range membership.Restore(l.said).Named() {
 		if n.URI.Key() == m.Name {
 			m.dynamic, m.sourced, m.restricted = false, true, !n.Trusted
 			return true

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // TestScenarios plays the files in testdata/scenarios; the README there says
@@ -71,9 +73,9 @@ func (s *scenario) close() {
 }
 
 // open makes the pool of a failover address and starts it.
-func (s *scenario) open(address string) error {
+func (s *scenario) open(addr string) error {
 	s.close()
-	a, err := ParseAddress(address)
+	a, err := address.Parse(addr)
 	if err != nil {
 		return err
 	}
@@ -164,7 +166,7 @@ func (s *scenario) play(words []string) (string, error) {
 }
 
 func (s *scenario) operate(verb, host string) (err error) {
-	u := URI{Scheme: "http", Host: host, Port: "80"}
+	u := address.URI{Scheme: "http", Host: host, Port: "80"}
 	switch verb {
 	case "drain":
 		return s.p.Drain(u)
@@ -180,9 +182,9 @@ func (s *scenario) operate(verb, host string) (err error) {
 	case "rebalance":
 		s.p.Rebalance()
 	case "add":
-		_, err = s.p.AddURIs([]URI{u}, false)
+		_, err = s.p.AddURIs([]address.URI{u}, false)
 	case "remove":
-		_, err = s.p.RemoveURIs([]URI{u})
+		_, err = s.p.RemoveURIs([]address.URI{u})
 	default:
 		err = fmt.Errorf("unknown verb %q", verb)
 	}

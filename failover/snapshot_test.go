@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 func TestSnapshotSurvives(t *testing.T) {
@@ -111,7 +113,7 @@ func TestReloadKeepsWhatThePoolLearnt(t *testing.T) {
 		b.downAll("a")
 		b.expect("b")
 		cfg := b.p.cfg
-		cfg.URIs = []URI{uris(4)[3], uris(1)[0], uris(2)[1]} // d, a, b; c is gone
+		cfg.URIs = []address.URI{uris(4)[3], uris(1)[0], uris(2)[1]} // d, a, b; c is gone
 		limit := 7
 		cfg.URIs[2].Options.MaxRequests = &limit
 		if err := b.p.Rebind(cfg); err != nil {

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 var (
@@ -161,7 +163,7 @@ func inBubble(t *testing.T, n int, change func(*Config), f func(b *stage)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		b := newStage(t)
-		cfg := Config{Name: "test", Options: DefaultOptions(), Carrier: b, URIs: uris(n)}
+		cfg := Config{Name: "test", Options: address.DefaultOptions(), Carrier: b, URIs: uris(n)}
 		cfg.Options.ReconnectJitter = 0
 		cfg.Options.Randomize = false
 		cfg.Emit = b.emit
@@ -178,9 +180,9 @@ func inBubble(t *testing.T, n int, change func(*Config), f func(b *stage)) {
 	})
 }
 
-func uris(n int) (list []URI) {
+func uris(n int) (list []address.URI) {
 	for i := range n {
-		list = append(list, URI{Scheme: "http", Host: string(rune('a' + i)), Port: "80"})
+		list = append(list, address.URI{Scheme: "http", Host: string(rune('a' + i)), Port: "80"})
 	}
 	return list
 }

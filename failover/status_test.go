@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 func TestStatus(t *testing.T) {
@@ -108,7 +110,7 @@ func TestNewRefusesNonsense(t *testing.T) {
 	if _, err := New(Config{Name: "x", URIs: uris(1)}); err == nil {
 		t.Error("a pool without carrier was accepted")
 	}
-	mixed := append(uris(1), URI{Scheme: "https", Host: "b", Port: "443"})
+	mixed := append(uris(1), address.URI{Scheme: "https", Host: "b", Port: "443"})
 	if _, err := New(Config{Name: "x", URIs: mixed, Carrier: quietCarrier{}}); err == nil {
 		t.Error("mixed schemes were accepted")
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // pick lets a request choose, and leaves it dialling.
@@ -176,7 +178,7 @@ func TestARepeatWithNobodyLeftDoesNotWait(t *testing.T) {
 }
 
 func TestAReturningMemberServesOneSafeRequestFirst(t *testing.T) {
-	inBubble(t, 2, func(c *Config) { c.Options.Affinity.Kind = AffinityRequest }, func(b *stage) {
+	inBubble(t, 2, func(c *Config) { c.Options.Affinity.Kind = address.AffinityRequest }, func(b *stage) {
 		b.p.Start()
 		b.expect("a")
 		b.downAll("a")
@@ -194,7 +196,7 @@ func TestAReturningMemberServesOneSafeRequestFirst(t *testing.T) {
 			}
 		}
 	})
-	inBubble(t, 2, func(c *Config) { c.Options.Affinity.Kind = AffinityRequest }, func(b *stage) {
+	inBubble(t, 2, func(c *Config) { c.Options.Affinity.Kind = address.AffinityRequest }, func(b *stage) {
 		b.p.Start()
 		b.expect("a")
 		b.downAll("a")

@@ -3,7 +3,11 @@
 
 package failover
 
-import "time"
+import (
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+)
 
 // What a view says of a member. Without any of these nobody may choose it.
 const (
@@ -38,7 +42,7 @@ type view struct {
 	// gated sends every request through the queue: others wait there before it.
 	gated bool
 
-	affinity AffinityKind
+	affinity address.AffinityKind
 	overflow bool          // the rule of twice the mean applies
 	clocked  bool          // time without a connection has to be measured
 	timeout  time.Duration // the time a request may be without one; with clocked
@@ -47,7 +51,7 @@ type view struct {
 
 // bucket is the bucket of the client that r comes from.
 func (v *view) bucket(r *Request) uint32 {
-	if v.affinity == AffinityPool {
+	if v.affinity == address.AffinityPool {
 		return bucketOf(v.poolKey)
 	}
 	return bucketOf(r.Key)
@@ -79,5 +83,5 @@ func (v *view) at(m *Member) int {
 
 // remembers tells whether exceptions of single clients are stored in the pool.
 func (v *view) remembers() bool {
-	return v.affinity == AffinityClientIP || v.affinity == AffinityHeader
+	return v.affinity == address.AffinityClientIP || v.affinity == address.AffinityHeader
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // times makes durations of milliseconds.
@@ -23,15 +25,17 @@ func times(ms ...int) (list []time.Duration) {
 func TestPassesAtStartUp(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		change func(*Options)
+		change func(*address.Options)
 		want   []time.Duration
 	}{
-		{"defaults", func(*Options) {}, times(0, 20, 60, 140, 300, 620, 1260, 2540, 5100)},
-		{"cap", func(o *Options) {
+		{"defaults", func(*address.Options) {}, times(0, 20, 60, 140, 300, 620, 1260, 2540, 5100)},
+		{"cap", func(o *address.Options) {
 			o.InitialReconnectDelay, o.MaxReconnectDelay = 100*time.Millisecond, 500*time.Millisecond
 		}, times(0, 200, 600, 1100, 1600)},
-		{"exponential off", func(o *Options) { o.InitialReconnectDelay, o.UseExponentialBackOff = 300*time.Millisecond, false }, times(0, 300, 600, 900)},
-		{"no initial delay", func(o *Options) { o.InitialReconnectDelay = 0 }, times(0, 10, 20, 30, 40)},
+		{"exponential off", func(o *address.Options) {
+			o.InitialReconnectDelay, o.UseExponentialBackOff = 300*time.Millisecond, false
+		}, times(0, 300, 600, 900)},
+		{"no initial delay", func(o *address.Options) { o.InitialReconnectDelay = 0 }, times(0, 10, 20, 30, 40)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			change := func(c *Config) { test.change(&c.Options) }

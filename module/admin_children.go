@@ -22,6 +22,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
 	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 func adminChildren(w http.ResponseWriter, r *http.Request, parts []string) error {
@@ -72,11 +73,11 @@ func adminChildren(w http.ResponseWriter, r *http.Request, parts []string) error
 var childOperations = map[string]func(c *hosted, r *http.Request) error{
 	"start": func(c *hosted, _ *http.Request) error { return c.sup.Start(context.Background(), nil) },
 	"stop": func(c *hosted, r *http.Request) error {
-		mode := supervisor.Mode(r.URL.Query().Get("mode"))
+		mode := control.Mode(r.URL.Query().Get("mode"))
 		switch mode {
 		case "":
-			mode = supervisor.Immediate
-		case supervisor.Immediate, supervisor.Force:
+			mode = control.Immediate
+		case control.Immediate, control.Force:
 		default:
 			return failure(http.StatusBadRequest, "stop mode %q: it is immediate or force", mode)
 		}

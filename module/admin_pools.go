@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // poolsChild is the child that has the pools, when they are not in this process.
@@ -134,13 +135,13 @@ func (e *poolEntry) operate(r *http.Request, operation string) error {
 
 // address reads an address as users write it: with its scheme, or just host and
 // port of a member.
-func (e *poolEntry) address(text string) (failover.URI, error) {
+func (e *poolEntry) address(text string) (address.URI, error) {
 	for _, m := range e.pool.Members() {
 		if m.Name == text || m.URI.Dial() == text {
 			return m.URI, nil
 		}
 	}
-	uri, err := failover.ParseURI(text)
+	uri, err := address.ParseURI(text)
 	if err != nil {
 		return uri, apiError{http.StatusBadRequest, err}
 	}
@@ -179,12 +180,12 @@ func (e *poolEntry) changeURIs(r *http.Request) error {
 	if len(body.URIs) == 0 {
 		return failure(http.StatusBadRequest, "changing addresses of pool %q: uris is empty", e.name)
 	}
-	if n := len(body.URIs); n > failover.MaxListAddresses {
-		return failure(http.StatusRequestEntityTooLarge, "changing addresses of pool %q: %d are too many, at most %d at once", e.name, n, failover.MaxListAddresses)
+	if n := len(body.URIs); n > address.MaxListAddresses {
+		return failure(http.StatusRequestEntityTooLarge, "changing addresses of pool %q: %d are too many, at most %d at once", e.name, n, address.MaxListAddresses)
 	}
-	uris := make([]failover.URI, 0, len(body.URIs))
+	uris := make([]address.URI, 0, len(body.URIs))
 	for _, text := range body.URIs {
-		uri, err := failover.ParseURI(text)
+		uri, err := address.ParseURI(text)
 		if err != nil {
 			return apiError{http.StatusBadRequest, err}
 		}

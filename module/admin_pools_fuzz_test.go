@@ -15,14 +15,15 @@ import (
 	"testing"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // newTestPool is a pool that is not started, and nobody else's.
 func newTestPool(tb testing.TB, addresses ...string) *poolEntry {
 	tb.Helper()
-	c := failover.Config{Name: "fuzz", Options: failover.DefaultOptions()}
+	c := failover.Config{Name: "fuzz", Options: address.DefaultOptions()}
 	for _, a := range addresses {
-		u, err := failover.ParseURI(a)
+		u, err := address.ParseURI(a)
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -101,7 +102,7 @@ func FuzzChangeURIs(f *testing.F) {
 			}
 			want := slices.Clone(before)
 			for _, text := range said.URIs {
-				u, err := failover.ParseURI(text)
+				u, err := address.ParseURI(text)
 				if err != nil {
 					t.Fatalf("%s accepted %q: %v", method, text, err)
 				}

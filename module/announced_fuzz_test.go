@@ -13,16 +13,17 @@ import (
 
 	"github.com/hashicorp/mdns"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
 // anywhere lets all addresses join that may join at all, and one of this machine.
 func anywhere(f *testing.F) *Failover {
-	configured, err := failover.ParseURI("http://127.0.0.1:9000")
+	configured, err := address.ParseURI("http://127.0.0.1:9000")
 	if err != nil {
 		f.Fatal(err)
 	}
-	allow, err := failover.NewAllowList([]string{"0.0.0.0/0:1-65535", "[::/0]:1-65535"}, []failover.URI{configured})
+	allow, err := membership.NewAllowList([]string{"0.0.0.0/0:1-65535", "[::/0]:1-65535"}, []address.URI{configured})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -50,14 +51,14 @@ func FuzzAnnounced(f *testing.F) {
 	f.Add([]byte(`[]`), name, []byte{1, 2, 3}, 80)
 	pool := anywhere(f)
 	f.Cleanup(func() { network.set(nil) })
-	f.Fuzz(func(t *testing.T, said []byte, name string, address []byte, port int) {
+	f.Fuzz(func(t *testing.T, said []byte, name string, addr []byte, port int) {
 		var meta networkMeta
 		_ = json.Unmarshal(said, &meta)
 		brokers := meta.addresses()
 		network.set(&networkState{All: brokers})
 		for _, text := range brokers {
-			u, err := failover.ParseURI(text)
-			if err != nil || u.String() != text || u.Scheme == failover.SchemeUnix || strings.ContainsAny(text, " \r\n") {
+			u, err := address.ParseURI(text)
+			if err != nil || u.String() != text || u.Scheme == address.SchemeUnix || strings.ContainsAny(text, " \r\n") {
 				t.Fatalf("clients are told of %q, which reads as %+v, %v", text, u, err)
 			}
 			if pool.mayJoin(u) == nil {
@@ -65,15 +66,15 @@ func FuzzAnnounced(f *testing.F) {
 			}
 		}
 
-		e := &mdns.ServiceEntry{Name: name, Port: port, AddrV4: address}
-		if len(address) == net.IPv6len {
-			e.AddrV4, e.AddrV6IPAddr = nil, &net.IPAddr{IP: address}
+		e := &mdns.ServiceEntry{Name: name, Port: port, AddrV4: addr}
+		if len(addr) == net.IPv6len {
+			e.AddrV4, e.AddrV6IPAddr = nil, &net.IPAddr{IP: addr}
 		}
 		h := &heard{f: pool}
 		for range 2 { // whoever says it twice is one
 			h.add(instanceAddress(e, "_app._tcp"))
 		}
-		ip, valid := netip.AddrFromSlice(address)
+		ip, valid := netip.AddrFromSlice(addr)
 		ip = ip.Unmap()
 		valid = valid && port > 0 && port < 65536 && strings.HasSuffix(strings.ToLower(name), "._app._tcp.local.")
 		found := slices.Concat(h.good, h.bad)
@@ -81,13 +82,13 @@ func FuzzAnnounced(f *testing.F) {
 			t.Fatalf("%q at %v, port %d: found %v", name, ip, port, found)
 		}
 		at := netip.AddrPortFrom(ip, uint16(port))
-		if valid && (found[0].Dial() != at.String() || found[0].Scheme != failover.SchemeHTTP) {
+		if valid && (found[0].Dial() != at.String() || found[0].Scheme != address.SchemeHTTP) {
 			t.Fatalf("%s was found as %s", at, found[0])
 		}
 		if len(h.good) == 0 {
 			return
 		}
-		if networkHas(ip.String(), h.good[0].Port) || ours(ip) && at.String() != "127.0.0.1:9000" || ours(failover.Destination(ip)) && !ours(ip) {
+		if networkHas(ip.String(), h.good[0].Port) || ours(ip) && at.String() != "127.0.0.1:9000" || ours(membership.Destination(ip)) && !ours(ip) {
 			t.Fatalf("%s may join", at)
 		}
 	})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 // Topics of what a child and its parent have to say about pools.
@@ -32,7 +33,7 @@ const (
 // poolReporter tells the parent what happens to this process's pools. Only the
 // process that serves has anything to tell.
 type poolReporter struct {
-	link    *supervisor.Link
+	link    *control.Link
 	changed chan struct{}
 	queue   chan report
 }
@@ -63,7 +64,7 @@ func poolsTold(topic string, data json.RawMessage) {
 }
 
 // poolsActivate lets the pools begin and reports on them from now on.
-func poolsActivate(link *supervisor.Link) {
+func poolsActivate(link *control.Link) {
 	r := &poolReporter{link: link, changed: make(chan struct{}, 1), queue: make(chan report, reportQueue)}
 	pools.onChange(func() {
 		select {
@@ -132,7 +133,7 @@ func (r *poolReporter) run() {
 // reportCut tells of the unsafe requests that the end of this process cuts off:
 // they may have been executed, and nobody will hear the answer. It returns when
 // the parent has it.
-func reportCut(link *supervisor.Link, cut []doubtRecord) {
+func reportCut(link *control.Link, cut []doubtRecord) {
 	for _, d := range cut {
 		caddy.Log().Named("broker").Warn("request in doubt: it may have been executed without an answer",
 			zap.String("method", d.Method), zap.String("host", d.Host), zap.String("path", d.Path), zap.String("reason", d.Reason))

@@ -21,7 +21,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/exp/zapslog"
 
-	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 // runChild is the whole life of a supervised child: it takes its configuration
@@ -32,8 +32,8 @@ func runChild() (int, error) {
 	defer caddy.UnbufferDefaultLogger(original)
 	limitMemory(logger)
 
-	link, hello, err := supervisor.Connect()
-	if errors.Is(err, supervisor.ErrNoParent) {
+	link, hello, err := control.Connect()
+	if errors.Is(err, control.ErrNoParent) {
 		return caddy.ExitCodeFailedStartup,
 			fmt.Errorf("--child is what a running broker starts by itself: use `caddy broker run --ha`")
 	}
@@ -76,16 +76,16 @@ func limitMemory(logger *zap.Logger) {
 
 // orders are what the parent's words mean here. Those that take time run on
 // their own: an immediate stop must not keep its escalation waiting.
-func (rt *childRuntime) orders(hello supervisor.Hello) supervisor.Orders {
-	return supervisor.Orders{
+func (rt *childRuntime) orders(hello control.Hello) control.Orders {
+	return control.Orders{
 		Activate: func() {
 			poolsActivate(rt.link)
 			rt.activate()
 		},
 		Packets: rt.readPackets,
 		Drain:   func(timeout time.Duration) { go rt.drain(timeout) },
-		Stop: func(mode supervisor.Mode) {
-			if mode == supervisor.Force {
+		Stop: func(mode control.Mode) {
+			if mode == control.Force {
 				rt.force()
 				return
 			}

@@ -11,14 +11,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 // childRuntime is what a supervised child knows of itself: whether it may
 // accept, whether it is on its way out, and what it has in progress. There is
 // one in a child and none in any other process.
 type childRuntime struct {
-	link  *supervisor.Link
+	link  *control.Link
 	probe string // the secret that marks a heartbeat's own request
 
 	activated chan struct{} // closed: accept connections
@@ -53,7 +53,7 @@ type http3Server interface {
 // configuration.
 var runtime atomic.Pointer[childRuntime]
 
-func newChildRuntime(link *supervisor.Link, probe string) *childRuntime {
+func newChildRuntime(link *control.Link, probe string) *childRuntime {
 	return &childRuntime{
 		link:      link,
 		probe:     probe,

@@ -17,7 +17,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/hashicorp/memberlist"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // Network makes this broker one of a network of brokers, which find each other
@@ -83,11 +83,11 @@ func (n *Network) provision() error {
 	}
 	var meta networkMeta
 	for _, text := range n.Advertise {
-		u, err := failover.ParseURI(repl.ReplaceAll(text, ""))
+		u, err := address.ParseURI(repl.ReplaceAll(text, ""))
 		if err != nil {
 			return fmt.Errorf("network: advertise: %w", err)
 		}
-		if u.Scheme == failover.SchemeUnix || u.Options != (failover.AddressOptions{}) {
+		if u.Scheme == address.SchemeUnix || u.Options != (address.URIOptions{}) {
 			return fmt.Errorf("network: advertise %s: expecting scheme, host and port that clients can reach", text)
 		}
 		meta.Addresses = append(meta.Addresses, u.Name())
@@ -165,7 +165,7 @@ func (n *Network) equal(o *Network) bool { return reflect.DeepEqual(n, o) }
 // left out.
 func (m networkMeta) addresses() (list []string) {
 	for _, text := range m.Addresses {
-		if u, err := failover.ParseURI(text); err == nil && u.Scheme != failover.SchemeUnix && !strings.Contains(text, "?") {
+		if u, err := address.ParseURI(text); err == nil && u.Scheme != address.SchemeUnix && !strings.Contains(text, "?") {
 			list = append(list, u.Name())
 		}
 	}

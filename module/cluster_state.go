@@ -15,7 +15,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
 // topicParent is what a parent tells its children of itself: the network of
@@ -77,7 +78,7 @@ func (b *networkBook) set(s *networkState) {
 	v := &networkView{state: s, all: make(map[string]bool), changed: make(chan struct{})}
 	if s != nil {
 		for _, text := range s.All {
-			if u, err := failover.ParseURI(text); err == nil {
+			if u, err := address.ParseURI(text); err == nil {
 				v.all[networkKey(u.Host, u.Port)] = true
 			}
 		}
@@ -100,7 +101,7 @@ func networkHas(host, port string) bool { return network.now.Load().all[networkK
 func networkKey(host, port string) string {
 	host = strings.TrimSuffix(host, ".")
 	if ip, err := netip.ParseAddr(host); err == nil {
-		host = failover.Destination(ip).String()
+		host = membership.Destination(ip).String()
 	}
 	return net.JoinHostPort(host, port)
 }

@@ -12,7 +12,7 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
-	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 // childCommands are the operations on children, named as in the admin API.
@@ -32,7 +32,7 @@ func childCommands() []*cobra.Command {
 		}
 		addressFlags(cmd)
 		if c.verb == "stop" {
-			cmd.Flags().StringP("mode", "", string(supervisor.Immediate),
+			cmd.Flags().StringP("mode", "", string(control.Immediate),
 				"immediate: requests in progress finish; force: everything is cut. An immediate stop under way can be turned into force")
 		}
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {

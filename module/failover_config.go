@@ -10,7 +10,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // PolicyConfig holds the options of the `failover` selection policy. All are
@@ -181,10 +181,10 @@ type AddressConfig struct {
 
 // options checks the configuration and returns it as complete options, and the
 // options of single addresses by dial address.
-func (c *PolicyConfig) options() (failover.Options, map[string]failover.AddressOptions, error) {
-	o := failover.DefaultOptions()
+func (c *PolicyConfig) options() (address.Options, map[string]address.URIOptions, error) {
+	o := address.DefaultOptions()
 	for name, v := range givenOptions(c) {
-		opt, err := failover.LookupOption(failover.ScopePool, name)
+		opt, err := address.LookupOption(address.ScopePool, name)
 		if err == nil {
 			err = opt.Set(&o, v)
 		}
@@ -199,29 +199,29 @@ func (c *PolicyConfig) options() (failover.Options, map[string]failover.AddressO
 	if err := o.Complete(); err != nil {
 		return o, nil, err
 	}
-	byAddress := make(map[string]failover.AddressOptions, len(c.AddressOptions))
-	for _, address := range slices.Sorted(maps.Keys(c.AddressOptions)) {
-		u, err := failover.ParseDial(address)
+	byAddress := make(map[string]address.URIOptions, len(c.AddressOptions))
+	for _, addr := range slices.Sorted(maps.Keys(c.AddressOptions)) {
+		u, err := address.ParseDial(addr)
 		if err != nil {
 			return o, nil, fmt.Errorf("address_options: %w", err)
 		}
 		if _, ok := byAddress[u.Dial()]; ok {
 			return o, nil, fmt.Errorf("address_options: %s is there twice, in two spellings", u.Dial())
 		}
-		if byAddress[u.Dial()], err = c.AddressOptions[address].options(); err != nil {
-			return o, nil, fmt.Errorf("address_options of %s: %w", address, err)
+		if byAddress[u.Dial()], err = c.AddressOptions[addr].options(); err != nil {
+			return o, nil, fmt.Errorf("address_options of %s: %w", addr, err)
 		}
 	}
 	return o, byAddress, nil
 }
 
-func (c *AddressConfig) options() (failover.AddressOptions, error) {
-	var o failover.AddressOptions
+func (c *AddressConfig) options() (address.URIOptions, error) {
+	var o address.URIOptions
 	if c == nil {
 		return o, nil
 	}
 	for name, v := range givenOptions(c) {
-		opt, err := failover.LookupOption(failover.ScopeAddress, name)
+		opt, err := address.LookupOption(address.ScopeAddress, name)
 		if err == nil {
 			err = opt.SetAddress(&o, v)
 		}

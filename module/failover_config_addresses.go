@@ -13,7 +13,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // CheckHandler checks the options against the rest of a reverse_proxy that was
@@ -36,12 +36,12 @@ func (c *PolicyConfig) CheckHandler(h *reverseproxy.Handler) error {
 	if slices.ContainsFunc(h.Upstreams, func(up *reverseproxy.Upstream) bool { return strings.Contains(up.Dial, "{") }) {
 		return nil
 	}
-	scheme := failover.SchemeHTTP
+	scheme := address.SchemeHTTP
 	switch {
 	case t.TLS != nil:
-		scheme = failover.SchemeHTTPS
+		scheme = address.SchemeHTTPS
 	case slices.Contains(t.Versions, "h2c"):
-		scheme = failover.SchemeH2C
+		scheme = address.SchemeH2C
 	}
 	_, _, err := c.addresses(h.Upstreams, scheme, h.DynamicUpstreamsRaw != nil)
 	return err
@@ -49,19 +49,19 @@ func (c *PolicyConfig) CheckHandler(h *reverseproxy.Handler) error {
 
 // addresses checks the options against the upstreams of a handler and makes the
 // list of addresses. sourced tells that more of them come from elsewhere.
-func (c *PolicyConfig) addresses(upstreams reverseproxy.UpstreamPool, scheme string, sourced bool) (failover.Options, []failover.URI, error) {
+func (c *PolicyConfig) addresses(upstreams reverseproxy.UpstreamPool, scheme string, sourced bool) (address.Options, []address.URI, error) {
 	o, byAddress, err := c.options()
 	if err != nil {
 		return o, nil, err
 	}
-	var list []failover.URI
+	var list []address.URI
 	used := make(map[string]bool, len(byAddress))
-	add := func(u failover.URI) {
+	add := func(u address.URI) {
 		if a, ok := byAddress[u.Dial()]; ok {
 			u.Options, used[u.Dial()] = a, true
 		}
 		// The first of two that are one wins.
-		if !slices.ContainsFunc(list, func(v failover.URI) bool { return v.Key() == u.Key() }) {
+		if !slices.ContainsFunc(list, func(v address.URI) bool { return v.Key() == u.Key() }) {
 			list = append(list, u)
 		}
 	}
@@ -94,7 +94,7 @@ func (c *PolicyConfig) addresses(upstreams reverseproxy.UpstreamPool, scheme str
 	return o, list, nil
 }
 
-func dialNames(uris []failover.URI) string {
+func dialNames(uris []address.URI) string {
 	if len(uris) == 0 {
 		return "none"
 	}

@@ -12,11 +12,11 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/dustin/go-humanize"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // caddyfileParsers read the units of a Caddyfile.
-var caddyfileParsers = failover.Parsers{
+var caddyfileParsers = address.Parsers{
 	Duration: caddy.ParseDuration,
 	Size: func(s string) (int64, error) {
 		n, err := humanize.ParseBytes(s)
@@ -109,7 +109,7 @@ func (c *PolicyConfig) unmarshalAddress(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
 		return d.Err("address: expecting HOST:PORT and a block")
 	}
-	u, err := failover.ParseDial(d.Val())
+	u, err := address.ParseDial(d.Val())
 	if err != nil {
 		return d.WrapErr(err)
 	}
@@ -142,7 +142,7 @@ func (c *AddressConfig) unmarshalBlock(d *caddyfile.Dispenser) error {
 // unmarshalOption reads one line and sets the option in config.
 func unmarshalOption(d *caddyfile.Dispenser, config any) error {
 	name := d.Val()
-	opt, err := failover.LookupOption(scopeOf(config), name)
+	opt, err := address.LookupOption(scopeOf(config), name)
 	if err != nil {
 		return d.WrapErr(err)
 	}
@@ -151,10 +151,10 @@ func unmarshalOption(d *caddyfile.Dispenser, config any) error {
 	}
 	v, err := optionValue(d, &opt)
 	if err == nil {
-		if opt.Scope == failover.ScopePool {
-			err = opt.Set(new(failover.Options), v)
+		if opt.Scope == address.ScopePool {
+			err = opt.Set(new(address.Options), v)
 		} else {
-			err = opt.SetAddress(new(failover.AddressOptions), v)
+			err = opt.SetAddress(new(address.URIOptions), v)
 		}
 	}
 	if err != nil {
@@ -168,16 +168,16 @@ func unmarshalOption(d *caddyfile.Dispenser, config any) error {
 }
 
 // optionValue reads the arguments of an option.
-func optionValue(d *caddyfile.Dispenser, opt *failover.Option) (any, error) {
+func optionValue(d *caddyfile.Dispenser, opt *address.Option) (any, error) {
 	args := d.RemainingArgs()
 	switch {
-	case opt.Kind == failover.KindBool && len(args) == 0:
+	case opt.Kind == address.KindBool && len(args) == 0:
 		return true, nil
 	case len(args) == 0:
 		return nil, errors.New("it has no value; expecting " + opt.Allowed)
-	case opt.Kind == failover.KindList:
+	case opt.Kind == address.KindList:
 		return args, nil
-	case opt.Kind == failover.KindWords:
+	case opt.Kind == address.KindWords:
 		return opt.Parse(strings.Join(args, " "), caddyfileParsers)
 	case len(args) > 1:
 		return nil, errors.New("it has several values; expecting " + opt.Allowed)

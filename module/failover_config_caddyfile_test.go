@@ -13,7 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 func unmarshalPolicy(input string) (*PolicyConfig, error) {
@@ -118,9 +118,9 @@ func TestOptionsDocExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, opt := range failover.OptionTable() {
+	for _, opt := range address.OptionTable() {
 		given := isGiven(c, opt.Name)
-		if opt.Scope == failover.ScopeAddress {
+		if opt.Scope == address.ScopeAddress {
 			given = isGiven(c.Nested, opt.Name) || isGiven(c.AddressOptions["10.0.0.1:8080"], opt.Name)
 		}
 		if !given {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // The fields of PolicyConfig and AddressConfig are found by their JSON names,
@@ -24,7 +24,7 @@ func givenOptions(config any) iter.Seq2[string, any] {
 		s := reflect.ValueOf(config).Elem()
 		for i := range s.NumField() {
 			name := jsonName(s.Type().Field(i))
-			if _, err := failover.LookupOption(scopeOf(config), name); err != nil {
+			if _, err := address.LookupOption(scopeOf(config), name); err != nil {
 				continue // nested and address_options are no options themselves
 			}
 			if v, ok := fieldValue(s.Field(i)); ok && !yield(name, v) {
@@ -62,11 +62,11 @@ func isGiven(config any, name string) bool {
 	return false
 }
 
-func scopeOf(config any) failover.Scope {
+func scopeOf(config any) address.Scope {
 	if _, ok := config.(*AddressConfig); ok {
-		return failover.ScopeAddress
+		return address.ScopeAddress
 	}
-	return failover.ScopePool
+	return address.ScopePool
 }
 
 func jsonName(f reflect.StructField) string {
@@ -91,7 +91,7 @@ func fieldValue(f reflect.Value) (any, bool) {
 // ReadAddress parses a failover address and adds what it says. It returns the
 // names of its backends, scheme included, and what it asks for in vain.
 func (c *PolicyConfig) ReadAddress(text string) (backends, warnings []string, err error) {
-	a, err := failover.ParseAddress(text)
+	a, err := address.Parse(text)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -104,11 +104,11 @@ func (c *PolicyConfig) ReadAddress(text string) (backends, warnings []string, er
 
 // SetAddress adds what a failover address says: its options, and those of its
 // addresses. It is for configurations that have not set any of them yet.
-func (c *PolicyConfig) SetAddress(a *failover.Address) {
+func (c *PolicyConfig) SetAddress(a *address.Address) {
 	for _, given := range a.Given {
 		name, nested := strings.CutPrefix(given, "nested.")
 		if !nested {
-			opt, err := failover.LookupOption(failover.ScopePool, name)
+			opt, err := address.LookupOption(address.ScopePool, name)
 			if err == nil {
 				setOption(c, name, opt.Get(&a.Options))
 			}
@@ -126,12 +126,12 @@ func (c *PolicyConfig) SetAddress(a *failover.Address) {
 }
 
 // addressConfig is nil when no option is given.
-func addressConfig(o failover.AddressOptions) *AddressConfig {
-	if o == (failover.AddressOptions{}) {
+func addressConfig(o address.URIOptions) *AddressConfig {
+	if o == (address.URIOptions{}) {
 		return nil
 	}
 	c := new(AddressConfig)
-	for _, opt := range failover.OptionTable() {
+	for _, opt := range address.OptionTable() {
 		if v := opt.GetAddress(&o); v != nil {
 			setOption(c, opt.Name, v)
 		}

@@ -16,34 +16,34 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // The structs that Caddy documents and the table of options are the same list.
 func TestPolicyConfigFollowsTheTable(t *testing.T) {
-	kinds := map[failover.Kind][]reflect.Type{
-		failover.KindBool:     {reflect.TypeFor[*bool]()},
-		failover.KindInt:      {reflect.TypeFor[*int]()},
-		failover.KindSize:     {reflect.TypeFor[*int64]()},
-		failover.KindFloat:    {reflect.TypeFor[*float64]()},
-		failover.KindDuration: {reflect.TypeFor[*caddy.Duration]()},
-		failover.KindText:     {reflect.TypeFor[string]()},
-		failover.KindWords:    {reflect.TypeFor[string]()},
-		failover.KindList:     {reflect.TypeFor[[]string]()},
+	kinds := map[address.Kind][]reflect.Type{
+		address.KindBool:     {reflect.TypeFor[*bool]()},
+		address.KindInt:      {reflect.TypeFor[*int]()},
+		address.KindSize:     {reflect.TypeFor[*int64]()},
+		address.KindFloat:    {reflect.TypeFor[*float64]()},
+		address.KindDuration: {reflect.TypeFor[*caddy.Duration]()},
+		address.KindText:     {reflect.TypeFor[string]()},
+		address.KindWords:    {reflect.TypeFor[string]()},
+		address.KindList:     {reflect.TypeFor[[]string]()},
 	}
-	fields := map[failover.Scope]map[string]reflect.Type{
-		failover.ScopePool:    fieldTypes(reflect.TypeFor[PolicyConfig]()),
-		failover.ScopeAddress: fieldTypes(reflect.TypeFor[AddressConfig]()),
+	fields := map[address.Scope]map[string]reflect.Type{
+		address.ScopePool:    fieldTypes(reflect.TypeFor[PolicyConfig]()),
+		address.ScopeAddress: fieldTypes(reflect.TypeFor[AddressConfig]()),
 	}
-	for _, opt := range failover.OptionTable() {
+	for _, opt := range address.OptionTable() {
 		typ := fields[opt.Scope][opt.Name]
 		if !slices.Contains(kinds[opt.Kind], typ) {
 			t.Errorf("option %s has a field of type %v, want %v", opt.Name, typ, kinds[opt.Kind])
 		}
 		delete(fields[opt.Scope], opt.Name)
 	}
-	delete(fields[failover.ScopePool], "nested")
-	delete(fields[failover.ScopePool], "address_options")
+	delete(fields[address.ScopePool], "nested")
+	delete(fields[address.ScopePool], "address_options")
 	for scope, left := range fields {
 		for name := range left {
 			t.Errorf("field %s of scope %d is no option", name, scope)
@@ -66,7 +66,7 @@ func TestPolicyConfigComments(t *testing.T) {
 		t.Fatal(err)
 	}
 	defaults := map[string]string{"nested": "none", "address_options": "none"}
-	for _, opt := range failover.OptionTable() {
+	for _, opt := range address.OptionTable() {
 		defaults[opt.Name] = strings.ReplaceAll(opt.Default, "`", "")
 	}
 	seen := 0
@@ -132,7 +132,7 @@ func TestPolicyConfigJSON(t *testing.T) {
 
 func TestPolicyConfigDefaults(t *testing.T) {
 	o, addresses, err := new(PolicyConfig).options()
-	if err != nil || !reflect.DeepEqual(o, failover.DefaultOptions()) || len(addresses) != 0 {
+	if err != nil || !reflect.DeepEqual(o, address.DefaultOptions()) || len(addresses) != 0 {
 		t.Errorf("got %+v, %v, %v", o, addresses, err)
 	}
 }
@@ -151,15 +151,15 @@ func TestPolicyConfigValues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := failover.DefaultOptions()
+	want := address.DefaultOptions()
 	want.Randomize, want.Timeout, want.TimeoutSet = false, 5*time.Second, true
 	want.MaxReconnectAttempts, want.StartupMaxReconnectAttempts, want.StartupMaxReconnectAttemptsSet = 3, -1, true
 	want.Nested.SoTimeout, want.MaxCacheSize = new(time.Second), 7
-	want.PriorityURIs = []failover.URI{{Host: "b", Port: "80"}, {Scheme: "http", Host: "c", Port: "80"}}
+	want.PriorityURIs = []address.URI{{Host: "b", Port: "80"}, {Scheme: "http", Host: "c", Port: "80"}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%+v, want\n%+v", got, want)
 	}
-	if !reflect.DeepEqual(addresses, map[string]failover.AddressOptions{"[::1]:80": {MaxRequests: new(4)}}) {
+	if !reflect.DeepEqual(addresses, map[string]address.URIOptions{"[::1]:80": {MaxRequests: new(4)}}) {
 		t.Errorf("got %+v", addresses)
 	}
 	names := []string{"max_reconnect_attempts", "startup_max_reconnect_attempts", "randomize", "priority_uris", "timeout", "max_cache_size", "nested.so_timeout"}
@@ -178,7 +178,7 @@ func TestPolicyConfigSetAddress(t *testing.T) {
 	}
 	for _, s := range addresses {
 		t.Run(s, func(t *testing.T) {
-			a, err := failover.ParseAddress(s)
+			a, err := address.Parse(s)
 			if err != nil {
 				t.Fatal(err)
 			}

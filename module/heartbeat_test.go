@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // stuck is a carrier that gets stuck when a test says so.
@@ -29,14 +30,14 @@ func (*stuck) Warm([]*failover.Member)  {}
 func TestHeartbeatEndsWithAPoolThatIsStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		carrier := &stuck{free: make(chan struct{})}
-		uri, err := failover.ParseURI("http://a:80")
+		uri, err := address.ParseURI("http://a:80")
 		if err != nil {
 			t.Fatal(err)
 		}
 		other := uri
 		other.Host = "b"
 		pool, err := failover.New(failover.Config{
-			Name: "test", URIs: []failover.URI{uri, other}, Options: failover.DefaultOptions(), Carrier: carrier, Emit: carrier.emit,
+			Name: "test", URIs: []address.URI{uri, other}, Options: address.DefaultOptions(), Carrier: carrier, Emit: carrier.emit,
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -14,7 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
 // topicPlain is a child's report of the sockets that speak plain HTTP/1.
@@ -64,12 +64,12 @@ func plainSockets() []string {
 // so that users who would have to wait long get an answer now. What it returns
 // ends that: whoever has connected by then is still answered, the queue is left
 // to the child.
-func (c *hosted) hold(sockets *supervisor.Sockets, next time.Time) (release func()) {
+func (c *hosted) hold(held *sockets.Holder, next time.Time) (release func()) {
 	srv := &http.Server{Handler: holdHandler(next), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second}
 	var closers []func()
 	for _, name := range c.pools.plain() {
 		network, address, _ := strings.Cut(name, "/")
-		ln, ok := sockets.Listener(network, address)
+		ln, ok := held.Listener(network, address)
 		if !ok {
 			continue
 		}

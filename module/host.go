@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 // host holds what outlives one configuration: the running children. Every
@@ -127,7 +128,7 @@ func (h *hostState) prune(logger *zap.Logger) {
 			continue
 		}
 		wg.Go(func() {
-			err := c.sup.Stop(context.Background(), supervisor.Immediate)
+			err := c.sup.Stop(context.Background(), control.Immediate)
 			if err != nil && !errors.Is(err, supervisor.ErrStopped) {
 				logger.Error("stopping child", zap.String("child", name), zap.Error(err))
 			}

@@ -15,6 +15,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
 const (
@@ -29,12 +31,12 @@ const (
 	listSource = "update_uris_url"
 )
 
-// membership keeps the addresses of one pool up to date from its sources: the
+// follower keeps the addresses of one pool up to date from its sources: the
 // list at update_uris_url, what backends announce and what an agent finds. It is
 // the owner of what they said; sources only tell it.
 //
 // It runs in the process that serves, from the start of the pool to its end.
-type membership struct {
+type follower struct {
 	entry  *poolEntry
 	counts membershipCounts
 
@@ -45,7 +47,7 @@ type membership struct {
 	work   sync.WaitGroup
 
 	// Owned by the goroutine of run.
-	said    *failover.Membership
+	said    *membership.Membership
 	current *Failover // whose options the state below was made with
 	list    listReader
 	agent   browser
@@ -60,7 +62,7 @@ type word struct {
 	source  string
 	kind    string // uris, same, rebalance, reconnect, found, or bad
 	text    []byte
-	found   []failover.URI // with found
+	found   []address.URI // with found
 	trusted bool
 	err     error // with bad
 
@@ -70,13 +72,13 @@ type word struct {
 }
 
 // bind puts a configuration's options into effect.
-func (s *membership) bind(f *Failover) {
+func (s *follower) bind(f *Failover) {
 	s.policy.Store(f)
 	s.kick()
 }
 
 // start begins the work. It is called once or not at all.
-func (s *membership) start() {
+func (s *follower) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.work.Add(1)
@@ -84,7 +86,7 @@ func (s *membership) start() {
 }
 
 // close ends all sources and waits for them.
-func (s *membership) close() {
+func (s *follower) close() {
 	if s.cancel != nil {
 		s.cancel()
 		s.work.Wait()
@@ -92,21 +94,21 @@ func (s *membership) close() {
 }
 
 // kick makes the sources be looked after at once: something happened in the pool.
-func (s *membership) kick() {
+func (s *follower) kick() {
 	select {
 	case s.kicks <- struct{}{}:
 	default:
 	}
 }
 
-func newMembership(e *poolEntry) *membership {
-	return &membership{
+func newFollower(e *poolEntry) *follower {
+	return &follower{
 		entry: e, kicks: make(chan struct{}, 1), words: make(chan word),
 		asked: make(map[*failover.Member]*asking), told: make(map[string]complaint), refused: make(map[string]bool),
 	}
 }
 
-func (s *membership) run(ctx context.Context) {
+func (s *follower) run(ctx context.Context) {
 	defer s.work.Done()
 	defer s.list.close()
 	s.said, s.checked = s.entry.pool.Said(), time.Now()
@@ -126,7 +128,7 @@ func (s *membership) run(ctx context.Context) {
 }
 
 // tell hands a word to the owner.
-func (s *membership) tell(ctx context.Context, w word) {
+func (s *follower) tell(ctx context.Context, w word) {
 	select {
 	case s.words <- w:
 	case <-ctx.Done():
@@ -134,7 +136,7 @@ func (s *membership) tell(ctx context.Context, w word) {
 }
 
 // look starts what is due.
-func (s *membership) look(ctx context.Context, now time.Time) {
+func (s *follower) look(ctx context.Context, now time.Time) {
 	f := s.policy.Load()
 	if f == nil {
 		return
@@ -161,7 +163,7 @@ func (s *membership) look(ctx context.Context, now time.Time) {
 }
 
 // reconsider makes what sources said before fit a new configuration.
-func (s *membership) reconsider(f *Failover) {
+func (s *follower) reconsider(f *Failover) {
 	s.list.forget(f.options.UpdateURIsURL)
 	for _, a := range s.asked {
 		a.cancel()
@@ -193,7 +195,7 @@ func (s *membership) reconsider(f *Failover) {
 }
 
 // take obeys a word, as far as the options say so.
-func (s *membership) take(w word) {
+func (s *follower) take(w word) {
 	f := s.current
 	switch {
 	case w.from != nil && s.asked[w.from] == nil, w.from == nil && w.where != s.list.where && w.where != s.agent.what:
@@ -221,9 +223,9 @@ func (s *membership) take(w word) {
 
 // takeList makes the addresses of a list members, and tells whether it was a good
 // list.
-func (s *membership) takeList(f *Failover, w word) bool {
+func (s *follower) takeList(f *Failover, w word) bool {
 	now := time.Now()
-	list, err := failover.ParseList(w.text, f.transport.scheme())
+	list, err := address.ParseList(w.text, f.transport.scheme())
 	if err != nil {
 		s.complain(f, w.source, listIgnored, err)
 		return false
@@ -257,7 +259,7 @@ func (s *membership) takeList(f *Failover, w word) bool {
 }
 
 // update makes the pool's members what the sources say.
-func (s *membership) update(f *Failover, rebalance bool) error {
+func (s *follower) update(f *Failover, rebalance bool) error {
 	_, removed, err := s.entry.pool.UpdateURIs(s.said, rebalance)
 	if err != nil {
 		return err
@@ -270,7 +272,7 @@ func (s *membership) update(f *Failover, rebalance bool) error {
 }
 
 // settle forgets what backends said that are no members any more.
-func (s *membership) settle() {
+func (s *follower) settle() {
 	members := make(map[string]bool)
 	for m := range s.entry.pool.All() {
 		members[m.Name] = true
@@ -281,8 +283,8 @@ func (s *membership) settle() {
 }
 
 // filter leaves out what the operator did not allow.
-func (s *membership) filter(f *Failover, source string, list []failover.URI) []failover.URI {
-	allowed := make([]failover.URI, 0, len(list))
+func (s *follower) filter(f *Failover, source string, list []address.URI) []address.URI {
+	allowed := make([]address.URI, 0, len(list))
 	for _, u := range list {
 		err := f.mayJoin(u)
 		if err == nil {
@@ -294,7 +296,7 @@ func (s *membership) filter(f *Failover, source string, list []failover.URI) []f
 			continue
 		}
 		s.counts.refuse(err)
-		if len(s.refused) < failover.MaxListAddresses {
+		if len(s.refused) < address.MaxListAddresses {
 			s.refused[key] = true
 			f.logger.Warn("announced address refused", zap.String("pool", s.entry.name),
 				zap.String("source", source), zap.String("address", u.Name()), zap.Error(err))
@@ -304,9 +306,9 @@ func (s *membership) filter(f *Failover, source string, list []failover.URI) []f
 }
 
 // reconnect moves the clients of the backend that asks for it.
-func (s *membership) reconnect(f *Failover, w word) {
+func (s *follower) reconnect(f *Failover, w word) {
 	text := strings.TrimSpace(string(w.text))
-	list, err := failover.ParseList([]byte(text), f.transport.scheme())
+	list, err := address.ParseList([]byte(text), f.transport.scheme())
 	if err == nil && len(list) != 1 {
 		err = errors.New("one address is expected")
 	}

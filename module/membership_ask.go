@@ -74,7 +74,7 @@ func (a *asking) alive() bool { return !isClosed(a.done) || a.result.ours }
 
 // askBackends asks each backend that answers what addresses there are: once, and
 // again after it was lost, and keeps streams open.
-func (s *membership) askBackends(ctx context.Context, f *Failover, now time.Time) {
+func (s *follower) askBackends(ctx context.Context, f *Failover, now time.Time) {
 	if f.transport.http == nil || !f.options.UpdateURIsSupported && !f.options.ReconnectSupported {
 		return
 	}
@@ -108,7 +108,7 @@ func (s *membership) askBackends(ctx context.Context, f *Failover, now time.Time
 	}
 }
 
-func (s *membership) startAsking(ctx context.Context, f *Failover, m *failover.Member, a *asking) {
+func (s *follower) startAsking(ctx context.Context, f *Failover, m *failover.Member, a *asking) {
 	ctx, cancel := context.WithCancel(ctx)
 	began, done, result := new(atomic.Bool), make(chan struct{}), &askResult{etag: a.result.etag}
 	a.cancel, a.began, a.done, a.result, a.noted = cancel, began, done, result, false
@@ -139,7 +139,7 @@ func (a *asking) note(now time.Time) {
 }
 
 // ask asks m once, and follows the stream if there is one.
-func (s *membership) ask(ctx context.Context, f *Failover, m *failover.Member, began *atomic.Bool, result *askResult) {
+func (s *follower) ask(ctx context.Context, f *Failover, m *failover.Member, began *atomic.Bool, result *askResult) {
 	askCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	timer := time.AfterFunc(askTimeout, func() { cancel(context.DeadlineExceeded) })

@@ -22,7 +22,7 @@ const listIgnored = "list of addresses ignored"
 
 // complain says, once until it changes, what is wrong with a source. Its last
 // list stays.
-func (s *membership) complain(f *Failover, source, what string, err error) {
+func (s *follower) complain(f *Failover, source, what string, err error) {
 	last, now := s.told[source], time.Now()
 	if last.text == err.Error() {
 		return
@@ -39,7 +39,7 @@ func (s *membership) complain(f *Failover, source, what string, err error) {
 }
 
 // content notes that nothing is wrong with a source.
-func (s *membership) content(source string) {
+func (s *follower) content(source string) {
 	if last, ok := s.told[source]; ok {
 		s.told[source] = complaint{at: last.at}
 	}

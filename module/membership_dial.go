@@ -16,7 +16,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
 // forwardProxyVar is where reverse_proxy notes the proxy that carries a request.
@@ -29,7 +30,7 @@ var (
 
 // provisionMembership makes what says which addresses may be announced.
 func (f *Failover) provisionMembership(ctx caddy.Context) error {
-	allow, err := failover.NewAllowList(f.options.UpdateURIsAllow, f.uris)
+	allow, err := membership.NewAllowList(f.options.UpdateURIsAllow, f.uris)
 	if err != nil {
 		return err
 	}
@@ -42,7 +43,7 @@ func (f *Failover) provisionMembership(ctx caddy.Context) error {
 }
 
 // mayJoin tells whether an address that was announced may join the pool.
-func (f *Failover) mayJoin(u failover.URI) error {
+func (f *Failover) mayJoin(u address.URI) error {
 	if networkHas(u.Host, u.Port) {
 		return errOwnNetwork
 	}
@@ -58,7 +59,7 @@ func (f *Failover) mayJoin(u failover.URI) error {
 // mayDial tells whether an announced address may be dialled at what its host
 // resolves to, and at that port: the one of the health check may differ, and a
 // backend that would be refused shall not pass its checks either.
-func (f *Failover) mayDial(u failover.URI, ip netip.Addr, port string) error {
+func (f *Failover) mayDial(u address.URI, ip netip.Addr, port string) error {
 	if networkHas(ip.String(), u.Port) {
 		return errOwnNetwork
 	}
@@ -67,7 +68,7 @@ func (f *Failover) mayDial(u failover.URI, ip netip.Addr, port string) error {
 
 // forbiddenError says that an announced address leads where nothing may be sent.
 type forbiddenError struct {
-	uri    failover.URI
+	uri    address.URI
 	at     netip.Addr
 	reason error
 }
@@ -149,7 +150,7 @@ func dialOne(ctx context.Context, dial dialer, info reverseproxy.DialInfo, left 
 }
 
 // forbid counts a refusal and makes its error, which fails the dial.
-func (f *Failover) forbid(u failover.URI, at netip.Addr, reason error) error {
+func (f *Failover) forbid(u address.URI, at netip.Addr, reason error) error {
 	f.claim.entry.members.counts.refuse(reason)
 	return reverseproxy.NewDialError(&forbiddenError{u, at, reason})
 }

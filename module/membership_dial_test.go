@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/net/dns/dnsmessage"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 func TestForbiddenAnnouncements(t *testing.T) {
@@ -179,7 +179,7 @@ func TestNetworkKnowsAllSpellings(t *testing.T) {
 		"http://10.0.0.7:80":             false,
 		"http://another.edge.example:80": false,
 	} {
-		u, err := failover.ParseURI(text)
+		u, err := address.ParseURI(text)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,7 +16,7 @@ import (
 	"github.com/hashicorp/mdns"
 	"go.uber.org/zap"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 const (
@@ -47,7 +47,7 @@ type browser struct {
 
 // forget makes the next look browse. What was found earlier, perhaps by another
 // process, counts as found now.
-func (b *browser) forget(what string, known []failover.URI, now time.Time) {
+func (b *browser) forget(what string, known []address.URI, now time.Time) {
 	b.what, b.last, b.next = what, time.Time{}, time.Time{}
 	b.found = make(map[string]time.Time)
 	for _, u := range known {
@@ -56,7 +56,7 @@ func (b *browser) forget(what string, known []failover.URI, now time.Time) {
 }
 
 // browse looks for instances when that is due. Nothing waits for it.
-func (s *membership) browse(ctx context.Context, f *Failover, now time.Time) {
+func (s *follower) browse(ctx context.Context, f *Failover, now time.Time) {
 	b := &s.agent
 	if b.what == "" || b.done != nil && !isClosed(b.done) {
 		return
@@ -88,12 +88,12 @@ type heard struct {
 	f         *Failover
 	known     map[string]time.Time
 	seen      map[string]bool
-	good, bad []failover.URI // may join, and may not
+	good, bad []address.URI // may join, and may not
 }
 
 // add notes the address HOST:PORT of an instance.
-func (h *heard) add(address string) {
-	u, err := failover.ParseDial(address)
+func (h *heard) add(addr string) {
+	u, err := address.ParseDial(addr)
 	if err != nil || h.seen[u.Dial()] {
 		return
 	}
@@ -102,7 +102,7 @@ func (h *heard) add(address string) {
 	if h.f.mayJoin(u) != nil {
 		into = &h.bad
 	}
-	if _, ok := h.known[u.Dial()]; !ok && len(*into) >= failover.MaxListAddresses {
+	if _, ok := h.known[u.Dial()]; !ok && len(*into) >= address.MaxListAddresses {
 		return
 	}
 	if h.seen == nil {
@@ -113,7 +113,7 @@ func (h *heard) add(address string) {
 }
 
 // takeFound makes what was found, lately or now, the list of the agent.
-func (s *membership) takeFound(f *Failover, w word) {
+func (s *follower) takeFound(f *Failover, w word) {
 	good, now, b := s.filter(f, w.source, w.found), time.Now(), &s.agent
 	if len(good) == 0 {
 		s.counts.update(w.source, false)
@@ -126,7 +126,7 @@ func (s *membership) takeFound(f *Failover, w word) {
 
 // see notes who answered, and forgets who has not for too long. There is room for
 // as many as a list has, and those that are known keep theirs.
-func (b *browser) see(list []failover.URI, now time.Time) {
+func (b *browser) see(list []address.URI, now time.Time) {
 	for _, u := range list {
 		if _, ok := b.found[u.Dial()]; ok {
 			b.found[u.Dial()] = now
@@ -134,7 +134,7 @@ func (b *browser) see(list []failover.URI, now time.Time) {
 	}
 	maps.DeleteFunc(b.found, func(_ string, last time.Time) bool { return now.Sub(last) > browseKept })
 	for _, u := range list {
-		if len(b.found) < failover.MaxListAddresses {
+		if len(b.found) < address.MaxListAddresses {
 			b.found[u.Dial()] = now
 		}
 	}
@@ -151,7 +151,7 @@ func browseMDNS(ctx context.Context, service string, logger *zap.Logger, add fun
 	}
 	// The library drops entries that nobody takes at once, and goes on writing to
 	// them: they are read when the queries are over.
-	entries, failed := make(chan *mdns.ServiceEntry, failover.MaxListAddresses), make(chan error, 2)
+	entries, failed := make(chan *mdns.ServiceEntry, address.MaxListAddresses), make(chan error, 2)
 	for _, v4 := range []bool{true, false} {
 		// When the context ends, the sockets are closed at once, and the query
 		// returns after browseTime at the latest.

@@ -13,7 +13,7 @@ import (
 
 	"github.com/hashicorp/mdns"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 func TestInstanceAddress(t *testing.T) {
@@ -47,14 +47,14 @@ func TestInstanceAddress(t *testing.T) {
 func TestBrowserKnowsWhatWasFound(t *testing.T) {
 	var b browser
 	now := time.Now()
-	b.forget("mdns _app._tcp", []failover.URI{{Scheme: "http", Host: "10.0.0.1", Port: "80"}}, now)
+	b.forget("mdns _app._tcp", []address.URI{{Scheme: "http", Host: "10.0.0.1", Port: "80"}}, now)
 	if at, ok := b.found["10.0.0.1:80"]; !ok || !at.Equal(now) || !b.next.IsZero() {
 		t.Errorf("found %v, next at %v", b.found, b.next)
 	}
 }
 
 // discovering is a pool's membership that looks for instances, without asking.
-func discovering(t *testing.T, allow ...string) *membership {
+func discovering(t *testing.T, allow ...string) *follower {
 	t.Helper()
 	s := sourced(t, allow...)
 	s.agent.forget("mdns _app._tcp", nil, time.Now())
@@ -62,7 +62,7 @@ func discovering(t *testing.T, allow ...string) *membership {
 }
 
 // hear makes one look that hears these addresses.
-func (s *membership) hear(addresses ...string) {
+func (s *follower) hear(addresses ...string) {
 	h := &heard{f: s.current, known: maps.Clone(s.agent.found)}
 	for _, a := range addresses {
 		h.add(a)
@@ -70,15 +70,15 @@ func (s *membership) hear(addresses ...string) {
 	s.take(word{source: s.agent.what, where: s.agent.what, kind: "found", found: append(h.good, h.bad...)})
 }
 
-func (s *membership) isFound(address string) bool {
-	return slices.ContainsFunc(s.said.List(s.agent.what), func(u failover.URI) bool { return u.Dial() == address })
+func (s *follower) isFound(addr string) bool {
+	return slices.ContainsFunc(s.said.List(s.agent.what), func(u address.URI) bool { return u.Dial() == addr })
 }
 
 // One host that tells of any number of instances keeps nobody from being found,
 // be they somewhere else or among those that may join.
 func TestNoisyHost(t *testing.T) {
 	noise := func(network string) (list []string) {
-		for n := range 3 * failover.MaxListAddresses {
+		for n := range 3 * address.MaxListAddresses {
 			list = append(list, fmt.Sprintf("%s.%d.%d:80", network, n/250, n%250+1))
 		}
 		return list
@@ -89,12 +89,12 @@ func TestNoisyHost(t *testing.T) {
 		t.Fatalf("found %v besides 3,000 that may not join", s.said.List(s.agent.what))
 	}
 	_, refused := s.counts.read()
-	if n := refused["not_allowed"]; n != failover.MaxListAddresses {
+	if n := refused["not_allowed"]; n != address.MaxListAddresses {
 		t.Errorf("%d were counted as refused", n)
 	}
 	at := s.agent.found["10.0.0.1:80"]
 	s.hear(append(noise("10.1"), "10.0.0.1:80")...)
-	if n := len(s.said.List(s.agent.what)); !s.isFound("10.0.0.1:80") || n != failover.MaxListAddresses {
+	if n := len(s.said.List(s.agent.what)); !s.isFound("10.0.0.1:80") || n != address.MaxListAddresses {
 		t.Errorf("found %d, with the known one: %t", n, s.isFound("10.0.0.1:80"))
 	}
 	if !s.agent.found["10.0.0.1:80"].After(at) {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
 // membershipCounts count what sources of addresses said.
@@ -46,15 +46,15 @@ func (c *membershipCounts) update(source string, taken bool) {
 func (c *membershipCounts) refuse(reason error) {
 	name := "not_allowed"
 	switch {
-	case errors.Is(reason, failover.ErrSpecial):
+	case errors.Is(reason, membership.ErrSpecial):
 		name = "special_address"
-	case errors.Is(reason, failover.ErrOwn):
+	case errors.Is(reason, membership.ErrOwn):
 		name = "own_socket"
 	case errors.Is(reason, errOwnNetwork):
 		name = "own_network"
 	case errors.Is(reason, errUncheckable):
 		name = "uncheckable"
-	case errors.Is(reason, failover.ErrOptions):
+	case errors.Is(reason, membership.ErrOptions):
 		name = "options"
 	}
 	c.mu.Lock()

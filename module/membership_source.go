@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 const (
@@ -63,7 +63,7 @@ func (l *listReader) close() {
 // readList reads the list when that is due: at the start, every listPeriod, with
 // every look while no backend answers, and when a file has changed. A pass never
 // waits for it: what it brings starts one.
-func (s *membership) readList(ctx context.Context, f *Failover, now time.Time) {
+func (s *follower) readList(ctx context.Context, f *Failover, now time.Time) {
 	l := &s.list
 	if l.where == "" || l.done != nil && !isClosed(l.done) {
 		return
@@ -145,7 +145,7 @@ func readListFile(path string) ([]byte, error) {
 }
 
 func readBounded(r io.Reader) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(r, failover.MaxListSize+listSlack))
+	text, err := io.ReadAll(io.LimitReader(r, address.MaxListSize+listSlack))
 	if text == nil && err == nil {
 		text = []byte{}
 	}

@@ -20,7 +20,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 func TestListInFile(t *testing.T) {
@@ -122,7 +122,7 @@ func TestBrokenListServers(t *testing.T) {
 			defer client.CloseIdleConnections()
 			text, _, err := fetchList(t.Context(), client, srv.URL, listVersion{})
 			if err == nil {
-				_, err = failover.ParseList(text, "http")
+				_, err = address.ParseList(text, "http")
 			}
 			if err == nil || !strings.Contains(err.Error(), tc.err) {
 				t.Errorf("error %v, want one with %q", err, tc.err)
@@ -138,10 +138,10 @@ func TestListFileThatIsNone(t *testing.T) {
 }
 
 // sourced is the membership of a pool that takes words from nobody but the test.
-func sourced(t *testing.T, allow ...string) *membership {
+func sourced(t *testing.T, allow ...string) *follower {
 	t.Helper()
 	p := newProxy(t, upstreams("10.9.9.9:80"), set("update_uris_allow", allow))
-	s := newMembership(p.policy.claim.entry)
+	s := newFollower(p.policy.claim.entry)
 	s.said, s.current = s.entry.pool.Said(), p.policy
 	return s
 }
@@ -209,7 +209,7 @@ func TestListThatDoesNotFit(t *testing.T) {
 	s.list.forget("http://10.0.0.9/list")
 	s.agent.forget("mdns _app._tcp", nil, time.Now())
 	var many []string
-	for n := range failover.MaxListAddresses {
+	for n := range address.MaxListAddresses {
 		many = append(many, fmt.Sprintf("10.1.%d.%d:80", n/250, n%250+1))
 	}
 	say(listSource, s.list.where, many...)

@@ -13,14 +13,14 @@ import (
 	"net"
 	"time"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // errStreamBroken says that a stream is none of ours, whatever its type says.
 var errStreamBroken = errors.New("the event stream is broken")
 
 // maxStreamLine bounds a line of a stream, and all data of one event.
-const maxStreamLine = failover.MaxListSize
+const maxStreamLine = address.MaxListSize
 
 // pace spaces the events of a stream: each costs streamPause, and streamBurst of
 // them may be owed.

@@ -7,6 +7,8 @@ import (
 	"errors"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddy-broker/caddy-broker/supervisor"
 )
 
 var (
@@ -17,9 +19,6 @@ var (
 	descCut    = prometheus.NewDesc("caddy_broker_child_in_doubt_total", "Unsafe requests that a stop or a replacement cut off: they may have been executed without an answer.", []string{"child"}, nil)
 	descGap    = prometheus.NewDesc("caddy_broker_child_gap_seconds", "Total time without a process of the child that accepts connections.", []string{"child"}, nil)
 )
-
-// exitReasons are the values of the label, so that every series exists from the start.
-var exitReasons = []string{"crash", "hang", "stop", "replace", "start_failure"}
 
 // childCollector reads the children when it is scraped: nothing to reset, nothing
 // to go stale.
@@ -41,7 +40,7 @@ func (childCollector) Collect(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstMetric(descUp, prometheus.GaugeValue, up, s.Name)
 		ch <- prometheus.MustNewConstMetric(descStarts, prometheus.CounterValue, float64(s.Stats.Starts), s.Name)
-		for _, reason := range exitReasons {
+		for _, reason := range supervisor.ExitReasons() { // every series exists from the start
 			ch <- prometheus.MustNewConstMetric(descExits, prometheus.CounterValue, float64(s.Stats.Exits[reason]), s.Name, reason)
 		}
 		ch <- prometheus.MustNewConstMetric(descStart, prometheus.GaugeValue, s.Stats.StartSeconds, s.Name)

@@ -21,7 +21,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // pingTimeout is how long a ping may take in all, unless the user's health check
@@ -57,7 +57,7 @@ func (f *Failover) pingFor(b *backend) *pingSpec {
 		dial:    dialInfoOf(b.upstream, u),
 		host:    u.Host,
 	}
-	def := failover.DefaultOptions()
+	def := address.DefaultOptions()
 	p.standard = f.options.PingMethod == def.PingMethod && f.options.PingURI == def.PingURI
 	p.request = f.pingRequest(f.options.PingMethod, f.options.PingURI, u)
 	if hc := f.handler.HealthChecks; hc != nil && hc.Active != nil && hc.Active.IsEnabled() {
@@ -67,13 +67,13 @@ func (f *Failover) pingFor(b *backend) *pingSpec {
 }
 
 // pingRequest is a request as it goes on the wire.
-func (f *Failover) pingRequest(method, uri string, u failover.URI) *http.Request {
+func (f *Failover) pingRequest(method, uri string, u address.URI) *http.Request {
 	host := net.JoinHostPort(u.Host, u.Port)
-	if u.Scheme == failover.SchemeUnix {
+	if u.Scheme == address.SchemeUnix {
 		host = "localhost"
 	}
 	target := &url.URL{Scheme: "http", Host: host}
-	if f.transport.scheme() == failover.SchemeHTTPS {
+	if f.transport.scheme() == address.SchemeHTTPS {
 		target.Scheme = "https"
 	}
 	if uri == "*" {
@@ -94,7 +94,7 @@ func (f *Failover) pingRequest(method, uri string, u failover.URI) *http.Request
 }
 
 // healthCheck makes the ping what Caddy's active health check sends and expects.
-func (f *Failover) healthCheck(p *pingSpec, a *reverseproxy.ActiveHealthChecks, u failover.URI) {
+func (f *Failover) healthCheck(p *pingSpec, a *reverseproxy.ActiveHealthChecks, u address.URI) {
 	p.standard, p.check = false, true
 	p.timeout = cmp.Or(time.Duration(a.Timeout), pingTimeout)
 	p.status, p.size = a.ExpectStatus, cmp.Or(a.MaxSize, maxPingAnswer)
@@ -104,7 +104,7 @@ func (f *Failover) healthCheck(p *pingSpec, a *reverseproxy.ActiveHealthChecks, 
 	p.request = f.pingRequest(cmp.Or(a.Method, http.MethodGet), cmp.Or(a.URI, a.Path, "/"), u) //nolint:staticcheck // deprecated, but users have it
 	switch {
 	case a.Upstream != "":
-		p.dial = dialInfoOf(&reverseproxy.Upstream{Dial: a.Upstream}, failover.URI{})
+		p.dial = dialInfoOf(&reverseproxy.Upstream{Dial: a.Upstream}, address.URI{})
 		p.request.Host, p.host = a.Upstream, p.dial.Host
 	case a.Port != 0:
 		p.dial.Network, p.dial.Port = "tcp", strconv.Itoa(a.Port)
@@ -139,8 +139,8 @@ type readCloser struct{ *strings.Reader }
 func (readCloser) Close() error { return nil }
 
 // dialInfoOf is what Caddy's transport needs to dial an upstream.
-func dialInfoOf(up *reverseproxy.Upstream, u failover.URI) reverseproxy.DialInfo {
-	if u.Scheme == failover.SchemeUnix {
+func dialInfoOf(up *reverseproxy.Upstream, u address.URI) reverseproxy.DialInfo {
+	if u.Scheme == address.SchemeUnix {
 		return reverseproxy.DialInfo{Upstream: up, Network: "unix", Address: u.Host, Host: u.Host}
 	}
 	host, port := u.Host, u.Port

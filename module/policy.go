@@ -17,6 +17,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
 func init() {
@@ -39,9 +41,9 @@ func init() {
 type Failover struct {
 	PolicyConfig
 
-	options     failover.Options
-	allow       *failover.AllowList
-	uris        []failover.URI
+	options     address.Options
+	allow       *membership.AllowList
+	uris        []address.URI
 	handler     *reverseproxy.Handler
 	transport   *transport
 	ownTrans    *reverseproxy.HTTPTransport // the default transport, when we made it

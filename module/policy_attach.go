@@ -12,7 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // handlerOf finds the reverse proxy that the policy of ctx belongs to. As the
@@ -76,18 +76,18 @@ func (f *Failover) readOptions() error {
 
 // upstreamURI is the address of a configured upstream. Placeholders are those
 // that are known when the configuration is loaded, such as {env.NAME}.
-func upstreamURI(up *reverseproxy.Upstream, scheme string) (failover.URI, error) {
+func upstreamURI(up *reverseproxy.Upstream, scheme string) (address.URI, error) {
 	dial := caddy.NewReplacer().ReplaceKnown(up.Dial, "")
 	if strings.Contains(dial, "{") {
-		return failover.URI{}, fmt.Errorf("upstream %s: the failover policy keeps the state of each backend, "+
+		return address.URI{}, fmt.Errorf("upstream %s: the failover policy keeps the state of each backend, "+
 			"so its address may not depend on the request: use one reverse_proxy per address, or a dynamic source of upstreams", up.Dial)
 	}
 	if strings.HasPrefix(dial, ":") {
 		dial = "localhost" + dial // what a dial address without a host stands for
 	}
-	u, err := failover.ParseDial(dial)
+	u, err := address.ParseDial(dial)
 	if err != nil {
-		return failover.URI{}, fmt.Errorf("upstream %s: %w", up.Dial, err)
+		return address.URI{}, fmt.Errorf("upstream %s: %w", up.Dial, err)
 	}
 	if u.Scheme == "" {
 		u.Scheme = scheme
@@ -100,7 +100,7 @@ func (f *Failover) longestConnectionTimeout() time.Duration {
 	if own := f.options.Nested.ConnectionTimeout; own != nil {
 		return *own
 	}
-	longest := failover.DefaultConnectionTimeout
+	longest := address.DefaultConnectionTimeout
 	for _, u := range f.uris {
 		if own := u.Options.ConnectionTimeout; own != nil {
 			longest = max(longest, *own)

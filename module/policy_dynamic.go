@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // tellDynamic is how often the pool hears of an address that is still listed.
@@ -46,7 +47,7 @@ func (l *dynamicList) Check(m *failover.Member) failover.Availability {
 // list reads what the source returned, and makes it members of the pool.
 func (t *backendTable) list(pool reverseproxy.UpstreamPool) *dynamicList {
 	l := &dynamicList{table: t, byKey: make(map[string]*reverseproxy.Upstream, len(pool))}
-	uris := make([]failover.URI, 0, len(pool))
+	uris := make([]address.URI, 0, len(pool))
 	for _, up := range pool {
 		u, err := upstreamURI(up, t.policy.transport.scheme())
 		if err != nil || l.byKey[u.Key()] != nil {
@@ -63,11 +64,11 @@ func (t *backendTable) list(pool reverseproxy.UpstreamPool) *dynamicList {
 
 // news tells whether the pool has not heard of one of these addresses lately. It
 // counts as told of all of them then.
-func (t *backendTable) news(uris []failover.URI) bool {
+func (t *backendTable) news(uris []address.URI) bool {
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !slices.ContainsFunc(uris, func(u failover.URI) bool { return now.Sub(t.told[u.Key()]) >= tellDynamic }) {
+	if !slices.ContainsFunc(uris, func(u address.URI) bool { return now.Sub(t.told[u.Key()]) >= tellDynamic }) {
 		return false
 	}
 	maps.DeleteFunc(t.told, func(_ string, last time.Time) bool { return now.Sub(last) >= tellDynamic })
@@ -79,7 +80,7 @@ func (t *backendTable) news(uris []failover.URI) bool {
 
 // discover makes the addresses of a list members of the pool, which forgets those
 // that no list named for a while.
-func (t *backendTable) discover(uris []failover.URI) {
+func (t *backendTable) discover(uris []address.URI) {
 	pool := t.policy.claim.entry.pool
 	_, removed, err := pool.Discover(uris)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // pathLists is a dynamic source with a list for each path.
@@ -96,9 +96,9 @@ func TestDynamicWithoutAListedMember(t *testing.T) {
 	one, two := newBackendServer(t, "one", nil), newBackendServer(t, "two", nil)
 	_, s := source(t, fixed(one.addr()))
 	p := newProxy(t, upstreams(two.addr()), dynamic(s)).learn(two.addr(), one.addr())
-	u, _ := failover.ParseDial(one.addr())
-	u.Scheme = failover.SchemeHTTP
-	if _, err := p.pool().RemoveURIs([]failover.URI{u}); err != nil {
+	u, _ := address.ParseDial(one.addr())
+	u.Scheme = address.SchemeHTTP
+	if _, err := p.pool().RemoveURIs([]address.URI{u}); err != nil {
 		t.Fatal(err)
 	}
 	if a := p.do("GET", ""); a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {

@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // keyFunc tells the pool who the client of a request is.
@@ -25,13 +26,13 @@ type keyFunc func(r *http.Request, to *failover.Request)
 func (f *Failover) provisionKey(caddy.Context) error {
 	affinity := f.options.EffectiveAffinity()
 	switch affinity.Kind {
-	case failover.AffinityPool:
+	case address.AffinityPool:
 		f.key = func(*http.Request, *failover.Request) {}
-	case failover.AffinityRequest:
+	case address.AffinityRequest:
 		f.key = func(_ *http.Request, to *failover.Request) { to.Key = rand.Uint64() }
-	case failover.AffinityHeader:
+	case address.AffinityHeader:
 		f.key = keyByHeader(textproto.CanonicalMIMEHeaderKey(affinity.Name))
-	case failover.AffinityCookie:
+	case address.AffinityCookie:
 		f.cookie = &cookieAffinity{name: affinity.Name, policy: f}
 		f.key = f.cookie.identify
 	default:

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // TestNoBackendInTime: the request waits for as long as it may, and is told when
@@ -71,7 +72,7 @@ func TestDrainedPool(t *testing.T) {
 	if a := p.do("GET", ""); a.status != 200 {
 		t.Fatalf("got %+v", a)
 	}
-	u, err := failover.ParseDial(b.addr())
+	u, err := address.ParseDial(b.addr())
 	if err != nil {
 		t.Fatal(err)
 	}

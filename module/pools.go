@@ -41,7 +41,7 @@ var pools = &poolRegistry{entries: make(map[string]*poolEntry)}
 type poolEntry struct {
 	name     string
 	pool     *failover.Pool
-	members  *membership
+	members  *follower
 	budget   budget
 	counters poolCounters
 	claims   []*poolClaim // in the order they were made
@@ -73,7 +73,7 @@ func (r *poolRegistry) claim(f *Failover) (*poolClaim, error) {
 	e := r.entries[name]
 	if e == nil {
 		e = &poolEntry{name: name}
-		e.members = newMembership(e)
+		e.members = newFollower(e)
 		pool, err := failover.New(c.config(r, e))
 		if err != nil {
 			return nil, err

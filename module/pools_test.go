@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // loaded is a handler of one configuration.
@@ -81,7 +82,7 @@ func TestPoolsSurviveReloads(t *testing.T) {
 	if poolNames() != one.addr() {
 		t.Errorf("pools %q, want the first address", poolNames())
 	}
-	u, _ := failover.ParseDial(one.addr())
+	u, _ := address.ParseDial(one.addr())
 	if err := pool.Drain(u); err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +176,7 @@ func TestRestoredPools(t *testing.T) {
 	one, two := newBackendServer(t, "one", nil), newBackendServer(t, "two", nil)
 	l := mustLoad(t, handlerConfig(upstreams(one.addr(), two.addr()), set("pool", "restored")))[0]
 	l.policy.activate()
-	u, _ := failover.ParseDial(one.addr())
+	u, _ := address.ParseDial(one.addr())
 	if err := l.policy.claim.entry.pool.Drain(u); err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // transport wraps the transport of a reverse_proxy that has the failover policy.
@@ -57,11 +57,11 @@ func newTransport(f *Failover, rt http.RoundTripper) *transport {
 func (t *transport) scheme() string {
 	switch {
 	case t.base != nil && t.base.TLS != nil:
-		return failover.SchemeHTTPS
+		return address.SchemeHTTPS
 	case t.h2c:
-		return failover.SchemeH2C
+		return address.SchemeH2C
 	default:
-		return failover.SchemeHTTP
+		return address.SchemeHTTP
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 func init() {
@@ -61,13 +61,13 @@ func (h *URIs) Provision(ctx caddy.Context) error {
 	}
 	repl := caddy.NewReplacer()
 	for _, text := range h.Addresses {
-		u, err := failover.ParseURI(repl.ReplaceAll(text, ""))
+		u, err := address.ParseURI(repl.ReplaceAll(text, ""))
 		switch {
 		case err != nil:
 			return fmt.Errorf("broker_uris: %w", err)
-		case u.Options != (failover.AddressOptions{}):
+		case u.Options != (address.URIOptions{}):
 			return fmt.Errorf("broker_uris: %s: options are for clients to choose: expecting scheme, host and port", text)
-		case u.Scheme == failover.SchemeUnix:
+		case u.Scheme == address.SchemeUnix:
 			return fmt.Errorf("broker_uris: %s: clients on other machines cannot reach a unix socket", text)
 		case h.scheme != "" && u.Scheme != h.scheme:
 			return errors.New("broker_uris: the addresses differ in their scheme: clients take a list of one scheme only")
@@ -98,9 +98,9 @@ func (h *URIs) follow(ctx caddy.Context) error {
 func (h *URIs) list(r *http.Request, state *networkState) []string {
 	scheme, list := h.scheme, slices.Clone(h.own)
 	if scheme == "" {
-		scheme = failover.SchemeHTTP
+		scheme = address.SchemeHTTP
 		if r.TLS != nil {
-			scheme = failover.SchemeHTTPS
+			scheme = address.SchemeHTTPS
 		}
 	}
 	add := func(addresses []string) {

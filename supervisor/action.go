@@ -6,6 +6,8 @@ package supervisor
 import (
 	"maps"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 type actionKind uint8
@@ -40,7 +42,7 @@ type action struct {
 	kind   actionKind
 	id     int
 	spec   *Spec
-	msg    message
+	msg    control.Message
 	signal signal
 	reply  int
 	err    error

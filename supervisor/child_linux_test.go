@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 // behaviour is what a child of ours is told to do: its configuration.
@@ -54,7 +56,7 @@ func childSpec(t *testing.T, b behaviour, adjust ...func(*Spec)) *Spec {
 
 // childMain is a child that speaks our protocol.
 func childMain() int {
-	link, hello, err := Connect()
+	link, hello, err := control.Connect()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 9
@@ -86,7 +88,7 @@ func childMain() int {
 
 type child struct {
 	b           behaviour
-	link        *Link
+	link        *control.Link
 	activated   chan struct{}
 	packets     chan struct{}
 	end         chan int
@@ -163,7 +165,7 @@ func (c *child) servePackets(pc net.PacketConn) {
 	}
 }
 
-func (c *child) orders() Orders {
+func (c *child) orders() control.Orders {
 	end := func(code int) {
 		if !c.b.Defies {
 			c.end <- code
@@ -178,7 +180,7 @@ func (c *child) orders() Orders {
 		}
 		_ = c.link.Released()
 	}
-	return Orders{
+	return control.Orders{
 		Activate: func() { close(c.activated) },
 		Packets:  func() { close(c.packets) },
 		Drain: func(time.Duration) {
@@ -187,9 +189,9 @@ func (c *child) orders() Orders {
 				end(0)
 			}
 		},
-		Stop: func(mode Mode) {
+		Stop: func(mode control.Mode) {
 			leave()
-			if mode == Force {
+			if mode == control.Force {
 				end(2)
 			}
 			end(0)

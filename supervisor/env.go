@@ -3,15 +3,15 @@
 
 package supervisor
 
-import "strings"
+import (
+	"strings"
 
-const (
-	// envControl tells a child the descriptor of its control connection.
-	envControl = "CADDY_BROKER_CONTROL"
-	// envExec makes a process started from this program replace itself by another
-	// one: the one its arguments name.
-	envExec = "CADDY_BROKER_EXEC"
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
+
+// envExec makes a process started from this program replace itself by another
+// one: the one its arguments name.
+const envExec = "CADDY_BROKER_EXEC"
 
 // CleanEnv is env without what a service manager gave to this process alone: a
 // child that inherited it could report for its parent, or take its sockets.
@@ -21,7 +21,7 @@ func CleanEnv(env []string) []string {
 		name, _, _ := strings.Cut(e, "=")
 		switch name {
 		case "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID",
-			"WATCHDOG_USEC", "WATCHDOG_PID", "MAINPID", "FDSTORE", envControl, envExec:
+			"WATCHDOG_USEC", "WATCHDOG_PID", "MAINPID", "FDSTORE", control.Env, envExec:
 			continue
 		}
 		out = append(out, e)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
 // FuzzListen: an address to listen on is refused, or read in a way that reads as
@@ -33,13 +35,18 @@ func FuzzListen(f *testing.F) {
 		}
 		before, after, _ := strings.Cut(address, "/")
 		named := strings.EqualFold(strings.TrimSpace(before), "unix") && (after == asked || strings.HasPrefix(after, asked+"|"))
-		if listensOn(listening(t, "listen", address, asked), asked) && !named {
+		lent := func(key, path string) bool {
+			const other = -1 // no user that this process runs as
+			return sockets.Allow(other, listening(t, key, address, asked), "unix", path) == nil
+		}
+		free := strings.HasPrefix(asked, "@") // no file
+		if lent("listen", asked) && !named && !free {
 			t.Fatalf("listen %q lends %q", address, asked)
 		}
-		if listensOn(listening(t, "listens", address, asked), asked) {
+		if lent("listens", asked) && !free {
 			t.Fatalf("%q is lent, and nobody listens there", asked)
 		}
-		if err == nil && network == "unix" && !listensOn(listening(t, "listen", address, asked), rest) {
+		if err == nil && network == "unix" && !lent("listen", rest) {
 			t.Fatalf("listen %q does not lend %q", address, rest)
 		}
 	})

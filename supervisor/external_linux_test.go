@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 // programSpec runs this binary as an external program that does p.
@@ -56,9 +58,10 @@ func reported(t *testing.T, file string, pid int) (s seen) {
 // A program is given its sockets as systemd gives them, also after a crash, and
 // counts as ready when it accepts.
 func TestExternalSockets(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	file := filepath.Join(t.TempDir(), "report")
-	a, b := fmt.Sprintf("127.0.0.1:%d", freePort(t)), fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	a, b := freeAddress(t), freeAddress(t)
 	w.start(programSpec(t, program{Report: file, Accept: 2}, func(s *Spec) {
 		s.Listen = []string{"tcp/" + a, b}
 		s.Watchdog = time.Minute
@@ -70,7 +73,7 @@ func TestExternalSockets(t *testing.T) {
 		env := func(name string) string { v, _ := lookupEnv(s.Env, name); return v }
 		want := map[string]string{
 			"LISTEN_FDS": "2", "LISTEN_PID": strconv.Itoa(pid), "LISTEN_FDNAMES": listenName("tcp/"+a) + ":" + listenName(b),
-			"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": strconv.Itoa(pid), envExec: "", envControl: "",
+			"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": strconv.Itoa(pid), envExec: "", control.Env: "",
 		}
 		for name, value := range want {
 			if got := env(name); got != value {
@@ -115,9 +118,9 @@ func TestExternalSockets(t *testing.T) {
 }
 
 func TestExternalReadiness(t *testing.T) {
-	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	t.Parallel()
 	// With a socket to accept from, having lived for a second is not enough.
-	silent := func(s *Spec) { s.Listen = []string{"tcp/" + address} }
+	silent := func(s *Spec) { s.Listen = []string{"tcp/" + freeAddress(t)} }
 	for _, c := range []struct {
 		name   string
 		p      program
@@ -137,6 +140,7 @@ func TestExternalReadiness(t *testing.T) {
 		{"its address is nonsense", program{}, func(s *Spec) { s.Listen = []string{"tcp/127.0.0.1"} }, "not a host and one port"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			w := watch(t)
 			err := w.Start(t.Context(), programSpec(t, c.p, c.adjust))
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
@@ -152,8 +156,9 @@ func TestExternalReadiness(t *testing.T) {
 // While the old program has the socket, an accepted connection proves nothing of
 // the new one, and its socket stays as it made it.
 func TestExternalReplacementThatFails(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
-	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	address := freeAddress(t)
 	listen := func(s *Spec) { s.Listen = []string{"tcp/" + address} }
 	w.start(programSpec(t, program{Accept: 1}, listen))
 	pid := w.Status().Pid
@@ -172,9 +177,10 @@ func TestExternalReplacementThatFails(t *testing.T) {
 }
 
 func TestExternalReplacementLeavesTheSocketAlone(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	dir := t.TempDir()
-	address := fmt.Sprintf("tcp/127.0.0.1:%d", freePort(t))
+	address := "tcp/"+freeAddress(t)
 	listen := func(s *Spec) { s.Listen = []string{address} }
 	spec := func(report string) *Spec {
 		return programSpec(t, program{Report: filepath.Join(dir, report), Accept: 1}, listen)
@@ -189,6 +195,7 @@ func TestExternalReplacementLeavesTheSocketAlone(t *testing.T) {
 }
 
 func TestExternalWatchdog(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		p    program
@@ -197,6 +204,7 @@ func TestExternalWatchdog(t *testing.T) {
 		{"it gives up", program{Notify: []string{"READY=1", "WATCHDOG=trigger"}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			w := watch(t)
 			w.start(programSpec(t, c.p, func(s *Spec) { s.Watchdog = 500 * time.Millisecond }))
 			if e := w.event("broker_child_exited"); e.Data["reason"] != "hang" {
@@ -210,6 +218,7 @@ func TestExternalWatchdog(t *testing.T) {
 // What a program started ends with it, but is given the time to end when it was
 // told to.
 func TestExternalProcessGroup(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "work")
 	worker := func() (pid int, err error) {
 		text, err := os.ReadFile(file)
@@ -228,7 +237,7 @@ func TestExternalProcessGroup(t *testing.T) {
 	}
 	t.Run("told to stop", func(t *testing.T) {
 		w, pid := run(t)
-		w.stop(Immediate)
+		w.stop(control.Immediate)
 		if text, _ := os.ReadFile(file); string(text) != "finished" {
 			t.Errorf("its worker has not finished: %s", text)
 		}
@@ -236,7 +245,7 @@ func TestExternalProcessGroup(t *testing.T) {
 	})
 	t.Run("forced", func(t *testing.T) {
 		w, pid := run(t)
-		w.stop(Force)
+		w.stop(control.Force)
 		if alive(pid) {
 			t.Error("its worker lives")
 		}
@@ -257,6 +266,7 @@ func TestExternalProcessGroup(t *testing.T) {
 // A daemon that a program left in a session of its own holds the program's
 // standard error, but is nobody to wait for.
 func TestExternalDaemonIsNotAwaited(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "daemon")
 	w := watch(t)
 	w.start(programSpec(t, program{Daemon: file}))
@@ -271,7 +281,7 @@ func TestExternalDaemonIsNotAwaited(t *testing.T) {
 	defer func() { _ = syscall.Kill(pid, syscall.SIGKILL) }()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if err := w.Stop(ctx, Immediate); err != nil {
+	if err := w.Stop(ctx, control.Immediate); err != nil {
 		t.Errorf("stopping: %v", err)
 	}
 	if !alive(pid) {
@@ -281,6 +291,7 @@ func TestExternalDaemonIsNotAwaited(t *testing.T) {
 
 // A program, and a child, may run as another user, with his groups and home.
 func TestUser(t *testing.T) {
+	t.Parallel()
 	nobody := nobodyElse(t)
 	uid, _ := strconv.Atoi(nobody.Uid)
 	w := watch(t)
@@ -323,6 +334,7 @@ func TestUser(t *testing.T) {
 
 // The program may be gone between the check and its execution.
 func TestExternalProgramVanishes(t *testing.T) {
+	t.Parallel()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -336,6 +348,7 @@ func TestExternalProgramVanishes(t *testing.T) {
 }
 
 func TestNotifySocketIsRemoved(t *testing.T) {
+	t.Parallel()
 	n, err := listenNotify(filepath.Join(t.TempDir(), "n"), "")
 	if err != nil {
 		t.Fatal(err)
@@ -365,6 +378,7 @@ func TestNotifySocketIsRemoved(t *testing.T) {
 
 // The user that a program runs as can write to its socket, nobody else can.
 func TestNotifySocketIsTheUsers(t *testing.T) {
+	t.Parallel()
 	nobody := nobodyElse(t)
 	n, err := listenNotify(filepath.Join(t.TempDir(), "n"), "nobody")
 	if err != nil {

@@ -76,7 +76,6 @@ func startExternal(id int, spec *Spec, output io.Writer, files []*os.File, names
 			give("WATCHDOG_USEC", strconv.FormatInt(spec.Watchdog.Microseconds(), 10))
 		}
 	}
-	p.attr().Setpgid = true
 	p.endWithParent()
 	p.cmd.ExtraFiles = files
 	return p, p.start(output)

@@ -72,7 +72,7 @@ func (s *Supervisor) lendExternal(id int, spec *Spec) (files []*os.File, names [
 		}
 		// As systemd hands sockets over: blocking, unless the program says otherwise.
 		// All who use a socket share that, so one in use stays as its user made it.
-		if s.sockets.alone(id, network, rest) {
+		if s.sockets.Alone(id, network, rest) {
 			_ = unix.SetNonblock(fd, false)
 		}
 		files = append(files, os.NewFile(uintptr(fd), address))
@@ -97,9 +97,11 @@ func listenName(address string) string {
 func (s *Supervisor) watchReady(p *process, spec *Spec) {
 	alive := time.NewTimer(aliveTime)
 	defer alive.Stop()
+	ctx, cancel := p.lifetime()
+	defer cancel()
 	for _, address := range spec.Listen {
 		network, rest, _, err := splitListen(address)
-		if err == nil && strings.HasPrefix(network, "tcp") && s.awaitAccept(p, network, rest) {
+		if err == nil && strings.HasPrefix(network, "tcp") && s.sockets.AwaitAccept(ctx, p.id, network, rest) {
 			s.put(inReady{p.id})
 			return
 		}

@@ -13,6 +13,7 @@ import (
 )
 
 func TestHALogLines(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ha.log")
 	if err := os.WriteFile(path, []byte("what was there\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -48,6 +49,7 @@ func TestHALogLines(t *testing.T) {
 
 // After rotation by rename the next line begins a new file.
 func TestHALogRotation(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "ha.log")
 	l := OpenHALog(path, func(err error) { t.Error(err) })
@@ -77,6 +79,7 @@ func TestHALogRotation(t *testing.T) {
 
 // A file that cannot be opened costs one warning, and is written when it can be.
 func TestHALogUnwritable(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "not", "there")
 	var warnings []error
 	l := OpenHALog(filepath.Join(dir, "ha.log"), func(err error) { warnings = append(warnings, err) })
@@ -99,6 +102,7 @@ func TestHALogUnwritable(t *testing.T) {
 // A log goes on in another file, which begins as every log does, in none, and in the
 // first again.
 func TestHALogReopen(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	first, second := filepath.Join(dir, "first"), filepath.Join(dir, "second")
 	l := OpenHALog(first, func(err error) { t.Error(err) })
@@ -132,6 +136,7 @@ func TestHALogReopen(t *testing.T) {
 }
 
 func TestHALogOff(t *testing.T) {
+	t.Parallel()
 	var none *HALog
 	none.line(haRunning, "nobody reads this")
 	none.Close()

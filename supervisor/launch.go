@@ -7,6 +7,9 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
 // launch starts a process and the goroutines that belong to it: one that writes
@@ -20,7 +23,7 @@ func (s *Supervisor) launch(id int, spec *Spec) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	hello := message{Kind: msgHello, Config: spec.Config, Timeout: spec.DrainTimeout}
+	hello := control.Message{Kind: control.KindHello, Config: spec.Config, Timeout: spec.DrainTimeout}
 	if s.cfg.AdminSocket != nil {
 		hello.Admin = s.cfg.AdminSocket(id, spec.User)
 	}
@@ -58,22 +61,22 @@ func (s *Supervisor) hear(p *process) {
 	ctx, cancel := p.lifetime()
 	defer cancel()
 	for {
-		m, err := p.wire.recv()
+		m, err := p.wire.Recv()
 		if err != nil {
 			return
 		}
 		switch m.Kind {
-		case msgListen:
+		case control.KindListen:
 			s.lend(ctx, p, m)
-		case msgReady:
+		case control.KindReady:
 			s.put(inReady{p.id})
-		case msgBeat:
+		case control.KindBeat:
 			s.put(inBeat{p.id})
-		case msgReleased:
+		case control.KindReleased:
 			s.put(inReleased{p.id})
-		case msgFailed:
+		case control.KindFailed:
 			p.said.Store(&m.Error)
-		case msgReport:
+		case control.KindReport:
 			if s.cfg.Report != nil {
 				s.cfg.Report(p.id, m.Topic, m.Data)
 			}
@@ -83,19 +86,19 @@ func (s *Supervisor) hear(p *process) {
 
 // lend answers a process that wants to listen. It ends with ctx, when the process
 // is gone.
-func (s *Supervisor) lend(ctx context.Context, p *process, m message) {
-	answer := message{Kind: msgListened, ID: m.ID}
-	fd, err := -1, p.mayBorrow(m.Network, m.Address)
+func (s *Supervisor) lend(ctx context.Context, p *process, m control.Message) {
+	answer := control.Message{Kind: control.KindListened, ID: m.ID}
+	fd, err := -1, sockets.Allow(p.uid, p.spec.Config, m.Network, m.Address)
 	if err == nil {
 		fd, err = s.sockets.Lend(ctx, p.id, p.uid, m.Network, m.Address, m.Perm)
 	}
 	if err != nil {
 		answer.Error = err.Error()
-		_ = p.wire.send(answer)
+		_ = p.wire.Send(answer)
 		return
 	}
-	defer closeFiles([]int{fd})
-	if err := p.wire.send(answer, fd); err != nil {
+	defer sockets.CloseFD(fd)
+	if err := p.wire.Send(answer, fd); err != nil {
 		text := fmt.Sprintf("passing socket %s/%s: %v", m.Network, m.Address, err)
 		p.said.Store(&text)
 	}

@@ -48,7 +48,8 @@ func middleMain() int {
 // When the supervisor's process dies, by SIGKILL even, its children end by
 // themselves and their addresses are free.
 func TestNoOrphans(t *testing.T) {
-	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	t.Parallel()
+	address := freeAddress(t)
 	spec := childSpec(t, behaviour{Listen: []string{"tcp/" + address}}, func(s *Spec) { s.Standby = 2 })
 	text, err := json.Marshal(spec)
 	if err != nil {
@@ -92,19 +93,4 @@ func TestNoOrphans(t *testing.T) {
 		}
 		return err
 	})
-}
-
-func TestConnectWithoutParent(t *testing.T) {
-	if _, _, err := Connect(); err == nil || err != ErrNoParent { //nolint:errorlint // exactly this one
-		t.Errorf("error %v, want %v", err, ErrNoParent)
-	}
-	for _, value := range []string{"", "x", "-1", "0", "2", "900"} {
-		t.Setenv(envControl, value)
-		if _, _, err := Connect(); err == nil {
-			t.Errorf("connected to descriptor %q", value)
-		}
-		if _, ok := os.LookupEnv(envControl); ok {
-			t.Errorf("%s=%q is still set", envControl, value)
-		}
-	}
 }

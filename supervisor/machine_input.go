@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 // input is one thing that happened.
@@ -71,7 +73,7 @@ func (in inReleased) apply(m *machine, _ time.Time) {
 func (in inTell) apply(m *machine, _ time.Time) {
 	for _, p := range m.procs {
 		if !p.spec.External && p.phase != phaseKilled {
-			m.do(action{kind: actSend, id: p.id, msg: message{Kind: msgTell, Topic: in.topic, Data: in.data}})
+			m.do(action{kind: actSend, id: p.id, msg: control.Message{Kind: control.KindTell, Topic: in.topic, Data: in.data}})
 		}
 	}
 }

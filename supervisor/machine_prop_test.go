@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 // world is what surrounds a machine: processes that do what they like, people who
@@ -80,7 +82,7 @@ func (w *world) input() input {
 	case 3:
 		return inPromote{w.token()}
 	case 4:
-		return inStop{rapid.SampledFrom([]Mode{Immediate, Force}).Draw(w.T, "mode"), w.token()}
+		return inStop{rapid.SampledFrom([]control.Mode{control.Immediate, control.Force}).Draw(w.T, "mode"), w.token()}
 	case 5, 6, 7:
 		return inReady{w.id()}
 	case 8:
@@ -227,6 +229,7 @@ func (w *world) advance(d time.Duration) {
 // Whatever happens in whatever order, the invariants hold, and everybody who
 // asked for something is answered once.
 func TestMachineInvariants(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
@@ -248,6 +251,7 @@ func TestMachineInvariants(t *testing.T) {
 
 // However the child dies, it is never started faster than its policy allows.
 func TestNeverRestartedTooFast(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)
 		spec := w.specs[0]

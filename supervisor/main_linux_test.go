@@ -7,16 +7,20 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 // The test binary runs itself as the programs that are supervised: envTest says
@@ -26,12 +30,23 @@ const envTest = "SUPERVISOR_TEST"
 func TestMain(m *testing.M) {
 	programs := map[string]func() int{
 		"child": childMain, "middle": middleMain, "external": externalMain, "sleeper": sleeperMain,
-		"inherits": inheritsMain, "listens": listensMain,
 	}
 	if program := programs[os.Getenv(envTest)]; program != nil {
 		os.Exit(program())
 	}
+	sideBySide()
 	goleak.VerifyTestMain(m)
+}
+
+// sideBySide runs more tests at once than there are processors, unless the command
+// line says how many: they wait for processes, most of the time.
+func sideBySide() {
+	flag.Parse()
+	asked := false
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
+	if !asked {
+		_ = flag.Set("test.parallel", "8")
+	}
 }
 
 // patience is how long something may take that follows at once, on a busy machine.
@@ -138,7 +153,7 @@ func (w *watched) start(spec *Spec) {
 	}
 }
 
-func (w *watched) stop(mode Mode) {
+func (w *watched) stop(mode control.Mode) {
 	w.t.Helper()
 	if err := w.Stop(w.t.Context(), mode); err != nil {
 		w.t.Fatal(err)
@@ -186,13 +201,18 @@ func ended(t *testing.T, pid int) {
 	})
 }
 
-// freePort is a port on 127.0.0.1 that nobody listens on.
-func freePort(t *testing.T) int {
+// hosts counts the hosts that freeAddress has given away.
+var hosts atomic.Uint32
+
+// freeAddress is an address that nothing listens on. Its host, one of this machine's
+// many, belongs to this call alone: no test beside this one can be given the port.
+func freeAddress(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	pid, n := os.Getpid(), hosts.Add(1)
+	ln, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+pid>>8&0x7f, pid&0xff, n))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
+	return ln.Addr().String()
 }

@@ -11,7 +11,7 @@ import (
 	"os"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
 // notifySocket is where a program reports its state in systemd's form.
@@ -34,25 +34,11 @@ func listenNotify(path, user string) (n *notifySocket, err error) {
 		}
 		uid, gid = int(owner.UID), int(owner.GID)
 	}
-	// The directory may be the user's.
-	place, err := placeSocketFile(path)
+	conn, err := sockets.ListenPrivate(path, uid, gid)
 	if err != nil {
 		return nil, err
 	}
-	defer place.close()
-	if err := unix.Unlinkat(place.dir, place.name, 0); err != nil && !os.IsNotExist(err) {
-		return nil, err
-	}
-	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		return nil, err
-	}
-	n = &notifySocket{path: path, conn: conn}
-	if _, err := place.open(0o600, uid, gid); err != nil {
-		n.Close()
-		return nil, err
-	}
-	return n, nil
+	return &notifySocket{path: path, conn: conn}, nil
 }
 
 // Close ends the socket; nil has none.

@@ -3,7 +3,11 @@
 
 package supervisor
 
-import "time"
+import (
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
+)
 
 // phase is where one process is in its life.
 type phase string
@@ -36,10 +40,10 @@ type proc struct {
 	killAt   time.Time // SIGKILL then; zero is never
 }
 
-// living tells whether nothing was done yet to end p.
+// living reports whether nothing was done yet to end p.
 func (p *proc) living() bool { return p.phase != phaseStopping && p.phase != phaseKilled }
 
-// Reasons of an exit, as counted and told.
+// Reasons of an exit, as they are counted and reported.
 const (
 	exitCrash        = "crash"
 	exitHang         = "hang"
@@ -47,6 +51,11 @@ const (
 	exitReplace      = "replace"
 	exitStartFailure = "start_failure"
 )
+
+// ExitReasons are all values of [Exit.Reason].
+func ExitReasons() []string {
+	return []string{exitCrash, exitHang, exitStop, exitReplace, exitStartFailure}
+}
 
 // Exit is how a process ended.
 type Exit struct {
@@ -58,7 +67,7 @@ type Exit struct {
 	At time.Time `json:"at"`
 	// Stderr is the last of what the process wrote to its standard error.
 	Stderr string `json:"stderr,omitempty"`
-	// Reason: crash, hang, stop, replace, start_failure.
+	// Reason is one of [ExitReasons].
 	Reason string `json:"reason"`
 	// Pid is the process's id.
 	Pid int `json:"pid,omitempty"`
@@ -80,7 +89,7 @@ const (
 func (m *machine) activate(p *proc) {
 	p.phase = phaseActive
 	m.log(haSupervise, "waiting child process termination")
-	m.do(action{kind: actSend, id: p.id, msg: message{Kind: msgActivate}})
+	m.do(action{kind: actSend, id: p.id, msg: control.Message{Kind: control.KindActivate}})
 	m.packets()
 	m.sweep()
 }
@@ -98,7 +107,7 @@ func (m *machine) packets() {
 		}
 	}
 	p.packets = true
-	m.do(action{kind: actSend, id: p.id, msg: message{Kind: msgPackets}})
+	m.do(action{kind: actSend, id: p.id, msg: control.Message{Kind: control.KindPackets}})
 }
 
 // sweep closes the sockets that no process uses. While nobody is active all are
@@ -117,7 +126,7 @@ func (m *machine) drain(now time.Time, p *proc) {
 	if t := p.spec.DrainTimeout; t > 0 {
 		p.deadline = now.Add(t + endTime)
 	}
-	m.do(action{kind: actSend, id: p.id, msg: message{Kind: msgDrain, Timeout: p.spec.DrainTimeout}})
+	m.do(action{kind: actSend, id: p.id, msg: control.Message{Kind: control.KindDrain, Timeout: p.spec.DrainTimeout}})
 	// It accepts no more: a socket that only it had would be a dead end.
 	m.do(action{kind: actLeave, id: p.id})
 	m.sweep()
@@ -151,7 +160,7 @@ func (m *machine) stop(now time.Time, p *proc, cause string) {
 		m.do(action{kind: actSignal, id: p.id, signal: sigTerm})
 		return
 	}
-	m.do(action{kind: actSend, id: p.id, msg: message{Kind: msgStop, Mode: Immediate}})
+	m.do(action{kind: actSend, id: p.id, msg: control.Message{Kind: control.KindStop, Mode: control.Immediate}})
 }
 
 // force cuts everything.
@@ -163,7 +172,7 @@ func (m *machine) force(now time.Time, p *proc, cause string) {
 		p.cause = cause
 	}
 	p.phase, p.deadline, p.killAt = phaseKilled, time.Time{}, now.Add(forceTime)
-	m.do(action{kind: actSend, id: p.id, msg: message{Kind: msgStop, Mode: Force}})
+	m.do(action{kind: actSend, id: p.id, msg: control.Message{Kind: control.KindStop, Mode: control.Force}})
 }
 
 // abort ends a process that hangs, with a goroutine dump.

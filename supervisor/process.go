@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 // process is one running process: what the operating system knows of a proc.
@@ -21,7 +23,7 @@ type process struct {
 	uid    int // of the user it runs as
 	spec   *Spec
 	cmd    *exec.Cmd
-	wire   *wire // nil for an external program
+	wire   *control.Wire // nil for an external program
 	outbox outbox
 	tail   *tail
 	stderr *os.File
@@ -60,8 +62,8 @@ func newProcess(id int, command []string, spec *Spec) (*process, error) {
 		killed:  make(chan struct{}),
 	}
 	p.outbox.more = make(chan struct{}, 1)
-	p.cmd.Dir = spec.Dir
 	p.cmd.Env = CleanEnv(spec.Env)
+	p.ownGroup()
 	return p, p.setUser(spec.User)
 }
 
@@ -72,8 +74,8 @@ func startProcess(id int, spec *Spec, output io.Writer) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	release, err := p.connect()
-	if err != nil {
+	var release func()
+	if p.wire, release, err = control.Attach(p.cmd); err != nil {
 		return nil, err
 	}
 	defer release()
@@ -207,8 +209,8 @@ func (p *process) lifetime() (ctx context.Context, cancel context.CancelFunc) {
 // deliver sends hello, then what is put into the outbox, until the process is
 // gone. Nothing else ends it: a configuration may be larger than a socket's
 // buffer, and a program takes its time to load.
-func (p *process) deliver(hello message) {
-	if p.wire.send(hello) != nil {
+func (p *process) deliver(hello control.Message) {
+	if p.wire.Send(hello) != nil {
 		return
 	}
 	for {
@@ -218,7 +220,7 @@ func (p *process) deliver(hello message) {
 		case <-p.outbox.more:
 		}
 		for _, m := range p.outbox.take() {
-			if p.wire.send(m) != nil {
+			if p.wire.Send(m) != nil {
 				return
 			}
 		}
@@ -226,47 +228,22 @@ func (p *process) deliver(hello message) {
 }
 
 // post sends m without waiting for it. An external program understands signals only.
-func (p *process) post(m message) {
+func (p *process) post(m control.Message) {
 	if p.wire != nil {
 		p.outbox.put(m)
 		return
 	}
 	switch {
-	case m.Kind == msgStop && m.Mode == Force:
+	case m.Kind == control.KindStop && m.Mode == control.Force:
 		p.signal(sigKill)
-	case m.Kind == msgStop, m.Kind == msgDrain:
+	case m.Kind == control.KindStop, m.Kind == control.KindDrain:
 		p.signal(sigTerm)
 	}
 }
 
-// outbox holds what is to be sent, so that a child that does not read never
-// stops its supervisor. Orders are few and none is lost; of what the parent's
-// user tells, the newest is dropped when too much was not read.
-type outbox struct {
-	mu    sync.Mutex
-	queue []message     // by mu
-	more  chan struct{} // has one element when queue may have some
-}
-
-const maxTold = 256
-
-func (o *outbox) put(m message) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if m.Kind == msgTell && len(o.queue) >= maxTold {
-		return
-	}
-	o.queue = append(o.queue, m)
-	select {
-	case o.more <- struct{}{}:
-	default:
-	}
-}
-
-func (o *outbox) take() []message {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	queue := o.queue
-	o.queue = nil
-	return queue
+// IsExecutable returns why path cannot be run, or nil, so that a program that does not
+// exist is an error when a configuration is loaded.
+func IsExecutable(path string) error {
+	_, err := exec.LookPath(path)
+	return err
 }

@@ -12,9 +12,12 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 func TestStartServeStop(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	w.start(childSpec(t, behaviour{}))
 	st := w.Status()
@@ -27,11 +30,11 @@ func TestStartServeStop(t *testing.T) {
 	if err := w.Promote(t.Context()); !errors.Is(err, ErrNoStandby) {
 		t.Errorf("a promote without standby: %v", err)
 	}
-	w.stop(Immediate)
+	w.stop(control.Immediate)
 	if alive(st.Pid) {
 		t.Error("the process lives after the stop")
 	}
-	if err := w.Stop(t.Context(), Force); !errors.Is(err, ErrStopped) {
+	if err := w.Stop(t.Context(), control.Force); !errors.Is(err, ErrStopped) {
 		t.Errorf("a second stop: %v", err)
 	}
 	if st := w.Status(); st.State != "stopped" || st.LastExit == nil || st.LastExit.Reason != "stop" || st.LastExit.Code != 0 {
@@ -45,6 +48,7 @@ func TestStartServeStop(t *testing.T) {
 }
 
 func TestStartErrors(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("x", 100_000)
 	for _, c := range []struct {
 		name   string
@@ -63,6 +67,7 @@ func TestStartErrors(t *testing.T) {
 		{"not our protocol", behaviour{}, func(s *Spec) { s.Command = []string{"/bin/sh", "-c", "echo hello; exit 4"} }, []string{"exit code 4", "hello"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			w := watch(t)
 			spec := childSpec(t, c.b)
 			if c.adjust != nil {
@@ -86,6 +91,7 @@ func TestStartErrors(t *testing.T) {
 
 // A Go panic is on standard error, which is kept, and goes on to our own.
 func TestPanicIsKept(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	w.start(childSpec(t, behaviour{}))
 	w.Tell("panic", nil)
@@ -107,6 +113,7 @@ func TestPanicIsKept(t *testing.T) {
 }
 
 func TestExitCodesAndSignals(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	w.start(childSpec(t, behaviour{}))
 	for _, c := range []struct {
@@ -135,6 +142,7 @@ func TestExitCodesAndSignals(t *testing.T) {
 
 // What a service manager gave to this process is not for its children.
 func TestEnvironmentIsClean(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	spec := childSpec(t, behaviour{})
 	ours := []string{"NOTIFY_SOCKET=/run/x", "LISTEN_FDS=3", "LISTEN_PID=1", "LISTEN_FDNAMES=a", "WATCHDOG_USEC=1", "WATCHDOG_PID=1", "CADDY_BROKER_EXEC=/bin/false"}
@@ -155,6 +163,7 @@ func TestEnvironmentIsClean(t *testing.T) {
 
 // A configuration of several MiB goes through the control connection.
 func TestLargeConfiguration(t *testing.T) {
+	t.Parallel()
 	const size = 8 << 20
 	w := watch(t)
 	w.start(childSpec(t, behaviour{Filler: strings.Repeat("x", size)}))
@@ -168,6 +177,7 @@ func TestLargeConfiguration(t *testing.T) {
 // A child that reads nothing of a large configuration is found by ready_timeout,
 // and does not keep its supervisor from anything.
 func TestChildThatDoesNotRead(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	spec := childSpec(t, behaviour{Filler: strings.Repeat("x", 8<<20)}, func(s *Spec) {
 		s.Command = []string{"/bin/sh", "-c", "exec sleep 1000"}
@@ -180,6 +190,7 @@ func TestChildThatDoesNotRead(t *testing.T) {
 }
 
 func TestHungChild(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	w.start(childSpec(t, behaviour{}, func(s *Spec) { s.Watchdog = 2 * time.Second }))
 	pid := w.Status().Pid
@@ -205,6 +216,7 @@ func TestHungChild(t *testing.T) {
 }
 
 func TestHungStandby(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	w.start(childSpec(t, behaviour{}, func(s *Spec) { s.Watchdog, s.Standby = 2*time.Second, 1 }))
 	active := w.Status().Pid
@@ -237,6 +249,7 @@ func (w *watched) standby(active int) (pid int) {
 }
 
 func TestStandbyTakesOverAtOnce(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	w.start(childSpec(t, behaviour{}, func(s *Spec) { s.Standby, s.Restart.Delay, s.Restart.MaxDelay = 1, time.Hour, time.Hour }))
 	active := w.Status().Pid
@@ -252,13 +265,14 @@ func TestStandbyTakesOverAtOnce(t *testing.T) {
 	}
 }
 
-// Force is over within a second, also for what ignores it.
+// control.Force is over within a second, also for what ignores it.
 func TestForce(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	w.start(childSpec(t, behaviour{Defies: true}))
 	pid := w.Status().Pid
 	immediate := make(chan error, 1)
-	go func() { immediate <- w.Stop(t.Context(), Immediate) }()
+	go func() { immediate <- w.Stop(t.Context(), control.Immediate) }()
 	until(t, "the immediate stop", func() error {
 		if st := w.Status(); st.State != "stopping" {
 			return errors.New(st.State)
@@ -266,7 +280,7 @@ func TestForce(t *testing.T) {
 		return nil
 	})
 	begun := time.Now()
-	w.stop(Force)
+	w.stop(control.Force)
 	if took := time.Since(begun); took > 3*time.Second {
 		t.Errorf("force took %s", took)
 	}
@@ -280,11 +294,12 @@ func TestForce(t *testing.T) {
 
 // Nothing of a child's process group outlives it.
 func TestGrandchildrenEndToo(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	for _, end := range []func(pid int){
 		func(pid int) { _ = syscall.Kill(pid, syscall.SIGKILL) },
 		func(int) { w.Tell("exit", []byte("0")) },
-		func(int) { w.stop(Immediate) },
+		func(int) { w.stop(control.Immediate) },
 	} {
 		if w.Status().State == "stopped" {
 			w.start(childSpec(t, behaviour{}))
@@ -310,6 +325,7 @@ func TestGrandchildrenEndToo(t *testing.T) {
 
 // Close ends whatever is going on, and whoever waits gets an answer.
 func TestCloseAnytime(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		b    behaviour
@@ -320,6 +336,7 @@ func TestCloseAnytime(t *testing.T) {
 		{"while it defies a stop", behaviour{Defies: true}, "broker_child_ready"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			w := watch(t)
 			answers := make(chan error, 2)
 			go func() { answers <- w.Start(t.Context(), childSpec(t, c.b)) }()
@@ -351,6 +368,7 @@ func TestCloseAnytime(t *testing.T) {
 
 // A full disk behind our standard error must not stop the child.
 func TestOutputThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)

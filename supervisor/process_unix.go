@@ -7,30 +7,14 @@ package supervisor
 
 import (
 	"os"
-	"os/exec"
-	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// controlFD is the descriptor of the control connection in a child: the first
-// after standard input, output and error.
-const controlFD = 3
-
-// connect gives the process its control connection; release closes the child's
-// end here once it was inherited.
-func (p *process) connect() (release func(), err error) {
-	ours, theirs, err := wirePair()
-	if err != nil {
-		return nil, err
-	}
-	p.wire = ours
-	p.cmd.ExtraFiles = []*os.File{theirs}
-	p.cmd.Env = append(p.cmd.Env, envControl+"="+strconv.Itoa(controlFD))
-	p.attr().Setpgid = true // Ctrl-C in a terminal reaches the parent alone
-	return func() { _ = theirs.Close() }, nil
-}
+// ownGroup puts the process into a group of its own, which is signalled as a whole.
+// Ctrl-C in a terminal reaches the supervisor's process alone.
+func (p *process) ownGroup() { p.attr().Setpgid = true }
 
 func (p *process) attr() *syscall.SysProcAttr {
 	if p.cmd.SysProcAttr == nil {
@@ -81,11 +65,4 @@ func exitOf(state *os.ProcessState) Exit {
 		return Exit{Code: 128 + int(ws.Signal()), Signal: unix.SignalName(ws.Signal())}
 	}
 	return Exit{Code: state.ExitCode()}
-}
-
-// IsExecutable tells whether path can be run, as a program that does not exist
-// shall be an error when a configuration is loaded.
-func IsExecutable(path string) error {
-	_, err := exec.LookPath(path)
-	return err
 }

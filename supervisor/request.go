@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 // Errors of requests to a supervisor.
@@ -78,7 +80,7 @@ type (
 	inTune    struct{ spec *Spec }
 	inPromote struct{ reply int }
 	inStop    struct {
-		mode  Mode
+		mode  control.Mode
 		reply int
 	}
 	// inClose ends it all, by force and for ever.
@@ -209,10 +211,10 @@ func (in inStop) apply(m *machine, now time.Time) {
 
 func (in inClose) apply(m *machine, now time.Time) {
 	m.closed = true
-	m.stopAll(now, Force)
+	m.stopAll(now, control.Force)
 }
 
-func (m *machine) stopAll(now time.Time, mode Mode) {
+func (m *machine) stopAll(now time.Time, mode control.Mode) {
 	m.wanted = false
 	// Nobody will accept from them, and somebody else may serve there already.
 	m.do(action{kind: actCloseSockets})
@@ -222,7 +224,7 @@ func (m *machine) stopAll(now time.Time, mode Mode) {
 		m.replies(&c.reply, fmt.Errorf("replacing child %q: %w", m.name, ErrSuperseded))
 	}
 	for _, p := range m.procs {
-		if mode == Force {
+		if mode == control.Force {
 			m.force(now, p, exitStop)
 		} else {
 			m.stop(now, p, exitStop)

@@ -12,6 +12,7 @@ import (
 )
 
 func TestRestartDelays(t *testing.T) {
+	t.Parallel()
 	const s, ms = time.Second, time.Millisecond
 	for _, c := range []struct {
 		name   string
@@ -28,6 +29,7 @@ func TestRestartDelays(t *testing.T) {
 		{"no overflow", Restart{Delay: math.MaxInt64 / 3, MaxDelay: math.MaxInt64}, 0, []time.Duration{math.MaxInt64 / 3}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			for i, want := range c.want {
 				if got := c.policy.after(i+1, c.random); got.Round(ms) != want.Round(ms) {
 					t.Errorf("after death %d: %s, want %s", i+1, got, want)
@@ -38,6 +40,7 @@ func TestRestartDelays(t *testing.T) {
 }
 
 func TestRestartDelayBounds(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		r := Restart{
 			Delay:    time.Duration(rapid.Int64Range(1, math.MaxInt64).Draw(t, "delay")),

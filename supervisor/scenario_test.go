@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 var update = flag.Bool("update", false, "write the scenarios' outcome into testdata instead of comparing it")
@@ -25,6 +27,7 @@ var update = flag.Bool("update", false, "write the scenarios' outcome into testd
 // "spec NAME key=value…" describes what to run. Run with -update to write the
 // indented lines anew, and read the difference.
 func TestScenarios(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scenarios: %v", err)
@@ -168,7 +171,7 @@ func (s *scenario) input(verb string, args []string) input {
 	case "promote":
 		return inPromote{token()}
 	case "stop":
-		return inStop{Mode(args[0]), token()}
+		return inStop{control.Mode(args[0]), token()}
 	case "close":
 		return inClose{}
 	case "ready":
@@ -261,7 +264,7 @@ func (s *scenario) show(a action) string {
 		return fmt.Sprintf("spawn %d (%s, generation %d)", a.id, a.spec.Command[0], p.gen)
 	case actSend:
 		text := fmt.Sprintf("tell %d to %s", a.id, a.msg.Kind)
-		if a.msg.Kind == msgDrain {
+		if a.msg.Kind == control.KindDrain {
 			text += " within " + a.msg.Timeout.String()
 		}
 		if a.msg.Mode != "" {

@@ -20,7 +20,8 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
 // callServer connects and returns the process id that answers.
@@ -43,18 +44,16 @@ func callServer(ctx context.Context, network, address string) (int, error) {
 // Connections made while no child accepts wait for the next one: nobody is
 // refused, through crashes, replacements and a restart.
 func TestNobodyIsRefused(t *testing.T) {
-	dir, err := os.MkdirTemp("", "sv")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	port := freePort(t)
+	t.Parallel()
+	dir := shortDir(t)
+	address := freeAddress(t)
 	for _, c := range []struct{ listen, network, address string }{
-		{fmt.Sprintf("tcp/127.0.0.1:%d", port), "tcp", fmt.Sprintf("127.0.0.1:%d", port)},
+		{"tcp/" + address, "tcp", address},
 		{"unix/" + dir + "/s|0600", "unix", dir + "/s"},
 		{"unix/@" + filepath.Base(dir), "unix", "@" + filepath.Base(dir)},
 	} {
 		t.Run(c.network+c.address[:1], func(t *testing.T) {
+			t.Parallel()
 			w := watch(t)
 			spec := childSpec(t, behaviour{Listen: []string{c.listen}}, func(s *Spec) { s.Restart.Delay, s.Restart.MaxDelay = 100*time.Millisecond, 100*time.Millisecond })
 			w.start(spec)
@@ -133,8 +132,9 @@ func TestNobodyIsRefused(t *testing.T) {
 // A datagram socket is read by one process, which does not change while it lives
 // and has not let go, and by the next one then.
 func TestPacketsGoToOneProcess(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
-	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	address := freeAddress(t)
 	w.start(childSpec(t, behaviour{Listen: []string{"udp/" + address}, Drains: true}, func(s *Spec) { s.Standby = 1 }))
 	conn, err := net.Dial("udp", address)
 	if err != nil {
@@ -190,8 +190,9 @@ func TestPacketsGoToOneProcess(t *testing.T) {
 }
 
 func TestSocketsFollowTheChild(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
-	a, b := fmt.Sprintf("tcp/127.0.0.1:%d", freePort(t)), fmt.Sprintf("tcp/127.0.0.1:%d", freePort(t))
+	a, b := "tcp/"+freeAddress(t), "tcp/"+freeAddress(t)
 	w.start(childSpec(t, behaviour{Listen: []string{a}}))
 	if got := w.Sockets().Addresses(); !slices.Equal(got, []string{a}) {
 		t.Errorf("held %v", got)
@@ -219,16 +220,17 @@ func TestSocketsFollowTheChild(t *testing.T) {
 	if got := w.Sockets().Addresses(); !slices.Equal(got, []string{b}) {
 		t.Errorf("after a crash: held %v", got)
 	}
-	w.stop(Force)
+	w.stop(control.Force)
 	if got := w.Sockets().Addresses(); len(got) != 0 {
 		t.Errorf("after the stop: held %v", got)
 	}
-	if _, err := w.Sockets().Lend(t.Context(), 99, os.Getuid(), "tcp", "127.0.0.1:0", 0); !errors.Is(err, errShut) {
+	if _, err := w.Sockets().Lend(t.Context(), 99, os.Getuid(), "tcp", "127.0.0.1:0", 0); !errors.Is(err, sockets.ErrShut) {
 		t.Errorf("a socket is opened after the stop: %v", err)
 	}
 }
 
 func TestPortInUse(t *testing.T) {
+	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -238,131 +240,6 @@ func TestPortInUse(t *testing.T) {
 	err = w.Start(t.Context(), childSpec(t, behaviour{Listen: []string{"tcp/" + taken.Addr().String()}}))
 	if want := "listen tcp " + taken.Addr().String() + ": bind: address already in use"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error %v, want %q in it", err, want)
-	}
-}
-
-func TestUnixSockets(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "s")
-	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
-	if err != nil {
-		t.Fatal(err)
-	}
-	stale.SetUnlinkOnClose(false)
-	_ = stale.Close()
-
-	s := NewSockets()
-	lend := func(path string, perm uint32) error {
-		fd, err := s.Lend(t.Context(), 1, os.Getuid(), "unix", path, perm)
-		if err == nil {
-			_ = unix.Close(fd)
-		}
-		return err
-	}
-	if err := lend(path, 0o640); err != nil {
-		t.Fatal(err)
-	}
-	info, err := os.Stat(path)
-	if err != nil || info.Mode().Perm() != 0o640 {
-		t.Errorf("permissions %v (%v), want 0640", info.Mode(), err)
-	}
-	s.CloseAll()
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("after the end: %v, want no file", err)
-	}
-
-	// Somebody else's socket at the same path stays his.
-	s.Open()
-	if err := lend(path, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_ = os.Remove(path)
-	other, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer other.Close()
-	s.CloseAll()
-	if _, err := os.Lstat(path); err != nil {
-		t.Errorf("the other's socket: %v", err)
-	}
-
-	// What is no socket is not removed.
-	s.Open()
-	file := filepath.Join(dir, "data")
-	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := lend(file, 0o600); !errors.Is(err, syscall.EADDRINUSE) {
-		t.Errorf("listening on a file: %v", err)
-	}
-	if text, _ := os.ReadFile(file); string(text) != "precious" {
-		t.Error("the file is gone")
-	}
-}
-
-func TestOtherNetworks(t *testing.T) {
-	s := NewSockets()
-	defer s.CloseAll()
-	for _, c := range []struct {
-		network, address string
-		want             string // in the error
-	}{
-		{"udp", "127.0.0.1:0", ""},
-		{"tcp4", "127.0.0.1:0", ""},
-		{"fd", "no", "not a number"},
-		{"fd", "900", "inheriting descriptor 900: it is no listening or datagram socket"},
-		{"sctp", "127.0.0.1:0", "unknown network"},
-		{"tcp", "no-such-host.invalid:1", "no-such-host.invalid"},
-		{"unix", filepath.Join(t.TempDir(), "a", "b"), "no such file"},
-	} {
-		fd, err := s.Lend(t.Context(), 1, os.Getuid(), c.network, c.address, 0o600)
-		switch {
-		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
-			t.Errorf("%s/%s: error %v, want %q", c.network, c.address, err, c.want)
-		case c.want == "" && err != nil:
-			t.Errorf("%s/%s: %v", c.network, c.address, err)
-		}
-		if err == nil {
-			_ = unix.Close(fd)
-		}
-	}
-}
-
-// The owner may answer on a held socket; closing his listener leaves the queue.
-func TestListenerOnHeldSocket(t *testing.T) {
-	s := NewSockets()
-	defer s.CloseAll()
-	fd, err := s.Lend(t.Context(), 1, os.Getuid(), "tcp", "127.0.0.1:0", 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	if _, ok := s.Listener("tcp", "127.0.0.1:1"); ok {
-		t.Error("a listener on a socket that is not held")
-	}
-	first, ok := s.Listener("tcp", "127.0.0.1:0")
-	if !ok {
-		t.Fatal("no listener")
-	}
-	conn, err := net.Dial("tcp", first.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	_ = first.Close()
-	second, ok := s.Listener("tcp", "127.0.0.1:0")
-	if !ok {
-		t.Fatal("no second listener")
-	}
-	defer second.Close()
-	accepted, err := second.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer accepted.Close()
-	if got, want := accepted.RemoteAddr().String(), conn.LocalAddr().String(); got != want {
-		t.Errorf("accepted %s, want %s, who waited", got, want)
 	}
 }
 
@@ -389,7 +266,7 @@ func TestStopWhileANameIsResolved(t *testing.T) {
 	} else {
 		t.Error("the socket that was opened before is not held")
 	}
-	w.stop(Force)
+	w.stop(control.Force)
 	if err := <-started; !errors.Is(err, ErrSuperseded) {
 		t.Errorf("the start: %v, want %v", err, ErrSuperseded)
 	}

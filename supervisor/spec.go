@@ -15,8 +15,6 @@ type Spec struct {
 	Command []string
 	// Env is the complete environment of the child.
 	Env []string
-	// Dir is the working directory; empty means this process's.
-	Dir string
 	// User drops the child to this user and its groups; empty keeps this process's.
 	User string
 
@@ -42,10 +40,10 @@ type Spec struct {
 	StopTimeout time.Duration
 }
 
-// Equal tells whether a child of one spec serves as well for the other, so that
+// Equal reports whether a child of one spec serves as well for the other, so that
 // nothing needs replacing.
 func (s *Spec) Equal(o *Spec) bool {
-	return slices.Equal(s.Command, o.Command) && slices.Equal(s.Env, o.Env) && s.Dir == o.Dir &&
+	return slices.Equal(s.Command, o.Command) && slices.Equal(s.Env, o.Env) &&
 		s.User == o.User && bytes.Equal(s.Config, o.Config) && s.External == o.External &&
 		slices.Equal(s.Listen, o.Listen)
 }

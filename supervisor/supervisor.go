@@ -11,6 +11,9 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
 // Config is what a supervisor needs besides what it shall run.
@@ -33,14 +36,14 @@ type Config struct {
 	Event func(Event)
 	// Hold starts answering on the held sockets until the next start at the
 	// given time, and returns what ends that. It may be nil.
-	Hold func(s *Sockets, next time.Time) (release func())
+	Hold func(s *sockets.Holder, next time.Time) (release func())
 }
 
 // Supervisor runs one child. Its methods may be called by anyone; one goroutine
 // owns its state.
 type Supervisor struct {
 	cfg     Config
-	sockets *Sockets
+	sockets *sockets.Holder
 	inputs  chan request
 	done    chan struct{}
 	status  atomic.Pointer[Status]
@@ -62,10 +65,9 @@ type request struct {
 
 // New makes a supervisor that runs nothing yet. Close it in the end.
 func New(cfg Config) *Supervisor {
-	keepFromChildren()
 	s := &Supervisor{
 		cfg:     cfg,
-		sockets: NewSockets(),
+		sockets: sockets.New(),
 		inputs:  make(chan request, 64),
 		done:    make(chan struct{}),
 		m:       newMachine(cfg.Name, rand.Float64),
@@ -101,8 +103,8 @@ func (s *Supervisor) Promote(ctx context.Context) error {
 }
 
 // Stop ends the child and returns when no process of it is left. Called again
-// with Force it turns an immediate stop into a forced one.
-func (s *Supervisor) Stop(ctx context.Context, mode Mode) error {
+// with control.Force it turns an immediate stop into a forced one.
+func (s *Supervisor) Stop(ctx context.Context, mode control.Mode) error {
 	return s.ask(ctx, func(token int) input { return inStop{mode, token} })
 }
 
@@ -119,7 +121,7 @@ func (s *Supervisor) Close() {
 }
 
 // Sockets are the held ones.
-func (s *Supervisor) Sockets() *Sockets { return s.sockets }
+func (s *Supervisor) Sockets() *sockets.Holder { return s.sockets }
 
 func (s *Supervisor) put(in input) {
 	select {

@@ -13,10 +13,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
 // The log of a crash, with real processes, is the sequence of the model.
 func TestHALogOfACrash(t *testing.T) {
+	t.Parallel()
 	log := OpenHALog(filepath.Join(t.TempDir(), "ha.log"), func(err error) { t.Error(err) })
 	defer log.Close()
 	w := watch(t, func(c *Config) { c.HALog = log })
@@ -53,9 +57,10 @@ func TestHALogOfACrash(t *testing.T) {
 // While the next start is far away the owner answers users; he is told when to
 // begin and when to stop.
 func TestHold(t *testing.T) {
+	t.Parallel()
 	began, ended := make(chan time.Time, 1), make(chan struct{}, 1)
 	w := watch(t, func(c *Config) {
-		c.Hold = func(s *Sockets, next time.Time) func() {
+		c.Hold = func(s *sockets.Holder, next time.Time) func() {
 			if len(s.Addresses()) != 1 {
 				t.Errorf("held sockets %v", s.Addresses())
 			}
@@ -89,6 +94,7 @@ func TestHold(t *testing.T) {
 }
 
 func TestTuneKeepsTheProcess(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	spec := childSpec(t, behaviour{})
 	w.start(spec)
@@ -103,18 +109,19 @@ func TestTuneKeepsTheProcess(t *testing.T) {
 		t.Errorf("status %+v", st)
 	}
 	// A stopped child is tuned for its next start, and in the order of the calls.
-	w.stop(Immediate)
+	w.stop(control.Immediate)
 	for range 20 {
 		w.Tune(spec)
 		w.Tune(&tuned)
 		w.start(nil)
 		w.standby(w.Status().Pid)
-		w.stop(Force)
+		w.stop(control.Force)
 	}
 }
 
 // One who does not wait any longer changes nothing.
 func TestImpatience(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	answer := make(chan error)
@@ -132,6 +139,7 @@ func TestImpatience(t *testing.T) {
 
 // Replacements asked for at once are all answered, by one process that serves.
 func TestReplacementsAtOnce(t *testing.T) {
+	t.Parallel()
 	w := watch(t)
 	w.start(childSpec(t, behaviour{}))
 	answers := make(chan error)

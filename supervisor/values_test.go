@@ -12,9 +12,12 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 func TestSplitListen(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		address, network, rest string
 		perm                   os.FileMode
@@ -56,7 +59,8 @@ func TestSplitListen(t *testing.T) {
 }
 
 func TestEnv(t *testing.T) {
-	env := []string{"A=1", "NOTIFY_SOCKET=/x", "LISTEN_FDS=1", "LISTEN_FDS_MINE=kept", "B=", "C", envControl + "=3"}
+	t.Parallel()
+	env := []string{"A=1", "NOTIFY_SOCKET=/x", "LISTEN_FDS=1", "LISTEN_FDS_MINE=kept", "B=", "C", control.Env + "=3"}
 	if got, want := CleanEnv(env), []string{"A=1", "LISTEN_FDS_MINE=kept", "B=", "C"}; !slices.Equal(got, want) {
 		t.Errorf("cleaned %q, want %q", got, want)
 	}
@@ -67,6 +71,7 @@ func TestEnv(t *testing.T) {
 
 // The last 64 KiB are kept, however they were written.
 func TestTail(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		var kept tail
 		var all []byte
@@ -88,6 +93,7 @@ func TestTail(t *testing.T) {
 }
 
 func TestLastLines(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		text string
 		n    int
@@ -105,6 +111,7 @@ func TestLastLines(t *testing.T) {
 }
 
 func TestStartErrorShowsLastLines(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, cause, stderr, want string
 	}{
@@ -124,9 +131,10 @@ func TestStartErrorShowsLastLines(t *testing.T) {
 
 // Whoever adds a setting to Spec decides whether a process must be replaced for it.
 func TestSpecEqual(t *testing.T) {
+	t.Parallel()
 	tuned := []string{"Standby", "Restart", "ReadyTimeout", "Watchdog", "DrainTimeout", "StopTimeout"}
 	changed := map[string]any{
-		"Command": []string{"a"}, "Env": []string{"A=1"}, "Dir": "/", "User": "nobody", "Config": []byte("{}"), "External": true, "Listen": []string{":1"},
+		"Command": []string{"a"}, "Env": []string{"A=1"}, "User": "nobody", "Config": []byte("{}"), "External": true, "Listen": []string{":1"},
 		"Standby": 1, "Restart": Restart{Delay: 1}, "ReadyTimeout": time.Second, "Watchdog": time.Second, "DrainTimeout": time.Second, "StopTimeout": time.Second,
 	}
 	fields := reflect.TypeFor[Spec]()
@@ -146,15 +154,16 @@ func TestSpecEqual(t *testing.T) {
 }
 
 func TestOutboxDropsNews(t *testing.T) {
+	t.Parallel()
 	o := outbox{more: make(chan struct{}, 1)}
 	for range maxTold + 100 {
-		o.put(message{Kind: msgTell})
+		o.put(control.Message{Kind: control.KindTell})
 	}
-	o.put(message{Kind: msgActivate})
-	o.put(message{Kind: msgTell})
-	o.put(message{Kind: msgStop})
+	o.put(control.Message{Kind: control.KindActivate})
+	o.put(control.Message{Kind: control.KindTell})
+	o.put(control.Message{Kind: control.KindStop})
 	queue := o.take()
-	if len(queue) != maxTold+2 || queue[maxTold].Kind != msgActivate || queue[maxTold+1].Kind != msgStop {
+	if len(queue) != maxTold+2 || queue[maxTold].Kind != control.KindActivate || queue[maxTold+1].Kind != control.KindStop {
 		t.Errorf("%d messages are sent, the last %v", len(queue), queue[len(queue)-1])
 	}
 	if left := o.take(); len(left) > 0 {

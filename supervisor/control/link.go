@@ -1,0 +1,160 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package control
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+// ErrNoParent says that this process was not started by a supervisor.
+var ErrNoParent = errors.New("this process was not started by a broker")
+
+// Link is a child's side of the control connection. Its methods may be called by
+// anyone, except Serve.
+type Link struct {
+	wire *Wire
+
+	mu      sync.Mutex
+	lastID  uint64
+	pending map[uint64]chan Message // by mu; waits for an answer
+	closed  error                   // by mu
+}
+
+// Connect takes up the control connection that a supervisor gave to this process
+// and returns it with the first message. It removes all trace of it from the
+// environment.
+func Connect() (*Link, Hello, error) {
+	value, ok := os.LookupEnv(Env)
+	if !ok {
+		return nil, Hello{}, ErrNoParent
+	}
+	_ = os.Unsetenv(Env)
+	w, err := inherited(value)
+	if err != nil {
+		return nil, Hello{}, fmt.Errorf("connecting to broker: %w", err)
+	}
+	m, err := w.Recv()
+	closeFiles(m.files)
+	if err == nil && m.Kind != KindHello {
+		err = fmt.Errorf("first message is %q, not %q", m.Kind, KindHello)
+	}
+	if err != nil {
+		_ = w.Close()
+		return nil, Hello{}, fmt.Errorf("connecting to broker: %w", err)
+	}
+	link := &Link{wire: w, pending: make(map[uint64]chan Message)}
+	return link, Hello{Config: m.Config, Admin: m.Admin, DrainTimeout: m.Timeout, Data: m.Data}, nil
+}
+
+// Serve carries out orders until the supervisor is gone. It must run before
+// Listen is called.
+func (l *Link) Serve(o Orders) {
+	for {
+		m, err := l.wire.Recv()
+		if err != nil {
+			l.fail(fmt.Errorf("broker is gone: %w", err))
+			o.Orphaned()
+			return
+		}
+		if m.Kind == KindListened {
+			l.answered(m)
+			continue
+		}
+		closeFiles(m.files)
+		switch m.Kind {
+		case KindActivate:
+			o.Activate()
+		case KindPackets:
+			o.Packets()
+		case KindDrain:
+			o.Drain(m.Timeout)
+		case KindStop:
+			o.Stop(m.Mode)
+		case KindTell:
+			o.Tell(m.Topic, m.Data)
+		}
+	}
+}
+
+// Listen asks the supervisor for a listening socket. The file is the caller's;
+// the error is the system's for that address.
+func (l *Link) Listen(network, address string, perm os.FileMode) (*os.File, error) {
+	ch := make(chan Message, 1)
+	l.mu.Lock()
+	if l.closed != nil {
+		defer l.mu.Unlock()
+		return nil, l.closed
+	}
+	l.lastID++
+	id := l.lastID
+	l.pending[id] = ch
+	l.mu.Unlock()
+
+	ask := Message{Kind: KindListen, ID: id, Network: network, Address: address, Perm: uint32(perm)}
+	if err := l.wire.Send(ask); err != nil {
+		l.fail(err)
+	}
+	m := <-ch
+	if m.Error != "" {
+		closeFiles(m.files)
+		return nil, errors.New(m.Error)
+	}
+	if len(m.files) != 1 {
+		closeFiles(m.files)
+		return nil, fmt.Errorf("listening on %s/%s: %d descriptors received", network, address, len(m.files))
+	}
+	return os.NewFile(uintptr(m.files[0]), network+"/"+address), nil
+}
+
+// Ready says that this process has loaded and may be activated.
+func (l *Link) Ready() error { return l.wire.Send(Message{Kind: KindReady}) }
+
+// Beat says that this process lives and has just proved it.
+func (l *Link) Beat() error { return l.wire.Send(Message{Kind: KindBeat}) }
+
+// Released says that this process accepts and reads on no socket any more: the
+// next one may read datagrams.
+func (l *Link) Released() error { return l.wire.Send(Message{Kind: KindReleased}) }
+
+// Failed says why this process is about to exit. It waits a second at most, and
+// is the last thing that is said.
+func (l *Link) Failed(err error) {
+	l.wire.within(time.Second)
+	_ = l.wire.Send(Message{Kind: KindFailed, Error: err.Error()})
+}
+
+// Report sends data to the parent's user.
+func (l *Link) Report(topic string, data json.RawMessage) error {
+	return l.wire.Send(Message{Kind: KindReport, Topic: topic, Data: data})
+}
+
+func (l *Link) answered(m Message) {
+	l.mu.Lock()
+	ch := l.pending[m.ID]
+	delete(l.pending, m.ID)
+	l.mu.Unlock()
+	if ch == nil {
+		closeFiles(m.files)
+		return
+	}
+	ch <- m
+}
+
+// fail answers everybody who waits, and all who will ask.
+func (l *Link) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed == nil {
+		l.closed = err
+	}
+	for id, ch := range l.pending {
+		delete(l.pending, id)
+		ch <- Message{Error: err.Error()}
+	}
+}

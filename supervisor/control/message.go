@@ -1,0 +1,61 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package control
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Kind names a message on the control connection.
+type Kind string
+
+// Messages of a child.
+const (
+	KindListen   Kind = "listen"   // Network, Address, Perm: the answer has the same ID
+	KindReady    Kind = "ready"    // loaded; may be activated
+	KindBeat     Kind = "beat"     // alive, and it proved it
+	KindReleased Kind = "released" // a draining child accepts and reads no more
+	KindFailed   Kind = "failed"   // Error: why it is about to exit
+	KindReport   Kind = "report"   // Topic, Data: for the parent's user
+)
+
+// Messages of a parent.
+const (
+	KindHello    Kind = "hello"    // the first one: Config, Admin, Timeout (of a drain), Data
+	KindListened Kind = "listened" // Error, or one file
+	KindActivate Kind = "activate" // accept connections
+	KindPackets  Kind = "packets"  // read datagram sockets, too
+	KindDrain    Kind = "drain"    // replaced: finish what is in progress within Timeout
+	KindStop     Kind = "stop"     // Mode: immediate or force
+	KindTell     Kind = "tell"     // Topic, Data: for the child's user
+)
+
+// message is one line of JSON on the control connection. Files travel beside it.
+type Message struct {
+	Kind    Kind            `json:"kind"`
+	ID      uint64          `json:"id,omitempty"`
+	Network string          `json:"network,omitempty"`
+	Address string          `json:"address,omitempty"`
+	Perm    uint32          `json:"perm,omitempty"`
+	Error   string          `json:"error,omitempty"`
+	Admin   string          `json:"admin,omitempty"`
+	Config  json.RawMessage `json:"config,omitempty"`
+	Mode    Mode            `json:"mode,omitempty"`
+	Timeout time.Duration   `json:"timeout,omitempty"`
+	Topic   string          `json:"topic,omitempty"`
+	Data    json.RawMessage `json:"data,omitempty"`
+	Files   int             `json:"files,omitempty"`
+
+	files []int // those that came with it
+}
+
+func decodeMessage(line []byte) (Message, error) {
+	var m Message
+	if err := json.Unmarshal(line, &m); err != nil {
+		return Message{}, fmt.Errorf("decoding control message: %w", err)
+	}
+	return m, nil
+}

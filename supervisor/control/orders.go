@@ -1,0 +1,38 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package control
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Hello is what a process is told at its start.
+type Hello struct {
+	// Config is the configuration to serve.
+	Config json.RawMessage
+	// Admin is the path for this process's private admin socket.
+	Admin string
+	// DrainTimeout bounds what is in progress when the supervisor is gone; 0 is for ever.
+	DrainTimeout time.Duration
+	// Data is from the supervisor's user.
+	Data json.RawMessage
+}
+
+// Orders is what a supervisor may tell its child. The functions are called one
+// at a time, in order, on the link's goroutine: they must not wait for users.
+type Orders struct {
+	// Activate: accept connections.
+	Activate func()
+	// Packets: read datagram sockets as well.
+	Packets func()
+	// Drain: replaced; finish what is in progress within timeout (0: for ever), then exit.
+	Drain func(timeout time.Duration)
+	// Stop in mode, then exit.
+	Stop func(mode Mode)
+	// Tell: something from the parent's user.
+	Tell func(topic string, data json.RawMessage)
+	// Orphaned: the supervisor is gone; nothing else follows.
+	Orphaned func()
+}

@@ -1,0 +1,58 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !unix
+
+package control
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// wire carries messages, one line of JSON each, over the child's standard input
+// and output: this system passes no sockets.
+type Wire struct {
+	in  *bufio.Reader
+	out io.Writer
+	end func() error
+
+	sending sync.Mutex
+}
+
+func (w *Wire) Send(m Message, files ...int) error {
+	if len(files) > 0 {
+		return errors.ErrUnsupported
+	}
+	line, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("encoding control message: %w", err)
+	}
+	w.sending.Lock()
+	defer w.sending.Unlock()
+	if _, err := w.out.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("sending control message: %w", err)
+	}
+	return nil
+}
+
+// within has no effect: a pipe has no deadlines on this system.
+func (w *Wire) within(time.Duration) {}
+
+func (w *Wire) Recv() (Message, error) {
+	line, err := w.in.ReadBytes('\n')
+	if err != nil {
+		return Message{}, err
+	}
+	return decodeMessage(line)
+}
+
+// Close ends the connection.
+func (w *Wire) Close() error { return w.end() }
+
+func closeFiles([]int) {}

@@ -1,0 +1,32 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sockets
+
+import (
+	"testing"
+)
+
+func TestListensOn(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		config string
+		want   bool
+	}{
+		{`{"apps":{"http":{"servers":{"a":{"listen":[":80","unix//run/x.sock"]}}}}}`, true},
+		{`{"listen":["unix//run/x.sock|0660"]}`, true},
+		{`{"listen":"UNIX//run/x.sock"}`, true},
+		{`{"listen":["unix//run/x.sock2"]}`, false},
+		{`{"listen":["unix//run/x"]}`, false},
+		{`{"listen":["tcp//run/x.sock"]}`, false},
+		{`{"listen":["unix/{env.SOCKET}"]}`, false},
+		{`{"listen":{"dial":"unix//run/x.sock"}}`, false},
+		{`{"dial":"unix//run/x.sock"}`, false},
+		{`{"listen":[null, 1, "/run/x.sock"]}`, false},
+		{`oops`, false},
+	} {
+		if got := listensOn([]byte(c.config), "/run/x.sock"); got != c.want {
+			t.Errorf("%s: %v", c.config, got)
+		}
+	}
+}
