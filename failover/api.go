@@ -149,10 +149,10 @@ type PingResult struct {
 	// wraps context.DeadlineExceeded, or a net.Error with Timeout, says that no
 	// answer came in time.
 	Err error
-	// Unanswered tells that there was a connection, and no answer in time: the
+	// Unanswered says that there was a connection, and no answer in time: the
 	// backend may be busy. Without it no connection could be made.
 	Unanswered bool
-	// Neutral tells that Err is a local fault (descriptors, ports), which says
+	// Neutral says that Err is a local fault (descriptors, ports), which says
 	// nothing about the backend.
 	Neutral bool
 }
@@ -185,7 +185,7 @@ type Event struct {
 type Config struct {
 	Name string
 	URIs []address.URI // configured addresses, in order, without duplicates
-	// Dynamic tells that the configuration also has a source that names addresses
+	// Dynamic says that the configuration also has a source that names addresses
 	// for each request: see Discover.
 	Dynamic bool
 	Options address.Options

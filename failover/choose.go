@@ -9,8 +9,8 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
-// chooser chooses a member for one request. It lives on the stack of whoever
-// chooses.
+// chooser chooses a member for one request. It lives on the stack of its
+// caller.
 type chooser struct {
 	p      *Pool
 	v      *view
@@ -19,7 +19,7 @@ type chooser struct {
 	// last also takes members that are offered when nothing else is left: those
 	// without flagHeld from 1 on, all from 2 on.
 	last int
-	// w, when not nil, is who waited or is sent again: members' gates count, and what
+	// w, when not nil, is a request that waited or is sent again: members' gates count, and what
 	// the carrier has said is known already.
 	w *waiter
 
@@ -139,7 +139,7 @@ func (c *chooser) home() (own, away int) {
 	return own, away
 }
 
-// recalls tells whether a client on away is called back to its own member, or
+// recalls reports whether a client on away is called back to its own member, or
 // to a priority one that is better than away.
 func (v *view) recalls(own, away int) bool {
 	const called = flagOpen | flagHome
@@ -151,7 +151,7 @@ func (v *view) recalls(own, away int) bool {
 	return v.flags[own]&called == called
 }
 
-// others takes the first other member in the client's order. moves tells that
+// others takes the first other member in the client's order. moves says that
 // the client moves there, because its own member is not eligible.
 func (c *chooser) others(not int, moves bool) *Member {
 	v := c.v

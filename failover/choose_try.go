@@ -16,7 +16,7 @@ type verdict uint8
 
 const (
 	refused verdict = iota // not eligible: a client whose member it is moves
-	passed                 // not now: passed over, nobody moves
+	passed                 // not now: passed over, no client moves
 	taken
 )
 
@@ -28,7 +28,7 @@ func (c *chooser) try(i int) verdict {
 		return refused
 	}
 	if r.wroteTo(m) {
-		return passed // a single loss moves nobody
+		return passed // a single loss moves no client
 	}
 	slot := false
 	switch {

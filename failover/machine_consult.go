@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// askEvery is how often the carrier is asked again about those who wait, whether a
+// askEvery is how often the carrier is asked again about the requests that wait, whether a
 // member is healthy or has a place.
 const askEvery = 250 * time.Millisecond
 
@@ -63,7 +63,7 @@ type consultation struct {
 	opinion opinion
 }
 
-// consult has the carrier asked about those who wait: about all of them from time
+// consult has the carrier asked about the requests that wait: about all of them from time
 // to time, and about the first few that were told of full members when a place
 // became free.
 func (x *machine) consult() {
@@ -106,7 +106,7 @@ func (x *machine) consulted(asked []consultation) {
 	}
 }
 
-// unask forgets what was said of those who wait, and has the carrier asked anew: it
+// unask forgets what was said of the requests that wait, and has the carrier asked anew: it
 // may be another one.
 func (x *machine) unask() {
 	for w := range x.queue.all() {

@@ -3,7 +3,7 @@
 
 package failover
 
-// held tells whether a priority member that came back is kept back until it is
+// held reports whether a priority member that came back is kept back until it is
 // home: only while there is another one to serve.
 func (x *machine) held(m *Member) bool {
 	if m.state != stateTrial || m.rank < 0 || !x.opt.PriorityBackup {
@@ -17,7 +17,7 @@ func (x *machine) held(m *Member) bool {
 	return false
 }
 
-// away tells whether clients are away from a priority member that is not there.
+// away reports whether clients are away from a priority member that is not there.
 func (x *machine) away() bool {
 	if !x.opt.PriorityBackup {
 		return false

@@ -23,7 +23,7 @@ func (x *machine) configure(cfg Config) {
 			m = x.newMember(u)
 			m.home = x.calls(m)
 		}
-		m.pushed, m.sourced, m.dynamic = false, false, false // the operator's now, whoever named it before
+		m.pushed, m.sourced, m.dynamic = false, false, false // the operator's now, whatever source named it before
 		m.restricted = false
 		m.limits = limitsOf(u.Options, x.opt.Nested)
 		delete(old, m.Name)

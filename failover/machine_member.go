@@ -29,45 +29,54 @@ func (s memberState) String() string {
 // must come back too.
 const trialPatience = 10 * time.Second
 
-// node is the machine's part of a member.
+// node is the machine's part of a member. All durations and times are those of the
+// machine's clock.
+//
+// Invariants: slow and cleared imply stateSuspect; unproved implies pushed and
+// stateDown; index is not -1 exactly while the member is in the view's order;
+// pings is never negative; step is 0 once a request was answered by a member that
+// is up.
 type node struct {
-	serial  uint64 // grows with each member that the pool gets
-	state   memberState
+	serial uint64 // grows with each member that the pool gets
+
+	// What requests are shown: see shown.
 	epoch   uint32 // grows when it goes down: what older attempts report is stale
 	index   int32  // in the view; -1 when it is not there
 	watched bool   // Connected and Answered of it are news
 	limits  Limits
+
+	state   memberState
 	since   time.Time // of the state
 	slow    bool      // suspect because of a dial that hangs
 	cleared bool      // suspect, but has answered a ping since
 	seen    bool      // has answered anything since it was last down, or at all
 	lost    bool      // has been told as lost
+	err     *failure  // the last one; nil for none
 
-	gone       bool // no longer in the list
-	drained    bool
-	pushed     bool    // added at run time
-	unproved   bool    // added at run time, and not answered yet: in nobody's order
-	sourced    bool    // only sources name it: it goes when they do
-	restricted bool    // and not the operator: where it leads is checked at each dial
-	dynamic    bool    // only the dynamic source names it
-	sentTo     *Member // where it asked its clients to go
-	rank       int     // among the priority addresses; -1 for others
+	// On whose word it is a member: see roster.
+	gone       bool      // no longer in the list
+	drained    bool      // the operator lets it rest
+	pushed     bool      // added at run time
+	unproved   bool      // added at run time, and not answered yet: in no client's order
+	sourced    bool      // only sources name it: it goes when they do
+	restricted bool      // and not the operator: where it leads is checked at each dial
+	dynamic    bool      // only the dynamic source names it
+	named      time.Time // when the dynamic source last did
+	rank       int       // among the priority addresses, 0 for the best; -1 for others
 
-	named time.Time // when the dynamic source last did
+	// Where its clients are.
+	home   bool      // calls them back from where they moved
+	back   time.Time // when it last came back; zero for never
+	sentTo *Member   // where it asked its clients to go; nil for nowhere
 
-	home bool      // calls its clients back from where they moved
-	back time.Time // when it last came back
-	err  *failure  // the last one
-
-	// Probing: step counts the failures since a request was last answered, delay
-	// is the wait after base.
-	step   int
-	base   time.Time
-	delay  time.Duration
-	pings  int // on their way
-	pinged time.Time
-	pong   time.Time // last answered ping
-	inPass bool
+	// Probing: the next probe is due when delay is over after base.
+	step   int           // failures since a request was last answered
+	base   time.Time     // the wait is counted from here
+	delay  time.Duration // the wait
+	pings  int           // on their way
+	pinged time.Time     // when the last one was asked for
+	pong   time.Time     // when the last one was answered
+	inPass bool          // the running pass waits for it
 
 	gate     gate
 	failback failback
@@ -172,7 +181,7 @@ func (x *machine) fail(m *Member, why string, f *failure) {
 	}
 }
 
-// calls tells whether a new member calls clients from the start. It does not
+// calls reports whether a new member calls clients from the start. It does not
 // where all are one and would move together.
 func (x *machine) calls(m *Member) bool {
 	return !x.running || m.rank >= 0 || x.opt.EffectiveAffinity().Kind != address.AffinityPool
@@ -221,10 +230,10 @@ func (x *machine) set(m *Member, s memberState) {
 	}
 }
 
-// serves tells whether the member is one that requests may get, in principle.
+// serves reports whether the member is one that requests may get, in principle.
 func (m *Member) serves() bool { return !m.drained && !m.unproved && m.state != stateDown }
 
-// anyOther tells whether another member serves.
+// anyOther reports whether another member serves.
 func (x *machine) anyOther(m *Member) bool {
 	for _, o := range x.members {
 		if o != m && o.serves() {

@@ -25,7 +25,7 @@ func (x *machine) probeDue(m *Member) (time.Time, bool) {
 	}
 	switch {
 	case m.state == stateUp && !m.seen && !x.worker.active:
-		return x.now, true // configured by a reload: nobody knows it yet
+		return x.now, true // configured by a reload: not known yet
 	case m.state == stateDown && !x.worker.active:
 		return m.base.Add(x.capped(m.delay)), true
 	case m.state == stateTrial && x.held(m):

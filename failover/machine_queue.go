@@ -59,7 +59,7 @@ func (x *machine) ask(w *waiter) {
 	x.enqueue(w)
 }
 
-// place gives the request a member, if there is one now. full tells that there
+// place gives the request a member, if there is one now. full says that there
 // would be one if it had a place.
 func (x *machine) place(w *waiter) (placed, full bool) {
 	if !x.anyServes() {
@@ -90,7 +90,7 @@ func (x *machine) anyServes() bool {
 	return false
 }
 
-// serve gives members to those who wait, in order of arrival.
+// serve gives members to the requests that wait, in order of arrival.
 func (x *machine) serve() {
 	x.queue.crowded = false
 	inVain := 0
@@ -109,7 +109,7 @@ func (x *machine) serve() {
 	}
 }
 
-// gated tells whether somebody waits whom a fresh request would overtake.
+// gated reports whether a request waits that a fresh one would overtake.
 func (x *machine) gated() bool {
 	return x.queue.len() > 0 && (x.queue.crowded || x.shut())
 }
@@ -118,7 +118,7 @@ func (x *machine) gated() bool {
 // rest is not asked: with a long queue that would be most of the work.
 const maxInVain = 16
 
-// hope tells whether some member has a place for one that waits.
+// hope reports whether some member has a place for one that waits.
 func (x *machine) hope() bool {
 	for _, m := range x.members {
 		if m.serves() && m.gate.free() && !m.isFull() {
@@ -128,7 +128,7 @@ func (x *machine) hope() bool {
 	return false
 }
 
-// full tells whether some member has no place left.
+// full reports whether some member has no place left.
 func (x *machine) full() bool {
 	for _, m := range x.members {
 		if m.serves() && m.isFull() {
@@ -138,7 +138,7 @@ func (x *machine) full() bool {
 	return false
 }
 
-// shut tells whether the gate keeps somebody waiting.
+// shut reports whether the gate keeps a request waiting.
 func (x *machine) shut() bool {
 	for _, m := range x.members {
 		if m.serves() && !m.gate.free() {
@@ -148,7 +148,7 @@ func (x *machine) shut() bool {
 	return false
 }
 
-// sortOut refuses those whom the new state leaves no hope.
+// sortOut refuses the requests that the new state leaves no hope.
 func (x *machine) sortOut() {
 	for w := range x.queue.all() {
 		if reason := x.hopeless(w); reason != 0 {

@@ -31,7 +31,7 @@ func (x *machine) hopeless(w *waiter) Reason {
 		}
 	}
 	if up || !x.untried(r) {
-		// The pool works, and for this request there is nobody left.
+		// The pool works, and for this request there is none left.
 		return ReasonSpent
 	}
 	return 0
@@ -51,7 +51,7 @@ func (x *machine) allForeign(w *waiter) bool {
 	return len(x.members) > 0
 }
 
-// untried tells whether there is a member that the request was not written to. It
+// untried reports whether there is a member that the request was not written to. It
 // may be down, or have been added and not answered yet: it may come.
 func (x *machine) untried(r *Request) bool {
 	for _, m := range x.members {
@@ -62,7 +62,7 @@ func (x *machine) untried(r *Request) bool {
 	return false
 }
 
-// openFor tells whether some member may be chosen like any other, also if it
+// openFor reports whether some member may be chosen like any other, also if it
 // has no place just now.
 func (x *machine) openFor(w *waiter) bool {
 	for i, m := range x.view.members {
@@ -74,7 +74,7 @@ func (x *machine) openFor(w *waiter) bool {
 }
 
 // unavailable is the error of a request that gets no member. RetryAfter is one
-// wait of the worker; whoever tells the clients spreads them.
+// wait of the worker; the carrier spreads the clients.
 func (x *machine) unavailable(reason Reason) *UnavailableError {
 	wait := time.Duration(0)
 	if x.worker.active {

@@ -62,7 +62,7 @@ func (x *machine) slowDials(tick uint32) {
 	}
 }
 
-// openBut tells whether another member is open.
+// openBut reports whether another member is open.
 func (x *machine) openBut(m *Member) bool {
 	for i, o := range x.view.members {
 		if o != m && x.view.flags[i]&flagOpen != 0 && !o.slow {

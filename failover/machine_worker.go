@@ -11,7 +11,7 @@ import (
 // askedFor is how long after a request the pool counts as asked for.
 const askedFor = 10 * time.Second
 
-// online tells whether a member serves that has been seen. Configured members
+// online reports whether a member serves that has been seen. Configured members
 // are eligible before, but prove nothing.
 func (x *machine) online() bool {
 	for _, m := range x.members {
@@ -37,7 +37,7 @@ func (x *machine) limit() int {
 	return x.opt.MaxReconnectAttempts
 }
 
-// noFailover tells whether a request gets one member only: max_reconnect_attempts
+// noFailover reports whether a request gets one member only: max_reconnect_attempts
 // is 0, and no start-up limit says otherwise.
 func (x *machine) noFailover() bool {
 	return x.opt.MaxReconnectAttempts == 0 && (x.reached || !x.opt.StartupMaxReconnectAttemptsSet)
@@ -77,7 +77,7 @@ func (x *machine) passDue() time.Time {
 // wait is the back-off before the pass, or the probe, of that number.
 func (x *machine) wait(step int) time.Duration { return x.back.delay(step, x.random()) }
 
-// capped shortens a wait while somebody cares.
+// capped shortens a wait while something is waited for.
 func (x *machine) capped(d time.Duration) time.Duration {
 	if x.short && d > shortDelay {
 		return shortDelay
@@ -85,11 +85,11 @@ func (x *machine) capped(d time.Duration) time.Duration {
 	return d
 }
 
-// care notes whether somebody cares, for capped: once per input, since it looks
+// care notes whether something is waited for, for capped: once per input, since it looks
 // at all members.
 func (x *machine) care() { x.short = !x.opt.MaxReconnectDelaySet && x.asked() }
 
-// asked tells whether a request waits or came lately, or clients are away from
+// asked reports whether a request waits or came lately, or clients are away from
 // a priority member.
 func (x *machine) asked() bool {
 	return x.queue.len() > 0 || x.queue.passing > 0 || x.away() ||
@@ -114,7 +114,7 @@ func (x *machine) startPass() {
 	}
 }
 
-// passOver tells whether the running pass has its result.
+// passOver reports whether the running pass has its result.
 func (x *machine) passOver() bool {
 	if x.worker.late(x.now) {
 		return true

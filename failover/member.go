@@ -27,7 +27,7 @@ type Member struct {
 	URI address.URI
 	// Name is what users see: scheme://host:port, or unix//path.
 	Name string
-	// Queue is where those wait who dial the member.
+	// Queue is where requests wait that dial the member.
 	Queue DialQueue
 
 	seed   uint64 // hash of Name, for the clients' orders
@@ -41,7 +41,7 @@ type Member struct {
 	outcomes   [outcomes]atomic.Uint64
 	dials      [dialSlots]atomic.Int32 // attempts without a connection, by the tick they began at
 
-	// What the carrier tells of its connections.
+	// What the carrier says of its connections.
 	_         [64]byte
 	reads     atomic.Uint64 // bytes that came are not counted, reads are: see Touch
 	uploading atomic.Int64  // requests whose body is being written

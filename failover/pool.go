@@ -27,8 +27,8 @@ type Pool struct {
 	view    atomic.Pointer[view]
 	moves   moves
 	tick    atomic.Uint32 // a coarse clock; new dials are counted by it
-	idle    atomic.Bool   // nobody samples counters: the next request has to wake the machine
-	places  atomic.Bool   // somebody waits for a place on a full member
+	idle    atomic.Bool   // the counters are not sampled: the next request has to wake the machine
+	places  atomic.Bool   // a request waits for a place on a full member
 	unsaved atomic.Bool   // moves changed since Changed was last called
 
 	_          [64]byte     // what every request writes has a cache line of its own

@@ -52,7 +52,7 @@ func (p *Pool) Unanswering() (down []address.URI) {
 	return down
 }
 
-// Online tells whether a backend of the pool answers.
+// Online reports whether a backend of the pool answers.
 func (p *Pool) Online() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -16,7 +16,7 @@ import (
 // Snapshot is what the operator and experience taught a pool: what a new
 // process starts from. It is for encoding/json.
 type Snapshot struct {
-	// Reached tells that a backend has answered at some time.
+	// Reached says that a backend has answered at some time.
 	Reached bool `json:"reached,omitempty"`
 	// Failover is the target of a manual failover, Current where all clients are
 	// with affinity pool.

@@ -27,9 +27,9 @@ type UpstreamStatus struct {
 	// answered a request yet), "down" or "drained".
 	State    string `json:"state"`
 	Priority bool   `json:"priority"`
-	// Pushed tells that the address was added at run time.
+	// Pushed says that the address was added at run time.
 	Pushed bool `json:"pushed"`
-	// Manual tells that a manual failover sends all clients here, until Failback
+	// Manual says that a manual failover sends all clients here, until Failback
 	// or until the member breaks.
 	Manual    bool      `json:"manual"`
 	Since     time.Time `json:"since"`
@@ -105,7 +105,7 @@ type Stats struct {
 // UpstreamStats are the counters of one member.
 type UpstreamStats struct {
 	Name string
-	// Up tells that it takes requests.
+	// Up says that it takes requests.
 	Up bool
 	// Attempts counts attempts by outcome, indexed by Outcome.
 	Attempts [outcomes]uint64

@@ -10,10 +10,10 @@ import (
 
 const (
 	// pollEvery is how often a request that waits looks for its client, where
-	// nobody tells it that the client has left.
+	// nothing else says that the client has left.
 	pollEvery = 500 * time.Millisecond
 	// firstWait is how long a request waits at most until the pool has reached a
-	// backend for the first time: by then nobody knows whether the addresses are right.
+	// backend for the first time: until then it is not known whether the addresses are right.
 	firstWait = 5 * time.Second
 )
 

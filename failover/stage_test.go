@@ -6,6 +6,7 @@ package failover
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -32,9 +33,11 @@ type stage struct {
 	mute   map[string]bool // with hangs: does not even accept
 	status map[string]int
 	// loses counts the requests that a backend ends without an answer.
-	loses  map[string]int
-	slow   time.Duration // how long a refusal of a ping takes
-	pings  []mark
+	loses map[string]int
+	slow  time.Duration // how long a refusal of a ping takes
+	pings []mark
+	// came are the consequences of what a scenario does, as they come.
+	came   []consequence
 	events []Event
 	warm   []string
 	freed  []string
@@ -48,7 +51,12 @@ func newStage(t *testing.T) *stage {
 	}
 }
 
-func (b *stage) emit(e Event) { b.set(func() { b.events = append(b.events, e) }) }
+func (b *stage) emit(e Event) {
+	b.set(func() {
+		b.events = append(b.events, e)
+		b.noted(kindEvent, eventText(e))
+	})
+}
 
 // mark is something that happened to a member, in time since the start.
 type mark struct {
@@ -59,6 +67,7 @@ type mark struct {
 func (b *stage) Ping(ctx context.Context, m *Member) PingResult {
 	b.mu.Lock()
 	b.pings = append(b.pings, mark{time.Since(b.start), m.URI.Host})
+	b.noted(kindPing, "ping "+m.URI.Host)
 	down, hangs, status := b.down[m.URI.Host], b.hangs[m.URI.Host], b.status[m.URI.Host]
 	slow, mute := b.slow, b.mute[m.URI.Host]
 	b.mu.Unlock()
@@ -81,6 +90,7 @@ func (b *stage) Release(m *Member) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.freed = append(b.freed, m.URI.Host)
+	b.noted(kindRelease, "release "+m.URI.Host)
 }
 
 func (b *stage) Warm(members []*Member) {
@@ -90,6 +100,7 @@ func (b *stage) Warm(members []*Member) {
 	for _, m := range members {
 		b.warm = append(b.warm, m.URI.Host)
 	}
+	b.noted(kindWarm, strings.TrimSpace("warm "+strings.Join(b.warm, " ")))
 }
 
 func (b *stage) set(f func()) {
@@ -196,6 +207,11 @@ func (b *stage) send(r *Request) (*Member, error) {
 			return nil, err
 		}
 		b.mu.Lock()
+		if r.at.gated {
+			b.noted(kindChoice, "grant "+m.URI.Host)
+		} else {
+			b.noted(kindChoice, "choose "+m.URI.Host)
+		}
 		down, mute, status := b.down[m.URI.Host], b.mute[m.URI.Host], b.status[m.URI.Host]
 		lose := b.loses[m.URI.Host] > 0
 		if lose && !down {

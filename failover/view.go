@@ -9,7 +9,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
-// What a view says of a member. Without any of these nobody may choose it.
+// What a view says of a member. Without any of these no request may choose it.
 const (
 	flagOpen    uint8 = 1 << iota // may be chosen like any other
 	flagTrial                     // came back: one safe request at a time may try it
@@ -81,7 +81,7 @@ func (v *view) at(m *Member) int {
 	return -1
 }
 
-// remembers tells whether exceptions of single clients are stored in the pool.
+// remembers reports whether exceptions of single clients are stored in the pool.
 func (v *view) remembers() bool {
 	return v.affinity == address.AffinityClientIP || v.affinity == address.AffinityHeader
 }
