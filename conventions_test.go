@@ -34,9 +34,11 @@ var mayImport = map[string][]string{
 	".":         {"caddyfile", "module"},
 	"caddyfile": {"module"},
 
-	"module": {"supervisor", "failover", "failover/address", "failover/membership"},
+	"module": {"supervisor", "supervisor/control", "supervisor/sockets", "failover", "failover/address", "failover/membership"},
 
-	"supervisor":          {},
+	"supervisor":          {"supervisor/control", "supervisor/sockets"},
+	"supervisor/control":  {},
+	"supervisor/sockets":  {},
 	"failover":            {"failover/address", "failover/membership"},
 	"failover/address":    {},
 	"failover/membership": {"failover/address"},
@@ -56,6 +58,8 @@ var mayImport = map[string][]string{
 // folders of supervisor and failover has a row.
 var coreImports = map[string][]string{
 	"supervisor":          {"golang.org/x/sys"},
+	"supervisor/control":  {"golang.org/x/sys"},
+	"supervisor/sockets":  {"golang.org/x/sys"},
 	"failover":            {"github.com/cespare/xxhash/v2"},
 	"failover/address":    {},
 	"failover/membership": {},

@@ -69,12 +69,7 @@ func ExamplePool() {
 		fmt.Println(u.URI, "is", u.State)
 	}
 
-	if err := pool.Drain(a.URIs[1]); err != nil {
-		log.Fatal(err)
-	}
-	if err := pool.Drain(a.URIs[0]); err != nil {
-		log.Fatal(err)
-	}
+	pool.SetDrained([]string{"http://one:8080", "http://two:8080"})
 	send(&failover.Request{Safe: true})
 	// Output:
 	// answered by http://two:8080

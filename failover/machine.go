@@ -27,7 +27,6 @@ type machine struct {
 	requests requests
 	random   func() float64 // evenly from [0,1), for jitter
 
-	name string
 	now  time.Time // of the present input
 	opt  address.Options
 	back backoff
@@ -73,7 +72,7 @@ type requests interface {
 }
 
 func newMachine(requests requests, now time.Time, cfg Config) *machine {
-	x := &machine{requests: requests, name: cfg.Name, roster: roster{pool: cfg.Name}, random: rand.Float64, dirty: true, now: now}
+	x := &machine{requests: requests, roster: roster{pool: cfg.Name, drains: make(map[string]bool)}, random: rand.Float64, dirty: true, now: now}
 	x.queue.init()
 	x.configure(cfg)
 	x.publish()
@@ -162,11 +161,11 @@ func (x *machine) settle() {
 func (x *machine) do(a action) { x.out.actions = append(x.out.actions, a) }
 
 func (x *machine) log(level slog.Level, msg string, attrs ...any) {
-	x.do(actLog{level: level, msg: msg, attrs: append([]any{"pool", x.name}, attrs...)})
+	x.do(actLog{level: level, msg: msg, attrs: append([]any{"pool", x.pool}, attrs...)})
 }
 
 func (x *machine) emit(name string, data map[string]any) {
-	data["pool"] = x.name
+	data["pool"] = x.pool
 	x.do(actEmit{Event{Name: name, Data: data}})
 }
 

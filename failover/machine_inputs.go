@@ -71,8 +71,7 @@ type (
 	inFailover  struct{ to *address.URI } // nil for the next one
 	inFailback  struct{}
 	inRebalance struct{}
-	inDrain     struct{ u address.URI }
-	inResume    struct{ u address.URI }
+	inDrains    struct{ names []string } // all that are drained
 	inAdd       struct {
 		uris      []address.URI
 		rebalance bool

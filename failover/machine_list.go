@@ -3,7 +3,11 @@
 
 package failover
 
-import "github.com/caddy-broker/caddy-broker/failover/address"
+import (
+	"log/slog"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+)
 
 // configure takes the options and configured addresses of a configuration.
 // Members that stay keep what is known of them; new ones are eligible from the
@@ -60,7 +64,7 @@ func (x *machine) priority() []address.URI {
 func (x *machine) newMember(u address.URI) *Member {
 	m := newMember(u)
 	x.serials++
-	m.node = node{serial: x.serials, since: x.now, gate: newGate(), rank: -1, index: -1}
+	m.node = node{serial: x.serials, since: x.now, gate: newGate(), rank: -1, index: -1, drained: x.drains[m.Name]}
 	m.limits = limitsOf(u.Options, x.opt.Nested)
 	return m
 }
@@ -73,6 +77,7 @@ func (x *machine) retire(m *Member) {
 	x.abandon(m)
 	if x.forced == m {
 		x.forced = nil
+		x.log(slog.LevelWarn, "manual failover has ended: its target is no address of the pool any more", "upstream", m.Name)
 	}
 	if x.current == m {
 		x.current = nil

@@ -20,10 +20,8 @@ func (x *machine) operate(in input) {
 		x.failback()
 	case inRebalance:
 		x.rebalance()
-	case inDrain:
-		out.err = x.drain(in.u)
-	case inResume:
-		out.err = x.resume(in.u)
+	case inDrains:
+		x.drainThose(in.names)
 	case inAdd:
 		out.added, out.err = x.addAll(in.uris, in.rebalance)
 	case inRemove:
@@ -57,7 +55,7 @@ func (x *machine) target(to *address.URI) (*Member, error) {
 		case err != nil:
 			return nil, err
 		case !m.serves():
-			return nil, fmt.Errorf("pool %s: %s is %s and takes no requests", address.Quote(x.name), m.Name, m.status())
+			return nil, fmt.Errorf("pool %s: %s is %s and takes no requests", address.Quote(x.pool), m.Name, m.status())
 		}
 		return m, nil
 	}
@@ -73,7 +71,7 @@ func (x *machine) target(to *address.URI) (*Member, error) {
 			return m, nil
 		}
 	}
-	return nil, fmt.Errorf("pool %s has no other backend that takes requests", address.Quote(x.name))
+	return nil, fmt.Errorf("pool %s has no other backend that takes requests", address.Quote(x.pool))
 }
 
 // failback calls all clients back to their own members, without the proof.
@@ -101,25 +99,41 @@ func (x *machine) rebalance() {
 	x.log(slog.LevelInfo, "clients are spread again")
 }
 
-// drain takes a member out of service.
-func (x *machine) drain(u address.URI) error {
-	m, err := x.known(u)
-	if err != nil || m.drained {
-		return err
+// drainThose takes these addresses out of service, and puts all others back.
+func (x *machine) drainThose(names []string) {
+	clear(x.drains)
+	for _, name := range names {
+		x.drains[name] = true
+	}
+	x.dirty = true
+	for _, m := range x.members {
+		switch drained := x.drains[m.Name]; {
+		case !x.running:
+			m.drained = drained
+		case drained:
+			x.drain(m)
+		default:
+			x.resume(m)
+		}
+	}
+}
+
+// drain takes a member out of service, unless it is.
+func (x *machine) drain(m *Member) {
+	if m.drained {
+		return
 	}
 	m.drained, m.inPass = true, false
 	if x.forced == m {
 		x.forced = nil
 	}
 	x.member("drained", m)
-	return nil
 }
 
-// resume ends a drain.
-func (x *machine) resume(u address.URI) error {
-	m, err := x.known(u)
-	if err != nil || !m.drained {
-		return err
+// resume ends a drain, if there is one.
+func (x *machine) resume(m *Member) {
+	if !m.drained {
+		return
 	}
 	m.drained = false
 	if m.state != stateDown {
@@ -129,7 +143,6 @@ func (x *machine) resume(u address.URI) error {
 	}
 	x.passSoon()
 	x.member("resumed", m)
-	return nil
 }
 
 // reconnect moves the clients of from elsewhere, because it asks for that.

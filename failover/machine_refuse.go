@@ -81,7 +81,7 @@ func (x *machine) unavailable(reason Reason) *UnavailableError {
 		wait = x.capped(x.worker.delay)
 	}
 	after := max((wait + time.Second - 1).Truncate(time.Second), time.Second)
-	e := &UnavailableError{Pool: x.name, Reason: reason, RetryAfter: after}
+	e := &UnavailableError{Pool: x.pool, Reason: reason, RetryAfter: after}
 	if reason != ReasonDrained && reason != ReasonClosed && x.lastErr != nil {
 		e.Last = x.lastErr.err
 	}

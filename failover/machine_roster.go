@@ -52,7 +52,7 @@ func (x *machine) schemesFit(uris []address.URI) error {
 	for _, u := range uris {
 		if len(x.members) > 0 && u.Scheme != x.members[0].URI.Scheme &&
 			u.Scheme != address.SchemeUnix && x.members[0].URI.Scheme != address.SchemeUnix {
-			return fmt.Errorf("adding %s to pool %s: %w", u.Name(), address.Quote(x.name), address.SchemeMismatch(x.members[0].URI, u))
+			return fmt.Errorf("adding %s to pool %s: %w", u.Name(), address.Quote(x.pool), address.SchemeMismatch(x.members[0].URI, u))
 		}
 	}
 	return nil
@@ -79,7 +79,7 @@ func (x *machine) removeAll(uris []address.URI) (removed int, err error) {
 		}
 		leave[m] = true
 		if len(leave) == len(x.members) {
-			return 0, fmt.Errorf("removing %s from pool %s: %w", m.Name, address.Quote(x.name), ErrLast)
+			return 0, fmt.Errorf("removing %s from pool %s: %w", m.Name, address.Quote(x.pool), ErrLast)
 		}
 	}
 	for _, m := range slices.Clone(x.members) {

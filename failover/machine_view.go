@@ -34,7 +34,7 @@ func (x *machine) publish() {
 		order: x.order, all: x.everyone(), flags: make([]uint8, len(x.order.members)),
 		current: -1, forced: -1, trial: -1,
 		affinity: x.opt.EffectiveAffinity().Kind,
-		poolKey:  KeyOf(x.name),
+		poolKey:  KeyOf(x.pool),
 		gated:    x.gated(),
 		timeout:  x.opt.Timeout,
 		clocked:  x.opt.Timeout >= 0,

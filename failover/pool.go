@@ -131,6 +131,13 @@ func (p *Pool) Echo() {
 	}
 }
 
+// Rename names a pool that has not been started.
+func (p *Pool) Rename(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.name, p.cfg.Name, p.machine.pool = name, name, name
+}
+
 // Members are the pool's members in their order, priority ones first.
 func (p *Pool) Members() []*Member {
 	return append([]*Member(nil), p.view.Load().members...)

@@ -42,12 +42,18 @@ func (p *Pool) Failback() error { return p.feed(inFailback{}).err }
 // priority member that has to prove itself first still does.
 func (p *Pool) Rebalance() { p.feed(inRebalance{}) }
 
-// Drain takes a member out of service: it gets no new requests, those in
-// progress go on.
-func (p *Pool) Drain(u address.URI) error { return p.feed(inDrain{u}).err }
+// Find is the member with that address; without a scheme the dial address decides.
+func (p *Pool) Find(u address.URI) (*Member, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.machine.known(u)
+}
 
-// Resume ends a drain. The member is pinged at once, and is back when it answers.
-func (p *Pool) Resume(u address.URI) error { return p.feed(inResume{u}).err }
+// SetDrained says which addresses, by name, are drained, and that all others are
+// not. It holds for those that become members later, too. A member that is drained
+// gets no new requests, those in progress go on; one that is resumed is pinged at
+// once, and is back when it answers.
+func (p *Pool) SetDrained(names []string) { p.feed(inDrains{names}) }
 
 // AddURIs adds addresses at run time. They get requests from their first
 // answered ping on. It returns how many were new.

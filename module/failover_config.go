@@ -155,7 +155,9 @@ type PolicyConfig struct {
 	// The pool's name: in status, metrics and events, and for the state that
 	// survives reloads. Up to 100 letters, digits and any of `-_.:[]`. Handlers
 	// share a pool by naming it; their options and lists must be equal.
-	// Default: host and port of the first address
+	// Default: host and port of the first address, followed by a short digest of
+	// the list where several pools begin with it; handlers with the same list and
+	// options share it
 	Pool string `json:"pool,omitempty"`
 }
 
