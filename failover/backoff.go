@@ -14,8 +14,8 @@ import (
 // pool without backends must never spin.
 const minDelay = 10 * time.Millisecond
 
-// shortDelay is the longest wait while somebody cares, unless the user set
-// max_reconnect_delay himself.
+// shortDelay is the longest wait while a request or a client waits, unless the
+// user set max_reconnect_delay.
 const shortDelay = time.Second
 
 // backoff computes the waits between passes and between probes.

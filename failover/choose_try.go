@@ -16,7 +16,7 @@ type verdict uint8
 
 const (
 	refused verdict = iota // not eligible: a client whose member it is moves
-	passed                 // not now: passed over, nobody moves
+	passed                 // not now: passed over, no client moves
 	taken
 )
 
@@ -27,8 +27,8 @@ func (c *chooser) try(i int) verdict {
 	if f == 0 {
 		return refused
 	}
-	if r.at.wrote(m) {
-		return passed // a single loss moves nobody
+	if r.wroteTo(m) {
+		return passed // a single loss moves no client
 	}
 	slot := false
 	switch {
@@ -64,7 +64,6 @@ func (c *chooser) try(i int) verdict {
 		}
 	}
 	if c.w != nil && !m.gate.free() {
-		c.shut = true
 		return passed
 	}
 	if slot && !m.slot.CompareAndSwap(false, true) {

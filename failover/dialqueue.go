@@ -85,7 +85,7 @@ func (q *DialQueue) Leave(took time.Duration) {
 	q.admit()
 }
 
-// admit gives the free places to those who wait. q.mu is held.
+// admit gives the free places to the dials that wait. q.mu is held.
 func (q *DialQueue) admit() {
 	n := min(len(q.waiting), max(DialWidth+q.extra-q.pending, 0))
 	for _, turn := range q.waiting[:n] {

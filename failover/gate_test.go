@@ -26,7 +26,7 @@ func (b *stage) crowd(n int, took time.Duration) *crowd {
 	for i := range n {
 		go func() {
 			r := &Request{}
-			if _, err := b.p.Next(b.t.Context(), r); err != nil {
+			if _, err := b.ask(b.t.Context(), r); err != nil {
 				b.t.Error(err)
 				return
 			}
@@ -34,15 +34,15 @@ func (b *stage) crowd(n int, took time.Duration) *crowd {
 			c.order = append(c.order, i)
 			c.busy++
 			c.mu.Unlock()
-			b.p.Connected(r)
-			b.p.Written(r)
+			r.at.Connected()
+			r.at.Written()
 			<-time.After(took)
 			c.mu.Lock()
 			c.busy--
 			c.finished++
 			c.mu.Unlock()
-			b.p.End(r, Answered, nil)
-			b.p.Done(r)
+			r.at.End(Answered, nil)
+			r.at.Done()
 		}()
 		synctest.Wait()
 	}
@@ -146,31 +146,31 @@ func TestRepeatsPassTheGateOfTheNextMember(t *testing.T) {
 		var requests []*Request
 		for range 50 {
 			r := &Request{Safe: true}
-			if m, err := b.p.Next(b.t.Context(), r); err != nil || m.URI.Host != "a" {
+			if m, err := b.ask(b.t.Context(), r); err != nil || m.URI.Host != "a" {
 				t.Fatal(m, err)
 			}
-			b.p.Connected(r)
-			b.p.Written(r)
+			r.at.Connected()
+			r.at.Written()
 			requests = append(requests, r)
 		}
 		b.downAll("a")
 		var mu sync.Mutex
 		on := 0
 		for _, r := range requests {
-			b.p.End(r, Lost, errReset)
+			r.at.End(Lost, errReset)
 			go func() {
-				if _, err := b.p.Next(b.t.Context(), r); err != nil {
+				if _, err := b.ask(b.t.Context(), r); err != nil {
 					t.Error(err)
 					return
 				}
 				mu.Lock()
 				on++
 				mu.Unlock()
-				b.p.Connected(r)
-				b.p.Written(r)
+				r.at.Connected()
+				r.at.Written()
 				<-time.After(time.Second)
-				b.p.End(r, Answered, nil)
-				b.p.Done(r)
+				r.at.End(Answered, nil)
+				r.at.Done()
 			}()
 		}
 		synctest.Wait()

@@ -6,10 +6,6 @@ package failover
 import "time"
 
 const (
-	// samplePeriod is how often the counters of the request path are looked at
-	// while there are requests. It is also the length of a dial slot.
-	samplePeriod    = 100 * time.Millisecond
-	minSamplePeriod = 10 * time.Millisecond
 	// slowDial is the age, in slots, from which a pending dial makes its member
 	// suspect: it has then been pending for at least a second.
 	slowDial = 11
@@ -17,66 +13,31 @@ const (
 	homeAfter = 10 * time.Minute
 )
 
-// sampler looks at the counters of the request path, so that requests need not
-// tell the machine anything while all is well. It sleeps while there are none.
-type sampler struct {
-	awake  bool
-	period time.Duration
-	next   time.Time
-	slotAt time.Time // when the current dial slot began
-}
-
-// configure fits the period to the shortest maxInactivityDuration.
-func (s *sampler) configure(members []*Member) {
-	s.period = samplePeriod
-	for _, m := range members {
-		if d := m.Limits().MaxInactivityDuration; d > 0 {
-			s.period = max(min(s.period, d/20), minSamplePeriod)
-		}
-	}
-}
-
-func (s *sampler) wake(now time.Time) {
-	if !s.awake {
-		s.awake, s.next, s.slotAt = true, now.Add(s.period), now
-	}
-}
-
 // sample looks at the counters, if it is time.
-func (x *machine) sample() {
+func (x *machine) sample(in inTick) {
 	s := &x.sampler
-	if !s.awake || x.now.Before(s.next) {
+	s.moved = s.moved || in.moved
+	if !s.due(x.now) {
 		return
 	}
-	s.next = x.now.Add(s.period)
 	served := uint64(0)
 	for _, m := range x.members {
 		for i := range m.outcomes {
 			served += m.outcomes[i].Load()
 		}
 	}
-	if served != x.served || x.p.inProgress.Load() > 0 {
-		x.served, x.lastRequest = served, x.now
+	if served != s.served || in.total > 0 {
+		s.served, x.lastRequest = served, x.now
 	}
-	if x.now.Sub(s.slotAt) >= samplePeriod {
-		s.slotAt = x.now
-		x.slowDials(x.p.tick.Add(1))
+	if s.turn(x.now) {
+		x.slowDials(s.tick)
 	}
 	for _, m := range x.members {
 		x.observe(m)
 	}
-	if x.p.unsaved.Load() && x.p.unsaved.Swap(false) {
-		x.changed = true
-	}
-	if x.p.inProgress.Load() > 0 {
-		return
-	}
-	// First say so, then look again: a request that comes between sees it.
-	s.awake = false
-	x.p.idle.Store(true)
-	if x.p.inProgress.Load() > 0 && x.p.idle.CompareAndSwap(true, false) {
-		s.awake = true
-	}
+	x.changed = x.changed || s.moved
+	s.moved = false
+	s.awake = in.total > 0
 }
 
 // slowDials makes members suspect whose dials hang, and sends those that dial
@@ -93,7 +54,7 @@ func (x *machine) slowDials(tick uint32) {
 		if !m.slow {
 			x.set(m, stateSuspect)
 			m.slow = true
-			x.ping(m, pingProbe, m.Limits().ConnectionTimeout)
+			x.ping(m, pingProbe, m.limits.ConnectionTimeout)
 		}
 		if !x.noFailover() && x.openBut(m) {
 			x.abandon(m)
@@ -101,7 +62,7 @@ func (x *machine) slowDials(tick uint32) {
 	}
 }
 
-// openBut tells whether another member is open.
+// openBut reports whether another member is open.
 func (x *machine) openBut(m *Member) bool {
 	for i, o := range x.view.members {
 		if o != m && x.view.flags[i]&flagOpen != 0 && !o.slow {

@@ -27,14 +27,14 @@ func (x *machine) publish() {
 		o.finish()
 		x.order = o
 		for i, m := range o.members {
-			m.index.Store(int32(i))
+			m.index = int32(i)
 		}
 	}
 	v := &view{
 		order: x.order, all: x.everyone(), flags: make([]uint8, len(x.order.members)),
 		current: -1, forced: -1, trial: -1,
 		affinity: x.opt.EffectiveAffinity().Kind,
-		poolKey:  KeyOf(x.name),
+		poolKey:  KeyOf(x.pool),
 		gated:    x.gated(),
 		timeout:  x.opt.Timeout,
 		clocked:  x.opt.Timeout >= 0,
@@ -59,7 +59,7 @@ func (x *machine) publish() {
 	}
 	v.sent = x.sent(v)
 	if x.forced != nil {
-		v.forced = v.find(x.forced)
+		v.forced = v.at(x.forced)
 	}
 	if v.affinity == address.AffinityPool {
 		x.gather(v)
@@ -119,7 +119,7 @@ func (x *machine) gather(v *view) {
 		x.changed = true
 	}
 	if x.current != nil {
-		v.current = v.find(x.current)
+		v.current = v.at(x.current)
 	}
 }
 
@@ -140,4 +140,28 @@ func (x *machine) moved(from, to *Member) {
 		x.dirty, x.changed = true, true
 		x.current = to
 	}
+}
+
+// sent says for each member of a view where its clients were sent; nil when
+// none were.
+func (x *machine) sent(v *view) []int32 {
+	var to []int32
+	for i, m := range v.members {
+		if m.sentTo == nil {
+			continue
+		}
+		at := v.at(m.sentTo)
+		if m.home || at < 0 || !m.sentTo.serves() {
+			m.sentTo, x.changed = nil, true
+			continue
+		}
+		if to == nil {
+			to = make([]int32, len(v.members))
+			for j := range to {
+				to[j] = -1
+			}
+		}
+		to[i] = int32(at)
+	}
+	return to
 }

@@ -30,6 +30,7 @@ type exchange struct {
 	w   http.ResponseWriter
 	req failover.Request
 
+	attempt  *failover.Attempt // the present one of the pool
 	backend  *backend
 	upstream *reverseproxy.Upstream
 	listed   *dynamicList // of this attempt, with dynamic upstreams
@@ -47,21 +48,20 @@ type exchange struct {
 	upload  *failover.Upload
 	promise proof
 
-	rehearsed  bool             // Caddy has had its chance to refuse the request
-	rehearsing bool             // and has it now
-	repeats    int              // how often it went on to another attempt
-	writes     int              // how often it may have been written to a backend
-	sent       *backend         // which one, the last time
-	lost       *backend         // the last one that may have executed it without an answer
-	replayed   bool             // it was sent again after a byte had been written
-	rejecting  bool             // lb_retry_match rejects the response
-	rejected   int              // and had this status
-	last       fault            // how the last attempt failed
-	ahead      *failover.Member // chosen already for the next attempt
-	fresh      bool             // which needs a new connection
-	reattached []*backend       // each gets one more attempt on a new connection
-	final      error            // what every further attempt is answered
-	cookie     string           // Set-Cookie that was added for a response
+	rehearsed  bool       // Caddy has had its chance to refuse the request
+	rehearsing bool       // and has it now
+	repeats    int        // how often it went on to another attempt
+	sent       *backend   // which one, the last time
+	lost       *backend   // the last one that may have executed it without an answer
+	replayed   bool       // it was sent again after a byte had been written
+	rejecting  bool       // lb_retry_match rejects the response
+	rejected   int        // and had this status
+	last       fault      // how the last attempt failed
+	ahead      bool       // attempt is chosen already for the next time Caddy asks
+	fresh      bool       // which needs a new connection
+	reattached []*backend // each gets one more attempt on a new connection
+	final      error      // what every further attempt is answered
+	cookie     string     // Set-Cookie that was added for a response
 	response   responseBody
 }
 
@@ -124,7 +124,7 @@ func (ex *exchange) connected() {
 	}
 	ex.joined = true
 	ex.policy.backends.note(ex.backend, false)
-	ex.policy.pool.Connected(&ex.req)
+	ex.attempt.Connected()
 	if ex.body != nil {
 		ex.upload = new(failover.Upload)
 		ex.upload.Begin(ex.backend.member)
@@ -143,14 +143,14 @@ func (ex *exchange) end(o failover.Outcome, err error) {
 		ex.upload.End()
 		ex.upload = nil
 	}
-	ex.policy.pool.End(&ex.req, o, err)
+	ex.attempt.End(o, err)
 }
 
 // done frees the place on the member: the response has ended.
 func (ex *exchange) done() {
 	if ex.placed {
 		ex.placed = false
-		ex.policy.pool.Done(&ex.req)
+		ex.attempt.Done()
 	}
 }
 

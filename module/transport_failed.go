@@ -57,7 +57,7 @@ func (ex *exchange) failed(req *http.Request, err error) bool {
 	}
 	// A connection that was stale says nothing of the backend, so that attempt is
 	// made up for even then.
-	if why == noProof || ex.writes >= maxWrites && o != failover.LostReused {
+	if why == noProof || ex.req.Spent() && o != failover.LostReused {
 		ex.fail(kind, err, "")
 		return false
 	}
@@ -140,9 +140,8 @@ func (ex *exchange) conclude(o failover.Outcome, kind faultKind, err error) bool
 
 // wrote notes that a byte of the request may have been written to the backend.
 func (ex *exchange) wrote() {
-	ex.writes++
 	ex.sent = ex.backend
-	ex.policy.pool.Written(&ex.req)
+	ex.attempt.Written()
 }
 
 func (ex *exchange) bodyFailure() error {
@@ -157,16 +156,15 @@ func (ex *exchange) bodyFailure() error {
 // holds itself.
 func (ex *exchange) reattach() bool {
 	ex.reattached = append(ex.reattached, ex.backend)
-	m, err := ex.policy.pool.Next(ex.run.Context(), &ex.req)
-	if err != nil {
+	if err := ex.ask(); err != nil {
 		ex.refuse(err)
 		return false
 	}
-	same := m == ex.backend.member
-	if ex.open = true; same && !ex.held {
+	same := ex.attempt.Member() == ex.backend.member
+	if same && !ex.held {
 		return true
 	}
-	ex.ahead, ex.fresh = m, same
+	ex.ahead, ex.fresh = true, same
 	return false
 }
 
@@ -179,6 +177,3 @@ type attemptError struct {
 func (e *attemptError) Error() string { return e.kind.proxyError + ": " + e.err.Error() }
 
 func (e *attemptError) Unwrap() error { return e.err }
-
-// Incurable tells that the fault does not go away by waiting.
-func (e *attemptError) Incurable() bool { return e.kind.incurable }

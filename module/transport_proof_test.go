@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/caddy-broker/caddy-broker/failover"
 )
 
 // swallow reads the request and closes: it may have been executed.
@@ -195,7 +197,7 @@ func TestWritesAreCounted(t *testing.T) {
 	for _, b := range backends {
 		written += b.seen.Load()
 	}
-	if written != maxWrites {
-		t.Errorf("written %d times, want %d", written, maxWrites)
+	if written != failover.MaxWrites {
+		t.Errorf("written %d times, want %d", written, failover.MaxWrites)
 	}
 }

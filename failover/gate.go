@@ -11,6 +11,9 @@ const (
 // gate limits how many of the requests that waited or are sent again a member
 // has at a time, until it has shown how many it stands: the width doubles each
 // time that many were answered, and begins anew when one is lost.
+//
+// Invariants: 0 ≤ used, and a place is given only while used < width; width is
+// gateWidth times a power of two, up to maxGateWidth.
 type gate struct{ width, used, answered int }
 
 func newGate() gate { return gate{width: gateWidth} }
