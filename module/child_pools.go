@@ -17,14 +17,6 @@ import (
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
-// Topics of what a child and its parent have to say about pools.
-const (
-	topicPools = "pools" // what is worth keeping of all pools, whole
-	topicEvent = "event" // something happened to a pool
-	topicDoubt = "doubt" // a request may have been executed without an answer
-	topicCut   = "cut"   // likewise all those that the end of the process cut off
-)
-
 const (
 	// poolsReportDelay gathers changes of the pools' state into one report.
 	poolsReportDelay = 200 * time.Millisecond

@@ -19,32 +19,6 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
-// topicParent is what a parent tells its children of itself: the network of
-// brokers, and where it listens.
-const topicParent = "parent"
-
-// networkState is what those who serve know of the network of brokers.
-type networkState struct {
-	Name      string   `json:"name"`
-	Addresses []string `json:"addresses"` // our own
-	Members   []string `json:"members"`   // names of the others
-	Peers     []string `json:"peers"`     // what clients hear of besides our own
-	All       []string `json:"all"`       // never to be added to a pool
-	Rebalance uint64   `json:"rebalance"` // grows when clients shall be spread again
-	Refused   uint64   `json:"refused"`
-}
-
-// parentState is what a child is told.
-type parentState struct {
-	Network *networkState    `json:"network,omitempty"`
-	Listens []netip.AddrPort `json:"listens,omitempty"`
-}
-
-// childData is what a new process starts with.
-type childData struct {
-	Parent parentState `json:"parent"`
-}
-
 // network is what this process knows of the network of brokers. Every request
 // reads it.
 var network = newNetworkBook()
@@ -193,6 +167,6 @@ func childTold(topic string, data json.RawMessage) {
 }
 
 func takeParent(p parentState) {
-	ownSockets.told(p.Listens)
+	SetParent(p.Listens)
 	network.set(p.Network)
 }

@@ -17,9 +17,6 @@ import (
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
-// topicPlain is a child's report of the sockets that speak plain HTTP/1.
-const topicPlain = "plain"
-
 // plainSockets are the held sockets ("network/address") on which a child serves
 // plain HTTP/1 without listener wrappers: those on which its parent can answer.
 func plainSockets() []string {

@@ -307,9 +307,6 @@ func (c *hosted) adminSocket(id int, user string) string {
 	return fmt.Sprintf("%s/%d.sock", dir, id)
 }
 
-// adminDirPrefix begins the name of every directory of private admin sockets.
-const adminDirPrefix = "caddy-broker-"
-
 // adminDir makes a directory that only we, or user, can enter. Its path is short:
 // a unix socket's has 107 bytes at most.
 func adminDir(user string) (string, error) {

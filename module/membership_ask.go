@@ -20,13 +20,8 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover"
 )
 
-// How balancers announce addresses to their clients.
-const (
-	pathURIs   = "/.well-known/broker-uris"
-	typeURIs   = "text/broker-uris"
-	typeEvents = "text/event-stream"
-	userAgent  = "caddy-broker"
-)
+// userAgent is what backends and lists are asked as.
+const userAgent = "caddy-broker"
 
 const (
 	// askTimeout bounds asking a backend, except for a stream once it began.

@@ -34,7 +34,7 @@ func (f *Failover) provisionMembership(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	allow.Own = ownSockets.listens
+	allow.Own = Listens
 	f.allow = allow
 	if err := register(ctx.GetMetricsRegistry(), membershipCollector{}); err != nil {
 		return fmt.Errorf("registering metrics: %w", err)

@@ -4,7 +4,6 @@
 package module
 
 import (
-	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -119,34 +118,6 @@ type nameServer struct {
 	asked atomic.Int64
 }
 
-func TestOwnSockets(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	at := l.Addr().(*net.TCPAddr).AddrPort()
-	if !new(socketBook).listens(at) {
-		t.Errorf("this process is not known to listen at %s", at)
-	}
-	any, err := net.Listen("tcp", ":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer any.Close()
-	if at := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), any.Addr().(*net.TCPAddr).AddrPort().Port()); !new(socketBook).listens(at) {
-		t.Errorf("a socket for all addresses is not known to listen at %s", at)
-	}
-	if at := netip.MustParseAddrPort("192.0.2.1:" + fmt.Sprint(any.Addr().(*net.TCPAddr).Port)); new(socketBook).listens(at) {
-		t.Errorf("%s is not of this machine", at)
-	}
-	book := new(socketBook)
-	book.told([]netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:2019")})
-	if !book.listens(netip.MustParseAddrPort("192.0.2.1:2019")) {
-		t.Error("the parent's socket is not known")
-	}
-}
-
 // A balancer of the own network is not dialled either by a name that leads there.
 func TestNameThatLeadsToTheOwnNetwork(t *testing.T) {
 	peer := newBackendServer(t, "peer", nil)
@@ -242,8 +213,8 @@ func TestHealthCheckOfAnnounced(t *testing.T) {
 func TestHealthPortOfOwnSocket(t *testing.T) {
 	health := newBackendServer(t, "health", nil)
 	port := health.Listener.Addr().(*net.TCPAddr).Port
-	ownSockets.told([]netip.AddrPort{netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(port))})
-	t.Cleanup(func() { ownSockets.told(nil) })
+	SetParent([]netip.AddrPort{netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(port))})
+	t.Cleanup(func() { SetParent(nil) })
 	first := newAnnouncing(t, (&announcing{kind: typeURIs}).list("http://192.0.2.1:80"))
 	p := newProxy(t, upstreams(first.addr()), activeCheck("port", port),
 		listens(set("update_uris_allow", []string{"192.0.2.0/24:*"}))).start()

@@ -19,6 +19,16 @@ const defaultProxyName = "caddy-broker"
 // was written: it may have been executed.
 const inDoubt = "in-doubt"
 
+// faultKind is what went wrong with an attempt, in the terms of RFC 9209.
+type faultKind struct {
+	// proxyError is the error type of Proxy-Status.
+	proxyError string
+	// status is the answer when nothing is left to try.
+	status int
+	// incurable faults do not go away by waiting.
+	incurable bool
+}
+
 // proxyStatus is a member of the Proxy-Status field (RFC 9209) for a fault.
 func proxyStatus(name string, k faultKind, details string) string {
 	var b strings.Builder

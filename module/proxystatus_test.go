@@ -18,7 +18,7 @@ func TestProxyStatusField(t *testing.T) {
 		{"my proxy", `say "no\yes"`, `"my proxy"; error=connection_refused; details="say \"no\\yes\""`},
 		{"", "tab\tümlaut", `""; error=connection_refused; details="tab???mlaut"`},
 	} {
-		if got := proxyStatus(tc.name, faultRefused, tc.details); got != tc.want {
+		if got := proxyStatus(tc.name, faultKind{proxyError: "connection_refused"}, tc.details); got != tc.want {
 			t.Errorf("got  %s\nwant %s", got, tc.want)
 		}
 	}

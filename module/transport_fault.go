@@ -17,16 +17,6 @@ import (
 	"syscall"
 )
 
-// faultKind is what went wrong with an attempt, in the terms of RFC 9209.
-type faultKind struct {
-	// proxyError is the error type of Proxy-Status.
-	proxyError string
-	// status is the answer when nothing is left to try.
-	status int
-	// incurable faults do not go away by waiting.
-	incurable bool
-}
-
 // The kinds of faults.
 var (
 	faultRefused     = faultKind{proxyError: "connection_refused", status: http.StatusBadGateway}
