@@ -15,6 +15,8 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
+	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 )
 
 func TestForbiddenAnnouncements(t *testing.T) {
@@ -23,7 +25,7 @@ func TestForbiddenAnnouncements(t *testing.T) {
 	defer secret.Close()
 	secretAddr := secret.Listener.Addr().String()
 	_, port, _ := net.SplitHostPort(secretAddr)
-	a := (&announcing{kind: typeURIs}).list("http://"+secretAddr, "http://localhost:"+port, "http://169.254.169.254:80",
+	a := (&announcing{kind: parlance.TypeURIs}).list("http://"+secretAddr, "http://localhost:"+port, "http://169.254.169.254:80",
 		"http://[::1]:"+port, "http://0.0.0.0:"+port, "http://[::ffff:127.0.0.2]:"+port, "unix//run/secret.sock")
 	first := newAnnouncing(t, a)
 	p := newProxy(t, upstreams(first.addr()), listens(set("update_uris_allow", []string{"*:*", "0.0.0.0/0:*", "[::/0]:*"}))).start()
@@ -55,7 +57,7 @@ func TestNameThatLeadsElsewhere(t *testing.T) {
 	}()
 	_, port, _ := net.SplitHostPort(secret.Addr().String())
 	dns := newNameServer(t, "127.0.0.1")
-	a := (&announcing{kind: typeURIs}).list("http://app.test:" + port)
+	a := (&announcing{kind: parlance.TypeURIs}).list("http://app.test:" + port)
 	first := newAnnouncing(t, a)
 	resolver := with("transport", map[string]any{"protocol": "http", "resolver": map[string]any{"addresses": []string{"udp/" + dns.addr}}})
 	p := newProxy(t, upstreams(first.addr()), resolver, listens(set("update_uris_allow", []string{"*.test:*"}))).start()
@@ -122,8 +124,8 @@ type nameServer struct {
 func TestNameThatLeadsToTheOwnNetwork(t *testing.T) {
 	peer := newBackendServer(t, "peer", nil)
 	_, port, _ := net.SplitHostPort(peer.addr())
-	first := newAnnouncing(t, (&announcing{kind: typeURIs}).list("http://app.test:"+port, "http://PEER.test.:"+port))
-	inNetwork(t, &networkState{Name: "edge1", All: []string{"https://" + peer.addr(), "http://peer.test:" + port}})
+	first := newAnnouncing(t, (&announcing{kind: parlance.TypeURIs}).list("http://app.test:"+port, "http://PEER.test.:"+port))
+	inNetwork(t, &parlance.NetworkState{Name: "edge1", All: []string{"https://" + peer.addr(), "http://peer.test:" + port}})
 	p := newProxy(t, upstreams(first.addr()), withNameServer(t, "127.0.0.1"),
 		listens(set("update_uris_allow", []string{"*.test:*", peer.addr()}))).start()
 	eventually(t, "both were refused", func() bool { return p.refused()["own_network"] > 1 })
@@ -136,7 +138,7 @@ func TestNameThatLeadsToTheOwnNetwork(t *testing.T) {
 }
 
 func TestNetworkKnowsAllSpellings(t *testing.T) {
-	inNetwork(t, &networkState{Name: "edge1", All: []string{"http://10.0.0.9:80", "http://[::ffff:10.0.0.8]:80", "http://[2001:db8::1]:80", "http://Edge.example:80"}})
+	inNetwork(t, &parlance.NetworkState{Name: "edge1", All: []string{"http://10.0.0.9:80", "http://[::ffff:10.0.0.8]:80", "http://[2001:db8::1]:80", "http://Edge.example:80"}})
 	for text, want := range map[string]bool{
 		"http://[::ffff:10.0.0.9]:80":    true,
 		"https://[::ffff:a00:9]:80":      true,
@@ -196,7 +198,7 @@ func TestHealthCheckOfAnnounced(t *testing.T) {
 				} else {
 					check = activeCheck(key, health.addr())
 				}
-				first := newAnnouncing(t, (&announcing{kind: typeURIs}).list("http://"+member))
+				first := newAnnouncing(t, (&announcing{kind: parlance.TypeURIs}).list("http://"+member))
 				p := newProxy(t, upstreams(first.addr()), withNameServer(t, "127.0.0.1"), check,
 					listens(set("update_uris_allow", []string{"*.test:*", app.addr()}))).start()
 				p.awaitMember(member, "up")
@@ -213,9 +215,9 @@ func TestHealthCheckOfAnnounced(t *testing.T) {
 func TestHealthPortOfOwnSocket(t *testing.T) {
 	health := newBackendServer(t, "health", nil)
 	port := health.Listener.Addr().(*net.TCPAddr).Port
-	SetParent([]netip.AddrPort{netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(port))})
-	t.Cleanup(func() { SetParent(nil) })
-	first := newAnnouncing(t, (&announcing{kind: typeURIs}).list("http://192.0.2.1:80"))
+	socket.SetParent([]netip.AddrPort{netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(port))})
+	t.Cleanup(func() { socket.SetParent(nil) })
+	first := newAnnouncing(t, (&announcing{kind: parlance.TypeURIs}).list("http://192.0.2.1:80"))
 	p := newProxy(t, upstreams(first.addr()), activeCheck("port", port),
 		listens(set("update_uris_allow", []string{"192.0.2.0/24:*"}))).start()
 	eventually(t, "the check was refused", func() bool { return p.refused()["own_socket"] > 0 })

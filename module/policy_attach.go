@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
 // handlerOf finds the reverse proxy that the policy of ctx belongs to. As the
@@ -51,7 +52,7 @@ func (f *Failover) attach(ctx caddy.Context) error {
 	f.dynamicSource = string(h.DynamicUpstreamsRaw) // Caddy loads it after the policy
 	f.proxyName = h.ProxyStatusName
 	if f.proxyName == "" {
-		f.proxyName = defaultProxyName
+		f.proxyName = proxystatus.DefaultName
 	}
 	f.sentinel = &reverseproxy.Upstream{Host: new(reverseproxy.Host), Dial: "no-backend.invalid:0"}
 

@@ -12,27 +12,29 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
+	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
 // doubt notes that a request ends with an error although b may have executed it.
-func (e *poolEntry) doubt(ex *exchange, b *backend, kind faultKind, err error) {
+func (e *poolEntry) doubt(ex *exchange, b *backend, kind proxystatus.Fault, err error) {
 	r := ex.run
-	d := doubtRecord{
+	d := indoubt.Record{
 		Time: time.Now(), Pool: e.name, Backend: b.member.Name,
 		Method: r.Method, Host: r.Host, Path: r.URL.Path, RequestID: requestID(r),
-		Reason: fmt.Sprintf("%s: %v", kind.proxyError, err),
+		Reason: fmt.Sprintf("%s: %v", kind.Error, err),
 	}
 	e.counters.doubt()
 	if c := ex.policy.logger.Check(zap.DebugLevel, "request in doubt"); c != nil {
 		c.Write(zap.String("upstream", d.Backend), zap.String("method", d.Method), zap.String("request_id", d.RequestID), zap.Error(err))
 	}
-	pools.ledger.add(d)
-	if !pools.ledger.gather(d.Pool, d.Backend) {
+	pools.ledger.Add(d)
+	if !pools.ledger.Gather(d.Pool, d.Backend) {
 		return
 	}
 	f := ex.policy
-	time.AfterFunc(doubtWindow, func() {
-		n := pools.ledger.gathered(d.Pool, d.Backend)
+	time.AfterFunc(indoubt.Window, func() {
+		n := pools.ledger.Gathered(d.Pool, d.Backend)
 		f.logger.Warn("requests may have been executed without an answer",
 			zap.String("pool", d.Pool), zap.String("upstream", d.Backend), zap.Int("requests", n))
 		pools.events.put(queued{f, failover.Event{Name: "failover_in_doubt", Data: map[string]any{

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package module
+package socket
 
 import (
 	"io"
@@ -34,14 +34,14 @@ func TestClientPresent(t *testing.T) {
 			}
 			defer server.Close()
 			if leave == nil {
-				if !peerPresent(rawConnOf(server)) {
+				if !PeerPresent(Raw(server)) {
 					t.Error("the client is there")
 				}
 				return
 			}
 			leave(c.(*net.TCPConn))
 			_, _ = io.Copy(io.Discard, server) // until it is heard here
-			if peerPresent(rawConnOf(server)) {
+			if PeerPresent(Raw(server)) {
 				t.Error("the client has left")
 			}
 		})

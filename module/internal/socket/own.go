@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package module
+package socket
 
 import (
 	"net"
@@ -43,7 +43,7 @@ func (s *socketBook) listens(at netip.AddrPort) bool {
 	defer s.mu.Unlock()
 	if now := time.Now(); now.Sub(s.looked) >= socketsFresh {
 		s.looked = now
-		s.own, s.known = listeningSockets()
+		s.own, s.known = Listening()
 		s.local = localAddresses()
 	}
 	ip := at.Addr().WithZone("").Unmap()

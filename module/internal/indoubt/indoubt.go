@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package module
+package indoubt
 
 import (
 	"slices"
@@ -10,19 +10,19 @@ import (
 	"time"
 )
 
-// keptDoubts is how many requests in doubt are remembered.
-const keptDoubts = 1000
+// Kept is how many requests in doubt are remembered.
+const Kept = 1000
 
-// maxDoubtText is how many bytes of each text of such a request are remembered:
+// MaxText is how many bytes of each text of such a request are remembered:
 // clients and children choose them.
-const maxDoubtText = 2048
+const MaxText = 2048
 
-// doubtWindow is how long requests in doubt of one backend are gathered for one
+// Window is how long requests in doubt of one backend are gathered for one
 // event.
-const doubtWindow = time.Second
+const Window = time.Second
 
-// doubtRecord is a request that may have been executed without an answer.
-type doubtRecord struct {
+// Record is a request that may have been executed without an answer.
+type Record struct {
 	Time      time.Time `json:"time"`
 	Pool      string    `json:"pool"`
 	Backend   string    `json:"backend"`
@@ -33,41 +33,41 @@ type doubtRecord struct {
 	Reason    string    `json:"reason"`
 }
 
-// doubtLedger remembers the last requests in doubt of all pools, and tells of
+// Ledger remembers the last requests in doubt of all pools, and tells of
 // them: one event for each backend, with their number.
-type doubtLedger struct {
+type Ledger struct {
 	mu      sync.Mutex
-	ring    []doubtRecord
+	ring    []Record
 	next    int
 	pending map[doubtKey]int
-	watch   func(doubtRecord)
+	watch   func(Record)
 }
 
 type doubtKey struct{ pool, backend string }
 
-// add remembers a record.
-func (l *doubtLedger) add(d doubtRecord) {
+// Add remembers a record.
+func (l *Ledger) Add(d Record) {
 	for _, text := range []*string{&d.Pool, &d.Backend, &d.Method, &d.Host, &d.Path, &d.RequestID, &d.Reason} {
-		if len(*text) > maxDoubtText {
-			*text = strings.ToValidUTF8((*text)[:maxDoubtText], "") + "..."
+		if len(*text) > MaxText {
+			*text = strings.ToValidUTF8((*text)[:MaxText], "") + "..."
 		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.ring) < keptDoubts {
+	if len(l.ring) < Kept {
 		l.ring = append(l.ring, d)
 	} else {
 		l.ring[l.next] = d
 	}
-	l.next = (l.next + 1) % keptDoubts
+	l.next = (l.next + 1) % Kept
 	if l.watch != nil {
 		l.watch(d)
 	}
 }
 
-// gather counts a request for the event about its backend. first tells that this
-// is due after doubtWindow.
-func (l *doubtLedger) gather(pool, backend string) (first bool) {
+// Gather counts a request for the event about its backend. first tells that this
+// is due after Window.
+func (l *Ledger) Gather(pool, backend string) (first bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.pending == nil {
@@ -78,8 +78,8 @@ func (l *doubtLedger) gather(pool, backend string) (first bool) {
 	return l.pending[k] == 1
 }
 
-// gathered is how many there were since the first one.
-func (l *doubtLedger) gathered(pool, backend string) int {
+// Gathered is how many there were since the first one.
+func (l *Ledger) Gathered(pool, backend string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	k := doubtKey{pool, backend}
@@ -88,18 +88,18 @@ func (l *doubtLedger) gathered(pool, backend string) int {
 	return n
 }
 
-// list is what is remembered, oldest first.
-func (l *doubtLedger) list() []doubtRecord {
+// List is what is remembered, oldest first.
+func (l *Ledger) List() []Record {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.ring) < keptDoubts {
+	if len(l.ring) < Kept {
 		return slices.Clone(l.ring)
 	}
 	return append(slices.Clone(l.ring[l.next:]), l.ring[:l.next]...)
 }
 
-// follow calls f for every record from now on, under a lock: f must not block.
-func (l *doubtLedger) follow(f func(doubtRecord)) {
+// Follow calls f for every record from now on, under a lock: f must not block.
+func (l *Ledger) Follow(f func(Record)) {
 	l.mu.Lock()
 	l.watch = f
 	l.mu.Unlock()
