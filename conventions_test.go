@@ -34,10 +34,15 @@ var mayImport = map[string][]string{
 	".":         {"caddyfile", "module"},
 	"caddyfile": {"module"},
 
-	"module":                {"supervisor", "failover", "failover/address", "failover/membership", "internal/options", "module/internal/block"},
+	"module": {
+		"supervisor", "supervisor/control", "supervisor/sockets",
+		"failover", "failover/address", "failover/membership", "internal/options", "module/internal/block",
+	},
 	"module/internal/block": {"internal/options"},
 
-	"supervisor":          {},
+	"supervisor":          {"supervisor/control", "supervisor/sockets"},
+	"supervisor/control":  {},
+	"supervisor/sockets":  {},
 	"failover":            {"failover/address", "failover/membership"},
 	"failover/address":    {"internal/options"},
 	"failover/membership": {"failover/address"},
@@ -59,6 +64,8 @@ var mayImport = map[string][]string{
 // folders of supervisor and failover has a row.
 var coreImports = map[string][]string{
 	"supervisor":          {"golang.org/x/sys"},
+	"supervisor/control":  {"golang.org/x/sys"},
+	"supervisor/sockets":  {"golang.org/x/sys"},
 	"failover":            {"github.com/cespare/xxhash/v2"},
 	"failover/address":    {},
 	"failover/membership": {},

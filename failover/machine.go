@@ -104,6 +104,7 @@ type machine struct {
 	serials uint64                               // the serial of the newest member
 	members []*Member                            // in list order, with those that are drained or not proved
 	removed []address.URI                        // removed by the operator at run time: they stay away
+	drains  map[string]bool                      // addresses that the operator drained, members or not
 	dynamic bool                                 // the configuration has a dynamic source
 	said    map[string]membership.SourceSnapshot // what sources say, for the next process
 	acts    []action
@@ -133,6 +134,7 @@ type machine struct {
 
 func newMachine(p *Pool, cfg Config) *machine {
 	x := &machine{p: p, name: cfg.Name, random: rand.Float64, dirty: true, now: time.Now()}
+	x.drains = make(map[string]bool)
 	x.counts = counts{failovers: make(map[string]uint64), refused: make(map[Reason]uint64)}
 	x.queue.init()
 	x.configure(cfg)

@@ -3,7 +3,11 @@
 
 package failover
 
-import "github.com/caddy-broker/caddy-broker/failover/address"
+import (
+	"log/slog"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+)
 
 // configure takes the options and configured addresses of a configuration.
 // Members that stay keep what is known of them; new ones are eligible from the
@@ -79,7 +83,7 @@ func (x *machine) wanted(configured []address.URI) (uris []address.URI) {
 func (x *machine) newMember(u address.URI) *Member {
 	m := newMember(u)
 	x.serials++
-	m.node = node{serial: x.serials, since: x.now, gate: newGate(), rank: -1}
+	m.node = node{serial: x.serials, since: x.now, gate: newGate(), rank: -1, drained: x.drains[m.Name]}
 	m.setLimits(limitsOf(u.Options, x.opt.Nested))
 	return m
 }
@@ -91,6 +95,7 @@ func (x *machine) retire(m *Member) {
 	x.abandon(m)
 	if x.forced == m {
 		x.forced = nil
+		x.log(slog.LevelWarn, "manual failover has ended: its target is no address of the pool any more", "upstream", m.Name)
 	}
 	if x.current == m {
 		x.current = nil

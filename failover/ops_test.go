@@ -228,3 +228,24 @@ func TestMembershipAtRunTime(t *testing.T) {
 		}
 	})
 }
+
+// Drain drains one more member.
+func (p *Pool) Drain(u address.URI) error { return p.drainOne(u, true) }
+
+// Resume ends the drain of one member.
+func (p *Pool) Resume(u address.URI) error { return p.drainOne(u, false) }
+
+func (p *Pool) drainOne(u address.URI, drained bool) error {
+	m, err := p.Find(u)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, o := range p.Status().Upstreams {
+		if o.URI == m.Name && drained || o.URI != m.Name && o.State == "drained" {
+			names = append(names, o.URI)
+		}
+	}
+	p.SetDrained(names)
+	return nil
+}

@@ -138,6 +138,13 @@ func (p *Pool) Echo() {
 // Name is the pool's name.
 func (p *Pool) Name() string { return p.name }
 
+// Rename names a pool that has not been started.
+func (p *Pool) Rename(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.name, p.cfg.Name, p.machine.name = name, name, name
+}
+
 // Members are the pool's members in their order, priority ones first.
 func (p *Pool) Members() []*Member {
 	return append([]*Member(nil), p.view.Load().members...)

@@ -112,41 +112,63 @@ func (x *machine) rebalance() {
 	x.log(slog.LevelInfo, "clients are spread again")
 }
 
-// Drain takes a member out of service: it gets no new requests, those in
-// progress go on.
-func (p *Pool) Drain(u address.URI) error {
-	return p.do(func(x *machine) error {
-		m, err := x.known(u)
-		if err != nil || m.drained {
-			return err
-		}
-		m.drained, m.inPass = true, false
-		if x.forced == m {
-			x.forced = nil
-		}
-		x.counts.failovers["drain"]++
-		x.member("drained", m)
-		return nil
+// Find is the member with that address; without a scheme the dial address decides.
+func (p *Pool) Find(u address.URI) (m *Member, err error) {
+	err = p.do(func(x *machine) (err error) {
+		m, err = x.known(u)
+		return err
 	})
+	return m, err
 }
 
-// Resume ends a drain. The member is pinged at once, and is back when it answers.
-func (p *Pool) Resume(u address.URI) error {
-	return p.do(func(x *machine) error {
-		m, err := x.known(u)
-		if err != nil || !m.drained {
-			return err
+// SetDrained says which addresses, by name, are drained, and that all others are
+// not. It holds for those that become members later, too. A member that is drained
+// gets no new requests, those in progress go on; one that is resumed is pinged at
+// once, and is back when it answers.
+func (p *Pool) SetDrained(names []string) {
+	p.feed(inDo{func(x *machine) {
+		clear(x.drains)
+		for _, name := range names {
+			x.drains[name] = true
 		}
-		m.drained = false
-		if m.state != stateDown {
-			x.set(m, stateDown)
-			m.seen, m.home = false, false
-			x.renew(m)
+		x.dirty = true
+		for _, m := range x.members {
+			switch drained := x.drains[m.Name]; {
+			case !x.running:
+				m.drained = drained
+			case drained:
+				x.drain(m)
+			default:
+				x.resume(m)
+			}
 		}
-		x.passSoon()
-		x.member("resumed", m)
-		return nil
-	})
+	}})
+}
+
+func (x *machine) drain(m *Member) {
+	if m.drained {
+		return
+	}
+	m.drained, m.inPass = true, false
+	if x.forced == m {
+		x.forced = nil
+	}
+	x.counts.failovers["drain"]++
+	x.member("drained", m)
+}
+
+func (x *machine) resume(m *Member) {
+	if !m.drained {
+		return
+	}
+	m.drained = false
+	if m.state != stateDown {
+		x.set(m, stateDown)
+		m.seen, m.home = false, false
+		x.renew(m)
+	}
+	x.passSoon()
+	x.member("resumed", m)
 }
 
 // AddURIs adds addresses at run time. They get requests from their first

@@ -22,9 +22,9 @@ type Snapshot struct {
 	// with affinity pool.
 	Failover string `json:"failover,omitempty"`
 	Current  string `json:"current,omitempty"`
-	// Drained, Added and Removed are the operator's.
-	Drained []string      `json:"drained,omitempty"`
-	Added   []address.URI `json:"added,omitempty"`
+	// Added and Removed are the operator's. What is drained belongs to addresses, in
+	// whatever pool they are: see SetDrained.
+	Added []address.URI `json:"added,omitempty"`
 	// Dynamic are those that only the dynamic source named.
 	Dynamic []address.URI `json:"dynamic,omitempty"`
 	// Sources have what other sources of addresses said last.
@@ -37,6 +37,17 @@ type Snapshot struct {
 	// Moved has for each member the keys of the clients that were moved to it,
 	// eight bytes each.
 	Moved map[string][]byte `json:"moved,omitempty"`
+}
+
+// Joined are the names of the addresses that became members at run time.
+func (s Snapshot) Joined() (names []string) {
+	for _, u := range slices.Concat(s.Added, s.Dynamic) {
+		names = append(names, u.Name())
+	}
+	for _, n := range membership.Restore(s.Sources).Named() {
+		names = append(names, n.URI.Name())
+	}
+	return names
 }
 
 // DownSnapshot is one member that is down.
@@ -69,9 +80,6 @@ func (p *Pool) machineSnapshot() Snapshot {
 		s.Current = x.current.Name
 	}
 	for _, m := range x.members {
-		if m.drained {
-			s.Drained = append(s.Drained, m.Name)
-		}
 		if m.dynamic {
 			s.Dynamic = append(s.Dynamic, m.URI)
 		} else if m.pushed && !m.sourced {
@@ -109,11 +117,6 @@ func (x *machine) restore(s Snapshot) error {
 	byName := make(map[string]*Member)
 	for _, m := range x.members {
 		byName[m.Name] = m
-	}
-	for _, name := range s.Drained {
-		if m := byName[name]; m != nil {
-			m.drained = true
-		}
 	}
 	for _, d := range s.Down {
 		m := byName[d.Name]

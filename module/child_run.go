@@ -78,8 +78,8 @@ func limitMemory(logger *zap.Logger) {
 // their own: an immediate stop must not keep its escalation waiting.
 func (rt *childRuntime) orders(hello control.Hello) control.Orders {
 	return control.Orders{
-		Activate: func() {
-			poolsActivate(rt.link)
+		Activate: func(kept json.RawMessage) {
+			poolsActivate(rt.link, kept)
 			rt.activate()
 		},
 		Packets: rt.readPackets,

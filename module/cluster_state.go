@@ -42,8 +42,7 @@ type parentState struct {
 
 // childData is what a new process starts with.
 type childData struct {
-	Pools  json.RawMessage `json:"pools,omitempty"`
-	Parent parentState     `json:"parent"`
+	Parent parentState `json:"parent"`
 }
 
 // network is what this process knows of the network of brokers. Every request
@@ -161,7 +160,7 @@ func (h *hostState) tellParent() {
 
 // hello is what a new process of the child is told.
 func (c *hosted) hello() json.RawMessage {
-	data, err := json.Marshal(childData{Pools: c.pools.hello(), Parent: parentNow()})
+	data, err := json.Marshal(childData{Parent: parentNow()})
 	if err != nil {
 		return nil
 	}
@@ -177,13 +176,12 @@ func childStart(data json.RawMessage) {
 		}
 	}
 	takeParent(d.Parent)
-	poolsStart(d.Pools)
+	pools.hold() // until this process is activated
 }
 
 // childTold takes what the parent says later.
 func childTold(topic string, data json.RawMessage) {
 	if topic != topicParent {
-		poolsTold(topic, data)
 		return
 	}
 	var p parentState

@@ -154,7 +154,9 @@ type PolicyConfig struct {
 
 	// The pool's name: in status, metrics and events, and for the state that
 	// survives reloads. Up to 100 letters, digits and any of `-_.:[]`. Handlers
-	// share a pool by naming it; their options and lists must be equal.
+	// share a pool by naming it, with equal options and lists; without a name those
+	// share one whose options and lists are equal. Where several pools begin with
+	// the same address, a short digest of the list follows the default.
 	// Default: host and port of the first address
 	Pool string `json:"pool,omitempty"`
 }

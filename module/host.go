@@ -234,7 +234,7 @@ type hosted struct {
 	spec  *supervisor.Spec // what was applied last; owned by whoever holds host.turn
 	haLog string
 	log   *supervisor.HALog
-	pools *poolsMirror
+	pools *poolKeeper
 	// dirs are the directories of the private admin sockets, by user: a process can
 	// make its socket in its own user's only. They stay until the child goes.
 	dirs sync.Map
@@ -243,7 +243,7 @@ type hosted struct {
 }
 
 func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logger) (*hosted, error) {
-	c := &hosted{name: name, spec: want.Spec, haLog: want.haLog, pools: new(poolsMirror)}
+	c := &hosted{name: name, spec: want.Spec, haLog: want.haLog, pools: new(poolKeeper)}
 	if err := c.admit(want.User); err != nil {
 		return nil, err
 	}
@@ -256,6 +256,7 @@ func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logg
 		HALog:       c.log,
 		AdminSocket: c.adminSocket,
 		Hello:       c.hello,
+		Activate:    c.activated,
 		Report:      c.reported,
 		Event:       events.put,
 		Hold:        c.hold,

@@ -52,10 +52,12 @@ type Failover struct {
 	tryDuration time.Duration
 	tryInterval time.Duration
 	dynamic     bool
-	proxyName   string
-	varKey      string
-	key         keyFunc
-	cookie      *cookieAffinity
+	// dynamicSource is the configuration of the source of dynamic upstreams.
+	dynamicSource string
+	proxyName     string
+	varKey        string
+	key           keyFunc
+	cookie        *cookieAffinity
 
 	pool     requestPool
 	claim    *poolClaim
@@ -118,7 +120,6 @@ func (f *Failover) Provision(ctx caddy.Context) error {
 	if f.claim, err = pools.claim(f); err != nil {
 		return err
 	}
-	f.pool = f.claim.entry.pool
 	f.backends.init(f)
 	return f.follow()
 }
@@ -156,9 +157,7 @@ func (f *Failover) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // where there is no backend it returns an upstream that the transport answers
 // with an error.
 func (f *Failover) Select(pool reverseproxy.UpstreamPool, r *http.Request, w http.ResponseWriter) *reverseproxy.Upstream {
-	if !f.active.Load() {
-		f.activate()
-	}
+	f.activate()
 	ex := f.exchange(r.Context())
 	if ex == nil || ex.run != r {
 		ex = f.begin(r, w)

@@ -49,6 +49,7 @@ func (f *Failover) attach(ctx caddy.Context) error {
 	f.transport = newTransport(f, h.Transport)
 	h.Transport = f.transport
 	f.dynamic = h.DynamicUpstreamsRaw != nil || h.DynamicUpstreams != nil
+	f.dynamicSource = string(h.DynamicUpstreamsRaw) // Caddy loads it after the policy
 	f.proxyName = h.ProxyStatusName
 	if f.proxyName == "" {
 		f.proxyName = defaultProxyName

@@ -105,8 +105,9 @@ func (f *Failover) serving() bool { return !f.stopping.Load() }
 // activate puts the claim into effect: with the first request, or when the
 // configuration has started, whichever comes first.
 func (f *Failover) activate() {
-	if !f.active.Swap(true) {
+	if !f.active.Load() {
 		pools.activate(f.claim)
+		f.active.Store(true)
 	}
 }
 

@@ -76,7 +76,7 @@ func TestDrainedPool(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.policy.claim.entry.pool.Drain(u); err != nil {
+	if err := pools.drain(p.policy.claim.entry, u, true); err != nil {
 		t.Fatal(err)
 	}
 	wantStatus(t, p.do("GET", ""), 503, `caddy-broker; error=destination_unavailable`, true)

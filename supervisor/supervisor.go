@@ -29,8 +29,13 @@ type Config struct {
 	AdminSocket func(id int, user string) string
 	// Hello returns what a new process is told besides its configuration; nil is nothing.
 	Hello func() json.RawMessage
-	// Report gets what a process has to say to the parent's user.
-	Report func(id int, topic string, data json.RawMessage)
+	// Activate is called when process id becomes the one that serves, before it
+	// hears of it, on the supervisor's goroutine. What it returns is told with it;
+	// nil is nothing. It must not block.
+	Activate func(id int) json.RawMessage
+	// Report gets what a process has to say to the parent's user. An error is why
+	// it was not taken; the process hears of it if it waits for that.
+	Report func(id int, topic string, data json.RawMessage) error
 	// Event gets every event, in order, on the supervisor's goroutine. It must
 	// not block.
 	Event func(Event)
@@ -212,6 +217,9 @@ func (s *Supervisor) carryOut(a action) input {
 	case actSpawn:
 		return s.spawn(a.id, a.spec)
 	case actSend:
+		if a.msg.Kind == control.KindActivate && s.cfg.Activate != nil {
+			a.msg.Data = s.cfg.Activate(a.id)
+		}
 		if p := s.procs[a.id]; p != nil {
 			p.post(a.msg)
 		}
