@@ -259,7 +259,7 @@ func badValuesIn[S any](t *testing.T, table options.Table[S], load func(string) 
 func TestUnknownNamesInJSON(t *testing.T) {
 	tests := []struct{ json, want string }{
 		{`{"restart_dely":"3s"}`, `unknown option "restart_dely": did you mean restart_delay? allowed are standby, restart_delay, `},
-		{`{"childen":{}}`, `unknown option "childen": did you mean children? allowed are `},
+		{`{"child":{}}`, `unknown option "child": did you mean children? allowed are `},
 		{`{"children":{"b":{},"a":{"comand":["x"]}}}`, `children: a: unknown option "comand": did you mean command? allowed are standby, `},
 		{`{"network":{"nome":"a"}}`, `network: unknown option "nome": did you mean name? allowed are name, advertise, `},
 		{`{"source":{"path":"a"}}`, `source: json: unknown field "path"`},
