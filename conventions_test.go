@@ -43,9 +43,10 @@ var mayImport = map[string][]string{
 	"supervisor":          {"supervisor/control", "supervisor/sockets"},
 	"supervisor/control":  {},
 	"supervisor/sockets":  {},
-	"failover":            {"failover/address", "failover/membership"},
+	"failover":            {"failover/address", "failover/membership", "failover/tracker"},
 	"failover/address":    {"internal/options"},
 	"failover/membership": {"failover/address"},
+	"failover/tracker":    {"failover/address"},
 
 	"internal/options": {},
 
@@ -69,6 +70,7 @@ var coreImports = map[string][]string{
 	"failover":            {"github.com/cespare/xxhash/v2"},
 	"failover/address":    {},
 	"failover/membership": {},
+	"failover/tracker":    {},
 	"internal/options":    {},
 }
 
