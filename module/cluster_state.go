@@ -4,7 +4,6 @@
 package module
 
 import (
-	"encoding/json"
 	"net"
 	"net/netip"
 	"reflect"
@@ -12,13 +11,9 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/caddyserver/caddy/v2"
-	"go.uber.org/zap"
-
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
-	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 )
 
 // network is what this process knows of the network of brokers. Every request
@@ -79,96 +74,4 @@ func networkKey(host, port string) string {
 		host = membership.Destination(ip).String()
 	}
 	return net.JoinHostPort(host, port)
-}
-
-// clusterHost keeps the network of the configuration in effect. host.turn is held
-// by whoever calls it.
-type clusterHost struct{ node *clusterNode }
-
-// apply makes the network what a configuration wants.
-func (c *clusterHost) apply(want *Network, logger *zap.Logger) error {
-	if c.node != nil && want != nil && c.node.cfg.equal(want) {
-		return nil
-	}
-	c.end()
-	if want == nil {
-		return nil
-	}
-	node, err := startCluster(want, logger.Named("network"), func(s *parlance.NetworkState) {
-		network.set(s)
-		host.tellParent()
-	})
-	if err != nil {
-		return err
-	}
-	c.node = node
-	return nil
-}
-
-// end leaves the network.
-func (c *clusterHost) end() {
-	if c.node == nil {
-		return
-	}
-	c.node.leave()
-	c.node = nil
-	network.set(nil)
-	host.tellParent()
-}
-
-// parentNow is what children shall know now.
-func parentNow() parlance.ParentState {
-	state, _ := network.get()
-	listens, _ := socket.Listening()
-	return parlance.ParentState{Network: state, Listens: listens}
-}
-
-// tellParent tells all children of a change.
-func (h *hostState) tellParent() {
-	data, err := json.Marshal(parentNow())
-	if err != nil {
-		return
-	}
-	for _, c := range h.list() {
-		c.sup.Tell(parlance.TopicParent, data)
-	}
-}
-
-// hello is what a new process of the child is told.
-func (c *hosted) hello() json.RawMessage {
-	data, err := json.Marshal(parlance.ChildData{Parent: parentNow()})
-	if err != nil {
-		return nil
-	}
-	return data
-}
-
-// childStart takes what this process starts with.
-func childStart(data json.RawMessage) {
-	var d parlance.ChildData
-	if len(data) > 0 {
-		if err := json.Unmarshal(data, &d); err != nil {
-			caddy.Log().Named("broker").Error("reading what this process starts with", zap.Error(err))
-		}
-	}
-	takeParent(d.Parent)
-	pools.hold() // until this process is activated
-}
-
-// childTold takes what the parent says later.
-func childTold(topic string, data json.RawMessage) {
-	if topic != parlance.TopicParent {
-		return
-	}
-	var p parlance.ParentState
-	if err := json.Unmarshal(data, &p); err != nil {
-		caddy.Log().Named("broker").Error("reading the parent's state", zap.Error(err))
-		return
-	}
-	takeParent(p)
-}
-
-func takeParent(p parlance.ParentState) {
-	socket.SetParent(p.Listens)
-	network.set(p.Network)
 }

@@ -27,9 +27,7 @@ func newURIs(t *testing.T, addresses ...string) *httptest.Server {
 
 func newURIsIn(t *testing.T, addresses ...string) (*httptest.Server, caddy.Context) {
 	t.Helper()
-	loading.Lock()
 	base, err := caddy.ProvisionContext(&caddy.Config{Admin: &caddy.AdminConfig{Disabled: true}})
-	loading.Unlock()
 	if err != nil {
 		t.Fatal(err)
 	}
