@@ -37,8 +37,13 @@ var mayImport = map[string][]string{
 	"module": {
 		"supervisor", "supervisor/control", "supervisor/sockets",
 		"failover", "failover/address", "failover/membership", "internal/options", "module/internal/block",
+		"module/internal/indoubt", "module/internal/parlance", "module/internal/proxystatus", "module/internal/socket",
 	},
-	"module/internal/block": {"internal/options"},
+	"module/internal/block":       {"internal/options"},
+	"module/internal/indoubt":     {},
+	"module/internal/parlance":    {},
+	"module/internal/proxystatus": {},
+	"module/internal/socket":      {},
 
 	"supervisor":          {"supervisor/control", "supervisor/sockets"},
 	"supervisor/control":  {},

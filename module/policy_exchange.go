@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
 // exchange is one run of a reverse_proxy handler for one client request, over
@@ -67,7 +68,7 @@ type exchange struct {
 
 // fault is how an attempt failed.
 type fault struct {
-	kind faultKind
+	kind proxystatus.Fault
 	err  error
 }
 
@@ -95,10 +96,10 @@ func (f *Failover) begin(r *http.Request, w http.ResponseWriter) *exchange {
 	if r.ProtoMajor == 1 && r.Body != nil {
 		ex.req.Present = func() bool { return f.serving() && ex.clientPresent() }
 	}
-	if w != nil && len(w.Header()[headerProxyStatus]) > 0 {
+	if w != nil && len(w.Header()[proxystatus.Header]) > 0 {
 		// An error of ours led here, to another attempt to answer the client.
-		w.Header().Del(headerProxyStatus)
-		w.Header().Del(headerRetryAfter)
+		w.Header().Del(proxystatus.Header)
+		w.Header().Del(proxystatus.RetryAfterHeader)
 	}
 	caddyhttp.SetVar(r.Context(), f.varKey, ex)
 	if f.looped(r) {

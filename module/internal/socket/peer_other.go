@@ -3,9 +3,9 @@
 
 //go:build !linux
 
-package module
+package socket
 
 import "syscall"
 
-// peerPresent cannot tell here.
-func peerPresent(syscall.RawConn) bool { return true }
+// PeerPresent cannot tell here.
+func PeerPresent(syscall.RawConn) bool { return true }

@@ -3,7 +3,7 @@
 
 //go:build linux || darwin || freebsd
 
-package module
+package socket
 
 import (
 	"net/netip"
@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listeningSockets are the TCP sockets that this process listens on, found among
+// Listening are the TCP sockets that this process listens on, found among
 // its descriptors. One that is closed or replaced meanwhile does no harm: nothing
 // but questions is asked about it.
-func listeningSockets() (list []netip.AddrPort, known bool) {
+func Listening() (list []netip.AddrPort, known bool) {
 	path := "/dev/fd"
 	if goos == "linux" {
 		path = "/proc/self/fd"

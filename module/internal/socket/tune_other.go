@@ -3,7 +3,7 @@
 
 //go:build !linux
 
-package module
+package socket
 
 import (
 	"net"

@@ -3,9 +3,9 @@
 
 //go:build !linux && !darwin && !freebsd
 
-package module
+package socket
 
 import "net/netip"
 
-// listeningSockets is not known on this system.
-func listeningSockets() ([]netip.AddrPort, bool) { return nil, false }
+// Listening is not known on this system.
+func Listening() ([]netip.AddrPort, bool) { return nil, false }

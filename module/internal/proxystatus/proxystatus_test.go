@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package module
+package proxystatus
 
 import (
 	"testing"
@@ -11,14 +11,14 @@ import (
 func TestProxyStatusField(t *testing.T) {
 	for _, tc := range []struct{ name, details, want string }{
 		{"caddy-broker", "", `caddy-broker; error=connection_refused`},
-		{"caddy-broker", inDoubt, `caddy-broker; error=connection_refused; details="in-doubt"`},
+		{"caddy-broker", InDoubt, `caddy-broker; error=connection_refused; details="in-doubt"`},
 		{"proxy.example:443", "", `proxy.example:443; error=connection_refused`},
 		{"*x", "", `*x; error=connection_refused`},
 		{"2001:db8::1", "", `"2001:db8::1"; error=connection_refused`},
 		{"my proxy", `say "no\yes"`, `"my proxy"; error=connection_refused; details="say \"no\\yes\""`},
 		{"", "tab\tümlaut", `""; error=connection_refused; details="tab???mlaut"`},
 	} {
-		if got := proxyStatus(tc.name, faultRefused, tc.details); got != tc.want {
+		if got := Field(tc.name, Fault{Error: "connection_refused"}, tc.details); got != tc.want {
 			t.Errorf("got  %s\nwant %s", got, tc.want)
 		}
 	}
@@ -34,7 +34,7 @@ func TestRetryAfter(t *testing.T) {
 	} {
 		seen := make(map[string]bool)
 		for range 1000 {
-			seen[retryAfter(wait)] = true
+			seen[RetryAfter(wait)] = true
 		}
 		for _, w := range want {
 			if !seen[w] {

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package module
+package socket
 
 import (
 	"syscall"
@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lastHeard is how long ago the system received the peer's last data, or the
+// LastHeard is how long ago the system received the peer's last data, or the
 // connection itself: 0 if some of it was not read yet. ok is false where the
 // system does not tell.
-func lastHeard(raw syscall.RawConn) (ago time.Duration, ok bool) {
+func LastHeard(raw syscall.RawConn) (ago time.Duration, ok bool) {
 	_ = raw.Control(func(fd uintptr) {
 		if unread, err := unix.IoctlGetInt(int(fd), unix.SIOCINQ); err == nil && unread > 0 {
 			ago, ok = 0, true

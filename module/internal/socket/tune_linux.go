@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package module
+package socket
 
 import (
 	"math"
@@ -19,7 +19,7 @@ func tuneTCP(nc net.Conn, tc keepAlive, silence time.Duration, enable bool) {
 	if enable {
 		_ = tc.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: step, Interval: step, Count: -1})
 	}
-	raw := rawConnOf(nc)
+	raw := Raw(nc)
 	if raw == nil {
 		return
 	}

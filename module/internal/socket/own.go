@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package module
+package socket
 
 import (
 	"net"
@@ -10,8 +10,19 @@ import (
 	"time"
 )
 
-// ownSockets knows where this process and its parent listen.
-var ownSockets = new(socketBook)
+// own knows where this process and its parent listen.
+var own = new(socketBook)
+
+// Listens reports whether this process or its parent listens at that address.
+// Where the system does not say, every address of this machine counts.
+func Listens(at netip.AddrPort) bool { return own.listens(at) }
+
+// SetParent notes where the parent listens.
+func SetParent(listens []netip.AddrPort) {
+	own.mu.Lock()
+	own.parent = listens
+	own.mu.Unlock()
+}
 
 // socketBook is what is known of listening sockets. It looks again after a while:
 // configurations come and go.
@@ -27,21 +38,12 @@ type socketBook struct {
 // socketsFresh is how long what was found holds.
 const socketsFresh = time.Second
 
-// told takes the parent's sockets.
-func (s *socketBook) told(parent []netip.AddrPort) {
-	s.mu.Lock()
-	s.parent = parent
-	s.mu.Unlock()
-}
-
-// listens tells whether this process or its parent listens at that address. Where
-// the system does not tell, every address of this machine counts.
 func (s *socketBook) listens(at netip.AddrPort) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now := time.Now(); now.Sub(s.looked) >= socketsFresh {
 		s.looked = now
-		s.own, s.known = listeningSockets()
+		s.own, s.known = Listening()
 		s.local = localAddresses()
 	}
 	ip := at.Addr().WithZone("").Unmap()

@@ -3,12 +3,12 @@
 
 //go:build !linux
 
-package module
+package socket
 
 import (
 	"syscall"
 	"time"
 )
 
-// lastHeard is unknown here.
-func lastHeard(syscall.RawConn) (time.Duration, bool) { return 0, false }
+// LastHeard is unknown here.
+func LastHeard(syscall.RawConn) (time.Duration, bool) { return 0, false }

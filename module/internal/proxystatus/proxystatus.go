@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package module
+package proxystatus
 
 import (
 	"math/rand/v2"
@@ -11,16 +11,27 @@ import (
 	"time"
 )
 
-// defaultProxyName names this proxy in Proxy-Status when the handler has no
+// DefaultName names this proxy in Proxy-Status when the handler has no
 // proxy_status_name.
-const defaultProxyName = "caddy-broker"
+const DefaultName = "caddy-broker"
 
-// inDoubt is the detail of an error that ends an unsafe request of which a byte
+// InDoubt is the detail of an error that ends an unsafe request of which a byte
 // was written: it may have been executed.
-const inDoubt = "in-doubt"
+const InDoubt = "in-doubt"
 
-// proxyStatus is a member of the Proxy-Status field (RFC 9209) for a fault.
-func proxyStatus(name string, k faultKind, details string) string {
+// Fault is what went wrong with an attempt, in the terms of RFC 9209.
+type Fault struct {
+	// Error is the error type of Proxy-Status.
+	Error string
+	// Status is the answer when nothing is left to try.
+	Status int
+	// Incurable faults do not go away by waiting.
+	Incurable bool
+}
+
+// Field returns a member of the Proxy-Status field for a fault of the proxy of
+// that name.
+func Field(name string, k Fault, details string) string {
 	var b strings.Builder
 	if isToken(name) {
 		b.WriteString(name)
@@ -28,7 +39,7 @@ func proxyStatus(name string, k faultKind, details string) string {
 		b.WriteString(sfString(name))
 	}
 	b.WriteString("; error=")
-	b.WriteString(k.proxyError)
+	b.WriteString(k.Error)
 	if details != "" {
 		b.WriteString("; details=")
 		b.WriteString(sfString(details))
@@ -36,7 +47,7 @@ func proxyStatus(name string, k faultKind, details string) string {
 	return b.String()
 }
 
-// isToken tells whether s is an sf-token (RFC 9651, 3.3.4).
+// isToken reports whether s is an sf-token (RFC 9651, 3.3.4).
 func isToken(s string) bool {
 	if s == "" || !isAlpha(s[0]) && s[0] != '*' {
 		return false
@@ -72,26 +83,26 @@ func sfString(s string) string {
 	return b.String()
 }
 
-// retryAfter is a random whole number of seconds between one and two waits, at
+// RetryAfter returns a random whole number of seconds between one and two waits, at
 // least one: clients that were refused together shall not return together.
-func retryAfter(wait time.Duration) string {
+func RetryAfter(wait time.Duration) string {
 	seconds := max(1, int64((wait+time.Second-1)/time.Second))
 	return strconv.FormatInt(seconds+rand.Int64N(seconds+1), 10)
 }
 
-// The header fields with which an error tells the client what happened.
+// The header fields.
 const (
-	headerProxyStatus = "Proxy-Status"
-	headerRetryAfter  = "Retry-After"
+	Header           = "Proxy-Status"
+	RetryAfterHeader = "Retry-After"
 )
 
-// announce puts Proxy-Status, and Retry-After when it is not empty, on an error
+// Announce puts Proxy-Status, and Retry-After when it is not empty, on an error
 // response. A Proxy-Status that a handler before us set is kept: the field is a
 // list, and we are the proxy next to the client.
-func announce(h http.Header, status, retry string) {
-	h.Add(headerProxyStatus, status)
-	h.Del(headerRetryAfter)
+func Announce(h http.Header, status, retry string) {
+	h.Add(Header, status)
+	h.Del(RetryAfterHeader)
 	if retry != "" {
-		h.Set(headerRetryAfter, retry)
+		h.Set(RetryAfterHeader, retry)
 	}
 }

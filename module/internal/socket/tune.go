@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package module
+package socket
 
 import (
 	"net"
@@ -14,11 +14,11 @@ type keepAlive interface {
 	SetKeepAliveConfig(cfg net.KeepAliveConfig) error
 }
 
-// tuneConn makes the system notice a peer that is gone without a word after
+// Tune makes the system notice a peer that is gone without a word after
 // about as long as a backend may be silent: keep-alive probes find it on an idle
 // connection, and unacknowledged data ends a busy one. enable is for a connection
 // that was dialled without probes.
-func tuneConn(nc net.Conn, silence time.Duration, enable bool) {
+func Tune(nc net.Conn, silence time.Duration, enable bool) {
 	if tc, ok := nc.(keepAlive); ok && silence > 0 {
 		tuneTCP(nc, tc, silence, enable)
 	}
@@ -27,8 +27,8 @@ func tuneConn(nc net.Conn, silence time.Duration, enable bool) {
 // probeStep is the time between two of three probes within silence.
 func probeStep(silence time.Duration) time.Duration { return max(silence/3, time.Second) }
 
-// rawConnOf finds the system's socket below a connection, nil when there is none.
-func rawConnOf(nc net.Conn) syscall.RawConn {
+// Raw finds the system's socket below a connection, nil when there is none.
+func Raw(nc net.Conn) syscall.RawConn {
 	for nc != nil {
 		if s, ok := nc.(syscall.Conn); ok {
 			raw, err := s.SyscallConn()
