@@ -50,9 +50,10 @@ var mayImport = map[string][]string{
 	"supervisor":          {"supervisor/control", "supervisor/sockets"},
 	"supervisor/control":  {},
 	"supervisor/sockets":  {},
-	"failover":            {"failover/address", "failover/membership"},
+	"failover":            {"failover/address", "failover/membership", "failover/tracker"},
 	"failover/address":    {"internal/options"},
 	"failover/membership": {"failover/address"},
+	"failover/tracker":    {"failover/address"},
 
 	"internal/options": {},
 
@@ -76,6 +77,7 @@ var coreImports = map[string][]string{
 	"failover":            {"github.com/cespare/xxhash/v2"},
 	"failover/address":    {},
 	"failover/membership": {},
+	"failover/tracker":    {},
 	"internal/options":    {},
 }
 

@@ -218,8 +218,8 @@ func (w *world) invariants(rt *rapid.T) {
 				rt.Fatalf("%s is not found in the view", m.Name)
 			case limit > 0 && m.inProgress.Load() > int64(limit):
 				rt.Fatalf("%s has %d requests of %d", m.Name, m.inProgress.Load(), limit)
-			case m.gate.used < 0 || m.gate.used > m.gate.width:
-				rt.Fatalf("%s has %d in a gate of %d", m.Name, m.gate.used, m.gate.width)
+			case m.gate.Used < 0 || m.gate.Used > m.gate.Width:
+				rt.Fatalf("%s has %d in a gate of %d", m.Name, m.gate.Used, m.gate.Width)
 			case m.pings < 0 || m.dialing() < 0:
 				rt.Fatalf("%s has %d pings and %d dials", m.Name, m.pings, m.dialing())
 			}

@@ -63,7 +63,7 @@ func (c *chooser) try(i int) verdict {
 			return passed
 		}
 	}
-	if c.w != nil && !m.gate.free() {
+	if c.w != nil && !m.gate.Free() {
 		return passed
 	}
 	if slot && !m.slot.CompareAndSwap(false, true) {

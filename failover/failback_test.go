@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 func priority(c *Config) { c.Options.PriorityBackup = true }
@@ -117,7 +118,7 @@ func (b *stage) ready(host string) (ready bool) {
 	b.p.do(func(x *machine) error {
 		for _, m := range x.members {
 			if m.URI.Host == host {
-				ready = m.failback.ready && m.state == stateTrial
+				ready = m.failback.Ready && m.state == stateTrial
 			}
 		}
 		return nil
@@ -174,12 +175,12 @@ func TestFlappingHomeHasToStayLonger(t *testing.T) {
 
 func TestTheDelayOfAFlappingHomeIsBounded(t *testing.T) {
 	o, now := address.DefaultOptions(), time.Now()
-	var f failback
+	var f tracker.Failback
 	for range 20 {
-		f.done(now)
-		f.lost(now, o.FailbackDelay, o.MaxReconnectDelay)
+		f.Done(now)
+		f.Lost(now, o.FailbackDelay, o.MaxReconnectDelay)
 	}
-	if d := f.need(o.FailbackDelay); d != o.MaxReconnectDelay {
+	if d := f.Need(o.FailbackDelay); d != o.MaxReconnectDelay {
 		t.Errorf("delay is %v, want max_reconnect_delay", d)
 	}
 }

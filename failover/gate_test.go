@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // crowd is many requests that wait for a backend.
@@ -116,25 +118,25 @@ func TestAFreshRequestDoesNotOvertake(t *testing.T) {
 }
 
 func TestTheGateNarrowsWhenOneIsLost(t *testing.T) {
-	g := newGate()
+	g := tracker.NewGate()
 	for range 3 {
-		for range g.width {
-			g.used++
-			g.ended(Answered)
+		for range g.Width {
+			g.Used++
+			leaveGate(&g, Answered)
 		}
 	}
-	if g.width != 128 {
-		t.Fatalf("width is %d after three rounds", g.width)
+	if g.Width != 128 {
+		t.Fatalf("width is %d after three rounds", g.Width)
 	}
 	for _, o := range []Outcome{Neutral, DialAborted, LostReused} {
-		g.used++
-		if g.ended(o); g.width != 128 {
-			t.Errorf("%v changed the width to %d", o, g.width)
+		g.Used++
+		if leaveGate(&g, o); g.Width != 128 {
+			t.Errorf("%v changed the width to %d", o, g.Width)
 		}
 	}
-	g.used++
-	if g.ended(Lost); g.width != 16 || g.used != 0 {
-		t.Errorf("after a loss the width is %d, %d used", g.width, g.used)
+	g.Used++
+	if leaveGate(&g, Lost); g.Width != 16 || g.Used != 0 {
+		t.Errorf("after a loss the width is %d, %d used", g.Width, g.Used)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // machine is the state of a pool, and what follows from each input. It is a value
@@ -29,7 +30,7 @@ type machine struct {
 
 	now  time.Time // of the present input
 	opt  address.Options
-	back backoff
+	back tracker.Backoff
 	roster
 	out output // of the present step
 
@@ -40,9 +41,9 @@ type machine struct {
 	lastRequest time.Time
 	short       bool // a request or a client is waited for: no wait is longer than a second
 
-	worker  worker
+	worker  tracker.Worker
 	queue   queue
-	sampler sampler
+	sampler tracker.Sampler
 
 	order   *order
 	view    *view
@@ -97,7 +98,7 @@ func (x *machine) take(in input) {
 		x.sample(in)
 	case inBusy:
 		x.lastRequest = x.now
-		x.sampler.wake(x.now)
+		x.sampler.Wake(x.now)
 	case inConnected:
 		x.connected(in)
 	case inEnd:
@@ -150,7 +151,7 @@ func (x *machine) settle() {
 	for _, m := range x.members {
 		// The next answer is news where the pool is not sure of the member, or
 		// where it ends a back-off.
-		m.watched = m.state != stateUp || !m.seen || m.step > 0 || x.worker.step > 0
+		m.watched = m.state != stateUp || !m.seen || m.step > 0 || x.worker.Step > 0
 	}
 	if x.changed {
 		x.changed = false

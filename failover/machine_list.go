@@ -7,13 +7,14 @@ import (
 	"log/slog"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // configure takes the options and configured addresses of a configuration.
 // Members that stay keep what is known of them; new ones are eligible from the
 // start; those that are gone keep their requests in progress and get no new ones.
 func (x *machine) configure(cfg Config) {
-	x.opt, x.back, x.dirty = cfg.Options, newBackoff(cfg.Options), true
+	x.opt, x.back, x.dirty = cfg.Options, tracker.NewBackoff(cfg.Options), true
 	x.dynamic = cfg.Dynamic
 	old := make(map[string]*Member, len(x.members))
 	for _, m := range x.members {
@@ -50,7 +51,7 @@ func (x *machine) configure(cfg Config) {
 	}
 	x.warm, x.warmFor = nil, nil // the carrier may be another one
 	x.unask()
-	x.sampler.configure(x.members)
+	x.fitSamples()
 }
 
 // priority are the priority addresses that the options name.
@@ -64,7 +65,7 @@ func (x *machine) priority() []address.URI {
 func (x *machine) newMember(u address.URI) *Member {
 	m := newMember(u)
 	x.serials++
-	m.node = node{serial: x.serials, since: x.now, gate: newGate(), rank: -1, index: -1, drained: x.drains[m.Name]}
+	m.node = node{serial: x.serials, since: x.now, gate: tracker.NewGate(), rank: -1, index: -1, drained: x.drains[m.Name]}
 	m.limits = limitsOf(u.Options, x.opt.Nested)
 	return m
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // memberState is what the pool holds of a member.
@@ -78,9 +79,9 @@ type node struct {
 	pong   time.Time     // when the last one was answered
 	inPass bool          // the running pass waits for it
 
-	gate     gate
-	failback failback
-	watch    watch
+	gate     tracker.Gate
+	failback tracker.Failback
+	watch    tracker.Watch
 }
 
 // connected notes that a request got its connection to a member that is not
@@ -99,7 +100,7 @@ func (x *machine) ended(in inEnd) {
 		return // it has been down since: this says nothing about it now
 	}
 	if in.gated {
-		m.gate.ended(in.outcome)
+		leaveGate(&m.gate, in.outcome)
 	}
 	switch in.outcome {
 	case Answered:
@@ -122,24 +123,36 @@ func (x *machine) ended(in inEnd) {
 	}
 }
 
+// leaveGate notes how an attempt that counted in a gate ended.
+func leaveGate(g *tracker.Gate, o Outcome) {
+	switch o {
+	case Answered:
+		g.Answered()
+	case Lost, DialFailed, Hung:
+		g.Lost()
+	default:
+		g.Left()
+	}
+}
+
 // answered notes a response of a member that is not plainly up.
 func (x *machine) answered(m *Member, trial bool, status int) {
 	x.see(m)
 	if m.state == stateDown {
 		return
 	}
-	if m.state == stateTrial && m.rank >= 0 && trial && !fit(status) {
-		m.failback.begin(x.now)
+	if m.state == stateTrial && m.rank >= 0 && trial && !tracker.Fit(status) {
+		m.failback.Begin(x.now)
 		x.dirty = true
 		return
 	}
-	m.step, x.worker.step = 0, 0
+	m.step, x.worker.Step = 0, 0
 	was := m.state
 	if was != stateUp {
 		x.set(m, stateUp)
 	}
 	if was == stateTrial && m.rank >= 0 {
-		m.failback.done(x.now)
+		m.failback.Done(x.now)
 		x.tellHome(m)
 	}
 }
@@ -162,7 +175,7 @@ func (x *machine) fail(m *Member, why string, f *failure) {
 	}
 	clients := m.inProgress.Load()
 	if m.state == stateUp || m.state == stateSuspect {
-		m.failback.lost(x.now, x.opt.FailbackDelay, x.opt.MaxReconnectDelay)
+		m.failback.Lost(x.now, x.opt.FailbackDelay, x.opt.MaxReconnectDelay)
 	}
 	x.set(m, stateDown)
 	m.seen, m.home = false, false
@@ -190,7 +203,7 @@ func (x *machine) calls(m *Member) bool {
 // renew makes what requests in progress report from now on stale.
 func (x *machine) renew(m *Member) {
 	m.epoch++
-	m.gate = newGate()
+	m.gate = tracker.NewGate()
 	x.abandon(m)
 }
 
@@ -207,8 +220,8 @@ func (x *machine) revive(m *Member) {
 	}
 	x.set(m, stateTrial)
 	m.back = x.now
-	m.failback.begin(x.now)
-	m.base, m.delay = x.now, shortDelay
+	m.failback.Begin(x.now)
+	m.base, m.delay = x.now, tracker.ShortDelay
 }
 
 // set changes the state of a member.

@@ -82,7 +82,7 @@ func (x *machine) failback() {
 	for _, m := range x.members {
 		if m.state == stateTrial && m.rank >= 0 {
 			x.set(m, stateUp)
-			m.failback.done(x.now)
+			m.failback.Done(x.now)
 		}
 		m.home = m.home || m.state != stateDown
 	}

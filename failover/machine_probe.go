@@ -3,7 +3,11 @@
 
 package failover
 
-import "time"
+import (
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
+)
 
 // probe pings members for their own sake, while others serve. A process that is
 // stopping leaves that to its successor.
@@ -24,12 +28,12 @@ func (x *machine) probeDue(m *Member) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	switch {
-	case m.state == stateUp && !m.seen && !x.worker.active:
+	case m.state == stateUp && !m.seen && !x.worker.Active:
 		return x.now, true // configured by a reload: not known yet
-	case m.state == stateDown && !x.worker.active:
+	case m.state == stateDown && !x.worker.Active:
 		return m.base.Add(x.capped(m.delay)), true
 	case m.state == stateTrial && x.held(m):
-		return m.pinged.Add(m.failback.pace(x.opt.FailbackDelay)), true
+		return m.pinged.Add(m.failback.Pace(x.opt.FailbackDelay)), true
 	case m.state == stateTrial:
 		return m.base.Add(m.delay), true
 	}
@@ -73,8 +77,8 @@ func (x *machine) pinged(in inPing) {
 // ponged notes an answered ping.
 func (x *machine) ponged(m *Member, status int) {
 	m.pong = x.now
-	if !m.watch.quiet.IsZero() {
-		m.watch.reset(m.traffic(), x.now) // it lives, whatever it is doing
+	if !m.watch.Quiet.IsZero() {
+		m.watch.Reset(m.traffic(), x.now) // it lives, whatever it is doing
 	}
 	x.see(m)
 	switch m.state {
@@ -87,9 +91,9 @@ func (x *machine) ponged(m *Member, status int) {
 			m.cleared, x.dirty = true, true
 		}
 	case stateTrial:
-		m.base, m.delay = x.now, min(2*m.delay, max(x.back.max, shortDelay))
+		m.base, m.delay = x.now, min(2*m.delay, max(x.opt.MaxReconnectDelay, tracker.ShortDelay))
 	}
 	if m.state == stateTrial {
-		x.dirty = m.failback.pinged(x.now, status, x.opt.FailbackDelay) || x.dirty
+		x.dirty = m.failback.Pinged(x.now, status, x.opt.FailbackDelay) || x.dirty
 	}
 }

@@ -3,6 +3,8 @@
 
 package failover
 
+import "github.com/caddy-broker/caddy-broker/failover/tracker"
+
 func (x *machine) enqueue(w *waiter) {
 	if x.queue.len() == 0 {
 		x.queue.consultAt = x.now.Add(askEvery)
@@ -42,15 +44,15 @@ func (x *machine) ask(w *waiter) {
 	case x.queue.len() >= x.opt.MaxWaiting:
 		x.refuse(w, ReasonTooMany)
 		return
-	case x.worker.exhausted:
-		if !x.worker.running {
-			if x.now.Sub(x.worker.started) <= passTime {
+	case x.worker.Exhausted:
+		if !x.worker.Running {
+			if x.now.Sub(x.worker.Started) <= tracker.PassTime {
 				x.refuse(w, ReasonExhausted)
 				return
 			}
 			x.startPass()
 		}
-		if !x.worker.running || x.limit() == 0 {
+		if !x.worker.Running || x.limit() == 0 {
 			x.refuse(w, ReasonExhausted)
 			return
 		}
@@ -76,7 +78,7 @@ func (x *machine) place(w *waiter) (placed, full bool) {
 	if m == nil {
 		return false, c.full
 	}
-	m.gate.used++
+	m.gate.Used++
 	x.decide(w, grant{m: m, moved: c.moved, from: c.from, slot: c.slot, dial: dial, epoch: m.epoch})
 	return true, false
 }
@@ -121,7 +123,7 @@ const maxInVain = 16
 // hope reports whether some member has a place for one that waits.
 func (x *machine) hope() bool {
 	for _, m := range x.members {
-		if m.serves() && m.gate.free() && !m.isFull() {
+		if m.serves() && m.gate.Free() && !m.isFull() {
 			return true
 		}
 	}
@@ -141,7 +143,7 @@ func (x *machine) full() bool {
 // shut reports whether the gate keeps a request waiting.
 func (x *machine) shut() bool {
 	for _, m := range x.members {
-		if m.serves() && !m.gate.free() {
+		if m.serves() && !m.gate.Free() {
 			return true
 		}
 	}

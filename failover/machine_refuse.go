@@ -77,8 +77,8 @@ func (x *machine) openFor(w *waiter) bool {
 // wait of the worker; the carrier spreads the clients.
 func (x *machine) unavailable(reason Reason) *UnavailableError {
 	wait := time.Duration(0)
-	if x.worker.active {
-		wait = x.capped(x.worker.delay)
+	if x.worker.Active {
+		wait = x.capped(x.worker.Delay)
 	}
 	after := max((wait + time.Second - 1).Truncate(time.Second), time.Second)
 	e := &UnavailableError{Pool: x.pool, Reason: reason, RetryAfter: after}

@@ -64,7 +64,7 @@ func (x *machine) add(u address.URI) *Member {
 	m.pushed, m.unproved, m.state, m.home = true, true, stateDown, true
 	m.base = x.now
 	x.members = append(x.members, m)
-	x.sampler.configure(x.members)
+	x.fitSamples()
 	x.member("added", m)
 	return m
 }
@@ -131,7 +131,7 @@ func (x *machine) discover(uris []address.URI) (added, removed int, err error) {
 	}
 	if added+removed > 0 {
 		x.rank(x.opt)
-		x.sampler.configure(x.members)
+		x.fitSamples()
 	}
 	if added > 0 {
 		x.passSoon()
@@ -178,7 +178,7 @@ func (x *machine) update(in inUpdate) (added, removed int, err error) {
 	}
 	if added+removed > 0 {
 		x.rank(x.opt)
-		x.sampler.configure(x.members)
+		x.fitSamples()
 		x.dirty = true
 	}
 	x.said, x.changed = in.said, true

@@ -3,7 +3,11 @@
 
 package failover
 
-import "time"
+import (
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
+)
 
 const (
 	// slowDial is the age, in slots, from which a pending dial makes its member
@@ -13,11 +17,22 @@ const (
 	homeAfter = 10 * time.Minute
 )
 
+// fitSamples fits the samples to the shortest maxInactivityDuration.
+func (x *machine) fitSamples() {
+	shortest := time.Duration(0)
+	for _, m := range x.members {
+		if d := m.limits.MaxInactivityDuration; d > 0 && (shortest == 0 || d < shortest) {
+			shortest = d
+		}
+	}
+	x.sampler.Configure(shortest)
+}
+
 // sample looks at the counters, if it is time.
 func (x *machine) sample(in inTick) {
 	s := &x.sampler
-	s.moved = s.moved || in.moved
-	if !s.due(x.now) {
+	s.Moved = s.Moved || in.moved
+	if !s.Due(x.now) {
 		return
 	}
 	served := uint64(0)
@@ -26,18 +41,18 @@ func (x *machine) sample(in inTick) {
 			served += m.outcomes[i].Load()
 		}
 	}
-	if served != s.served || in.total > 0 {
-		s.served, x.lastRequest = served, x.now
+	if served != s.Served || in.total > 0 {
+		s.Served, x.lastRequest = served, x.now
 	}
-	if s.turn(x.now) {
-		x.slowDials(s.tick)
+	if s.Turn(x.now) {
+		x.slowDials(s.Tick)
 	}
 	for _, m := range x.members {
 		x.observe(m)
 	}
-	x.changed = x.changed || s.moved
-	s.moved = false
-	s.awake = in.total > 0
+	x.changed = x.changed || s.Moved
+	s.Moved = false
+	s.Awake = in.total > 0
 }
 
 // slowDials makes members suspect whose dials hang, and sends those that dial
@@ -103,13 +118,13 @@ func (x *machine) wakeAt() (at time.Time) {
 	}
 	switch w := &x.worker; {
 	case x.interrupted:
-	case w.running:
-		sooner(w.started.Add(passTime))
-	case w.active && !x.allDrained():
+	case w.Running:
+		sooner(w.Started.Add(tracker.PassTime))
+	case w.Active && !x.allDrained():
 		sooner(x.passDue())
 	}
-	if x.sampler.awake {
-		sooner(x.sampler.next)
+	if x.sampler.Awake {
+		sooner(x.sampler.Next)
 	}
 	if x.queue.len() > 0 {
 		sooner(x.queue.consultAt)
@@ -118,8 +133,8 @@ func (x *machine) wakeAt() (at time.Time) {
 		if due, ok := x.probeDue(m); ok {
 			sooner(due)
 		}
-		if m.state == stateTrial && !x.held(m) || m.failback.ready {
-			if t := m.failback.trial.Add(trialPatience); t.After(x.now) {
+		if m.state == stateTrial && !x.held(m) || m.failback.Ready {
+			if t := m.failback.Trial.Add(trialPatience); t.After(x.now) {
 				sooner(t)
 			}
 		}

@@ -17,7 +17,7 @@ type simple struct{ moved map[uint64]*Member }
 
 func (simple) take(c *chooser) (*Member, uint8) {
 	for i, m := range c.v.members {
-		if (c.v.flags[i]&flagOpen != 0 || c.last > 0 && c.v.flags[i]&flagLast != 0) && m.gate.free() && m.reserve() {
+		if (c.v.flags[i]&flagOpen != 0 || c.last > 0 && c.v.flags[i]&flagLast != 0) && m.gate.Free() && m.reserve() {
 			return m, 0
 		}
 	}
@@ -101,12 +101,12 @@ func TestMachineIsSteppedWithoutAPool(t *testing.T) {
 	if len(b.out.grants) != 1 || b.out.grants[0].w != w || b.out.grants[0].m != c || b.queue.len() != 0 {
 		t.Fatalf("granted %v, %d wait", b.out.grants, b.queue.len())
 	}
-	if b.view.at(c) != 1 || b.view.flags[0] != 0 || c.gate.used != 1 {
-		t.Errorf("a has the flags %b, %d are in the gate of b", b.view.flags[0], c.gate.used)
+	if b.view.at(c) != 1 || b.view.flags[0] != 0 || c.gate.Used != 1 {
+		t.Errorf("a has the flags %b, %d are in the gate of b", b.view.flags[0], c.gate.Used)
 	}
 	b.in(0, inEnd{m: c, outcome: Answered, epoch: c.epoch, gated: true, status: 200})
-	if c.state != stateUp || c.gate.used != 0 || b.passes != 2 {
-		t.Errorf("b is %v with %d in its gate after %d passes", c.state, c.gate.used, b.passes)
+	if c.state != stateUp || c.gate.Used != 0 || b.passes != 2 {
+		t.Errorf("b is %v with %d in its gate after %d passes", c.state, c.gate.Used, b.passes)
 	}
 }
 

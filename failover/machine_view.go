@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // publish makes the view that requests choose by.
@@ -51,7 +52,7 @@ func (x *machine) publish() {
 			v.open++
 		}
 		if i < v.prio {
-			if !better && v.trial < 0 && f&flagTrial != 0 && m.failback.ready {
+			if !better && v.trial < 0 && f&flagTrial != 0 && m.failback.Ready {
 				v.trial = i
 			}
 			better = better || f&(flagOpen|flagHome) == flagOpen|flagHome
@@ -90,9 +91,9 @@ func (x *machine) flags(m *Member) (f uint8) {
 		if held {
 			f |= flagHeld
 		}
-		if !held || m.failback.ready {
+		if !held || m.failback.Ready {
 			f |= flagTrial
-			if x.now.Sub(m.failback.trial) >= trialPatience {
+			if x.now.Sub(m.failback.Trial) >= trialPatience {
 				f |= flagAny
 			}
 		}
@@ -132,8 +133,8 @@ func (x *machine) moved(from, to *Member) {
 		from.home, from.back = false, x.now
 		if from.rank >= 0 {
 			x.set(from, stateTrial)
-			from.failback.begin(x.now)
-			from.base, from.delay = x.now, shortDelay
+			from.failback.Begin(x.now)
+			from.base, from.delay = x.now, tracker.ShortDelay
 		}
 	}
 	if x.current == from && to.serves() {

@@ -6,29 +6,34 @@ package failover
 import (
 	"fmt"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
+// watchOthers is how many other members are pinged with one that is quiet.
+const watchOthers = 2
+
 // traffic is what the counters of the member say now.
-func (m *Member) traffic() traffic {
-	return traffic{
-		reads: m.reads.Load(), writes: m.writes.Load(),
-		waiting: m.inProgress.Load() - int64(m.dialing()), uploading: m.uploading.Load(),
+func (m *Member) traffic() tracker.Traffic {
+	return tracker.Traffic{
+		Reads: m.reads.Load(), Writes: m.writes.Load(),
+		Waiting: m.inProgress.Load() - int64(m.dialing()), Uploading: m.uploading.Load(),
 	}
 }
 
 // observe takes a look at one member.
 func (x *machine) observe(m *Member) {
 	d := m.limits.MaxInactivityDuration
-	var t traffic
+	var t tracker.Traffic
 	if d > 0 {
 		t = m.traffic()
 	}
 	another := func(since time.Time) bool { return x.anotherAnswers(m, since) }
-	switch j, took := m.watch.look(x.now, d, t, m.pinged, m.state == stateDown, another); j {
-	case watchHung:
+	switch j, took := m.watch.Look(x.now, d, t, m.pinged, m.state == stateDown, another); j {
+	case tracker.WatchHung:
 		x.hang(m, took)
-	case watchAsk:
-		if x.now.Sub(m.pinged) >= pingEvery { // or the probes of one that is down stand for it
+	case tracker.WatchAsk:
+		if x.now.Sub(m.pinged) >= tracker.PingEvery { // or the probes of one that is down stand for it
 			x.ping(m, pingWatch, took)
 		}
 		x.pingOthers(m, took)
@@ -41,12 +46,12 @@ func (x *machine) pingOthers(m *Member, timeout time.Duration) {
 	at, asked := max(v.at(m), 0), 0
 	for i := 1; i < len(v.members) && asked < watchOthers; i++ {
 		// Every time begin a little further, in case the first ones do not answer.
-		o := v.members[(at+i+(m.watch.asked-1)*watchOthers)%len(v.members)]
+		o := v.members[(at+i+(m.watch.Asked-1)*watchOthers)%len(v.members)]
 		if o == m || !o.serves() {
 			continue
 		}
 		asked++
-		if x.now.Sub(o.pinged) >= pingEvery {
+		if x.now.Sub(o.pinged) >= tracker.PingEvery {
 			x.ping(o, pingWatch, timeout)
 		}
 	}
@@ -67,5 +72,5 @@ func (x *machine) anotherAnswers(m *Member, since time.Time) bool {
 func (x *machine) hang(m *Member, quiet time.Duration) {
 	x.fail(m, "hung", told(fmt.Sprintf("no byte and no answered ping for %v", quiet.Round(time.Millisecond))))
 	x.do(actRelease{m})
-	m.watch.reset(m.traffic(), x.now)
+	m.watch.Reset(m.traffic(), x.now)
 }

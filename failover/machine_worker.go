@@ -6,6 +6,8 @@ package failover
 import (
 	"log/slog"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // askedFor is how long after a request the pool counts as asked for.
@@ -50,37 +52,37 @@ func (x *machine) work() {
 		return
 	}
 	if x.online() {
-		if w.serve() {
+		if w.Serve() {
 			x.dirty = true
 		}
 		return
 	}
-	if !w.active {
-		w.lose(x.now, x.wait)
+	if !w.Active {
+		w.Lose(x.now, x.wait)
 		if x.limit() == 0 {
 			x.exhaust()
 		}
 	}
-	if w.running && x.passOver() {
+	if w.Running && x.passOver() {
 		x.endPass()
 	}
-	if !w.running && !x.allDrained() && !x.passDue().After(x.now) {
+	if !w.Running && !x.allDrained() && !x.passDue().After(x.now) {
 		x.startPass()
 	}
 }
 
 // passDue is when the next pass starts.
 func (x *machine) passDue() time.Time {
-	return x.worker.base.Add(x.capped(x.worker.delay))
+	return x.worker.Base.Add(x.capped(x.worker.Delay))
 }
 
 // wait is the back-off before the pass, or the probe, of that number.
-func (x *machine) wait(step int) time.Duration { return x.back.delay(step, x.random()) }
+func (x *machine) wait(step int) time.Duration { return x.back.Delay(step, x.random()) }
 
 // capped shortens a wait while something is waited for.
 func (x *machine) capped(d time.Duration) time.Duration {
-	if x.short && d > shortDelay {
-		return shortDelay
+	if x.short && d > tracker.ShortDelay {
+		return tracker.ShortDelay
 	}
 	return d
 }
@@ -98,7 +100,7 @@ func (x *machine) asked() bool {
 
 // startPass pings every member that is not known to serve.
 func (x *machine) startPass() {
-	x.worker.begin(x.now)
+	x.worker.Begin(x.now)
 	x.passes++
 	for _, m := range x.members {
 		if m.drained || m.serves() && m.seen {
@@ -116,7 +118,7 @@ func (x *machine) startPass() {
 
 // passOver reports whether the running pass has its result.
 func (x *machine) passOver() bool {
-	if x.worker.late(x.now) {
+	if x.worker.Late(x.now) {
 		return true
 	}
 	for _, m := range x.members {
@@ -133,11 +135,11 @@ func (x *machine) endPass() {
 	for _, m := range x.members {
 		m.inPass = false
 	}
-	w.fail(x.now, x.wait)
+	w.Fail(x.now, x.wait)
 	if len(x.members) == 0 {
 		x.lastErr = noAddresses
 	}
-	if n := x.limit(); n >= 0 && w.failed >= n && !w.exhausted {
+	if n := x.limit(); n >= 0 && w.Failed >= n && !w.Exhausted {
 		x.exhaust()
 	} else {
 		x.warn()
@@ -149,19 +151,19 @@ var noAddresses = told("the pool has no addresses")
 
 // warn logs failed passes.
 func (x *machine) warn() {
-	if w := &x.worker; w.warns(x.now, x.opt.WarnAfterReconnectAttempts) {
-		x.log(slog.LevelWarn, "no backend answers", "failed_passes", w.failed, "error", x.lastErr.String())
+	if w := &x.worker; w.Warns(x.now, x.opt.WarnAfterReconnectAttempts) {
+		x.log(slog.LevelWarn, "no backend answers", "failed_passes", w.Failed, "error", x.lastErr.String())
 	}
 }
 
 // exhaust says that the attempts are used up. The passes go on.
 func (x *machine) exhaust() {
 	w := &x.worker
-	w.exhausted, x.dirty = true, true
+	w.Exhausted, x.dirty = true, true
 	if x.opt.MaxReconnectAttempts != 0 {
-		x.log(slog.LevelError, "reconnect attempts exhausted", "failed_passes", w.failed, "error", x.lastErr.String())
+		x.log(slog.LevelError, "reconnect attempts exhausted", "failed_passes", w.Failed, "error", x.lastErr.String())
 		x.emit("failover_exhausted", map[string]any{
-			"failed_passes": w.failed, "error": x.lastErr.String(),
+			"failed_passes": w.Failed, "error": x.lastErr.String(),
 			"code": "DISCONNECT", "failed_over": false, "clients": x.queue.len(),
 		})
 	}
@@ -170,7 +172,7 @@ func (x *machine) exhaust() {
 
 // passSoon starts a pass, or probes, at once: something changed that may help.
 func (x *machine) passSoon() {
-	x.worker.soon(x.now)
+	x.worker.Soon(x.now)
 	for _, m := range x.members {
 		if m.state == stateDown {
 			m.base, m.delay = x.now, 0
@@ -190,7 +192,7 @@ func (x *machine) allDrained() bool {
 // state is what status says of the pool.
 func (x *machine) state() string {
 	switch {
-	case x.worker.exhausted:
+	case x.worker.Exhausted:
 		return "exhausted"
 	case !x.reached:
 		return "connecting"

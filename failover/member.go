@@ -9,12 +9,17 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // dialSlots is the length of the ring in which pending dials are counted by the
 // tick they began at. It exceeds the age that makes a member suspect, so that
 // old and new dials are not in one slot when it matters.
 const dialSlots = 16
+
+// DialWidth is how many dials may be pending at one member at first, pings apart:
+// see Member.Queue.
+const DialWidth = tracker.DialWidth
 
 // outcomes is how many kinds of Outcome there are.
 const outcomes = int(Neutral) + 1
@@ -28,7 +33,7 @@ type Member struct {
 	// Name is what users see: scheme://host:port, or unix//path.
 	Name string
 	// Queue is where requests wait that dial the member.
-	Queue DialQueue
+	Queue tracker.DialQueue
 
 	seed   uint64 // hash of Name, for the clients' orders
 	backup atomic.Pointer[string]

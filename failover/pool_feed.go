@@ -33,8 +33,8 @@ func (p *Pool) show(out output) (again input) {
 	for _, m := range x.members {
 		m.show()
 	}
-	if p.tick.Load() != x.sampler.tick {
-		p.tick.Store(x.sampler.tick)
+	if p.tick.Load() != x.sampler.Tick {
+		p.tick.Store(x.sampler.Tick)
 	}
 	if p.view.Load() != x.view {
 		p.view.Store(x.view)
@@ -49,7 +49,7 @@ func (p *Pool) show(out output) (again input) {
 		d.w.decided <- d.grant // it has room
 	}
 	p.todo = append(p.todo, out.actions...)
-	if !x.sampler.awake && !p.idle.Load() {
+	if !x.sampler.Awake && !p.idle.Load() {
 		// First say so, then look again: a request that comes between sees it.
 		p.idle.Store(true)
 		if p.inProgress.Load() > 0 && p.idle.CompareAndSwap(true, false) {

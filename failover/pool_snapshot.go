@@ -113,7 +113,7 @@ func (x *machine) restore(s Snapshot) error {
 		x.removed = append(x.removed, u)
 	}
 	x.rank(x.opt)
-	x.sampler.configure(x.members)
+	x.fitSamples()
 	byName := make(map[string]*Member)
 	for _, m := range x.members {
 		byName[m.Name] = m

@@ -57,13 +57,13 @@ func (p *Pool) Status() PoolStatus {
 	x := p.machine
 	x.now = time.Now()
 	s := PoolStatus{
-		Name: p.name, State: x.state(), FailedPasses: x.worker.failed, Waiting: x.queue.len(),
+		Name: p.name, State: x.state(), FailedPasses: x.worker.Failed, Waiting: x.queue.len(),
 		Options: make(map[string]any), Upstreams: make([]UpstreamStatus, 0, len(x.members)),
 	}
 	for _, o := range x.opt.Settings() {
 		s.Options[o.Name] = o.Value
 	}
-	if w := &x.worker; x.running && w.active && !w.running && !x.allDrained() {
+	if w := &x.worker; x.running && w.Active && !w.Running && !x.allDrained() {
 		due := x.passDue()
 		s.NextAttempt = &due
 	}

@@ -193,6 +193,7 @@ var badValues = map[string]struct{ json, shown string }{
 	"watchdog":          {`"1s"`, `"1s"`},
 	"drain_timeout":     {`true`, `"true"`},
 	"stop_timeout":      {`"5"`, `"5"`},
+	"replace":           {`"later"`, `"later"`},
 	"ha_log":            {`""`, `""`},
 	"user":              {`"no user, surely"`, `"no user, surely"`},
 	"env":               {`{"A=B":"c"}`, `"A=B"`},
@@ -259,11 +260,11 @@ func badValuesIn[S any](t *testing.T, table options.Table[S], load func(string) 
 func TestUnknownNamesInJSON(t *testing.T) {
 	tests := []struct{ json, want string }{
 		{`{"restart_dely":"3s"}`, `unknown option "restart_dely": did you mean restart_delay? allowed are standby, restart_delay, `},
-		{`{"childen":{}}`, `unknown option "childen": did you mean children? allowed are `},
+		{`{"child":{}}`, `unknown option "child": did you mean children? allowed are `},
 		{`{"children":{"b":{},"a":{"comand":["x"]}}}`, `children: a: unknown option "comand": did you mean command? allowed are standby, `},
 		{`{"network":{"nome":"a"}}`, `network: unknown option "nome": did you mean name? allowed are name, advertise, `},
 		{`{"source":{"path":"a"}}`, `source: json: unknown field "path"`},
-		{`{"bogus":1}`, `unknown option "bogus": allowed are standby, restart_delay, max_restart_delay, restart_reset, ready_timeout, watchdog, drain_timeout, stop_timeout, ha_log, user, env, children, network, source`},
+		{`{"bogus":1}`, `unknown option "bogus": allowed are standby, restart_delay, max_restart_delay, restart_reset, ready_timeout, watchdog, drain_timeout, stop_timeout, replace, ha_log, user, env, children, network, source`},
 	}
 	for _, tt := range tests {
 		if err := caddy.StrictUnmarshalJSON([]byte(tt.json), new(App)); err == nil || !strings.Contains(err.Error(), tt.want) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -123,7 +124,7 @@ func joined(before, more any) (any, error) {
 	switch more := more.(type) {
 	case []string:
 		list, _ := before.([]string)
-		return append(list[:len(list):len(list)], more...), nil
+		return append(slices.Clip(list), more...), nil
 	case map[string]string:
 		all := make(map[string]string)
 		if before, ok := before.(map[string]string); ok {

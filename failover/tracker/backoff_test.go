@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package tracker
 
 import (
 	"math"
@@ -32,9 +32,9 @@ func TestBackoffDelays(t *testing.T) {
 			o := address.DefaultOptions()
 			o.ReconnectJitter = 0
 			test.change(&o)
-			b := newBackoff(o)
+			b := NewBackoff(o)
 			for i, want := range test.want {
-				if got := b.delay(i+1, 0.9); got != want {
+				if got := b.Delay(i+1, 0.9); got != want {
 					t.Errorf("before pass %d: %v, want %v", i+1, got, want)
 				}
 			}
@@ -53,21 +53,21 @@ func TestBackoffProperties(t *testing.T) {
 		o.ReconnectJitter = rapid.Float64Range(0, 1).Draw(t, "jitter")
 		n := rapid.IntRange(1, math.MaxInt32).Draw(t, "n")
 		u := rapid.Float64Range(0, 0.999999).Draw(t, "u")
-		got := newBackoff(o).delay(n, u)
+		got := NewBackoff(o).Delay(n, u)
 		exact := o
 		exact.ReconnectJitter = 0
-		plain := newBackoff(exact).delay(n, u)
-		if got < minDelay {
-			t.Fatalf("%v is shorter than %v", got, minDelay)
+		plain := NewBackoff(exact).Delay(n, u)
+		if got < MinDelay {
+			t.Fatalf("%v is shorter than %v", got, MinDelay)
 		}
-		if most := max(o.MaxReconnectDelay, minDelay); plain > most {
+		if most := max(o.MaxReconnectDelay, MinDelay); plain > most {
 			t.Fatalf("%v without jitter is longer than %v", plain, most)
 		}
 		slack := time.Duration(float64(plain)*o.ReconnectJitter) + 1
-		if got > max(plain+slack, minDelay) || got < plain-slack && got != minDelay {
+		if got > max(plain+slack, MinDelay) || got < plain-slack && got != MinDelay {
 			t.Fatalf("%v is not within %v of %v", got, slack, plain)
 		}
-		if next := newBackoff(exact).delay(n+1, u); next < plain {
+		if next := NewBackoff(exact).Delay(n+1, u); next < plain {
 			t.Fatalf("the wait shrinks from %v to %v", plain, next)
 		}
 	})
