@@ -39,7 +39,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if ex.tried == 0 {
 		ex.takeBody(req)
+		ex.watch()
 	}
+	defer ex.unwind()
 	ex.hook(t, req)
 	t.policy.markLoop(ex, req)
 	fresh := ex.fresh
@@ -56,6 +58,14 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, ex.final
 	}
 	return nil, reverseproxy.NewDialError(ex.last.err)
+}
+
+// unwind ends an attempt that a panic below has left open.
+func (ex *exchange) unwind() {
+	if ex.open && ex.ahead == nil {
+		ex.end(failover.Neutral, nil)
+		ex.release()
+	}
 }
 
 // takeBody puts itself between the client's body and the attempts.
