@@ -233,7 +233,7 @@ func (x *machine) find(u address.URI) *Member {
 	return nil
 }
 
-// ping asks for a ping of m.
+// ping asks for a ping of m. With a timeout of 0 the limit is that of the ping itself.
 func (x *machine) ping(m *Member, kind pingKind, timeout time.Duration) {
 	if !x.running {
 		return

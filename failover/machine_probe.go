@@ -13,7 +13,7 @@ func (x *machine) probe() {
 	}
 	for _, m := range x.members {
 		if due, ok := x.probeDue(m); ok && !due.After(x.now) {
-			x.ping(m, pingProbe, m.Limits().ConnectionTimeout)
+			x.ping(m, pingProbe, 0)
 		}
 	}
 }
@@ -43,6 +43,9 @@ func (x *machine) pinged(in inPing) {
 	m.inPass = false
 	if m.gone {
 		return
+	}
+	if in.result.Refused && !m.watch.quiet.IsZero() {
+		m.watch.reset(m, x.now) // its host lives: it may be stopping, and finish what it has
 	}
 	switch f := in.failure; {
 	case in.epoch != m.epoch.Load():

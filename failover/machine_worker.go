@@ -138,7 +138,7 @@ func (x *machine) startPass() {
 		}
 		m.inPass = true
 		if m.pings == 0 {
-			x.ping(m, pingProbe, m.Limits().ConnectionTimeout)
+			x.ping(m, pingProbe, 0)
 		}
 	}
 	if x.passOver() {

@@ -37,6 +37,7 @@ func (f *Failover) ping(ctx context.Context, m *failover.Member) failover.PingRe
 		r.Err = fmt.Errorf("%w: %w", r.Err, context.Cause(ctx))
 	}
 	r.Neutral = r.Err != nil && isLocalFault(r.Err)
+	r.Refused = r.Err != nil && isRefusal(r.Err)
 	if !r.Neutral {
 		f.backends.note(b, r.Err != nil && dialFault(r.Err).incurable)
 	}
