@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"sync"
+
+	"github.com/caddy-broker/caddy-broker/failover"
 )
 
 // responseBody is the body of a response on its way to the client. It tells the
@@ -17,6 +19,7 @@ type responseBody struct {
 	io.ReadCloser
 	ex    *exchange
 	begun bool
+	touch *failover.Member // told of what is read where the connection does not tell
 
 	mu   sync.Mutex // guards the rest, and is held while the place is given back
 	try  *try       // nil before the response and after its end
@@ -26,7 +29,10 @@ type responseBody struct {
 // wrap puts itself around the body of res.
 func (b *responseBody) wrap(ex *exchange, t *try, res *http.Response) {
 	b.mu.Lock()
-	b.ReadCloser, b.ex, b.try, b.begun = res.Body, ex, t, false
+	b.ReadCloser, b.ex, b.try, b.begun, b.touch = res.Body, ex, t, false, nil
+	if ex.policy.transport.http == nil {
+		b.touch = ex.backend.member
+	}
 	over := b.over
 	b.mu.Unlock()
 	tunnel, _ := res.Body.(io.ReadWriteCloser)
@@ -53,6 +59,9 @@ func (b *responseBody) Read(p []byte) (int, error) {
 		b.ex.release()
 	}
 	n, err := b.ReadCloser.Read(p)
+	if n > 0 && b.touch != nil {
+		b.touch.Touch()
+	}
 	if err != nil {
 		b.finish()
 	}
@@ -88,9 +97,7 @@ func (b *responseBody) end() bool {
 	if b.try == nil {
 		return false
 	}
-	if b.try.cancel != nil {
-		b.try.cancel(nil)
-	}
+	b.try.hangUp()
 	b.try = nil
 	b.ex.policy.pool.Done(&b.ex.req)
 	return true

@@ -84,6 +84,12 @@ func (ex *exchange) examine(t *try, err error) (failover.Outcome, faultKind, evi
 			return failover.DialAborted, faultRequest, e
 		}
 		return failover.Neutral, faultRequest, e
+	case answersItself(err):
+		e.written = false
+		if !ex.joined {
+			return failover.DialAborted, faultRequest, e
+		}
+		return failover.Neutral, faultRequest, e
 	case !t.taken && (errors.Is(err, errHung) || errors.Is(err, errAbandoned) || errors.Is(err, errNoTime) || errors.Is(err, errQueued)):
 		return failover.DialAborted, faultDialTimeout, e
 	case !t.taken && !t.dialed.Load():
@@ -99,6 +105,9 @@ func (ex *exchange) examine(t *try, err error) (failover.Outcome, faultKind, evi
 		e.hung, e.written = true, true
 		return failover.Hung, faultNoAnswer, e
 	case isLocalFault(err):
+		return failover.Neutral, faultLocal, e
+	case t.tr.http == nil && isLocalPath(err):
+		e.written = false
 		return failover.Neutral, faultLocal, e
 	case isOwnDeadline(err):
 		e.written = true
@@ -117,13 +126,15 @@ func (ex *exchange) examine(t *try, err error) (failover.Outcome, faultKind, evi
 	}
 }
 
-// conclude answers what no other backend could do better: a client that left or
-// whose body cannot be read, a request that cannot be sent, and a fault of this
+// conclude answers what no other backend could do better: what the transport has
+// answered itself, a client that left or whose body cannot be read, a request that cannot be sent, and a fault of this
 // machine.
 func (ex *exchange) conclude(o failover.Outcome, kind faultKind, err error) bool {
 	switch {
 	case ex.run.Context().Err() != nil:
 		ex.stop(ex.run.Context().Err())
+	case kind == faultRequest && answersItself(err):
+		ex.failRequest(err)
 	case kind == faultRequest:
 		if cause := ex.bodyFailure(); cause != nil {
 			ex.failRequest(cause)
