@@ -174,8 +174,8 @@ func TestDrainLetsGoOnWhatIsInProgress(t *testing.T) {
 		if got := b.released(); len(got) > 0 {
 			t.Errorf("released %v", got)
 		}
-		b.p.End(r, Answered, nil)
-		b.p.Done(r)
+		r.at.End(Answered, nil)
+		r.at.Done()
 		pings := len(b.passes("a"))
 		b.downAll("a")
 		if err := b.p.Resume(uris(2)[0]); err != nil {
@@ -213,8 +213,8 @@ func TestMembershipAtRunTime(t *testing.T) {
 		if n, err := b.p.RemoveURIs(uris(3)[1:]); n != 2 || err != nil {
 			t.Fatalf("removed %d, error %v", n, err)
 		}
-		b.p.End(r, Answered, nil) // its request goes on
-		b.p.Done(r)
+		r.at.End(Answered, nil) // its request goes on
+		r.at.Done()
 		if n, err := b.p.RemoveURIs(uris(1)); n != 0 || !errors.Is(err, ErrLast) {
 			t.Errorf("the last address: removed %d, error %v", n, err)
 		}
@@ -227,4 +227,25 @@ func TestMembershipAtRunTime(t *testing.T) {
 			t.Errorf("%d members", n)
 		}
 	})
+}
+
+// Drain drains one more member.
+func (p *Pool) Drain(u address.URI) error { return p.drainOne(u, true) }
+
+// Resume ends the drain of one member.
+func (p *Pool) Resume(u address.URI) error { return p.drainOne(u, false) }
+
+func (p *Pool) drainOne(u address.URI, drained bool) error {
+	m, err := p.Find(u)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, o := range p.Status().Upstreams {
+		if o.URI == m.Name && drained || o.URI != m.Name && o.State == "drained" {
+			names = append(names, o.URI)
+		}
+	}
+	p.SetDrained(names)
+	return nil
 }

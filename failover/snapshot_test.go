@@ -22,7 +22,7 @@ func TestSnapshotSurvives(t *testing.T) {
 		b.downAll("b")
 		b.p.AddURIs(uris(7)[5:], false)
 		synctest.Wait()
-		b.p.Drain(uris(5)[3])
+		b.p.SetDrained([]string{"http://d:80", "http://z:80"})
 		b.p.RemoveURIs(uris(5)[4:])
 		b.set(func() { b.hangs["g"] = true })
 		b.round(100, nil)
@@ -39,6 +39,7 @@ func TestSnapshotSurvives(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.downAll("b")
+		b.p.SetDrained([]string{"http://d:80"})
 		if err := b.p.Restore(s); err != nil {
 			t.Fatal(err)
 		}

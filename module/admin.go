@@ -85,10 +85,10 @@ func routeAdmin(w http.ResponseWriter, r *http.Request) error {
 		return adminChildren(w, r, parts[1:])
 	case "events":
 		return adminEvents(w, r)
-	case "pools", "in-doubt":
+	case "pools", "in-doubt", "drain", "resume":
 		return adminPool(w, r, parts)
 	}
-	return failure(http.StatusNotFound, "no resource %q under /broker/: there are children, pools, in-doubt and events", parts[0])
+	return failure(http.StatusNotFound, "no resource %q under /broker/: there are children, pools, drain, resume, in-doubt and events", parts[0])
 }
 
 func method(r *http.Request, allowed ...string) error {

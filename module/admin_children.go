@@ -83,7 +83,7 @@ var childOperations = map[string]func(c *hosted, r *http.Request) error{
 		}
 		return c.sup.Stop(context.Background(), mode)
 	},
-	"restart": func(c *hosted, _ *http.Request) error { return c.sup.Replace(context.Background(), nil) },
+	"restart": func(c *hosted, _ *http.Request) error { return c.replace(context.Background(), nil) },
 	"reload":  func(c *hosted, _ *http.Request) error { return c.reload() },
 	"promote": func(c *hosted, _ *http.Request) error { return c.sup.Promote(context.Background()) },
 }

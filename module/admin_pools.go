@@ -4,6 +4,7 @@
 package module
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 )
 
 // poolsChild is the child that has the pools, when they are not in this process.
@@ -54,14 +56,20 @@ func adminPool(w http.ResponseWriter, r *http.Request, parts []string) error {
 		if c != nil {
 			ledger = &host.doubts
 		}
-		list := ledger.list()
+		list := ledger.List()
 		if list == nil {
-			list = []doubtRecord{}
+			list = []indoubt.Record{}
 		}
 		return answer(w, http.StatusOK, list)
 	}
 	if c != nil {
 		return c.forward(w, r, r.URL.Path)
+	}
+	if parts[0] != "pools" {
+		if len(parts) > 1 {
+			return failure(http.StatusNotFound, "no resource %q of %s", strings.Join(parts[1:], "/"), parts[0])
+		}
+		return adminDrain(w, r, parts[0])
 	}
 	if len(parts) == 1 {
 		if err := method(r, http.MethodGet); err != nil {
@@ -75,10 +83,7 @@ func adminPool(w http.ResponseWriter, r *http.Request, parts []string) error {
 		for _, e := range pools.list() {
 			names = append(names, e.name)
 		}
-		if names == nil {
-			return failure(http.StatusNotFound, "no pool %q: there are none", parts[1])
-		}
-		return failure(http.StatusNotFound, "no pool %q: there are %s", parts[1], strings.Join(names, ", "))
+		return failure(http.StatusNotFound, "no pool %q: %s", parts[1], alternatives(names))
 	}
 	if len(parts) == 2 {
 		if err := method(r, http.MethodGet); err != nil {
@@ -86,10 +91,64 @@ func adminPool(w http.ResponseWriter, r *http.Request, parts []string) error {
 		}
 		return answer(w, http.StatusOK, e.pool.Status())
 	}
-	if err := e.operate(r, strings.Join(parts[2:], "/")); err != nil {
+	err := kept(r.Context(), func() error { return e.operate(r, strings.Join(parts[2:], "/")) })
+	if err != nil {
 		return poolFailure(err)
 	}
 	return answer(w, http.StatusOK, e.pool.Status())
+}
+
+// adminDrain answers for /broker/drain and /broker/resume: a decision about an
+// address, for every pool.
+func adminDrain(w http.ResponseWriter, r *http.Request, operation string) error {
+	if err := method(r, http.MethodPost); err != nil {
+		return err
+	}
+	uri := r.URL.Query().Get("uri")
+	if uri == "" {
+		return failure(http.StatusBadRequest, "%s: parameter uri is missing", operation)
+	}
+	var have []*poolEntry
+	err := kept(r.Context(), func() (err error) {
+		have, err = pools.drainEverywhere(uri, operation == "drain")
+		return err
+	})
+	if err != nil {
+		return poolFailure(err)
+	}
+	list := make([]failover.PoolStatus, 0, len(have))
+	for _, e := range have {
+		list = append(list, e.pool.Status())
+	}
+	return answer(w, http.StatusOK, list)
+}
+
+// kept carries out an operation on pools. In a supervised child it returns when
+// the parent has its effect, so that nothing that follows undoes it.
+func kept(ctx context.Context, operation func() error) error {
+	rt := runtime.Load()
+	if rt != nil {
+		select { // before that, the pools have yet to hear what the parent knows
+		case <-rt.activated:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	if err := operation(); err != nil || rt == nil {
+		return err
+	}
+	if err := reporter.Load().flush(ctx); err != nil {
+		return failure(http.StatusServiceUnavailable, "the operation may be lost, because its process is being replaced: repeat it (%w)", err)
+	}
+	return nil
+}
+
+// alternatives says what there is instead of what was asked for.
+func alternatives(names []string) string {
+	if len(names) == 0 {
+		return "there are none"
+	}
+	return "there are " + strings.Join(names, ", ")
 }
 
 // operate carries out one of the operations on a pool.
@@ -116,17 +175,14 @@ func (e *poolEntry) operate(r *http.Request, operation string) error {
 		e.pool.Rebalance()
 		return nil
 	case "drain", "resume":
-		if !q.Has("uri") {
+		if q.Get("uri") == "" {
 			return failure(http.StatusBadRequest, "%s of pool %q: parameter uri is missing", operation, e.name)
 		}
 		uri, err := e.address(q.Get("uri"))
 		if err != nil {
 			return err
 		}
-		if operation == "drain" {
-			return e.pool.Drain(uri)
-		}
-		return e.pool.Resume(uri)
+		return pools.drain(e, uri, operation == "drain")
 	case "uris":
 		return e.changeURIs(r)
 	}

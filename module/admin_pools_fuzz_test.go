@@ -30,7 +30,7 @@ func newTestPool(tb testing.TB, addresses ...string) *poolEntry {
 		c.URIs = append(c.URIs, u)
 	}
 	e := &poolEntry{name: "fuzz"}
-	c.Carrier = &carrier{entry: e, registry: &poolRegistry{entries: make(map[string]*poolEntry)}}
+	c.Carrier = &carrier{entry: e, registry: new(poolRegistry)}
 	pool, err := failover.New(c)
 	if err != nil {
 		tb.Fatal(err)

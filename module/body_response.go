@@ -21,9 +21,10 @@ type responseBody struct {
 	begun bool
 	touch *failover.Member // told of what is read where the connection does not tell
 
-	mu   sync.Mutex // guards the rest, and is held while the place is given back
-	try  *try       // nil before the response and after its end
-	over bool       // the handler's run has ended, or its client has left
+	mu      sync.Mutex // guards the rest, and is held while the place is given back
+	attempt *failover.Attempt
+	try     *try // nil before the response and after its end
+	over    bool // the handler's run has ended, or its client has left
 }
 
 // wrap puts itself around the body of res.
@@ -33,6 +34,7 @@ func (b *responseBody) wrap(ex *exchange, t *try, res *http.Response) {
 	if ex.policy.transport.http == nil {
 		b.touch = ex.backend.member
 	}
+	b.attempt = ex.attempt
 	over := b.over
 	b.mu.Unlock()
 	tunnel, _ := res.Body.(io.ReadWriteCloser)
@@ -99,7 +101,7 @@ func (b *responseBody) end() bool {
 	}
 	b.try.hangUp()
 	b.try = nil
-	b.ex.policy.pool.Done(&b.ex.req)
+	b.attempt.Done()
 	return true
 }
 

@@ -11,8 +11,6 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/caddyserver/caddy/v2/modules/caddytls"
 )
 
 func TestOurNetwork(t *testing.T) {
@@ -189,31 +187,5 @@ func TestPrepareConfigNames(t *testing.T) {
 	out, err = prepareConfig([]byte(`null`), "")
 	if err != nil || !strings.Contains(string(out), `"disabled":true`) {
 		t.Errorf("an empty configuration: %s, %v", out, err)
-	}
-}
-
-// Only what Caddy manages is waited for: a certificate that merely lies in
-// storage must not hold up a start.
-func TestSubjects(t *testing.T) {
-	t.Parallel()
-	server := func(host string, tls bool, auto *caddyhttp.AutoHTTPSConfig) *caddyhttp.Server {
-		srv := &caddyhttp.Server{AutoHTTPS: auto, Routes: caddyhttp.RouteList{{
-			MatcherSets: caddyhttp.MatcherSets{{&caddyhttp.MatchHost{host}}},
-		}}}
-		if tls {
-			srv.TLSConnPolicies = caddytls.ConnectionPolicies{new(caddytls.ConnectionPolicy)}
-		}
-		return srv
-	}
-	got := subjects([]byte(`{"apps":{"tls":{"certificates":{"automate":["named.example.com"]}}}}`), map[string]*caddyhttp.Server{
-		"tls":      server("tls.example.com", true, nil),
-		"plain":    server("plain.example.com", false, nil),
-		"off":      server("off.example.com", true, &caddyhttp.AutoHTTPSConfig{Disabled: true}),
-		"no certs": server("nocerts.example.com", true, &caddyhttp.AutoHTTPSConfig{DisableCerts: true}),
-		"skipped":  server("skipped.example.com", true, &caddyhttp.AutoHTTPSConfig{SkipCerts: []string{"skipped.example.com"}}),
-	})
-	slices.Sort(got)
-	if want := []string{"named.example.com", "tls.example.com"}; !slices.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
 	}
 }

@@ -4,23 +4,19 @@
 package module
 
 import (
+	"context"
 	"encoding/json"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
+	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
-)
-
-// Topics of what a child and its parent have to say about pools.
-const (
-	topicPools = "pools" // what is worth keeping of all pools, whole; goes both ways
-	topicEvent = "event" // something happened to a pool
-	topicDoubt = "doubt" // a request may have been executed without an answer
-	topicCut   = "cut"   // likewise all those that the end of the process cut off
 )
 
 const (
@@ -31,11 +27,13 @@ const (
 )
 
 // poolReporter tells the parent what happens to this process's pools. Only the
-// process that serves has anything to tell.
+// process that serves has anything to tell. What is worth keeping of the pools is
+// sent by one goroutine, so that an older state never follows a newer one.
 type poolReporter struct {
 	link    *control.Link
 	changed chan struct{}
 	queue   chan report
+	flushes chan chan error
 }
 
 type report struct {
@@ -43,40 +41,29 @@ type report struct {
 	data  json.RawMessage
 }
 
-// poolsStart keeps this process's pools from reaching for backends until it is
-// activated, and gives them what the parent knows.
-func poolsStart(state json.RawMessage) {
-	pools.hold()
-	poolsTold(topicPools, state)
-}
-
-// poolsTold takes the pools' state, which the process that serves has changed.
-func poolsTold(topic string, data json.RawMessage) {
-	if topic != topicPools || len(data) == 0 {
-		return
-	}
-	var all map[string]failover.Snapshot
-	if err := json.Unmarshal(data, &all); err != nil {
-		caddy.Log().Named("broker").Error("reading the pools' state", zap.Error(err))
-		return
-	}
-	pools.restore(all)
-}
-
-// poolsActivate lets the pools begin and reports on them from now on.
-func poolsActivate(link *control.Link) {
-	r := &poolReporter{link: link, changed: make(chan struct{}, 1), queue: make(chan report, reportQueue)}
-	pools.onChange(func() {
-		select {
-		case r.changed <- struct{}{}:
-		default:
+// poolsActivate lets the pools begin, with what the parent keeps of them, and
+// reports on them from now on.
+func poolsActivate(link *control.Link, kept json.RawMessage) {
+	var learnt poolsState
+	if len(kept) > 0 {
+		if err := json.Unmarshal(kept, &learnt); err != nil {
+			caddy.Log().Named("broker").Error("reading the pools' state", zap.Error(err))
 		}
-	})
-	watchPools(func(e failover.Event) { r.put(topicEvent, supervisor.Event{Name: e.Name, Data: e.Data}) })
-	pools.ledger.follow(func(d doubtRecord) { r.put(topicDoubt, d) })
-	pools.start()
+	}
+	r := &poolReporter{
+		link: link, changed: make(chan struct{}, 1), queue: make(chan report, reportQueue), flushes: make(chan chan error),
+	}
+	pools.onChange(r.change)
+	watchPools(func(e failover.Event) { r.put(parlance.TopicEvent, supervisor.Event{Name: e.Name, Data: e.Data}) })
+	pools.ledger.Follow(func(d indoubt.Record) { r.put(parlance.TopicDoubt, d) })
+	pools.start(learnt)
+	r.change() // what has no place any more is forgotten
 	go r.run()
+	reporter.Store(r)
 }
+
+// reporter is this process's, once it serves or has served.
+var reporter atomic.Pointer[poolReporter]
 
 // closeIdleUpstreams closes the idle connections to backends: a process that
 // serves nobody new holds on to none, least of all to a site of its own.
@@ -104,41 +91,70 @@ func (r *poolReporter) put(topic string, v any) {
 	}
 }
 
+// change makes what is worth keeping be reported soon.
+func (r *poolReporter) change() {
+	select {
+	case r.changed <- struct{}{}:
+	default:
+	}
+}
+
 // run reports as long as the process lives or the parent listens.
 func (r *poolReporter) run() {
 	var due <-chan time.Time
 	for {
-		var next report
 		select {
-		case next = <-r.queue:
+		case next := <-r.queue:
+			if r.link.Report(next.topic, next.data) != nil {
+				return
+			}
 		case <-r.changed:
 			if due == nil {
 				due = time.After(poolsReportDelay)
 			}
-			continue
 		case <-due:
 			due = nil
-			data, err := json.Marshal(pools.snapshot())
-			if err != nil {
-				continue
-			}
-			next = report{topicPools, data}
+			_ = r.send() // a process that was replaced has nothing to say any more
+		case reply := <-r.flushes:
+			reply <- r.send()
 		}
-		if r.link.Report(next.topic, next.data) != nil {
-			return
-		}
+	}
+}
+
+// send reports what is worth keeping now and returns when the parent has it.
+func (r *poolReporter) send() error {
+	data, err := json.Marshal(pools.snapshot())
+	if err != nil {
+		return err
+	}
+	return r.link.Deliver(parlance.TopicPools, data)
+}
+
+// flush returns when the parent has what was changed, or with the reason why not.
+func (r *poolReporter) flush(ctx context.Context) error {
+	reply := make(chan error, 1)
+	select {
+	case r.flushes <- reply:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	select {
+	case err := <-reply:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
 // reportCut tells of the unsafe requests that the end of this process cuts off:
 // they may have been executed, and nobody will hear the answer. It returns when
 // the parent has it.
-func reportCut(link *control.Link, cut []doubtRecord) {
+func reportCut(link *control.Link, cut []indoubt.Record) {
 	for _, d := range cut {
 		caddy.Log().Named("broker").Warn("request in doubt: it may have been executed without an answer",
 			zap.String("method", d.Method), zap.String("host", d.Host), zap.String("path", d.Path), zap.String("reason", d.Reason))
 	}
 	if data, err := json.Marshal(cut); err == nil {
-		_ = link.Report(topicCut, data)
+		_ = link.Report(parlance.TopicCut, data)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
@@ -36,6 +37,9 @@ type childRuntime struct {
 	conns     map[net.Conn]struct{}
 	connsGone chan struct{} // closed and renewed when conns becomes empty
 	h3        map[http3Server]struct{}
+
+	left  time.Time // when leave was called; written before closing is
+	http2 sync.Map  // *http2Conn by its server
 
 	unused   sync.Map // connections, as their servers know them, on which no request has come yet; since when
 	requests requestSet
@@ -76,12 +80,17 @@ func (rt *childRuntime) readPackets() { rt.packetsOnce.Do(func() { close(rt.pack
 
 // leave ends accepting: the listeners' own copies of the sockets are closed, the
 // queue stays with the parent. From now on responses end their connections, so
-// that clients go elsewhere by themselves, and the guard lets no new request over
+// that clients go elsewhere by themselves, those of HTTP/2 when their connection is
+// quiet, and the guard lets no new request over
 // HTTP/3 pass; closeHTTP3 ends its connections. It may be called again: a drain can
 // be turned into a stop.
 func (rt *childRuntime) leave() {
-	rt.closing.Store(true)
-	rt.leaveOnce.Do(func() { close(rt.leaving) })
+	rt.leaveOnce.Do(func() {
+		rt.left = time.Now()
+		rt.closing.Store(true)
+		close(rt.leaving)
+	})
+	rt.leaveHTTP2()
 	rt.mu.Lock()
 	listeners := make([]*listener, 0, len(rt.listeners))
 	for l := range rt.listeners {
@@ -171,8 +180,8 @@ func (rt *childRuntime) closeUnused(grace time.Duration) {
 // accepted at that time. Where that is not known, it is the time since then.
 func silence(c net.Conn, accepted time.Time) time.Duration {
 	age := time.Since(accepted)
-	if raw := rawConnOf(c); raw != nil {
-		if ago, ok := lastHeard(raw); ok {
+	if raw := socket.Raw(c); raw != nil {
+		if ago, ok := socket.LastHeard(raw); ok {
 			return min(age, ago)
 		}
 	}

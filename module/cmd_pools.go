@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -31,40 +32,65 @@ func poolCommands() []*cobra.Command {
 	list.Flags().BoolP("json", "", false, "Print JSON")
 	list.RunE = withArgs(cmdPools)
 
-	move := poolCommand("failover", "<pool> [--to <uri>]", "Moves a pool's clients to another backend until failback", 1)
+	move := poolCommand("failover", "<pool> [--to <uri>]", "Moves a pool's clients to another backend until failback")
 	move.Flags().StringP("to", "", "", "The backend to move to; the next in order if not given")
 	return []*cobra.Command{
 		list, move,
-		poolCommand("failback", "<pool>", "Ends a failover made by hand", 1),
-		poolCommand("drain", "<pool> <uri>", "Gives a backend no new requests", 2),
-		poolCommand("resume", "<pool> <uri>", "Ends the drain of a backend", 2),
+		poolCommand("failback", "<pool>", "Ends a failover made by hand"),
+		drainCommand("drain", "Gives a backend no new requests"),
+		drainCommand("resume", "Ends the drain of a backend"),
 	}
 }
 
-func poolCommand(verb, use, short string, args int) *cobra.Command {
-	cmd := &cobra.Command{Use: verb + " " + use, Short: short, Args: cobra.ExactArgs(args)}
+func poolCommand(verb, use, short string) *cobra.Command {
+	cmd := &cobra.Command{Use: verb + " " + use, Short: short, Args: cobra.ExactArgs(1)}
 	addressFlags(cmd)
 	cmd.RunE = withArgs(func(fl caddycmd.Flags, args []string) (int, error) {
 		query := url.Values{}
-		if len(args) > 1 {
-			query.Set("uri", args[1])
-		}
 		if verb == "failover" && fl.String("to") != "" {
 			query.Set("to", fl.String("to"))
 		}
-		path := "/broker/pools/" + url.PathEscape(args[0]) + "/" + verb + "?" + query.Encode()
-		body, err := ask(fl, http.MethodPost, path, nil)
-		if err != nil {
-			return caddy.ExitCodeFailedStartup, err
-		}
-		var pool failover.PoolStatus
-		if err := json.Unmarshal(body, &pool); err != nil {
-			return caddy.ExitCodeFailedStartup, fmt.Errorf("reading the broker's answer: %w", err)
-		}
-		return caddy.ExitCodeSuccess, drawPools(os.Stdout, []failover.PoolStatus{pool}, time.Now())
+		return operatePool(fl, args[0], verb, query)
 	})
 	return cmd
 }
+
+// drainCommand is drain or resume, of a backend in one pool or in all that have it.
+func drainCommand(verb, short string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: verb + " [<pool>] <uri>", Short: short, Args: cobra.RangeArgs(1, 2),
+		Long: short + `.
+
+It holds in every pool that has the backend, over reloads and restarts. Only for a
+pool that the configuration names (option pool) it can be said alone.
+`,
+	}
+	addressFlags(cmd)
+	cmd.RunE = withArgs(func(fl caddycmd.Flags, args []string) (int, error) {
+		if len(args) == 2 {
+			return operatePool(fl, args[0], verb, url.Values{"uri": {args[1]}})
+		}
+		body, err := ask(fl, http.MethodPost, "/broker/"+verb+"?"+url.Values{"uri": {args[0]}}.Encode(), nil)
+		if err != nil {
+			return caddy.ExitCodeFailedStartup, err
+		}
+		return caddy.ExitCodeSuccess, writePools(os.Stdout, body, time.Now())
+	})
+	return cmd
+}
+
+// operatePool carries out an operation on a pool and shows what it led to.
+func operatePool(fl caddycmd.Flags, pool, verb string, query url.Values) (int, error) {
+	path := "/broker/pools/" + url.PathEscape(pool) + "/" + verb + "?" + query.Encode()
+	body, err := ask(fl, http.MethodPost, path, nil)
+	if err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
+	return caddy.ExitCodeSuccess, writePools(os.Stdout, onePool(body), time.Now())
+}
+
+// onePool is the answer about a pool as a list.
+func onePool(body []byte) []byte { return slices.Concat([]byte{'['}, body, []byte{']'}) }
 
 // withArgs runs f with the command's flags and arguments, its error shown as Caddy shows errors.
 func withArgs(f func(caddycmd.Flags, []string) (int, error)) func(*cobra.Command, []string) error {
@@ -87,7 +113,7 @@ func cmdPools(fl caddycmd.Flags, args []string) (int, error) {
 		return caddy.ExitCodeSuccess, err
 	}
 	if len(args) > 0 {
-		body = append(append([]byte{'['}, body...), ']')
+		body = onePool(body)
 	}
 	return caddy.ExitCodeSuccess, writePools(os.Stdout, body, time.Now())
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -39,11 +40,19 @@ func (Guard) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision lets the server that the guard belongs to tell of its connections.
+// Provision lets the server that the guard belongs to tell of its connections, and
+// follows those of HTTP/2 from the first on.
 func (Guard) Provision(ctx caddy.Context) error {
 	rt := runtime.Load()
 	if srv, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && rt != nil {
 		srv.RegisterConnState(rt.connState)
+		var once sync.Once
+		srv.RegisterConnContext(func(ctx context.Context, _ net.Conn) context.Context {
+			if server, ok := ctx.Value(http.ServerContextKey).(*http.Server); ok {
+				once.Do(func() { rt.followHTTP2(server) })
+			}
+			return ctx
+		})
 	}
 	return nil
 }
@@ -85,7 +94,7 @@ func (Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 		w.Header().Set("Retry-After", "1")
 		return caddyhttp.Error(http.StatusServiceUnavailable, errStopping)
 	}
-	gw := &guardWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, rt: rt, q: q}
+	gw := &guardWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, rt: rt, q: q, server: before.Value(http.ServerContextKey)}
 	// Placeholders, error routes and the access log are about this very request: what
 	// handlers do to a copy, a body that was read among it, would be lost to them.
 	*r = *r.WithContext(ctx)
@@ -103,9 +112,10 @@ func (Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 // handler can have removed it, and notices the requests that only receive.
 type guardWriter struct {
 	caddyhttp.ResponseWriterWrapper
-	rt    *childRuntime
-	q     *inflight
-	wrote bool
+	rt     *childRuntime
+	q      *inflight
+	server any // of the client's connection
+	wrote  bool
 }
 
 func (w *guardWriter) WriteHeader(status int) {
@@ -118,8 +128,8 @@ func (w *guardWriter) WriteHeader(status int) {
 
 func (w *guardWriter) prepare() {
 	h := w.Header()
-	if w.rt.closing.Load() && !w.q.http3 { // HTTP/3 forbids the field: clients would discard the answer
-		// On HTTP/2 exactly this value makes the server send GOAWAY.
+	if w.rt.closing.Load() && !w.q.http3 && !w.rt.awaitsQuiet(w.server) { // HTTP/3 forbids the field: clients would discard the answer
+		// On HTTP/2 exactly this value makes the server send GOAWAY, before the answer.
 		h["Connection"] = []string{"close"}
 	}
 	if t := h["Content-Type"]; len(t) == 1 && strings.HasPrefix(t[0], "text/event-stream") {

@@ -44,8 +44,8 @@ func TestHeartbeatEndsWithAPoolThatIsStuck(t *testing.T) {
 		}
 		pool.Start()
 		defer pool.Close()
-		e := &poolEntry{name: "test", pool: pool, claims: []*poolClaim{{active: true}}}
-		registry := &poolRegistry{entries: map[string]*poolEntry{"test": e}}
+		e := &poolEntry{name: "test", pool: pool, claims: []*poolClaim{{active: true, generation: &generation{number: 1}}}}
+		registry := &poolRegistry{entries: []*poolEntry{e}}
 
 		beats := 0
 		during := func(d time.Duration) int {
@@ -64,9 +64,7 @@ func TestHeartbeatEndsWithAPoolThatIsStuck(t *testing.T) {
 		if n := during(5 * beatEvery); n != 5 {
 			t.Errorf("%d heartbeats in the time of 5", n)
 		}
-		if err := pool.Drain(uri); err != nil { // which the pool tells of, and is stuck
-			t.Fatal(err)
-		}
+		pool.SetDrained([]string{uri.Name()}) // which the pool tells of, and is stuck
 		if n := during(echoTime - beatEvery); n != int(echoTime/beatEvery)-1 {
 			t.Errorf("%d heartbeats while the pool may only be slow", n)
 		}
@@ -74,9 +72,7 @@ func TestHeartbeatEndsWithAPoolThatIsStuck(t *testing.T) {
 		if n := during(5 * beatEvery); n != 5 {
 			t.Errorf("%d heartbeats in the time of 5 after the pool was slow", n)
 		}
-		if err := pool.Resume(uri); err != nil {
-			t.Fatal(err)
-		}
+		pool.SetDrained(nil)
 		during(echoTime + beatEvery)
 		if n := during(time.Minute); n != 0 {
 			t.Errorf("%d heartbeats with a pool that is stuck", n)

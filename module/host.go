@@ -17,6 +17,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
+	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
@@ -37,7 +39,7 @@ type hostState struct {
 
 	network clusterHost // guarded by turn
 	events  *eventPump
-	doubts  doubtLedger // requests in doubt that children reported
+	doubts  indoubt.Ledger // requests in doubt that children reported
 }
 
 // claim makes a decide, and returns when all its children serve.
@@ -169,7 +171,11 @@ func (h *hostState) apply(ctx context.Context, a *App, name string) error {
 		return err
 	}
 	if !c.spec.Equal(want.Spec) {
-		switch err := c.sup.Replace(ctx, want.Spec); {
+		if want.locks != "" {
+			a.logger.Info("child ends before its replacement starts, because one of its modules cannot be loaded twice; `replace overlap` in the broker's options denies it",
+				zap.String("child", name), zap.String("module", want.locks))
+		}
+		switch err := c.replace(ctx, want.Spec); {
 		case err == nil:
 			c.adopt(want)
 			return nil
@@ -234,7 +240,7 @@ type hosted struct {
 	spec  *supervisor.Spec // what was applied last; owned by whoever holds host.turn
 	haLog string
 	log   *supervisor.HALog
-	pools *poolsMirror
+	pools *poolKeeper
 	// dirs are the directories of the private admin sockets, by user: a process can
 	// make its socket in its own user's only. They stay until the child goes.
 	dirs sync.Map
@@ -243,7 +249,7 @@ type hosted struct {
 }
 
 func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logger) (*hosted, error) {
-	c := &hosted{name: name, spec: want.Spec, haLog: want.haLog, pools: new(poolsMirror)}
+	c := &hosted{name: name, spec: want.Spec, haLog: want.haLog, pools: new(poolKeeper)}
 	if err := c.admit(want.User); err != nil {
 		return nil, err
 	}
@@ -256,6 +262,7 @@ func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logg
 		HALog:       c.log,
 		AdminSocket: c.adminSocket,
 		Hello:       c.hello,
+		Activate:    c.activated,
 		Report:      c.reported,
 		Event:       events.put,
 		Hold:        c.hold,
@@ -302,9 +309,6 @@ func (c *hosted) adminSocket(id int, user string) string {
 	return fmt.Sprintf("%s/%d.sock", dir, id)
 }
 
-// adminDirPrefix begins the name of every directory of private admin sockets.
-const adminDirPrefix = "caddy-broker-"
-
 // adminDir makes a directory that only we, or user, can enter. Its path is short:
 // a unix socket's has 107 bytes at most.
 func adminDir(user string) (string, error) {
@@ -312,7 +316,7 @@ func adminDir(user string) (string, error) {
 	if len(base) > 60 {
 		base = "/tmp"
 	}
-	dir, err := os.MkdirTemp(base, adminDirPrefix)
+	dir, err := os.MkdirTemp(base, parlance.AdminDirPrefix)
 	if err != nil {
 		return "", fmt.Errorf("making directory for the child's admin endpoint: %w", err)
 	}

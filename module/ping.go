@@ -39,7 +39,7 @@ func (f *Failover) ping(ctx context.Context, m *failover.Member) failover.PingRe
 	r.Neutral = r.Neutral || r.Err != nil && isLocalFault(r.Err)
 	r.Refused = r.Err != nil && isRefusal(r.Err)
 	if !r.Neutral {
-		f.backends.note(b, r.Err != nil && dialFault(r.Err).incurable)
+		f.backends.note(b, r.Err != nil && dialFault(r.Err).Incurable)
 	}
 	return r
 }

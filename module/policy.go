@@ -52,12 +52,14 @@ type Failover struct {
 	tryDuration time.Duration
 	tryInterval time.Duration
 	dynamic     bool
-	proxyName   string
-	varKey      string
-	key         keyFunc
-	cookie      *cookieAffinity
+	// dynamicSource is the configuration of the source of dynamic upstreams.
+	dynamicSource string
+	proxyName     string
+	varKey        string
+	key           keyFunc
+	cookie        *cookieAffinity
 
-	pool     requestPool
+	pool     *failover.Pool
 	claim    *poolClaim
 	backends backendTable
 	warmers  warmSet
@@ -119,7 +121,6 @@ func (f *Failover) Provision(ctx caddy.Context) error {
 	if f.claim, err = pools.claim(f); err != nil {
 		return err
 	}
-	f.pool = f.claim.entry.pool
 	f.backends.init(f)
 	return f.follow()
 }
@@ -157,9 +158,7 @@ func (f *Failover) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // where there is no backend it returns an upstream that the transport answers
 // with an error.
 func (f *Failover) Select(pool reverseproxy.UpstreamPool, r *http.Request, w http.ResponseWriter) *reverseproxy.Upstream {
-	if !f.active.Load() {
-		f.activate()
-	}
+	f.activate()
 	ex := f.exchange(r.Context())
 	if ex == nil || ex.run != r {
 		ex = f.begin(r, w)
@@ -184,5 +183,4 @@ var (
 	_ caddy.CleanerUpper    = (*Failover)(nil)
 	_ caddyfile.Unmarshaler = (*Failover)(nil)
 	_ reverseproxy.Selector = (*Failover)(nil)
-	_ requestPool           = (*failover.Pool)(nil)
 )

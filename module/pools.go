@@ -4,18 +4,17 @@
 package module
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"reflect"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 )
 
 // poolRegistry holds the pools of this process. They outlive configurations:
@@ -24,18 +23,20 @@ import (
 // So an unchanged pool does not notice a reload, and a configuration that fails
 // to start leaves no trace.
 type poolRegistry struct {
-	mu      sync.Mutex // guards entries and claims
-	entries map[string]*poolEntry
-	held    bool // pools are not started
-	learnt  map[string]failover.Snapshot
+	mu          sync.Mutex // guards what follows, entries and claims
+	entries     []*poolEntry
+	generations []*generation // the newest last
+	made        int           // generations
+	held        bool          // pools are not started
+	drains      drains        // what the operator decided about addresses
 
 	events  eventQueue
-	ledger  doubtLedger
+	ledger  indoubt.Ledger
 	changes func() // after the state worth keeping has changed; may be nil
 }
 
 // pools are the pools of this process.
-var pools = &poolRegistry{entries: make(map[string]*poolEntry)}
+var pools = new(poolRegistry)
 
 // poolEntry is one pool with what handlers share of it.
 type poolEntry struct {
@@ -45,84 +46,53 @@ type poolEntry struct {
 	budget   budget
 	counters poolCounters
 	claims   []*poolClaim // in the order they were made
-	bound    any          // the generation that the pool has its options from
+	bound    *generation  // that the pool has its options from
 	dynamic  atomic.Bool  // that has a dynamic source
 	started  bool
+	followed *generation // in one of whose pools goes on what it has learnt
 }
 
 // poolClaim is one policy's claim on a pool.
 type poolClaim struct {
-	policy *Failover
-	entry  *poolEntry
-	// generation identifies the configuration: policies of one have the same.
-	generation any
-	named      bool // by the user
+	policy     *Failover
+	entry      *poolEntry
+	generation *generation
+	identity   poolIdentity
 	active     bool
 }
 
-// claim finds or makes the pool of a policy. The pool does not change before the
-// claim is activated.
+// claim makes the pool of a policy, or takes that of a handler of the same
+// configuration that asks for the same. What pool of an earlier configuration it
+// is, and what it is called, is known when all of this one are: see settle.
 func (r *poolRegistry) claim(f *Failover) (*poolClaim, error) {
-	c := &poolClaim{policy: f, generation: f.events, named: f.options.Pool != ""}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	name := f.options.Pool
-	if name == "" {
-		name = r.defaultName(c)
+	g := r.generation(f.events)
+	c := &poolClaim{policy: f, generation: g, identity: f.identity()}
+	for _, o := range g.claims {
+		switch same := o.same(c); {
+		case c.identity.Named && o.identity.Named && f.options.Pool == o.policy.options.Pool && !same:
+			return nil, fmt.Errorf("pool %q is used by two handlers with different options or lists of upstreams: "+
+				"make them equal, or give the pools different names with option pool", f.options.Pool)
+		case same && (c.identity.Named || f.dynamicSource == o.policy.dynamicSource):
+			c.entry = o.entry
+		}
 	}
-	e := r.entries[name]
-	if e == nil {
-		e = &poolEntry{name: name}
+	if c.entry == nil {
+		e := &poolEntry{name: c.identity.Name}
 		e.members = newFollower(e)
 		pool, err := failover.New(c.config(r, e))
 		if err != nil {
 			return nil, err
 		}
-		e.pool = pool
-		r.entries[name] = e
-		if !r.held {
-			r.recall(e, f.logger)
-		}
+		e.pool, c.entry = pool, e
 	}
-	for _, other := range e.claims {
-		if other.generation == c.generation && !other.same(c) {
-			return nil, fmt.Errorf("pool %q is used by two handlers with different options or lists of upstreams: "+
-				"make them equal, or give the pools different names with option pool", name)
-		}
-	}
-	c.entry = e
-	e.claims = append(e.claims, c)
+	g.claims = append(g.claims, c)
+	c.entry.claims = append(c.entry.claims, c)
 	return c, nil
 }
 
-// defaultName is host and port of the first address, with a number when others
-// of the same configuration have that name. What ran before with the same
-// options and addresses keeps its name.
-func (r *poolRegistry) defaultName(c *poolClaim) string {
-	base := "dynamic"
-	if len(c.policy.uris) > 0 {
-		base = c.policy.uris[0].Dial()
-	}
-	free := ""
-	for n := 1; ; n++ {
-		name := base
-		if n > 1 {
-			name += "#" + strconv.Itoa(n)
-		}
-		e := r.entries[name]
-		switch {
-		case e == nil:
-			return cmp.Or(free, name)
-		case slices.ContainsFunc(e.claims, func(o *poolClaim) bool { return o.generation == c.generation }):
-		case slices.ContainsFunc(e.claims, c.same):
-			return name
-		default:
-			free = cmp.Or(free, name)
-		}
-	}
-}
-
-// same tells whether two claims ask for the same.
+// same reports whether two claims ask for the same.
 func (c *poolClaim) same(o *poolClaim) bool {
 	return reflect.DeepEqual(c.policy.options, o.policy.options) && reflect.DeepEqual(c.policy.uris, o.policy.uris)
 }
@@ -144,13 +114,14 @@ func (c *poolClaim) config(r *poolRegistry, e *poolEntry) failover.Config {
 	}
 }
 
-// activate puts a claim into effect.
+// activate puts a claim into effect. A second time it does nothing.
 func (r *poolRegistry) activate(c *poolClaim) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !slices.Contains(c.entry.claims, c) {
+	if c.active || !slices.Contains(c.entry.claims, c) {
 		return
 	}
+	r.settle(c.generation)
 	c.active = true
 	r.bind(c.entry)
 }
@@ -158,8 +129,12 @@ func (r *poolRegistry) activate(c *poolClaim) {
 // release gives a claim back.
 func (r *poolRegistry) release(c *poolClaim) {
 	r.mu.Lock()
-	e := c.entry
-	e.claims = slices.DeleteFunc(e.claims, func(o *poolClaim) bool { return o == c })
+	e, g := c.entry, c.generation
+	is := func(o *poolClaim) bool { return o == c }
+	e.claims, g.claims = slices.DeleteFunc(e.claims, is), slices.DeleteFunc(g.claims, is)
+	if len(g.claims) == 0 {
+		r.generations = slices.DeleteFunc(r.generations, func(o *generation) bool { return o == g })
+	}
 	if len(e.claims) > 0 {
 		if c.active {
 			r.bind(e)
@@ -167,7 +142,10 @@ func (r *poolRegistry) release(c *poolClaim) {
 		r.mu.Unlock()
 		return
 	}
-	delete(r.entries, e.name)
+	r.entries = slices.DeleteFunc(r.entries, func(o *poolEntry) bool { return o == e })
+	if c.active {
+		r.bury(e, c)
+	}
 	r.mu.Unlock()
 	e.members.close()
 	e.pool.Close()
@@ -215,58 +193,34 @@ func (r *poolRegistry) bind(e *poolEntry) {
 	}
 }
 
-// hold keeps pools from starting: only the process that serves reaches for
-// backends.
-func (r *poolRegistry) hold() {
-	r.mu.Lock()
-	r.held = true
-	r.mu.Unlock()
-}
-
-// start ends hold. Pools begin with what is known of them now.
-func (r *poolRegistry) start() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.held = false
-	for _, e := range r.entries {
-		if w := e.winner(); w != nil && !e.started {
-			r.recall(e, w.policy.logger)
-		}
-		r.bind(e)
-	}
-}
-
-// recall gives a pool that is not started what an earlier one of its name had
-// learnt. r.mu is held.
-func (r *poolRegistry) recall(e *poolEntry, logger *zap.Logger) {
-	s, ok := r.learnt[e.name]
-	if !ok {
-		return
-	}
-	if err := e.pool.Restore(s); err != nil {
-		logger.Warn("restoring what the pool had learnt", zap.String("pool", e.name), zap.Error(err))
-	}
-}
-
-// list is the pools in use, by name.
+// list is the pools in use, by name. Of two with one name, of which the older has
+// yet to finish its requests, it is the newer.
 func (r *poolRegistry) list() []*poolEntry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var list []*poolEntry
-	for _, name := range slices.Sorted(maps.Keys(r.entries)) {
-		if e := r.entries[name]; e.winner() != nil {
-			list = append(list, e)
+	newest := make(map[string]*poolEntry)
+	for _, e := range r.entries {
+		w := e.winner()
+		if w == nil {
+			continue
 		}
+		if o := newest[e.name]; o == nil || o.winner().generation.number < w.generation.number {
+			newest[e.name] = e
+		}
+	}
+	var list []*poolEntry
+	for _, name := range slices.Sorted(maps.Keys(newest)) {
+		list = append(list, newest[name])
 	}
 	return list
 }
 
 // find is the pool of that name in use, or nil.
 func (r *poolRegistry) find(name string) *poolEntry {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if e := r.entries[name]; e != nil && e.winner() != nil {
-		return e
+	for _, e := range r.list() {
+		if e.name == name {
+			return e
+		}
 	}
 	return nil
 }

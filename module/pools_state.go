@@ -7,7 +7,7 @@ import (
 	"maps"
 	"sync"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
 // interruptAll ends all waiting for backends with 503: this process drains or
@@ -43,27 +43,18 @@ func (r *poolRegistry) changed() {
 	}
 }
 
-// snapshot is what is worth keeping of all pools, by name. Pools that are known
-// from restore but not in use are kept too.
-func (r *poolRegistry) snapshot() map[string]failover.Snapshot {
+// snapshot is what is worth keeping of all pools in use.
+func (r *poolRegistry) snapshot() poolsState {
 	r.mu.Lock()
-	all := maps.Clone(r.learnt)
-	entries := maps.Clone(r.entries)
-	r.mu.Unlock()
-	if all == nil {
-		all = make(map[string]failover.Snapshot)
+	s, list := poolsState{Drains: r.drains}, r.inEffect()
+	for _, id := range identities(list) {
+		s.Pools = append(s.Pools, poolState{poolIdentity: id})
 	}
-	for name, e := range entries {
-		all[name] = e.pool.Snapshot()
-	}
-	return all
-}
-
-// restore gives pools that are started from now on what earlier ones had learnt.
-func (r *poolRegistry) restore(all map[string]failover.Snapshot) {
-	r.mu.Lock()
-	r.learnt = all
 	r.mu.Unlock()
+	for i, e := range list {
+		s.Pools[i].Snapshot = e.pool.Snapshot()
+	}
+	return s
 }
 
 // poolCounters count what is not a member's own.
@@ -75,8 +66,8 @@ type poolCounters struct {
 }
 
 // failover counts a request that went on to another backend.
-func (c *poolCounters) failover(kind faultKind, rejected bool) {
-	reason := kind.proxyError
+func (c *poolCounters) failover(kind proxystatus.Fault, rejected bool) {
+	reason := kind.Error
 	if rejected {
 		reason = "lb_retry_match"
 	}

@@ -83,7 +83,7 @@ func TestPoolsSurviveReloads(t *testing.T) {
 		t.Errorf("pools %q, want the first address", poolNames())
 	}
 	u, _ := address.ParseDial(one.addr())
-	if err := pool.Drain(u); err != nil {
+	if err := pools.drain(first.policy.claim.entry, u, true); err != nil {
 		t.Fatal(err)
 	}
 
@@ -91,10 +91,10 @@ func TestPoolsSurviveReloads(t *testing.T) {
 	if got := pool.Status().Options["max_waiting"]; got != 4096 {
 		t.Errorf("a configuration that has not started changed the pool: max_waiting %v", got)
 	}
+	second.policy.activate()
 	if second.policy.claim.entry.pool != pool {
 		t.Fatal("the reload made another pool")
 	}
-	second.policy.activate()
 	if got := pool.Status().Options["max_waiting"]; got != 7 {
 		t.Errorf("max_waiting %v, want the new 7", got)
 	}
@@ -126,29 +126,6 @@ func TestConfigurationThatNeverStarts(t *testing.T) {
 	}
 }
 
-// TestPoolNames: by the first address, numbered, and kept over reloads.
-func TestPoolNames(t *testing.T) {
-	a := handlerConfig(upstreams("127.0.0.1:1001", "127.0.0.1:1002"))
-	b := handlerConfig(upstreams("127.0.0.1:1001", "127.0.0.1:1003"))
-	c := handlerConfig(upstreams("127.0.0.1:1001"), set("pool", "mine"))
-	names := func(list []loaded) string {
-		var s []string
-		for _, l := range list {
-			s = append(s, l.policy.claim.entry.name)
-		}
-		return strings.Join(s, " ")
-	}
-	first := mustLoad(t, a, b, c)
-	if got, want := names(first), "127.0.0.1:1001 127.0.0.1:1001#2 mine"; got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
-	// In any other order the pools keep their names.
-	second := mustLoad(t, b, c, a)
-	if got, want := names(second), "127.0.0.1:1001#2 mine 127.0.0.1:1001"; got != want {
-		t.Errorf("after a reload: got %s, want %s", got, want)
-	}
-}
-
 // TestSharedPool: handlers share a pool by naming it, if they agree.
 func TestSharedPool(t *testing.T) {
 	a := handlerConfig(upstreams("127.0.0.1:1001"), set("pool", "shared"))
@@ -171,33 +148,6 @@ func TestSharedPool(t *testing.T) {
 	}
 }
 
-// TestRestoredPools start from what an earlier process had learnt.
-func TestRestoredPools(t *testing.T) {
-	one, two := newBackendServer(t, "one", nil), newBackendServer(t, "two", nil)
-	l := mustLoad(t, handlerConfig(upstreams(one.addr(), two.addr()), set("pool", "restored")))[0]
-	l.policy.activate()
-	u, _ := address.ParseDial(one.addr())
-	if err := l.policy.claim.entry.pool.Drain(u); err != nil {
-		t.Fatal(err)
-	}
-	kept, err := json.Marshal(pools.snapshot())
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.unload()
-
-	var all map[string]failover.Snapshot
-	if err := json.Unmarshal(kept, &all); err != nil {
-		t.Fatal(err)
-	}
-	pools.restore(all)
-	defer pools.restore(nil)
-	l = mustLoad(t, handlerConfig(upstreams(one.addr(), two.addr()), set("pool", "restored")))[0]
-	if s := l.policy.claim.entry.pool.Status().Upstreams[0].State; s != "drained" {
-		t.Errorf("the first backend is %s, want drained", s)
-	}
-}
-
 // TestHeldPools reach for no backend until they are let go.
 func TestHeldPools(t *testing.T) {
 	b := newBackendServer(t, "b", nil)
@@ -207,7 +157,7 @@ func TestHeldPools(t *testing.T) {
 	if s := l.policy.claim.entry.pool.Status().State; s != "connecting" {
 		t.Errorf("a held pool is %s", s)
 	}
-	pools.start()
+	pools.start(poolsState{})
 	eventually(t, "the pool has reached its backend", func() bool {
 		return l.policy.claim.entry.pool.Status().State == "connected"
 	})

@@ -21,6 +21,7 @@ import (
 	"github.com/quic-go/quic-go/http3"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
 // fcgiBackend serves FastCGI and counts what is no ping.
@@ -82,7 +83,7 @@ func TestTransportAnswersItself(t *testing.T) {
 			p := newProxy(t, tc.transport, upstreams(a.addr(), b.addr())).quiet()
 			for range 4 {
 				got := p.raw(tc.text)
-				if got.status != tc.status || strings.Contains(got.header.Get(headerProxyStatus), inDoubt) {
+				if got.status != tc.status || strings.Contains(got.header.Get("Proxy-Status"), proxystatus.InDoubt) {
 					t.Errorf("got %d %v, want %d, not in doubt", got.status, got.header, tc.status)
 				}
 			}

@@ -16,6 +16,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 )
 
 // stockDialTimeout is what Caddy's transport dials with unless told otherwise.
@@ -157,7 +159,7 @@ func (t *transport) dial(ctx context.Context, dial dialer, b *backend, tr *try, 
 		return nil, w.explain(err)
 	}
 	c := newConn(nc, b, t.base.TLS != nil)
-	tuneConn(nc, limits.MaxInactivityDuration, t.base.KeepAlive.ProbeInterval < 0)
+	socket.Tune(nc, limits.MaxInactivityDuration, t.base.KeepAlive.ProbeInterval < 0)
 	if c.secure {
 		_ = nc.SetDeadline(deadline)
 		if tr != nil {

@@ -63,7 +63,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // unwind ends an attempt that a panic below has left open.
 func (ex *exchange) unwind() {
-	if ex.open && ex.ahead == nil {
+	if ex.open && !ex.ahead {
 		ex.end(failover.Neutral, nil)
 		ex.release()
 	}
@@ -92,7 +92,7 @@ func (t *transport) attempt(ex *exchange, req *http.Request, fresh bool) (*http.
 	ex.tried++
 	tr.ex, tr.tr, tr.backend, tr.fresh = ex, t, ex.backend, fresh
 	tr.serverName = t.serverName(req)
-	tr.connectBy, tr.abandoned = t.policy.pool.ConnectBy(&ex.req), ex.req.Abandoned()
+	tr.connectBy, tr.abandoned = ex.attempt.ConnectBy(), ex.attempt.Abandoned()
 	ex.try.Store(tr)
 	if t.http == nil {
 		return t.blindly(ex, tr, req)
@@ -140,7 +140,7 @@ func (ex *exchange) answered(res *http.Response) *http.Response {
 	} else {
 		ex.release()
 	}
-	ex.req.Status = res.StatusCode
+	ex.attempt.Status = res.StatusCode
 	ex.end(failover.Answered, nil)
 	if f.cookie != nil {
 		f.cookie.announce(ex)

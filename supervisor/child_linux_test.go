@@ -181,8 +181,11 @@ func (c *child) orders() control.Orders {
 		_ = c.link.Released()
 	}
 	return control.Orders{
-		Activate: func() { close(c.activated) },
-		Packets:  func() { close(c.packets) },
+		Activate: func(data json.RawMessage) {
+			close(c.activated)
+			_ = c.link.Report("activated", data)
+		},
+		Packets: func() { close(c.packets) },
 		Drain: func(time.Duration) {
 			leave()
 			if !c.b.Drains {
@@ -206,6 +209,17 @@ func (c *child) told(topic string, data json.RawMessage) {
 	switch topic {
 	case "panic":
 		panic("somebody said so")
+	case "deliver": // the link's goroutine brings the answer
+		go func() {
+			said := map[string]string{}
+			for _, topic := range []string{"taken", "refused"} {
+				if err := c.link.Deliver(topic, data); err != nil {
+					said[topic] = err.Error()
+				}
+			}
+			answers, _ := json.Marshal(said)
+			_ = c.link.Report("answers", answers)
+		}()
 	case "exit":
 		code := 0
 		_ = json.Unmarshal(data, &code)

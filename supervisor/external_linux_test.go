@@ -59,8 +59,8 @@ func reported(t *testing.T, file string, pid int) (s seen) {
 // counts as ready when it accepts.
 func TestExternalSockets(t *testing.T) {
 	t.Parallel()
+	file := filepath.Join(t.TempDir(), "report") // removed when nothing writes there any more
 	w := watch(t)
-	file := filepath.Join(t.TempDir(), "report")
 	a, b := freeAddress(t), freeAddress(t)
 	w.start(programSpec(t, program{Report: file, Accept: 2}, func(s *Spec) {
 		s.Listen = []string{"tcp/" + a, b}
@@ -178,9 +178,9 @@ func TestExternalReplacementThatFails(t *testing.T) {
 
 func TestExternalReplacementLeavesTheSocketAlone(t *testing.T) {
 	t.Parallel()
-	w := watch(t)
 	dir := t.TempDir()
-	address := "tcp/"+freeAddress(t)
+	w := watch(t)
+	address := "tcp/" + freeAddress(t)
 	listen := func(s *Spec) { s.Listen = []string{address} }
 	spec := func(report string) *Spec {
 		return programSpec(t, program{Report: filepath.Join(dir, report), Accept: 1}, listen)

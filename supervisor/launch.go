@@ -77,11 +77,25 @@ func (s *Supervisor) hear(p *process) {
 		case control.KindFailed:
 			p.said.Store(&m.Error)
 		case control.KindReport:
-			if s.cfg.Report != nil {
-				s.cfg.Report(p.id, m.Topic, m.Data)
-			}
+			s.report(p, m)
 		}
 	}
+}
+
+// report hands on what a process says, and answers it if it waits for that.
+func (s *Supervisor) report(p *process, m control.Message) {
+	var err error
+	if s.cfg.Report != nil {
+		err = s.cfg.Report(p.id, m.Topic, m.Data)
+	}
+	if m.ID == 0 {
+		return
+	}
+	answer := control.Message{Kind: control.KindReported, ID: m.ID}
+	if err != nil {
+		answer.Error = err.Error()
+	}
+	_ = p.wire.Send(answer)
 }
 
 // lend answers a process that wants to listen. It ends with ctx, when the process

@@ -16,7 +16,9 @@ import (
 //
 // Invariants: at most one process is active; at most maxGenerations serve users,
 // drains included; a process starts only while the child is wanted; what hangs is
-// gone before another is started in its place; every request is answered once.
+// gone before another is started in its place; what must be alone starts when no other
+// process is left; every request is answered once, however long a process takes to
+// die.
 type machine struct {
 	name   string
 	spec   *Spec // of the running generation
@@ -57,6 +59,8 @@ type candidate struct {
 	spec  *Spec
 	gen   int
 	reply []int
+	// replaced is the process that was active before what must be alone could start.
+	replaced int
 }
 
 const (
@@ -119,6 +123,17 @@ func (m *machine) find(id int) *proc {
 	return nil
 }
 
+// left counts the processes whose end is waited for.
+func (m *machine) left() int {
+	n := 0
+	for _, p := range m.procs {
+		if !p.lost {
+			n++
+		}
+	}
+	return n
+}
+
 func (m *machine) remove(p *proc) {
 	m.procs = slices.DeleteFunc(m.procs, func(q *proc) bool { return q == p })
 }
@@ -163,7 +178,15 @@ func (m *machine) spawn(now time.Time) {
 		return
 	}
 	if c := m.candidate; c != nil && !slices.ContainsFunc(m.procs, func(p *proc) bool { return p.gen == c.gen }) {
-		m.start(now, c.spec, c.gen)
+		if p := m.active(); p != nil && c.spec.StopFirst {
+			c.replaced = p.pid
+		}
+		if !c.spec.StopFirst || m.clear(now) {
+			m.start(now, c.spec, c.gen)
+		}
+	}
+	if c := m.candidate; c != nil && (c.spec.StopFirst || m.spec.StopFirst) {
+		return // they do not run side by side
 	}
 	need := 1 // spares come when somebody serves
 	if m.active() != nil {
@@ -172,6 +195,9 @@ func (m *machine) spawn(now time.Time) {
 		}
 	}
 	for n := m.coming(); n < need && !now.Before(m.nextStart); n++ {
+		if m.spec.StopFirst && (m.active() != nil || !m.clear(now)) {
+			return
+		}
 		m.start(now, m.spec, m.gen)
 	}
 }
@@ -296,7 +322,7 @@ const (
 // state is the child's as a whole.
 func (m *machine) state() string {
 	switch {
-	case !m.wanted && len(m.procs) > 0:
+	case !m.wanted && m.left() > 0:
 		return stateStopping
 	case !m.wanted:
 		return stateStopped

@@ -37,15 +37,21 @@ func (in inExited) apply(m *machine, now time.Time) {
 		failed.Cause = fmt.Sprintf("not ready within %s", p.spec.ReadyTimeout)
 	}
 	if c := m.candidate; c != nil && p.gen == c.gen { // it was never ready: the old generation goes on
-		m.candidate = nil
-		m.replies(&c.reply, failed)
+		m.candidateFailed(c, failed)
 	}
 	if m.wanted && p.gen == m.gen && exit.Reason != exitStop && exit.Reason != exitReplace && !p.lost {
 		m.died(now, p, failed)
 	}
+	m.ended(failed)
+}
+
+// ended does what the end of a process, or of waiting for it, leaves to do; failed
+// is what it means for those who wait for the child to serve.
+func (m *machine) ended(failed error) {
 	switch {
-	case m.wanted && !m.served && m.candidate == nil && len(m.procs) == 0:
-		m.wanted = false // it cannot start, and somebody is told so
+	case m.wanted && !m.served && m.candidate == nil && m.left() == 0:
+		m.wanted = false // it cannot start
+		m.replies(&m.starting, failed)
 		fallthrough
 	case !m.wanted:
 		m.stopped()
@@ -72,23 +78,46 @@ func (m *machine) died(now time.Time, p *proc, failed error) {
 	}
 }
 
-// lose gives up waiting for a process that outlives its SIGKILL, as one that is
-// stuck in the kernel does: it must not keep the child from being restarted.
-func (m *machine) lose(now time.Time, p *proc) {
-	p.deadline, p.lost = time.Time{}, true
-	if m.wanted && p.gen == m.gen && p.cause != exitStop && p.cause != exitReplace {
-		m.died(now, p, fmt.Errorf("starting child %q: process %d is not ready and cannot be killed", m.name, p.pid))
+// candidateFailed answers those who wait for a replacement that will not serve.
+// What was stopped to make room for it is started again.
+func (m *machine) candidateFailed(c *candidate, err error) {
+	m.candidate = nil
+	if c.spec.StopFirst && m.wanted && m.served {
+		err = fmt.Errorf("%w; %w", err, ErrStoppedFirst)
 	}
+	m.replies(&c.reply, err)
+}
+
+// lose gives up waiting for a process that outlives its SIGKILL, as one that is
+// stuck in the kernel does: it must neither keep the child from being restarted,
+// nor those who asked for something from being answered. It cannot use anything
+// any more.
+func (m *machine) lose(now time.Time, p *proc) {
+	p.deadline, p.lost, p.packets = time.Time{}, true, false
+	m.do(action{kind: actLeave, id: p.id})
+	m.packets()
+	failed := fmt.Errorf("starting child %q: process %d is not ready and cannot be killed", m.name, p.pid)
+	if c := m.candidate; c != nil && p.gen == c.gen {
+		m.candidateFailed(c, failed)
+	}
+	if m.wanted && p.gen == m.gen && p.cause != exitStop && p.cause != exitReplace {
+		m.died(now, p, failed)
+	}
+	m.ended(failed)
 }
 
 // stopped answers those who wait for the end, when it has come.
 func (m *machine) stopped() {
-	if len(m.procs) > 0 {
+	if m.left() > 0 {
 		return
 	}
 	m.do(action{kind: actCloseSockets})
 	if len(m.stopping) > 0 {
 		m.do(action{kind: actEvent, event: Event{Name: "broker_child_stopped", Data: map[string]any{"child": m.name}}})
 	}
-	m.replies(&m.stopping, nil)
+	var err error
+	if len(m.procs) > 0 {
+		err = fmt.Errorf("stopping child %q: process %d cannot be killed; it is left to the system", m.name, m.procs[0].pid)
+	}
+	m.replies(&m.stopping, err)
 }

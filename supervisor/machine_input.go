@@ -115,9 +115,13 @@ func (m *machine) takeOver(now time.Time, p *proc, c *candidate) {
 		}
 	}
 	m.activate(p)
+	replaced := c.replaced
 	if old != nil {
+		replaced = old.pid
 		m.drain(now, old)
-		m.event("broker_child_replaced", p, map[string]any{"replaced_pid": old.pid})
+	}
+	if replaced != 0 {
+		m.event("broker_child_replaced", p, map[string]any{"replaced_pid": replaced})
 	}
 	m.replies(&c.reply, nil)
 	m.replies(&m.starting, nil)

@@ -34,8 +34,8 @@ func newWorld(t *rapid.T) *world {
 	for range 3 {
 		w.specs = append(w.specs, &Spec{
 			Command:  []string{"program"},
-			External: rapid.IntRange(0, 4).Draw(t, "external") == 0,
-			Standby:  rapid.IntRange(0, 2).Draw(t, "standby"),
+			External: rapid.IntRange(0, 4).Draw(t, "external") == 0, StopFirst: rapid.IntRange(0, 2).Draw(t, "alone") == 0,
+			Standby: rapid.IntRange(0, 2).Draw(t, "standby"),
 			Restart: Restart{
 				Delay: durations.Draw(t, "delay"), MaxDelay: durations.Draw(t, "max"), Reset: durations.Draw(t, "reset"),
 			},
@@ -140,6 +140,9 @@ func (w *world) check(a action) {
 		if !w.m.wanted {
 			w.Fatal("spawned though nothing is wanted")
 		}
+		if p := w.m.find(a.id); a.spec.StopFirst && slices.ContainsFunc(w.m.procs, func(q *proc) bool { return q != p && !q.lost }) {
+			w.Fatalf("process %d starts beside another one", a.id)
+		}
 	case actSend, actSignal:
 		if w.m.find(a.id) == nil {
 			w.Fatalf("process %d is addressed after its end", a.id)
@@ -202,10 +205,12 @@ func (w *world) invariants() {
 	if !next.IsZero() && !next.After(w.now) {
 		w.Fatalf("wants to be asked again %s ago", w.now.Sub(next))
 	}
-	if m.wanted && m.active() == nil && m.count(phaseStarting) == 0 && next.IsZero() {
+	// What must be alone may wait for a drain or a stop without a limit.
+	alone := m.wanted && m.left() > 0 && (m.spec.StopFirst || m.candidate != nil && m.candidate.spec.StopFirst)
+	if m.wanted && !alone && m.active() == nil && m.count(phaseStarting) == 0 && next.IsZero() {
 		w.Fatal("a wanted child will never be started")
 	}
-	if !m.wanted && len(m.procs) == 0 && len(m.stopping) > 0 {
+	if !m.wanted && m.left() == 0 && len(m.stopping) > 0 {
 		w.Fatal("nobody is told that it has stopped")
 	}
 }
@@ -245,6 +250,30 @@ func TestMachineInvariants(t *testing.T) {
 		}
 		if w.hold {
 			t.Fatal("still holds after the end")
+		}
+	})
+}
+
+// Whatever was asked for is answered, though no process ever says a word or ends:
+// each is killed in the end, and one that outlives it is not waited for.
+func TestMachineAnswersWhateverHangs(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t)
+		for _, spec := range w.specs {
+			spec.ReadyTimeout, spec.DrainTimeout, spec.StopTimeout = time.Second, time.Second, time.Second
+		}
+		for range rapid.IntRange(1, 20).Draw(t, "steps") {
+			w.advance(rapid.SampledFrom([]time.Duration{0, time.Second, 10 * time.Second}).Draw(t, "wait"))
+			in := w.input()
+			if e, ok := in.(inExited); ok {
+				in = inReady{e.id}
+			}
+			w.step(in, true)
+		}
+		w.step(inStop{control.Immediate, w.token()}, true)
+		w.advance(time.Minute)
+		if len(w.pending) > 0 {
+			t.Fatalf("requests %v were not answered", w.pending)
 		}
 	})
 }

@@ -82,10 +82,14 @@ func watch(t *testing.T, adjust ...func(*Config)) *watched {
 		Name: "default", Stderr: w,
 		AdminSocket: func(id int, _ string) string { return filepath.Join(dir, fmt.Sprint(id)) },
 		Event:       func(e Event) { w.events <- e },
-		Report: func(_ int, topic string, data json.RawMessage) {
+		Report: func(_ int, topic string, data json.RawMessage) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.reports[topic] = data
+			if topic == "refused" {
+				return errors.New("not from you")
+			}
+			return nil
 		},
 	}
 	for _, f := range adjust {

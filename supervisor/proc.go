@@ -83,7 +83,7 @@ const (
 	endTime = 2 * time.Second
 	// lostTime is how long a process may outlive its SIGKILL, in the depths of the
 	// kernel, before another one is started in its place.
-	lostTime = 2 * time.Second
+	lostTime = 5 * time.Second
 )
 
 func (m *machine) activate(p *proc) {
@@ -161,6 +161,26 @@ func (m *machine) stop(now time.Time, p *proc, cause string) {
 		return
 	}
 	m.do(action{kind: actSend, id: p.id, msg: control.Message{Kind: control.KindStop, Mode: control.Immediate}})
+}
+
+// clear ends all processes, so that one can start that must be alone, and reports
+// whether none is left. What serves finishes its requests in progress, for as long
+// as a drain may take; what only waits to receive is cut.
+func (m *machine) clear(now time.Time) bool {
+	for _, p := range m.procs {
+		switch {
+		case p.phase == phaseStarting:
+			m.kill(now, p, exitReplace)
+		case p.living():
+			m.stop(now, p, exitReplace)
+			if t := p.spec.DrainTimeout; t > 0 && p.killAt.IsZero() {
+				if over := now.Add(t + endTime); p.deadline.IsZero() || over.Before(p.deadline) {
+					p.deadline = over
+				}
+			}
+		}
+	}
+	return m.left() == 0
 }
 
 // force cuts everything.

@@ -25,6 +25,9 @@ var (
 	ErrNoStandby = errors.New("child has no ready standby")
 	// ErrSuperseded: the child was stopped before it served.
 	ErrSuperseded = errors.New("superseded by a stop")
+	// ErrStoppedFirst is part of the error of a replacement that failed when what ran
+	// before was stopped already, because both could not run side by side.
+	ErrStoppedFirst = errors.New("what ran before was stopped first and is started again")
 	// ErrClosed: the supervisor is.
 	ErrClosed = errors.New("supervisor is closed")
 )
@@ -94,7 +97,7 @@ func (in inStart) apply(m *machine, _ time.Time) {
 		err = ErrClosed
 	case m.wanted:
 		err = ErrRunning
-	case len(m.procs) > 0:
+	case m.left() > 0:
 		err = ErrStopping
 	case in.spec == nil && m.spec == nil:
 		err = errors.New("there is nothing to run")
@@ -148,7 +151,7 @@ func (m *machine) dismissSpares(now time.Time) {
 func (in inReplace) apply(m *machine, now time.Time) {
 	if !m.wanted {
 		err := ErrStopped
-		if len(m.procs) > 0 {
+		if m.left() > 0 {
 			err = ErrStopping
 		}
 		m.reply(in.reply, fmt.Errorf("replacing child %q: %w", m.name, err))
@@ -166,6 +169,7 @@ func (in inReplace) apply(m *machine, now time.Time) {
 	if c := m.candidate; c != nil {
 		// Replacements faster than a start come together: the newest will serve.
 		next.reply = append(c.reply, in.reply)
+		next.replaced = c.replaced
 		m.end(now, func(p *proc) bool { return p.gen == c.gen })
 	}
 	m.candidate = next
@@ -201,7 +205,7 @@ func (in inPromote) apply(m *machine, now time.Time) {
 }
 
 func (in inStop) apply(m *machine, now time.Time) {
-	if !m.wanted && len(m.procs) == 0 {
+	if !m.wanted && m.left() == 0 {
 		m.reply(in.reply, fmt.Errorf("stopping child %q: %w", m.name, ErrStopped))
 		return
 	}

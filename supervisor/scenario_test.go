@@ -244,6 +244,8 @@ func (s *scenario) spec(fields []string) {
 			spec.Standby = s.number(value)
 		case key == "external":
 			spec.External = true
+		case key == "stop_first":
+			spec.StopFirst = true
 		case durations[key] != nil:
 			d, err := time.ParseDuration(value)
 			if err != nil {

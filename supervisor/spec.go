@@ -36,6 +36,9 @@ type Spec struct {
 	Watchdog time.Duration
 	// DrainTimeout bounds the requests in progress of a replaced child; 0 is for ever.
 	DrainTimeout time.Duration
+	// StopFirst marks what cannot run beside another process of the child, as one
+	// that locks a file does: all others are gone before it starts. It has no spares.
+	StopFirst bool
 	// StopTimeout turns an immediate stop into force; 0 never does by itself.
 	StopTimeout time.Duration
 }

@@ -29,8 +29,13 @@ type Config struct {
 	AdminSocket func(id int, user string) string
 	// Hello returns what a new process is told besides its configuration; nil is nothing.
 	Hello func() json.RawMessage
-	// Report gets what a process has to say to the parent's user.
-	Report func(id int, topic string, data json.RawMessage)
+	// Activate is called when process id becomes the one that serves, before it
+	// hears of it, on the supervisor's goroutine. What it returns is told with it;
+	// nil is nothing. It must not block.
+	Activate func(id int) json.RawMessage
+	// Report gets what a process has to say to the parent's user. An error is why
+	// it was not taken; the process hears of it if it waits for that.
+	Report func(id int, topic string, data json.RawMessage) error
 	// Event gets every event, in order, on the supervisor's goroutine. It must
 	// not block.
 	Event func(Event)
@@ -86,8 +91,8 @@ func (s *Supervisor) Start(ctx context.Context, spec *Spec) error {
 }
 
 // Replace lets spec serve instead of what serves now and returns when it does.
-// If it cannot, what serves goes on and the error says why. A spec of nil is a
-// restart without loss.
+// If it cannot, what serves goes on, or with StopFirst is started again, and the
+// error says why. A spec of nil is a restart without loss.
 func (s *Supervisor) Replace(ctx context.Context, spec *Spec) error {
 	return s.ask(ctx, func(token int) input { return inReplace{spec, token} })
 }
@@ -161,7 +166,7 @@ func (s *Supervisor) run() {
 	defer runtime.UnlockOSThread()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for !s.m.closed || len(s.m.procs) > 0 {
+	for !s.m.closed || s.m.left() > 0 {
 		var in input = inTick{}
 		select {
 		case <-timer.C:
@@ -212,6 +217,9 @@ func (s *Supervisor) carryOut(a action) input {
 	case actSpawn:
 		return s.spawn(a.id, a.spec)
 	case actSend:
+		if a.msg.Kind == control.KindActivate && s.cfg.Activate != nil {
+			a.msg.Data = s.cfg.Activate(a.id)
+		}
 		if p := s.procs[a.id]; p != nil {
 			p.post(a.msg)
 		}

@@ -5,6 +5,7 @@ package supervisor
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -164,4 +165,33 @@ func TestReplacementsAtOnce(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// A process that waits for its report to be taken hears whether it was; the one
+// that becomes active is told what the owner's user knows at that moment.
+func TestDeliveredReports(t *testing.T) {
+	var activated []int
+	w := watch(t, func(c *Config) {
+		c.Activate = func(id int) json.RawMessage {
+			activated = append(activated, id) // on the supervisor's goroutine only
+			return json.RawMessage(fmt.Sprintf(`"process %d serves"`, id))
+		}
+	})
+	w.start(childSpec(t, behaviour{}))
+	var said string
+	if w.report("activated", &said); said != "process 1 serves" {
+		t.Errorf("the process was activated with %q", said)
+	}
+	w.Tell("deliver", []byte(`1`))
+	var answers map[string]string
+	if w.report("answers", &answers); len(answers) != 1 || answers["refused"] != "not from you" {
+		t.Errorf("the process heard %v, want one refusal", answers)
+	}
+	if err := w.Replace(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if !slices.Equal(activated, []int{1, 2}) {
+		t.Errorf("processes %v became active, want 1 and then 2", activated)
+	}
 }

@@ -62,14 +62,14 @@ func (l *Link) Serve(o Orders) {
 			o.Orphaned()
 			return
 		}
-		if m.Kind == KindListened {
+		if m.Kind == KindListened || m.Kind == KindReported {
 			l.answered(m)
 			continue
 		}
 		closeFiles(m.files)
 		switch m.Kind {
 		case KindActivate:
-			o.Activate()
+			o.Activate(m.Data)
 		case KindPackets:
 			o.Packets()
 		case KindDrain:
@@ -85,22 +85,7 @@ func (l *Link) Serve(o Orders) {
 // Listen asks the supervisor for a listening socket. The file is the caller's;
 // the error is the system's for that address.
 func (l *Link) Listen(network, address string, perm os.FileMode) (*os.File, error) {
-	ch := make(chan Message, 1)
-	l.mu.Lock()
-	if l.closed != nil {
-		defer l.mu.Unlock()
-		return nil, l.closed
-	}
-	l.lastID++
-	id := l.lastID
-	l.pending[id] = ch
-	l.mu.Unlock()
-
-	ask := Message{Kind: KindListen, ID: id, Network: network, Address: address, Perm: uint32(perm)}
-	if err := l.wire.Send(ask); err != nil {
-		l.fail(err)
-	}
-	m := <-ch
+	m := l.ask(Message{Kind: KindListen, Network: network, Address: address, Perm: uint32(perm)})
 	if m.Error != "" {
 		closeFiles(m.files)
 		return nil, errors.New(m.Error)
@@ -129,9 +114,36 @@ func (l *Link) Failed(err error) {
 	_ = l.wire.Send(Message{Kind: KindFailed, Error: err.Error()})
 }
 
+// ask sends m and waits for the answer, which has an Error when there is none.
+func (l *Link) ask(m Message) Message {
+	ch := make(chan Message, 1)
+	l.mu.Lock()
+	if l.closed != nil {
+		defer l.mu.Unlock()
+		return Message{Error: l.closed.Error()}
+	}
+	l.lastID++
+	m.ID = l.lastID
+	l.pending[m.ID] = ch
+	l.mu.Unlock()
+	if err := l.wire.Send(m); err != nil {
+		l.fail(err)
+	}
+	return <-ch
+}
+
 // Report sends data to the parent's user.
 func (l *Link) Report(topic string, data json.RawMessage) error {
 	return l.wire.Send(Message{Kind: KindReport, Topic: topic, Data: data})
+}
+
+// Deliver is Report that returns when the parent's user has taken the data, or
+// with the reason why it has not.
+func (l *Link) Deliver(topic string, data json.RawMessage) error {
+	if m := l.ask(Message{Kind: KindReport, Topic: topic, Data: data}); m.Error != "" {
+		return errors.New(m.Error)
+	}
+	return nil
 }
 
 func (l *Link) answered(m Message) {

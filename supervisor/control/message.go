@@ -19,14 +19,15 @@ const (
 	KindBeat     Kind = "beat"     // alive, and it proved it
 	KindReleased Kind = "released" // a draining child accepts and reads no more
 	KindFailed   Kind = "failed"   // Error: why it is about to exit
-	KindReport   Kind = "report"   // Topic, Data: for the parent's user
+	KindReport   Kind = "report"   // Topic, Data: for the parent's user; with an ID it is answered
 )
 
 // Messages of a parent.
 const (
 	KindHello    Kind = "hello"    // the first one: Config, Admin, Timeout (of a drain), Data
 	KindListened Kind = "listened" // Error, or one file
-	KindActivate Kind = "activate" // accept connections
+	KindReported Kind = "reported" // the report with that ID was taken, or Error says why not
+	KindActivate Kind = "activate" // accept connections; Data, as with hello
 	KindPackets  Kind = "packets"  // read datagram sockets, too
 	KindDrain    Kind = "drain"    // replaced: finish what is in progress within Timeout
 	KindStop     Kind = "stop"     // Mode: immediate or force
