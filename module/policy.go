@@ -118,6 +118,7 @@ func (f *Failover) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
 	rememberClients(ctx)
+	f.warn()
 	if f.claim, err = pools.claim(f); err != nil {
 		return err
 	}
