@@ -34,14 +34,26 @@ var mayImport = map[string][]string{
 	".":         {"caddyfile", "module"},
 	"caddyfile": {"module"},
 
-	"module": {"supervisor", "supervisor/control", "supervisor/sockets", "failover", "failover/address", "failover/membership"},
+	"module": {
+		"supervisor", "supervisor/control", "supervisor/sockets",
+		"failover", "failover/address", "failover/membership", "internal/options", "module/internal/block",
+		"module/internal/indoubt", "module/internal/parlance", "module/internal/proxystatus", "module/internal/socket",
+	},
+	"module/internal/block":       {"internal/options"},
+	"module/internal/indoubt":     {},
+	"module/internal/parlance":    {},
+	"module/internal/proxystatus": {},
+	"module/internal/socket":      {},
 
 	"supervisor":          {"supervisor/control", "supervisor/sockets"},
 	"supervisor/control":  {},
 	"supervisor/sockets":  {},
-	"failover":            {"failover/address", "failover/membership"},
-	"failover/address":    {},
+	"failover":            {"failover/address", "failover/membership", "failover/tracker"},
+	"failover/address":    {"internal/options"},
 	"failover/membership": {"failover/address"},
+	"failover/tracker":    {"failover/address"},
+
+	"internal/options": {},
 
 	"integration":         {"integration/harness"},
 	"integration/harness": {},
@@ -63,6 +75,8 @@ var coreImports = map[string][]string{
 	"failover":            {"github.com/cespare/xxhash/v2"},
 	"failover/address":    {},
 	"failover/membership": {},
+	"failover/tracker":    {},
+	"internal/options":    {},
 }
 
 // The bounds of one package, without its tests.

@@ -104,10 +104,19 @@ func FuzzFailoverDirective(f *testing.F) {
 		}
 		policy := proxy.LoadBalancing.SelectionPolicyRaw
 		read := new(module.PolicyConfig)
-		if err := json.Unmarshal(policy, read); err != nil {
+		// Caddy removes the name of the policy before the policy reads the rest.
+		var members map[string]json.RawMessage
+		if err := json.Unmarshal(policy, &members); err != nil {
+			t.Fatal(err)
+		}
+		delete(members, "policy")
+		options, err := json.Marshal(members)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := caddy.StrictUnmarshalJSON(options, read); err != nil {
 			t.Fatalf("%s: %v", policy, err)
 		}
-		// What it does not know would be missing.
 		if again := caddyconfig.JSONModuleObject(read, "policy", "failover", nil); string(again) != string(policy) {
 			t.Fatalf("%s reads as %s", policy, again)
 		}

@@ -64,11 +64,11 @@ func TestNetworkBlockErrors(t *testing.T) {
 	for _, tc := range []struct{ block, err string }{
 		{"name a\nadvertise http://a:80\nbind 127.0.0.1:1\nupdate_cluster_filter *", "update_cluster_filter"},
 		{"name a\nadvertise http://a:80", "key is missing"},
-		{"name a\nname b", "name is already specified"},
-		{"name", "rong argument count"},
-		{"seeds", "rong argument count"},
+		{"name a\nname b", "option name is already given: remove one"},
+		{"name", "option name: it has no value; expecting up to 63 letters"},
+		{"seeds", "option seeds: it has no value; expecting HOST:PORT"},
 		{"update_cluster_clients maybe", "expecting true or false"},
-		{"nome a", `unrecognized network option "nome"`},
+		{"nome a", `unknown option "nome": did you mean name? allowed are name, advertise, `},
 	} {
 		_, err := adaptPlain("{\nbroker {\nnetwork {\n" + tc.block + "\n}\n}\n}\n")
 		if err == nil || !strings.Contains(err.Error(), tc.err) || !strings.Contains(err.Error(), "Caddyfile:") {

@@ -26,7 +26,7 @@ func (b *stage) round(clients int, cookies map[int]string) map[int]string {
 		}
 		got[i] = m.URI.Host
 		if cookies != nil {
-			cookies[i] = r.MovedTo()
+			cookies[i] = r.at.MovedTo()
 		}
 	}
 	return got

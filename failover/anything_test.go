@@ -47,16 +47,16 @@ func TestAnything(t *testing.T) {
 					w.left = append(w.left[:i], w.left[i+1:]...)
 					w.next(rt, r)
 				},
-				"connected": func(rt *rapid.T) { w.p.Connected(w.call(rt)) },
+				"connected": func(rt *rapid.T) { w.call(rt).at.Connected() },
 				"written": func(rt *rapid.T) {
 					r := w.call(rt)
-					w.p.Connected(r)
-					w.p.Written(r)
+					r.at.Connected()
+					r.at.Written()
 				},
 				"end": w.end,
 				"done too early": func(rt *rapid.T) {
-					if r := w.call(rt); r.at.open {
-						w.p.Done(r)
+					if r := w.call(rt); r.at.phase != phaseAnswering {
+						r.at.Done()
 					}
 				},
 				"sleep": func(rt *rapid.T) {
@@ -69,8 +69,8 @@ func TestAnything(t *testing.T) {
 				"": func(rt *rapid.T) { w.invariants(rt) },
 			})
 			for _, r := range w.calls {
-				w.p.End(r, Neutral, nil)
-				w.p.Done(r)
+				r.at.End(Neutral, nil)
+				r.at.Done()
 			}
 			if err := w.leaks(); err != nil {
 				rt.Fatal(err)
@@ -103,7 +103,7 @@ func newWorld(t *testing.T, rt *rapid.T) *world {
 // next asks for a member without waiting.
 func (w *world) next(rt *rapid.T, r *Request) {
 	r.Deadline = time.Now()
-	m, err := w.p.Next(w.t.Context(), r)
+	m, err := w.ask(w.t.Context(), r)
 	if err != nil {
 		if _, ok := errors.AsType[*UnavailableError](err); !ok {
 			rt.Fatalf("got error %v", err)
@@ -117,9 +117,9 @@ func (w *world) next(rt *rapid.T, r *Request) {
 			rt.Fatalf("%s is drained or not in the list", m.Name)
 		case m.state == stateDown:
 			rt.Fatalf("%s is down", m.Name)
-		case w.says.of(m.URI.Host) != Available && r.at.reused != m:
+		case w.says.of(m.URI.Host) != Available && r.reused != m:
 			rt.Fatalf("%s is %v for the carrier", m.Name, w.says.of(m.URI.Host))
-		case r.at.wrote(m) && r.at.reused != m:
+		case r.wroteTo(m) && r.reused != m:
 			rt.Fatalf("the request was written to %s before", m.Name)
 		}
 		return nil
@@ -140,17 +140,17 @@ func (w *world) end(rt *rapid.T) {
 			w.calls = append(w.calls[:i], w.calls[i+1:]...)
 		}
 	}
-	if !r.at.open {
-		w.p.Done(r)
+	if r.at.phase == phaseAnswering {
+		r.at.Done()
 		return
 	}
 	o := Outcome(rapid.IntRange(0, int(Neutral)).Draw(rt, "outcome"))
-	w.p.End(r, o, errReset)
+	r.at.End(o, errReset)
 	if o == Answered {
 		if rapid.Bool().Draw(rt, "streams") {
 			w.calls = append(w.calls, r)
 		} else {
-			w.p.Done(r)
+			r.at.Done()
 		}
 		return
 	}
@@ -206,7 +206,7 @@ func (w *world) operate(rt *rapid.T) {
 func (w *world) invariants(rt *rapid.T) {
 	synctest.Wait()
 	w.p.do(func(x *machine) error {
-		if n := x.p.inProgress.Load(); n != int64(len(w.calls)) {
+		if n := w.p.inProgress.Load(); n != int64(len(w.calls)) {
 			rt.Fatalf("%d in progress, %d calls", n, len(w.calls))
 		}
 		if len(x.members) == 0 || x.queue.len() != 0 {
@@ -218,15 +218,15 @@ func (w *world) invariants(rt *rapid.T) {
 				rt.Fatalf("%s is not found in the view", m.Name)
 			case limit > 0 && m.inProgress.Load() > int64(limit):
 				rt.Fatalf("%s has %d requests of %d", m.Name, m.inProgress.Load(), limit)
-			case m.gate.used < 0 || m.gate.used > m.gate.width:
-				rt.Fatalf("%s has %d in a gate of %d", m.Name, m.gate.used, m.gate.width)
+			case m.gate.Used < 0 || m.gate.Used > m.gate.Width:
+				rt.Fatalf("%s has %d in a gate of %d", m.Name, m.gate.Used, m.gate.Width)
 			case m.pings < 0 || m.dialing() < 0:
 				rt.Fatalf("%s has %d pings and %d dials", m.Name, m.pings, m.dialing())
 			}
 		}
 		for _, r := range append(w.left, w.calls...) {
-			if r.at.nWritten > maxWritten {
-				rt.Fatalf("written to %d members", r.at.nWritten)
+			if r.writes > MaxWrites+1 || r.writes > MaxWrites && r.reused == nil {
+				rt.Fatalf("written %d times, to %d members", r.writes, r.nTo)
 			}
 		}
 		return nil

@@ -31,36 +31,6 @@ type Checker interface {
 	Check(m *Member) Availability
 }
 
-// Request is one client request on its way through a pool. The carrier keeps it
-// for the request's whole life; it is not for concurrent use. The zero value
-// with Key and Checker set is ready.
-type Request struct {
-	// Key is the client's affinity key, hashed by KeyOf; 0 is a key like others.
-	Key uint64
-	// Keyed tells that the key came in with the request (client_ip, cookie,
-	// header), so that an exception may be stored for it.
-	Keyed bool
-	// Home, when not empty, is the Name of the member that the client's cookie
-	// says it was moved to.
-	Home string
-	// Checker is the carrier's opinion of members; nil means all are available.
-	Checker Checker
-	// Deadline, when not zero, is when the carrier itself gives up (lb_try_duration).
-	Deadline time.Time
-	// Safe tells that the method is GET, HEAD, OPTIONS or TRACE: such a request
-	// may be the trial of a member that came back.
-	Safe bool
-	// Present, when not nil, is asked while the request waits whether its client
-	// is still there (HTTP/1.1 with an unread body). It must not block.
-	Present func() bool
-	// Status is the HTTP status of the answer. The carrier sets it before
-	// End(Answered); 0 says nothing. A returning priority backend that answers
-	// 502, 503 or 504 is not home yet.
-	Status int
-
-	at attempt
-}
-
 // Outcome is how an attempt ended.
 type Outcome uint8
 
@@ -179,10 +149,10 @@ type PingResult struct {
 	// wraps context.DeadlineExceeded, or a net.Error with Timeout, says that no
 	// answer came in time.
 	Err error
-	// Unanswered tells that there was a connection, and no answer in time: the
+	// Unanswered says that there was a connection, and no answer in time: the
 	// backend may be busy. Without it no connection could be made.
 	Unanswered bool
-	// Neutral tells that Err is a local fault (descriptors, ports), which says
+	// Neutral says that Err is a local fault (descriptors, ports), which says
 	// nothing about the backend.
 	Neutral bool
 }
@@ -215,7 +185,7 @@ type Event struct {
 type Config struct {
 	Name string
 	URIs []address.URI // configured addresses, in order, without duplicates
-	// Dynamic tells that the configuration also has a source that names addresses
+	// Dynamic says that the configuration also has a source that names addresses
 	// for each request: see Discover.
 	Dynamic bool
 	Options address.Options

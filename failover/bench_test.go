@@ -37,13 +37,14 @@ func newStill(tb testing.TB, n int, change func(*address.Options)) *Pool {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	p.feed(inDo{func(x *machine) {
+	p.do(func(x *machine) error {
 		x.reached = true
 		for _, m := range x.members {
 			x.see(m)
 		}
 		x.dirty = true
-	}})
+		return nil
+	})
 	return p
 }
 
@@ -82,18 +83,19 @@ func BenchmarkSelect(b *testing.B) {
 		}
 		b.ReportMetric(float64(p.moves.count.Load()), "exceptions")
 		// Members that were lost do not call their clients home.
-		p.feed(inDo{func(x *machine) {
+		p.do(func(x *machine) error {
 			for _, m := range x.members {
 				m.home = false
 			}
 			x.dirty = true
-		}})
+			return nil
+		})
 		benchmarkSelect(b, p)
 	})
 }
 
 func down(p *Pool, i int) {
-	p.feed(inDo{func(x *machine) { x.fail(x.members[i], "dial", note(errRefused)) }})
+	p.do(func(x *machine) error { x.fail(x.members[i], "dial", note(errRefused)); return nil })
 }
 
 // benchmarkSelect times Next alone: requests are made and returned beside the clock.
@@ -114,9 +116,9 @@ func benchmarkSelect(b *testing.B, p *Pool) {
 		}
 		stop()
 		for i := range batch[:n] {
-			p.Connected(&batch[i])
-			p.End(&batch[i], Answered, nil)
-			p.Done(&batch[i])
+			batch[i].at.Connected()
+			batch[i].at.End(Answered, nil)
+			batch[i].at.Done()
 		}
 	}
 	for range len(benchKeys) / len(batch) {
@@ -142,9 +144,9 @@ func BenchmarkRequest(b *testing.B) {
 		if _, err := p.Next(ctx, &r); err != nil {
 			b.Fatal(err)
 		}
-		p.Connected(&r)
-		p.Written(&r)
-		p.End(&r, Answered, nil)
-		p.Done(&r)
+		r.at.Connected()
+		r.at.Written()
+		r.at.End(Answered, nil)
+		r.at.Done()
 	}
 }

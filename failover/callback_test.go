@@ -153,20 +153,20 @@ func TestNoCodeOfTheCarrierUnderTheLock(t *testing.T) {
 		must(err)
 	}
 	answer := func(r *Request) {
-		p.Connected(r)
-		p.Written(r)
-		p.End(r, Answered, nil)
-		p.Done(r)
+		r.at.Connected()
+		r.at.Written()
+		r.at.End(Answered, nil)
+		r.at.Done()
 	}
 
 	// Placed at once, lost, and sent again through the machine.
 	r := &Request{Safe: true}
 	ask(r)
-	p.Connected(r)
-	p.Written(r)
-	p.End(r, Lost, intrusion{i})
+	r.at.Connected()
+	r.at.Written()
+	r.at.End(Lost, intrusion{i})
 	ask(r)
-	p.End(r, DialFailed, intrusion{i})
+	r.at.End(DialFailed, intrusion{i})
 	ask(r)
 	answer(r)
 
@@ -174,10 +174,10 @@ func TestNoCodeOfTheCarrierUnderTheLock(t *testing.T) {
 	hung := &Request{}
 	ask(hung)
 	i.set(func() { i.mute = hung.at.member })
-	p.Connected(hung)
-	p.Written(hung)
+	hung.at.Connected()
+	hung.at.Written()
 	i.await("Release", 1)
-	p.End(hung, Hung, intrusion{i})
+	hung.at.End(Hung, intrusion{i})
 	i.set(func() { i.mute = nil })
 
 	// All that an operator and the sources of addresses do.

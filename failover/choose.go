@@ -9,8 +9,8 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
-// chooser chooses a member for one request. It lives on the stack of whoever
-// chooses.
+// chooser chooses a member for one request. It lives on the stack of its
+// caller.
 type chooser struct {
 	p      *Pool
 	v      *view
@@ -19,13 +19,13 @@ type chooser struct {
 	// last also takes members that are offered when nothing else is left: those
 	// without flagHeld from 1 on, all from 2 on.
 	last int
-	// w, when not nil, is who waited or is sent again: members' gates count, and what
+	// w, when not nil, is a request that waited or is sent again: members' gates count, and what
 	// the carrier has said is known already.
 	w *waiter
 
 	// What was seen on the way, for the request that gets nothing.
-	full, shut, over bool
-	loose            bool // without the rule of twice the mean
+	full, over bool
+	loose      bool // without the rule of twice the mean
 
 	slot  bool    // the slot of the member taken
 	moved *Member // where the client is away from its own member; nil when it is not
@@ -139,7 +139,7 @@ func (c *chooser) home() (own, away int) {
 	return own, away
 }
 
-// recalls tells whether a client on away is called back to its own member, or
+// recalls reports whether a client on away is called back to its own member, or
 // to a priority one that is better than away.
 func (v *view) recalls(own, away int) bool {
 	const called = flagOpen | flagHome
@@ -151,7 +151,7 @@ func (v *view) recalls(own, away int) bool {
 	return v.flags[own]&called == called
 }
 
-// others takes the first other member in the client's order. moves tells that
+// others takes the first other member in the client's order. moves says that
 // the client moves there, because its own member is not eligible.
 func (c *chooser) others(not int, moves bool) *Member {
 	v := c.v
@@ -172,6 +172,20 @@ func (c *chooser) others(not int, moves bool) *Member {
 			return v.members[i]
 		}
 	}
+}
+
+// follow takes the member that the clients of own were sent to, unless they are
+// called elsewhere.
+func (c *chooser) follow(own int) *Member {
+	if c.v.sent == nil || c.v.sent[own] < 0 {
+		return nil
+	}
+	to := int(c.v.sent[own])
+	if c.v.recalls(own, to) || c.try(to) != taken {
+		return nil
+	}
+	c.moved, c.from = c.v.members[to], c.v.members[own]
+	return c.moved
 }
 
 // forget ends the client's exception.

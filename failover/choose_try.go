@@ -16,7 +16,7 @@ type verdict uint8
 
 const (
 	refused verdict = iota // not eligible: a client whose member it is moves
-	passed                 // not now: passed over, nobody moves
+	passed                 // not now: passed over, no client moves
 	taken
 )
 
@@ -27,8 +27,8 @@ func (c *chooser) try(i int) verdict {
 	if f == 0 {
 		return refused
 	}
-	if r.at.wrote(m) {
-		return passed // a single loss moves nobody
+	if r.wroteTo(m) {
+		return passed // a single loss moves no client
 	}
 	slot := false
 	switch {
@@ -41,7 +41,13 @@ func (c *chooser) try(i int) verdict {
 	default:
 		return refused
 	}
-	switch c.says(m) {
+	said := Available
+	if c.w != nil {
+		said = c.w.says(m)
+	} else if r.Checker != nil {
+		said = r.Checker.Check(m)
+	}
+	switch said {
 	case Available:
 	case Full:
 		c.full = true
@@ -57,8 +63,7 @@ func (c *chooser) try(i int) verdict {
 			return passed
 		}
 	}
-	if c.w != nil && !m.gate.free() {
-		c.shut = true
+	if c.w != nil && !m.gate.Free() {
 		return passed
 	}
 	if slot && !m.slot.CompareAndSwap(false, true) {
@@ -73,15 +78,4 @@ func (c *chooser) try(i int) verdict {
 	}
 	c.slot = slot
 	return taken
-}
-
-// says is what the carrier says of a member for this request.
-func (c *chooser) says(m *Member) Availability {
-	switch {
-	case c.w != nil:
-		return c.w.says(m)
-	case c.r.Checker != nil:
-		return c.r.Checker.Check(m)
-	}
-	return Available
 }

@@ -17,7 +17,7 @@ func (b *stage) dial(n int) <-chan string {
 		go func() {
 			r := &Request{Safe: true}
 			for {
-				m, err := b.p.Next(b.t.Context(), r)
+				m, err := b.ask(b.t.Context(), r)
 				if err != nil {
 					out <- err.Error()
 					return
@@ -26,17 +26,17 @@ func (b *stage) dial(n int) <-chan string {
 				hangs := b.hangs[m.URI.Host]
 				b.mu.Unlock()
 				if !hangs {
-					b.p.Connected(r)
-					b.p.End(r, Answered, nil)
-					b.p.Done(r)
+					r.at.Connected()
+					r.at.End(Answered, nil)
+					r.at.Done()
 					out <- m.URI.Host
 					return
 				}
 				select {
-				case <-r.Abandoned().Done():
-					b.p.End(r, DialAborted, nil)
+				case <-r.at.Abandoned().Done():
+					r.at.End(DialAborted, nil)
 				case <-time.After(m.Limits().ConnectionTimeout):
-					b.p.End(r, DialFailed, errRefused)
+					r.at.End(DialFailed, errRefused)
 				}
 			}
 		}()
@@ -143,13 +143,13 @@ func TestADialThatSucceedsClearsTheSuspicion(t *testing.T) {
 		if s := b.state("a"); s != "suspect" {
 			t.Fatalf("it is %s", s)
 		}
-		b.p.Connected(r)
+		r.at.Connected()
 		b.set(func() { clear(b.mute) })
 		if s := b.state("a"); s != "up" {
 			t.Errorf("it is %s", s)
 		}
-		b.p.End(r, Answered, nil)
-		b.p.Done(r)
+		r.at.End(Answered, nil)
+		r.at.Done()
 		b.expect("a") // and nobody was moved
 	})
 }

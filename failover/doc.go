@@ -8,5 +8,5 @@
 // client affinity; the address and its options are in package address, what
 // sources say of a pool's members in package membership. Its guarantee: a member it hands out is eligible at that moment, and a request is
 // never given a member it was already written to. It neither dials nor proxies:
-// whoever uses it carries requests and pings, and reports how they ended.
+// its user carries requests and pings, and reports how they ended.
 package failover

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 func priority(c *Config) { c.Options.PriorityBackup = true }
@@ -96,14 +97,14 @@ func TestTheFirstRequestAtHomeIsATrial(t *testing.T) {
 			}
 		}
 		trial := &Request{Safe: true}
-		if m, err := b.p.Next(b.t.Context(), trial); err != nil || m.URI.Host != "a" {
+		if m, err := b.ask(b.t.Context(), trial); err != nil || m.URI.Host != "a" {
 			t.Fatalf("the trial went to %v, error %v", m.Name, err)
 		}
 		b.expect("b")
-		b.p.Connected(trial)
-		trial.Status = 502
-		b.p.End(trial, Answered, nil)
-		b.p.Done(trial)
+		trial.at.Connected()
+		trial.at.Status = 502
+		trial.at.End(Answered, nil)
+		trial.at.Done()
 		b.expect("b") // not home: the proof begins anew
 		if b.ready("a") {
 			t.Error("a trial answered with 502 counted")
@@ -117,7 +118,7 @@ func (b *stage) ready(host string) (ready bool) {
 	b.p.do(func(x *machine) error {
 		for _, m := range x.members {
 			if m.URI.Host == host {
-				ready = m.failback.ready && m.state == stateTrial
+				ready = m.failback.Ready && m.state == stateTrial
 			}
 		}
 		return nil
@@ -173,13 +174,13 @@ func TestFlappingHomeHasToStayLonger(t *testing.T) {
 }
 
 func TestTheDelayOfAFlappingHomeIsBounded(t *testing.T) {
-	x := &machine{opt: address.DefaultOptions(), now: time.Now()}
-	m := newMember(uris(1)[0])
+	o, now := address.DefaultOptions(), time.Now()
+	var f tracker.Failback
 	for range 20 {
-		m.failback.done(x.now)
-		m.failback.lost(m, x)
+		f.Done(now)
+		f.Lost(now, o.FailbackDelay, o.MaxReconnectDelay)
 	}
-	if d := m.failback.need(x); d != x.opt.MaxReconnectDelay {
+	if d := f.Need(o.FailbackDelay); d != o.MaxReconnectDelay {
 		t.Errorf("delay is %v, want max_reconnect_delay", d)
 	}
 }
@@ -245,10 +246,10 @@ func TestALossOnTheBackupDoesNotMakeHomeReady(t *testing.T) {
 		b.traffic(5 * time.Second)
 		b.set(func() { b.hangs["b"] = true }) // no ping clears it
 		r := &Request{Safe: true}
-		m, _ := b.p.Next(b.t.Context(), r)
-		b.p.Connected(r)
-		b.p.Written(r)
-		b.p.End(r, Lost, errReset)
+		m, _ := b.ask(b.t.Context(), r)
+		r.at.Connected()
+		r.at.Written()
+		r.at.End(Lost, errReset)
 		if m.URI.Host != "b" || b.state("b") != "suspect" {
 			t.Fatalf("%s lost a request and is %s", m.Name, b.state("b"))
 		}
@@ -278,7 +279,7 @@ func TestFailbackOfSingleClients(t *testing.T) {
 						if err != nil {
 							t.Fatal(err)
 						}
-						cookies[key] = r.MovedTo()
+						cookies[key] = r.at.MovedTo()
 						count(key, m.URI.Host)
 					}
 				}

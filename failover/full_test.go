@@ -27,16 +27,16 @@ func TestFullMembersArePassedOverWithoutMovingTheClient(t *testing.T) {
 			if got := b.pick(held[i]); got != want {
 				t.Fatalf("request %d: got %s, want %s", i, got, want)
 			}
-			b.p.Connected(held[i])
-			b.p.End(held[i], Answered, nil)
+			held[i].at.Connected()
+			held[i].at.End(Answered, nil)
 		}
-		if to := held[2].MovedTo(); to != "" {
+		if to := held[2].at.MovedTo(); to != "" {
 			t.Errorf("the client was moved to %s", to)
 		}
-		b.p.Done(held[0])
+		held[0].at.Done()
 		b.expect("a")
-		b.p.Done(held[1])
-		b.p.Done(held[2])
+		held[1].at.Done()
+		held[2].at.Done()
 		b.empty()
 	})
 }
@@ -59,14 +59,14 @@ func TestWaitingForAPlace(t *testing.T) {
 			t.Fatal("got a place that is not there")
 		default:
 		}
-		b.p.End(second, Neutral, nil)
+		second.at.End(Neutral, nil)
 		start := time.Now()
 		<-one
 		<-two
 		if took := time.Since(start); took > 0 {
 			t.Errorf("the place was taken after %v", took)
 		}
-		b.p.End(first, Neutral, nil)
+		first.at.End(Neutral, nil)
 		b.empty()
 	})
 }
@@ -106,7 +106,7 @@ func TestCheckerIsHeeded(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return m.URI.Host, r.MovedTo()
+			return m.URI.Host, r.at.MovedTo()
 		}
 		if host, to := send(); host != "b" || to != "" {
 			t.Errorf("a full: got %s, moved to %s", host, to)
@@ -187,12 +187,12 @@ func TestOverflow(t *testing.T) {
 			t.Errorf("one client is on %v", on)
 		}
 		for _, r := range all {
-			b.p.Connected(r)
-			b.p.End(r, Answered, nil)
-			if to := r.MovedTo(); to != "" {
+			r.at.Connected()
+			r.at.End(Answered, nil)
+			if to := r.at.MovedTo(); to != "" {
 				t.Fatalf("the client was moved to %s", to)
 			}
-			b.p.Done(r)
+			r.at.Done()
 		}
 		b.empty()
 	})
@@ -280,8 +280,8 @@ func TestManyWaitForAPlace(t *testing.T) {
 			left = append(left, b.waiting(b.t.Context(), &Request{Checker: &says}))
 		}
 		says.n.Store(0)
-		b.p.End(first, Neutral, nil)
-		b.p.End(second, Neutral, nil)
+		first.at.End(Neutral, nil)
+		second.at.End(Neutral, nil)
 		for _, done := range left {
 			if err := <-done; err != nil {
 				t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // crowd is many requests that wait for a backend.
@@ -26,7 +28,7 @@ func (b *stage) crowd(n int, took time.Duration) *crowd {
 	for i := range n {
 		go func() {
 			r := &Request{}
-			if _, err := b.p.Next(b.t.Context(), r); err != nil {
+			if _, err := b.ask(b.t.Context(), r); err != nil {
 				b.t.Error(err)
 				return
 			}
@@ -34,15 +36,15 @@ func (b *stage) crowd(n int, took time.Duration) *crowd {
 			c.order = append(c.order, i)
 			c.busy++
 			c.mu.Unlock()
-			b.p.Connected(r)
-			b.p.Written(r)
+			r.at.Connected()
+			r.at.Written()
 			<-time.After(took)
 			c.mu.Lock()
 			c.busy--
 			c.finished++
 			c.mu.Unlock()
-			b.p.End(r, Answered, nil)
-			b.p.Done(r)
+			r.at.End(Answered, nil)
+			r.at.Done()
 		}()
 		synctest.Wait()
 	}
@@ -116,25 +118,25 @@ func TestAFreshRequestDoesNotOvertake(t *testing.T) {
 }
 
 func TestTheGateNarrowsWhenOneIsLost(t *testing.T) {
-	g := newGate()
+	g := tracker.NewGate()
 	for range 3 {
-		for range g.width {
-			g.used++
-			g.ended(Answered)
+		for range g.Width {
+			g.Used++
+			leaveGate(&g, Answered)
 		}
 	}
-	if g.width != 128 {
-		t.Fatalf("width is %d after three rounds", g.width)
+	if g.Width != 128 {
+		t.Fatalf("width is %d after three rounds", g.Width)
 	}
 	for _, o := range []Outcome{Neutral, DialAborted, LostReused} {
-		g.used++
-		if g.ended(o); g.width != 128 {
-			t.Errorf("%v changed the width to %d", o, g.width)
+		g.Used++
+		if leaveGate(&g, o); g.Width != 128 {
+			t.Errorf("%v changed the width to %d", o, g.Width)
 		}
 	}
-	g.used++
-	if g.ended(Lost); g.width != 16 || g.used != 0 {
-		t.Errorf("after a loss the width is %d, %d used", g.width, g.used)
+	g.Used++
+	if leaveGate(&g, Lost); g.Width != 16 || g.Used != 0 {
+		t.Errorf("after a loss the width is %d, %d used", g.Width, g.Used)
 	}
 }
 
@@ -146,31 +148,31 @@ func TestRepeatsPassTheGateOfTheNextMember(t *testing.T) {
 		var requests []*Request
 		for range 50 {
 			r := &Request{Safe: true}
-			if m, err := b.p.Next(b.t.Context(), r); err != nil || m.URI.Host != "a" {
+			if m, err := b.ask(b.t.Context(), r); err != nil || m.URI.Host != "a" {
 				t.Fatal(m, err)
 			}
-			b.p.Connected(r)
-			b.p.Written(r)
+			r.at.Connected()
+			r.at.Written()
 			requests = append(requests, r)
 		}
 		b.downAll("a")
 		var mu sync.Mutex
 		on := 0
 		for _, r := range requests {
-			b.p.End(r, Lost, errReset)
+			r.at.End(Lost, errReset)
 			go func() {
-				if _, err := b.p.Next(b.t.Context(), r); err != nil {
+				if _, err := b.ask(b.t.Context(), r); err != nil {
 					t.Error(err)
 					return
 				}
 				mu.Lock()
 				on++
 				mu.Unlock()
-				b.p.Connected(r)
-				b.p.Written(r)
+				r.at.Connected()
+				r.at.Written()
 				<-time.After(time.Second)
-				b.p.End(r, Answered, nil)
-				b.p.Done(r)
+				r.at.End(Answered, nil)
+				r.at.Done()
 			}()
 		}
 		synctest.Wait()

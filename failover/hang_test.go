@@ -19,12 +19,12 @@ func inactivity(d time.Duration) func(*Config) {
 func (b *stage) stuck(want string) *Request {
 	b.t.Helper()
 	r := &Request{Safe: true}
-	m, err := b.p.Next(b.t.Context(), r)
+	m, err := b.ask(b.t.Context(), r)
 	if err != nil || m.URI.Host != want {
 		b.t.Fatalf("got %v, error %v, want %s", m, err, want)
 	}
-	b.p.Connected(r)
-	b.p.Written(r)
+	r.at.Connected()
+	r.at.Written()
 	return r
 }
 
@@ -75,7 +75,7 @@ func TestHangVerdict(t *testing.T) {
 				if n := b.told("failover_interrupted"); n != 1 {
 					t.Errorf("%d events", n)
 				}
-				b.p.End(r, Hung, errors.New("hung"))
+				r.at.End(Hung, errors.New("hung"))
 				if m, err := b.send(r); err != nil || m.URI.Host != "b" {
 					t.Errorf("the released request went to %v, error %v", m, err)
 				}
@@ -120,8 +120,8 @@ func TestNoHangVerdict(t *testing.T) {
 				if got, most := len(b.passes("a")), 12; got > most {
 					t.Errorf("%d pings in ten seconds", got)
 				}
-				b.p.End(r, Answered, nil)
-				b.p.Done(r)
+				r.at.End(Answered, nil)
+				r.at.Done()
 			})
 		})
 	}
@@ -140,7 +140,7 @@ func TestWithheldVerdictIsGivenWhenAnotherAnswers(t *testing.T) {
 		if got := b.released(); len(got) == 0 || got[0] != "a" {
 			t.Errorf("released %v", got)
 		}
-		b.p.End(r, Hung, nil)
+		r.at.End(Hung, nil)
 	})
 }
 
@@ -166,7 +166,7 @@ func TestUploadsAndTheHangVerdict(t *testing.T) {
 			if got := b.released(); len(got) != 1 {
 				t.Errorf("released %v", got)
 			}
-			b.p.End(r, Hung, nil)
+			r.at.End(Hung, nil)
 			b.empty()
 		})
 	})
@@ -184,7 +184,7 @@ func TestUploadsAndTheHangVerdict(t *testing.T) {
 				t.Errorf("released %v", got)
 			}
 			u.End()
-			b.p.End(r, Hung, nil)
+			r.at.End(Hung, nil)
 		})
 	})
 	t.Run("one does not excuse another request", func(t *testing.T) {
@@ -203,8 +203,8 @@ func TestUploadsAndTheHangVerdict(t *testing.T) {
 				t.Errorf("released %v", got)
 			}
 			u.End()
-			b.p.End(r, Hung, nil)
-			b.p.End(r2, Hung, nil)
+			r.at.End(Hung, nil)
+			r2.at.End(Hung, nil)
 		})
 	})
 }
@@ -223,9 +223,9 @@ func TestARequestIsMovedByAHangOnce(t *testing.T) {
 				}
 				return nil
 			})
-			b.p.End(r, Hung, nil)
+			r.at.End(Hung, nil)
 			if host == "a" {
-				if m, err := b.p.Next(b.t.Context(), r); err != nil || m.URI.Host != "b" {
+				if m, err := b.ask(b.t.Context(), r); err != nil || m.URI.Host != "b" {
 					t.Fatal(m, err)
 				}
 			}
@@ -254,7 +254,7 @@ func TestRequestsOnADownMemberAreReleased(t *testing.T) {
 		if n := b.told("failover_interrupted"); n != 1 {
 			t.Errorf("%d events, want one", n)
 		}
-		b.p.End(r, Hung, nil)
+		r.at.End(Hung, nil)
 	})
 }
 
@@ -269,6 +269,6 @@ func TestInactivityOff(t *testing.T) {
 		if got := b.released(); len(got) > 0 || len(b.passes("a")) > 0 {
 			t.Errorf("released %v, %d pings", got, len(b.passes("a")))
 		}
-		b.p.End(r, Neutral, nil)
+		r.at.End(Neutral, nil)
 	})
 }

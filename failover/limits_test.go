@@ -49,7 +49,7 @@ func TestAttemptLimits(t *testing.T) {
 					b.expect("a")
 					b.lose("a", "b")
 				}
-				r := &Request{at: attempt{nWritten: 0}, Deadline: time.Now().Add(forever)}
+				r := &Request{Deadline: time.Now().Add(forever)}
 				if !test.reached {
 					// Its own dials fail before the pings do.
 					b.p.do(func(x *machine) error {

@@ -9,133 +9,71 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
-	"github.com/caddy-broker/caddy-broker/failover/membership"
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
-// pingKind says why a member is pinged.
-type pingKind uint8
-
-const (
-	pingProbe pingKind = iota // to learn whether it is there
-	pingWatch                 // because a request makes no progress
-)
-
-// The inputs of the machine. Each is a fact; what follows from it is decided in
-// step alone.
-type (
-	input any
-
-	inNothing   struct{}
-	inStart     struct{}
-	inTick      struct{}
-	inBusy      struct{} // a request came after a time without any
-	inPlace     struct{} // a place became free while somebody waits for one
-	inInterrupt struct{}
-
-	inConnected struct {
-		m     *Member
-		epoch uint32
-	}
-	inEnd struct {
-		m           *Member
-		outcome     Outcome
-		epoch       uint32
-		gated, slot bool
-		status      int
-		failure     *failure
-	}
-	inMoved struct{ from, to *Member }
-	inPing  struct {
-		m       *Member
-		kind    pingKind
-		epoch   uint32
-		result  PingResult
-		failure *failure // of the result
-	}
-	inAsk struct{ w *waiter }
-	// inConsulted is what the carrier answered to actConsult.
-	inConsulted struct{ asked []consultation }
-	inLeave     struct {
-		w      *waiter
-		reason Reason
-	}
-	inRebind struct{ cfg Config }
-	// inDo is an operation of the user.
-	inDo struct{ do func(x *machine) }
-)
-
-// The actions of the machine, carried out by the pool's goroutine in order.
-type (
-	action any
-
-	actPing struct {
-		m       *Member
-		kind    pingKind
-		epoch   uint32
-		timeout time.Duration
-	}
-	actRelease struct{ m *Member }
-	actWarm    struct{ members []*Member }
-	actEmit    struct{ event Event }
-	actLog     struct {
-		level slog.Level
-		msg   string
-		attrs []any
-	}
-	actChanged struct{}
-	actEcho    struct{ heard chan<- struct{} }
-	actConsult struct {
-		asked   []consultation
-		members []*Member
-	}
-)
-
-// machine is the state of a pool. It is pure: time comes in with every input,
-// nothing is sent or waited for in it, and everything it wants done comes out as
-// actions. Only decisions about waiting requests leave it directly, into
-// channels that never block.
+// machine is the state of a pool, and what follows from each input. It is a value
+// that is stepped: time comes in with every input, nothing is sent or waited for
+// in it, and everything it wants done comes out. A test steps it without a Pool.
+//
+// Of the requests under way it reads the members' shared counters, which it never
+// writes, and asks the requests interface for places. No code of the carrier's
+// runs in a step: what the carrier thinks of members comes with the requests that
+// wait, and what an error says has been read before.
+//
+// Invariants: after a step view is that of the state (dirty is false), each
+// waiter is either in the queue or has exactly one decision, no member is in
+// members twice, and there is at least one member unless there never was any.
 type machine struct {
-	p       *Pool // for counters and moves only
-	name    string
-	now     time.Time
-	opt     address.Options
-	back    backoff
-	random  func() float64
-	serials uint64                               // the serial of the newest member
-	members []*Member                            // in list order, with those that are drained or not proved
-	removed []address.URI                        // removed by the operator at run time: they stay away
-	drains  map[string]bool                      // addresses that the operator drained, members or not
-	dynamic bool                                 // the configuration has a dynamic source
-	said    map[string]membership.SourceSnapshot // what sources say, for the next process
-	acts    []action
+	requests requests
+	random   func() float64 // evenly from [0,1), for jitter
+
+	now  time.Time // of the present input
+	opt  address.Options
+	back tracker.Backoff
+	roster
+	out output // of the present step
 
 	running     bool // started
-	interrupted bool
+	interrupted bool // nothing waits, is probed or kept warm any more
 	reached     bool // some member has answered, ever
 	lastErr     *failure
 	lastRequest time.Time
-	short       bool   // somebody cares: no wait is longer than a second
-	served      uint64 // attempts that had ended at the last sample
+	short       bool // a request or a client is waited for: no wait is longer than a second
 
-	worker  worker
+	worker  tracker.Worker
 	queue   queue
-	sampler sampler
+	sampler tracker.Sampler
 
 	order   *order
 	view    *view
-	dirty   bool    // the view is not that of the state any more
-	changed bool    // something worth keeping changed
-	current *Member // affinity pool
-	forced  *Member
-	warm    []*Member
-	warmFor *view // the view that warm was made for
-	counts  counts
+	dirty   bool      // the view is not that of the state any more
+	changed bool      // something worth keeping changed
+	current *Member   // affinity pool: where all clients are
+	forced  *Member   // where the operator sent all clients
+	warm    []*Member // which the carrier was told last
+	warmFor *view     // the view that warm was made for
+	passes  uint64    // started
 }
 
-func newMachine(p *Pool, cfg Config) *machine {
-	x := &machine{p: p, name: cfg.Name, random: rand.Float64, dirty: true, now: time.Now()}
-	x.drains = make(map[string]bool)
-	x.counts = counts{failovers: make(map[string]uint64), refused: make(map[Reason]uint64)}
+// requests is the path of the requests, as far as a step needs it: places on
+// members are taken and given back there without the machine, and clients are
+// remembered there.
+type requests interface {
+	// take takes a place on the member that c chooses, and counts the dial that
+	// follows in the returned slot; nil when c finds none.
+	take(c *chooser) (m *Member, dial uint8)
+	// away is how many clients are remembered as away from their own member.
+	away() int64
+	// forget ends that for the clients that were moved to m, or for all when m is
+	// nil, and returns how many they were.
+	forget(m *Member) int
+	// remember says that the client with that key was moved to m.
+	remember(key uint64, m *Member)
+}
+
+func newMachine(requests requests, now time.Time, cfg Config) *machine {
+	x := &machine{requests: requests, roster: roster{pool: cfg.Name, drains: make(map[string]bool)}, random: rand.Float64, dirty: true, now: now}
 	x.queue.init()
 	x.configure(cfg)
 	x.publish()
@@ -143,17 +81,24 @@ func newMachine(p *Pool, cfg Config) *machine {
 }
 
 // step takes one input and returns what is to be done about it.
-func (x *machine) step(now time.Time, in input) []action {
-	x.now, x.acts = now, nil
+func (x *machine) step(now time.Time, in input) output {
+	x.now, x.out = now, output{}
+	x.take(in)
+	x.settle()
+	return x.out
+}
+
+// take notes what the input says.
+func (x *machine) take(in input) {
 	switch in := in.(type) {
 	case inStart:
 		x.running = true
 		x.startPass()
 	case inTick:
-		x.sample()
+		x.sample(in)
 	case inBusy:
-		x.lastRequest = now
-		x.sampler.wake(now)
+		x.lastRequest = x.now
+		x.sampler.Wake(x.now)
 	case inConnected:
 		x.connected(in)
 	case inEnd:
@@ -175,15 +120,15 @@ func (x *machine) step(now time.Time, in input) []action {
 	case inRebind:
 		x.configure(in.cfg)
 		x.passSoon()
-	case inDo:
-		in.do(x)
+	case inEcho:
+		if x.out.running = x.running; x.running {
+			x.do(actEcho(in))
+		}
+	case inRestore:
+		x.out.err = x.restore(in.s)
+	default:
+		x.operate(in)
 	}
-	x.settle()
-	if x.changed {
-		x.changed = false
-		x.do(actChanged{})
-	}
-	return x.acts
 }
 
 // settle draws the conclusions that follow from the state whatever the input was.
@@ -206,33 +151,23 @@ func (x *machine) settle() {
 	for _, m := range x.members {
 		// The next answer is news where the pool is not sure of the member, or
 		// where it ends a back-off.
-		w := m.state != stateUp || !m.seen || m.step > 0 || x.worker.step > 0
-		if m.watched.Load() != w {
-			m.watched.Store(w)
-		}
+		m.watched = m.state != stateUp || !m.seen || m.step > 0 || x.worker.Step > 0
+	}
+	if x.changed {
+		x.changed = false
+		x.do(actChanged{})
 	}
 }
 
-func (x *machine) do(a action) { x.acts = append(x.acts, a) }
+func (x *machine) do(a action) { x.out.actions = append(x.out.actions, a) }
 
 func (x *machine) log(level slog.Level, msg string, attrs ...any) {
-	x.do(actLog{level: level, msg: msg, attrs: append([]any{"pool", x.name}, attrs...)})
+	x.do(actLog{level: level, msg: msg, attrs: append([]any{"pool", x.pool}, attrs...)})
 }
 
 func (x *machine) emit(name string, data map[string]any) {
-	data["pool"] = x.name
+	data["pool"] = x.pool
 	x.do(actEmit{Event{Name: name, Data: data}})
-}
-
-// find is the member with that key, or nil.
-func (x *machine) find(u address.URI) *Member {
-	key := u.Key()
-	for _, m := range x.members {
-		if m.Name == key {
-			return m
-		}
-	}
-	return nil
 }
 
 // ping asks for a ping of m.
@@ -242,5 +177,5 @@ func (x *machine) ping(m *Member, kind pingKind, timeout time.Duration) {
 	}
 	m.pings++
 	m.pinged = x.now
-	x.do(actPing{m: m, kind: kind, epoch: m.epoch.Load(), timeout: timeout})
+	x.do(actPing{m: m, kind: kind, epoch: m.epoch, timeout: timeout})
 }

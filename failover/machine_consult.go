@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// askEvery is how often the carrier is asked again about those who wait, whether a
+// askEvery is how often the carrier is asked again about the requests that wait, whether a
 // member is healthy or has a place.
 const askEvery = 250 * time.Millisecond
 
@@ -63,7 +63,7 @@ type consultation struct {
 	opinion opinion
 }
 
-// consult has the carrier asked about those who wait: about all of them from time
+// consult has the carrier asked about the requests that wait: about all of them from time
 // to time, and about the first few that were told of full members when a place
 // became free.
 func (x *machine) consult() {
@@ -77,8 +77,12 @@ func (x *machine) consult() {
 		q.consultAt = x.now.Add(askEvery)
 	}
 	var asked []consultation
-	for e, n := q.list.Front(), 0; e != nil && (due || n < maxInVain); e, n = e.Next(), n+1 {
-		if w := e.Value.(*waiter); w.checker != nil && (due || w.opinion.full) {
+	n := 0
+	for w := range q.all() {
+		if n++; !due && n > maxInVain {
+			break
+		}
+		if w.checker != nil && (due || w.opinion.full) {
 			asked = append(asked, consultation{w: w, checker: w.checker})
 		}
 	}
@@ -102,11 +106,11 @@ func (x *machine) consulted(asked []consultation) {
 	}
 }
 
-// unask forgets what was said of those who wait, and has the carrier asked anew: it
+// unask forgets what was said of the requests that wait, and has the carrier asked anew: it
 // may be another one.
 func (x *machine) unask() {
-	for e := x.queue.list.Front(); e != nil; e = e.Next() {
-		e.Value.(*waiter).opinion = opinion{}
+	for w := range x.queue.all() {
+		w.opinion = opinion{}
 	}
 	x.queue.consultAt = x.now
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // memberState is what the pool holds of a member.
@@ -29,51 +30,65 @@ func (s memberState) String() string {
 // must come back too.
 const trialPatience = 10 * time.Second
 
-// node is the machine's part of a member.
+// node is the machine's part of a member. All durations and times are those of the
+// machine's clock.
+//
+// Invariants: slow and cleared imply stateSuspect; unproved implies pushed and
+// stateDown; index is not -1 exactly while the member is in the view's order;
+// pings is never negative; step is 0 once a request was answered by a member that
+// is up.
 type node struct {
-	serial  uint64 // grows with each member that the pool gets
+	serial uint64 // grows with each member that the pool gets
+
+	// What requests are shown: see shown.
+	epoch   uint32 // grows when it goes down: what older attempts report is stale
+	index   int32  // in the view; -1 when it is not there
+	watched bool   // Connected and Answered of it are news
+	limits  Limits
+
 	state   memberState
 	since   time.Time // of the state
 	slow    bool      // suspect because of a dial that hangs
 	cleared bool      // suspect, but has answered a ping since
 	seen    bool      // has answered anything since it was last down, or at all
 	lost    bool      // has been told as lost
+	err     *failure  // the last one; nil for none
 
-	gone     bool // no longer in the list
-	drained  bool
-	pushed   bool    // added at run time
-	unproved bool    // added at run time, and not answered yet: in nobody's order
-	sourced  bool    // only sources name it: it goes when they do
-	dynamic  bool    // only the dynamic source names it
-	sentTo   *Member // where it asked its clients to go
-	rank     int     // among the priority addresses; -1 for others
+	// On whose word it is a member: see roster.
+	gone       bool      // no longer in the list
+	drained    bool      // the operator lets it rest
+	pushed     bool      // added at run time
+	unproved   bool      // added at run time, and not answered yet: in no client's order
+	sourced    bool      // only sources name it: it goes when they do
+	restricted bool      // and not the operator: where it leads is checked at each dial
+	dynamic    bool      // only the dynamic source names it
+	named      time.Time // when the dynamic source last did
+	rank       int       // among the priority addresses, 0 for the best; -1 for others
 
-	named time.Time // when the dynamic source last did
+	// Where its clients are.
+	home   bool      // calls them back from where they moved
+	back   time.Time // when it last came back; zero for never
+	sentTo *Member   // where it asked its clients to go; nil for nowhere
 
-	home bool      // calls its clients back from where they moved
-	back time.Time // when it last came back
-	err  *failure  // the last one
+	// Probing: the next probe is due when delay is over after base.
+	step   int           // failures since a request was last answered
+	base   time.Time     // the wait is counted from here
+	delay  time.Duration // the wait
+	pings  int           // on their way
+	pinged time.Time     // when the last one was asked for
+	pong   time.Time     // when the last one was answered
+	inPass bool          // the running pass waits for it
 
-	// Probing: step counts the failures since a request was last answered, delay
-	// is the wait after base.
-	step   int
-	base   time.Time
-	delay  time.Duration
-	pings  int // on their way
-	pinged time.Time
-	pong   time.Time // last answered ping
-	inPass bool
-
-	gate     gate
-	failback failback
-	watch    watch
+	gate     tracker.Gate
+	failback tracker.Failback
+	watch    tracker.Watch
 }
 
 // connected notes that a request got its connection to a member that is not
 // plainly up: dials to it do not hang.
 func (x *machine) connected(in inConnected) {
 	m := in.m
-	if in.epoch == m.epoch.Load() && m.state == stateSuspect && m.slow {
+	if in.epoch == m.epoch && m.state == stateSuspect && m.slow {
 		x.set(m, stateUp)
 	}
 }
@@ -81,11 +96,11 @@ func (x *machine) connected(in inConnected) {
 // ended draws the conclusions of one attempt.
 func (x *machine) ended(in inEnd) {
 	m := in.m
-	if m.gone || in.epoch != m.epoch.Load() {
+	if m.gone || in.epoch != m.epoch {
 		return // it has been down since: this says nothing about it now
 	}
 	if in.gated {
-		m.gate.ended(in.outcome)
+		leaveGate(&m.gate, in.outcome)
 	}
 	switch in.outcome {
 	case Answered:
@@ -97,7 +112,7 @@ func (x *machine) ended(in inEnd) {
 		case stateUp:
 			m.err = in.failure
 			x.set(m, stateSuspect)
-			x.ping(m, pingProbe, m.Limits().ConnectionTimeout)
+			x.ping(m, pingProbe, m.limits.ConnectionTimeout)
 		case stateSuspect, stateTrial:
 			if m.slow {
 				m.slow, x.dirty = false, true
@@ -108,24 +123,36 @@ func (x *machine) ended(in inEnd) {
 	}
 }
 
+// leaveGate notes how an attempt that counted in a gate ended.
+func leaveGate(g *tracker.Gate, o Outcome) {
+	switch o {
+	case Answered:
+		g.Answered()
+	case Lost, DialFailed, Hung:
+		g.Lost()
+	default:
+		g.Left()
+	}
+}
+
 // answered notes a response of a member that is not plainly up.
 func (x *machine) answered(m *Member, trial bool, status int) {
 	x.see(m)
 	if m.state == stateDown {
 		return
 	}
-	if m.state == stateTrial && m.rank >= 0 && trial && !fit(status) {
-		m.failback.begin(x.now)
+	if m.state == stateTrial && m.rank >= 0 && trial && !tracker.Fit(status) {
+		m.failback.Begin(x.now)
 		x.dirty = true
 		return
 	}
-	m.step, x.worker.step = 0, 0
+	m.step, x.worker.Step = 0, 0
 	was := m.state
 	if was != stateUp {
 		x.set(m, stateUp)
 	}
 	if was == stateTrial && m.rank >= 0 {
-		m.failback.done(x.now)
+		m.failback.Done(x.now)
 		x.tellHome(m)
 	}
 }
@@ -147,11 +174,13 @@ func (x *machine) fail(m *Member, why string, f *failure) {
 		return
 	}
 	clients := m.inProgress.Load()
-	m.failback.lost(m, x)
+	if m.state == stateUp || m.state == stateSuspect {
+		m.failback.Lost(x.now, x.opt.FailbackDelay, x.opt.MaxReconnectDelay)
+	}
 	x.set(m, stateDown)
 	m.seen, m.home = false, false
 	m.step++
-	m.base, m.delay = x.now, x.back.delay(m.step, x.random())
+	m.base, m.delay = x.now, x.wait(m.step)
 	x.renew(m)
 	if x.forced == m {
 		x.forced = nil
@@ -159,14 +188,13 @@ func (x *machine) fail(m *Member, why string, f *failure) {
 	if m.unproved || m.drained {
 		return
 	}
-	x.counts.failovers[why]++
 	if !m.lost {
 		m.lost = true
 		x.tellLost(m, why, clients)
 	}
 }
 
-// calls tells whether a new member calls clients from the start. It does not
+// calls reports whether a new member calls clients from the start. It does not
 // where all are one and would move together.
 func (x *machine) calls(m *Member) bool {
 	return !x.running || m.rank >= 0 || x.opt.EffectiveAffinity().Kind != address.AffinityPool
@@ -174,15 +202,13 @@ func (x *machine) calls(m *Member) bool {
 
 // renew makes what requests in progress report from now on stale.
 func (x *machine) renew(m *Member) {
-	m.epoch.Add(1)
-	m.gate = newGate()
+	m.epoch++
+	m.gate = tracker.NewGate()
 	x.abandon(m)
 }
 
 // abandon ends the waiting of all that dial m.
-func (x *machine) abandon(m *Member) {
-	m.pending.Swap(newDialGroup()).end()
-}
+func (x *machine) abandon(m *Member) { x.out.abandoned = append(x.out.abandoned, m) }
 
 // revive notes that a member which was down answered a ping.
 func (x *machine) revive(m *Member) {
@@ -194,8 +220,8 @@ func (x *machine) revive(m *Member) {
 	}
 	x.set(m, stateTrial)
 	m.back = x.now
-	m.failback.begin(x.now)
-	m.base, m.delay = x.now, shortDelay
+	m.failback.Begin(x.now)
+	m.base, m.delay = x.now, tracker.ShortDelay
 }
 
 // set changes the state of a member.
@@ -217,10 +243,10 @@ func (x *machine) set(m *Member, s memberState) {
 	}
 }
 
-// serves tells whether the member is one that requests may get, in principle.
+// serves reports whether the member is one that requests may get, in principle.
 func (m *Member) serves() bool { return !m.drained && !m.unproved && m.state != stateDown }
 
-// anyOther tells whether another member serves.
+// anyOther reports whether another member serves.
 func (x *machine) anyOther(m *Member) bool {
 	for _, o := range x.members {
 		if o != m && o.serves() {

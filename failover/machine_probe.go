@@ -3,7 +3,11 @@
 
 package failover
 
-import "time"
+import (
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
+)
 
 // probe pings members for their own sake, while others serve. A process that is
 // stopping leaves that to its successor.
@@ -13,7 +17,7 @@ func (x *machine) probe() {
 	}
 	for _, m := range x.members {
 		if due, ok := x.probeDue(m); ok && !due.After(x.now) {
-			x.ping(m, pingProbe, m.Limits().ConnectionTimeout)
+			x.ping(m, pingProbe, m.limits.ConnectionTimeout)
 		}
 	}
 }
@@ -24,12 +28,12 @@ func (x *machine) probeDue(m *Member) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	switch {
-	case m.state == stateUp && !m.seen && !x.worker.active:
-		return x.now, true // configured by a reload: nobody knows it yet
-	case m.state == stateDown && !x.worker.active:
+	case m.state == stateUp && !m.seen && !x.worker.Active:
+		return x.now, true // configured by a reload: not known yet
+	case m.state == stateDown && !x.worker.Active:
 		return m.base.Add(x.capped(m.delay)), true
 	case m.state == stateTrial && x.held(m):
-		return m.pinged.Add(m.failback.pace(x)), true
+		return m.pinged.Add(m.failback.Pace(x.opt.FailbackDelay)), true
 	case m.state == stateTrial:
 		return m.base.Add(m.delay), true
 	}
@@ -45,19 +49,19 @@ func (x *machine) pinged(in inPing) {
 		return
 	}
 	switch f := in.failure; {
-	case in.epoch != m.epoch.Load():
+	case in.epoch != m.epoch:
 		// It has been down since; what a later ping says counts.
 	case f == nil:
 		x.ponged(m, in.result.Status)
 	case in.result.Neutral:
-		m.base, m.delay = x.now, x.back.delay(max(m.step, 1), x.random())
+		m.base, m.delay = x.now, x.wait(max(m.step, 1))
 	case in.kind == pingWatch && f.late:
 		// No answer is what the hang verdict is about, not a failure by itself.
 	case m.state == stateDown:
 		m.err = f
 		x.lastErr = f
 		m.step++
-		m.base, m.delay = x.now, x.back.delay(m.step, x.random())
+		m.base, m.delay = x.now, x.wait(m.step)
 	case in.result.Unanswered && (m.state == stateUp || m.state == stateSuspect):
 		// It is there and may be busy. What becomes of requests decides.
 		if m.slow {
@@ -73,8 +77,8 @@ func (x *machine) pinged(in inPing) {
 // ponged notes an answered ping.
 func (x *machine) ponged(m *Member, status int) {
 	m.pong = x.now
-	if !m.watch.quiet.IsZero() {
-		m.watch.reset(m, x.now) // it lives, whatever it is doing
+	if !m.watch.Quiet.IsZero() {
+		m.watch.Reset(m.traffic(), x.now) // it lives, whatever it is doing
 	}
 	x.see(m)
 	switch m.state {
@@ -87,9 +91,9 @@ func (x *machine) ponged(m *Member, status int) {
 			m.cleared, x.dirty = true, true
 		}
 	case stateTrial:
-		m.base, m.delay = x.now, min(2*m.delay, max(x.back.max, shortDelay))
+		m.base, m.delay = x.now, min(2*m.delay, max(x.opt.MaxReconnectDelay, tracker.ShortDelay))
 	}
 	if m.state == stateTrial {
-		x.dirty = m.failback.pinged(status, x) || x.dirty
+		x.dirty = m.failback.Pinged(x.now, status, x.opt.FailbackDelay) || x.dirty
 	}
 }

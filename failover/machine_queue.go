@@ -3,45 +3,7 @@
 
 package failover
 
-import (
-	"container/list"
-	"time"
-)
-
-// waiter is a request that asks the machine for a member.
-type waiter struct {
-	r *Request
-	// decided gets exactly one grant, whatever happens.
-	decided chan grant
-	checker Checker       // of r; for the pool's goroutine, and never for the machine
-	opinion opinion       // what the checker said last
-	place   *list.Element // in the queue; nil when it is not there
-	passing bool          // waits for the running pass only: the pool is exhausted
-}
-
-// grant is the machine's decision about a waiter: a member with a place
-// reserved on it, or the reason why there is none.
-type grant struct {
-	m     *Member
-	c     chooser
-	dial  uint8
-	epoch uint32
-	group *dialGroup
-	err   *UnavailableError
-}
-
-// queue holds the requests that wait, in order of arrival.
-type queue struct {
-	list    *list.List
-	passing int // how many wait for the running pass only
-
-	consultAt  time.Time // when the carrier is asked about all of them again
-	consulting bool      // it is being asked
-	freed      bool      // a place became free since: those are asked about that were told of full members
-}
-
-func (q *queue) init()    { q.list = list.New() }
-func (q *queue) len() int { return q.list.Len() }
+import "github.com/caddy-broker/caddy-broker/failover/tracker"
 
 func (x *machine) enqueue(w *waiter) {
 	if x.queue.len() == 0 {
@@ -51,27 +13,15 @@ func (x *machine) enqueue(w *waiter) {
 		x.queue.consultAt = x.now // the list has just changed
 	}
 	x.queue.freed = x.queue.freed || w.opinion.full
-	w.place = x.queue.list.PushBack(w)
-	if w.passing {
-		x.queue.passing++
-	}
+	x.queue.add(w)
 }
 
 func (x *machine) decide(w *waiter, g grant) {
-	if w.place != nil {
-		x.queue.list.Remove(w.place)
-		w.place = nil
-		if w.passing {
-			x.queue.passing--
-		}
-	}
-	w.decided <- g
+	x.queue.remove(w)
+	x.out.grants = append(x.out.grants, decision{w, g})
 }
 
 func (x *machine) refuse(w *waiter, reason Reason) {
-	if reason != 0 {
-		x.counts.refused[reason]++
-	}
 	x.decide(w, grant{err: x.unavailable(reason)})
 }
 
@@ -94,15 +44,15 @@ func (x *machine) ask(w *waiter) {
 	case x.queue.len() >= x.opt.MaxWaiting:
 		x.refuse(w, ReasonTooMany)
 		return
-	case x.worker.exhausted:
-		if !x.worker.running {
-			if x.now.Sub(x.worker.started) <= passTime {
+	case x.worker.Exhausted:
+		if !x.worker.Running {
+			if x.now.Sub(x.worker.Started) <= tracker.PassTime {
 				x.refuse(w, ReasonExhausted)
 				return
 			}
 			x.startPass()
 		}
-		if !x.worker.running || x.limit() == 0 {
+		if !x.worker.Running || x.limit() == 0 {
 			x.refuse(w, ReasonExhausted)
 			return
 		}
@@ -111,29 +61,25 @@ func (x *machine) ask(w *waiter) {
 	x.enqueue(w)
 }
 
-// place gives the request a member, if there is one now. full tells that there
+// place gives the request a member, if there is one now. full says that there
 // would be one if it had a place.
 func (x *machine) place(w *waiter) (placed, full bool) {
 	if !x.anyServes() {
 		return false, false
 	}
-	c := chooser{p: x.p, v: x.view, r: w.r, w: w}
-	m := c.choose()
-	if m == nil && c.full && !x.p.places.Swap(true) {
-		m = c.choose() // a place may have become free just before that was known
-	}
+	c := chooser{v: x.view, r: w.r, w: w}
+	m, dial := x.requests.take(&c)
 	if m == nil && !x.openFor(w) {
 		for c.last = 1; m == nil && c.last <= 2; c.last++ {
 			c.loose = false
-			m = c.choose()
+			m, dial = x.requests.take(&c)
 		}
 	}
 	if m == nil {
 		return false, c.full
 	}
-	m.gate.used++
-	// The dial is counted here already: the next one in the queue has to see it.
-	x.decide(w, grant{m: m, c: c, dial: x.p.dial(m), epoch: m.epoch.Load(), group: m.pending.Load()})
+	m.gate.Used++
+	x.decide(w, grant{m: m, moved: c.moved, from: c.from, slot: c.slot, dial: dial, epoch: m.epoch})
 	return true, false
 }
 
@@ -146,45 +92,45 @@ func (x *machine) anyServes() bool {
 	return false
 }
 
-// serve gives members to those who wait, in order of arrival.
+// serve gives members to the requests that wait, in order of arrival.
 func (x *machine) serve() {
-	x.p.places.Store(false)
+	x.queue.crowded = false
 	inVain := 0
-	for e := x.queue.list.Front(); e != nil && inVain < maxInVain && x.hope(); {
-		w := e.Value.(*waiter)
-		e = e.Next()
+	for w := range x.queue.all() {
+		if inVain == maxInVain || !x.hope() {
+			break
+		}
 		if _, full := x.place(w); full {
+			x.queue.crowded = true
 			inVain++
 		}
 	}
-	if x.queue.len() > 0 && x.full() {
-		x.p.places.Store(true)
-	}
+	x.queue.crowded = x.queue.len() > 0 && (x.queue.crowded || x.full())
 	if x.gated() != x.view.gated {
 		x.dirty = true
 	}
 }
 
-// gated tells whether somebody waits whom a fresh request would overtake.
+// gated reports whether a request waits that a fresh one would overtake.
 func (x *machine) gated() bool {
-	return x.queue.len() > 0 && (x.p.places.Load() || x.shut())
+	return x.queue.len() > 0 && (x.queue.crowded || x.shut())
 }
 
 // maxInVain is how many requests are told in a row that all is full before the
 // rest is not asked: with a long queue that would be most of the work.
 const maxInVain = 16
 
-// hope tells whether some member has a place for one that waits.
+// hope reports whether some member has a place for one that waits.
 func (x *machine) hope() bool {
 	for _, m := range x.members {
-		if m.serves() && m.gate.free() && !m.isFull() {
+		if m.serves() && m.gate.Free() && !m.isFull() {
 			return true
 		}
 	}
 	return false
 }
 
-// full tells whether some member has no place left.
+// full reports whether some member has no place left.
 func (x *machine) full() bool {
 	for _, m := range x.members {
 		if m.serves() && m.isFull() {
@@ -194,21 +140,19 @@ func (x *machine) full() bool {
 	return false
 }
 
-// shut tells whether the gate keeps somebody waiting.
+// shut reports whether the gate keeps a request waiting.
 func (x *machine) shut() bool {
 	for _, m := range x.members {
-		if m.serves() && !m.gate.free() {
+		if m.serves() && !m.gate.Free() {
 			return true
 		}
 	}
 	return false
 }
 
-// sortOut refuses those whom the new state leaves no hope.
+// sortOut refuses the requests that the new state leaves no hope.
 func (x *machine) sortOut() {
-	for e := x.queue.list.Front(); e != nil; {
-		w := e.Value.(*waiter)
-		e = e.Next()
+	for w := range x.queue.all() {
 		if reason := x.hopeless(w); reason != 0 {
 			x.refuse(w, reason)
 		}
@@ -217,9 +161,10 @@ func (x *machine) sortOut() {
 
 // passFailed ends the waiting of those that waited for one pass.
 func (x *machine) passFailed() {
-	for e := x.queue.list.Front(); e != nil && x.queue.passing > 0; {
-		w := e.Value.(*waiter)
-		e = e.Next()
+	for w := range x.queue.all() {
+		if x.queue.passing == 0 {
+			return
+		}
 		if w.passing {
 			x.refuse(w, ReasonExhausted)
 		}
@@ -227,8 +172,8 @@ func (x *machine) passFailed() {
 }
 
 func (x *machine) refuseAll(reason Reason) {
-	for e := x.queue.list.Front(); e != nil; e = x.queue.list.Front() {
-		x.refuse(e.Value.(*waiter), reason)
+	for w := range x.queue.all() {
+		x.refuse(w, reason)
 	}
 }
 

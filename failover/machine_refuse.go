@@ -7,22 +7,22 @@ import "time"
 
 // hopeless says why waiting will never help a request.
 func (x *machine) hopeless(w *waiter) Reason {
-	a := &w.r.at
+	r := w.r
 	switch {
 	case x.allDrained():
 		return ReasonDrained
-	case a.failed && x.noFailover():
+	case r.lost && x.noFailover():
 		return ReasonNoFailover
-	case a.nWritten == maxWritten || a.hung > 1:
+	case r.Spent() || r.hung > 1:
 		return ReasonSpent
 	case x.allForeign(w):
 		return ReasonForeign
-	case a.nWritten == 0:
+	case r.writes == 0:
 		return 0
 	}
 	up := false
 	for _, m := range x.members {
-		if m.drained || m.unproved || a.wrote(m) {
+		if m.drained || m.unproved || r.wroteTo(m) {
 			up = up || m.serves() && m.state == stateUp
 			continue
 		}
@@ -30,8 +30,8 @@ func (x *machine) hopeless(w *waiter) Reason {
 			return 0
 		}
 	}
-	if up || !x.untried(a) {
-		// The pool works, and for this request there is nobody left.
+	if up || !x.untried(r) {
+		// The pool works, and for this request there is none left.
 		return ReasonSpent
 	}
 	return 0
@@ -51,22 +51,22 @@ func (x *machine) allForeign(w *waiter) bool {
 	return len(x.members) > 0
 }
 
-// untried tells whether there is a member that the request was not written to. It
+// untried reports whether there is a member that the request was not written to. It
 // may be down, or have been added and not answered yet: it may come.
-func (x *machine) untried(a *attempt) bool {
+func (x *machine) untried(r *Request) bool {
 	for _, m := range x.members {
-		if !m.drained && !a.wrote(m) {
+		if !m.drained && !r.wroteTo(m) {
 			return true
 		}
 	}
 	return false
 }
 
-// openFor tells whether some member may be chosen like any other, also if it
+// openFor reports whether some member may be chosen like any other, also if it
 // has no place just now.
 func (x *machine) openFor(w *waiter) bool {
 	for i, m := range x.view.members {
-		if x.view.flags[i]&flagOpen != 0 && !w.r.at.wrote(m) && w.says(m) < Unhealthy {
+		if x.view.flags[i]&flagOpen != 0 && !w.r.wroteTo(m) && w.says(m) < Unhealthy {
 			return true
 		}
 	}
@@ -74,14 +74,14 @@ func (x *machine) openFor(w *waiter) bool {
 }
 
 // unavailable is the error of a request that gets no member. RetryAfter is one
-// wait of the worker; whoever tells the clients spreads them.
+// wait of the worker; the carrier spreads the clients.
 func (x *machine) unavailable(reason Reason) *UnavailableError {
 	wait := time.Duration(0)
-	if x.worker.active {
-		wait = x.capped(x.worker.delay)
+	if x.worker.Active {
+		wait = x.capped(x.worker.Delay)
 	}
 	after := max((wait + time.Second - 1).Truncate(time.Second), time.Second)
-	e := &UnavailableError{Pool: x.name, Reason: reason, RetryAfter: after}
+	e := &UnavailableError{Pool: x.pool, Reason: reason, RetryAfter: after}
 	if reason != ReasonDrained && reason != ReasonClosed && x.lastErr != nil {
 		e.Last = x.lastErr.err
 	}

@@ -3,13 +3,13 @@
 
 package failover
 
-import "time"
+import (
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
+)
 
 const (
-	// samplePeriod is how often the counters of the request path are looked at
-	// while there are requests. It is also the length of a dial slot.
-	samplePeriod    = 100 * time.Millisecond
-	minSamplePeriod = 10 * time.Millisecond
 	// slowDial is the age, in slots, from which a pending dial makes its member
 	// suspect: it has then been pending for at least a second.
 	slowDial = 11
@@ -17,66 +17,42 @@ const (
 	homeAfter = 10 * time.Minute
 )
 
-// sampler looks at the counters of the request path, so that requests need not
-// tell the machine anything while all is well. It sleeps while there are none.
-type sampler struct {
-	awake  bool
-	period time.Duration
-	next   time.Time
-	slotAt time.Time // when the current dial slot began
-}
-
-// configure fits the period to the shortest maxInactivityDuration.
-func (s *sampler) configure(members []*Member) {
-	s.period = samplePeriod
-	for _, m := range members {
-		if d := m.Limits().MaxInactivityDuration; d > 0 {
-			s.period = max(min(s.period, d/20), minSamplePeriod)
+// fitSamples fits the samples to the shortest maxInactivityDuration.
+func (x *machine) fitSamples() {
+	shortest := time.Duration(0)
+	for _, m := range x.members {
+		if d := m.limits.MaxInactivityDuration; d > 0 && (shortest == 0 || d < shortest) {
+			shortest = d
 		}
 	}
-}
-
-func (s *sampler) wake(now time.Time) {
-	if !s.awake {
-		s.awake, s.next, s.slotAt = true, now.Add(s.period), now
-	}
+	x.sampler.Configure(shortest)
 }
 
 // sample looks at the counters, if it is time.
-func (x *machine) sample() {
+func (x *machine) sample(in inTick) {
 	s := &x.sampler
-	if !s.awake || x.now.Before(s.next) {
+	s.Moved = s.Moved || in.moved
+	if !s.Due(x.now) {
 		return
 	}
-	s.next = x.now.Add(s.period)
 	served := uint64(0)
 	for _, m := range x.members {
 		for i := range m.outcomes {
 			served += m.outcomes[i].Load()
 		}
 	}
-	if served != x.served || x.p.inProgress.Load() > 0 {
-		x.served, x.lastRequest = served, x.now
+	if served != s.Served || in.total > 0 {
+		s.Served, x.lastRequest = served, x.now
 	}
-	if x.now.Sub(s.slotAt) >= samplePeriod {
-		s.slotAt = x.now
-		x.slowDials(x.p.tick.Add(1))
+	if s.Turn(x.now) {
+		x.slowDials(s.Tick)
 	}
 	for _, m := range x.members {
 		x.observe(m)
 	}
-	if x.p.unsaved.Load() && x.p.unsaved.Swap(false) {
-		x.changed = true
-	}
-	if x.p.inProgress.Load() > 0 {
-		return
-	}
-	// First say so, then look again: a request that comes between sees it.
-	s.awake = false
-	x.p.idle.Store(true)
-	if x.p.inProgress.Load() > 0 && x.p.idle.CompareAndSwap(true, false) {
-		s.awake = true
-	}
+	x.changed = x.changed || s.Moved
+	s.Moved = false
+	s.Awake = in.total > 0
 }
 
 // slowDials makes members suspect whose dials hang, and sends those that dial
@@ -93,7 +69,7 @@ func (x *machine) slowDials(tick uint32) {
 		if !m.slow {
 			x.set(m, stateSuspect)
 			m.slow = true
-			x.ping(m, pingProbe, m.Limits().ConnectionTimeout)
+			x.ping(m, pingProbe, m.limits.ConnectionTimeout)
 		}
 		if !x.noFailover() && x.openBut(m) {
 			x.abandon(m)
@@ -101,7 +77,7 @@ func (x *machine) slowDials(tick uint32) {
 	}
 }
 
-// openBut tells whether another member is open.
+// openBut reports whether another member is open.
 func (x *machine) openBut(m *Member) bool {
 	for i, o := range x.view.members {
 		if o != m && x.view.flags[i]&flagOpen != 0 && !o.slow {
@@ -142,13 +118,13 @@ func (x *machine) wakeAt() (at time.Time) {
 	}
 	switch w := &x.worker; {
 	case x.interrupted:
-	case w.running:
-		sooner(w.started.Add(passTime))
-	case w.active && !x.allDrained():
+	case w.Running:
+		sooner(w.Started.Add(tracker.PassTime))
+	case w.Active && !x.allDrained():
 		sooner(x.passDue())
 	}
-	if x.sampler.awake {
-		sooner(x.sampler.next)
+	if x.sampler.Awake {
+		sooner(x.sampler.Next)
 	}
 	if x.queue.len() > 0 {
 		sooner(x.queue.consultAt)
@@ -157,8 +133,8 @@ func (x *machine) wakeAt() (at time.Time) {
 		if due, ok := x.probeDue(m); ok {
 			sooner(due)
 		}
-		if m.state == stateTrial && !x.held(m) || m.failback.ready {
-			if t := m.failback.trial.Add(trialPatience); t.After(x.now) {
+		if m.state == stateTrial && !x.held(m) || m.failback.Ready {
+			if t := m.failback.Trial.Add(trialPatience); t.After(x.now) {
 				sooner(t)
 			}
 		}

@@ -35,8 +35,7 @@ func (x *machine) tellHome(m *Member) {
 	if !x.anyOther(m) {
 		return // they were nowhere else
 	}
-	clients := x.p.moves.count.Load()
-	x.counts.failovers["failback"]++
+	clients := x.requests.away()
 	x.log(slog.LevelInfo, "clients move back", "upstream", m.Name, "clients", clients)
 	x.emit("failover_failback", map[string]any{"upstream": m.Name, "manual": false, "clients": clients})
 }

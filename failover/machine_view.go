@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // publish makes the view that requests choose by.
@@ -27,14 +28,14 @@ func (x *machine) publish() {
 		o.finish()
 		x.order = o
 		for i, m := range o.members {
-			m.index.Store(int32(i))
+			m.index = int32(i)
 		}
 	}
 	v := &view{
 		order: x.order, all: x.everyone(), flags: make([]uint8, len(x.order.members)),
 		current: -1, forced: -1, trial: -1,
 		affinity: x.opt.EffectiveAffinity().Kind,
-		poolKey:  KeyOf(x.name),
+		poolKey:  KeyOf(x.pool),
 		gated:    x.gated(),
 		timeout:  x.opt.Timeout,
 		clocked:  x.opt.Timeout >= 0,
@@ -51,7 +52,7 @@ func (x *machine) publish() {
 			v.open++
 		}
 		if i < v.prio {
-			if !better && v.trial < 0 && f&flagTrial != 0 && m.failback.ready {
+			if !better && v.trial < 0 && f&flagTrial != 0 && m.failback.Ready {
 				v.trial = i
 			}
 			better = better || f&(flagOpen|flagHome) == flagOpen|flagHome
@@ -59,7 +60,7 @@ func (x *machine) publish() {
 	}
 	v.sent = x.sent(v)
 	if x.forced != nil {
-		v.forced = v.find(x.forced)
+		v.forced = v.at(x.forced)
 	}
 	if v.affinity == address.AffinityPool {
 		x.gather(v)
@@ -90,9 +91,9 @@ func (x *machine) flags(m *Member) (f uint8) {
 		if held {
 			f |= flagHeld
 		}
-		if !held || m.failback.ready {
+		if !held || m.failback.Ready {
 			f |= flagTrial
-			if x.now.Sub(m.failback.trial) >= trialPatience {
+			if x.now.Sub(m.failback.Trial) >= trialPatience {
 				f |= flagAny
 			}
 		}
@@ -119,7 +120,7 @@ func (x *machine) gather(v *view) {
 		x.changed = true
 	}
 	if x.current != nil {
-		v.current = v.find(x.current)
+		v.current = v.at(x.current)
 	}
 }
 
@@ -132,12 +133,36 @@ func (x *machine) moved(from, to *Member) {
 		from.home, from.back = false, x.now
 		if from.rank >= 0 {
 			x.set(from, stateTrial)
-			from.failback.begin(x.now)
-			from.base, from.delay = x.now, shortDelay
+			from.failback.Begin(x.now)
+			from.base, from.delay = x.now, tracker.ShortDelay
 		}
 	}
 	if x.current == from && to.serves() {
 		x.dirty, x.changed = true, true
 		x.current = to
 	}
+}
+
+// sent says for each member of a view where its clients were sent; nil when
+// none were.
+func (x *machine) sent(v *view) []int32 {
+	var to []int32
+	for i, m := range v.members {
+		if m.sentTo == nil {
+			continue
+		}
+		at := v.at(m.sentTo)
+		if m.home || at < 0 || !m.sentTo.serves() {
+			m.sentTo, x.changed = nil, true
+			continue
+		}
+		if to == nil {
+			to = make([]int32, len(v.members))
+			for j := range to {
+				to[j] = -1
+			}
+		}
+		to[i] = int32(at)
+	}
+	return to
 }

@@ -107,7 +107,7 @@ func (b *stage) client() {
 	r := &Request{Key: rand.Uint64N(50), Keyed: true, Safe: rand.IntN(2) == 0}
 	written := map[*Member]int{}
 	for {
-		m, err := b.p.Next(ctx, r)
+		m, err := b.ask(ctx, r)
 		if err != nil {
 			var u *UnavailableError
 			if !errors.As(err, &u) && !errors.Is(err, context.DeadlineExceeded) {
@@ -119,33 +119,33 @@ func (b *stage) client() {
 		down, hangs := b.down[m.URI.Host], b.hangs[m.URI.Host]
 		b.mu.Unlock()
 		if down {
-			b.p.End(r, DialFailed, errRefused)
+			r.at.End(DialFailed, errRefused)
 			continue
 		}
-		b.p.Connected(r)
-		b.p.Written(r)
+		r.at.Connected()
+		r.at.Written()
 		written[m]++
-		if written[m] > 2 || written[m] == 2 && r.at.reused != m || len(written) > maxWritten {
+		if written[m] > 2 || written[m] == 2 && r.reused != m || len(written) > MaxWrites {
 			b.t.Errorf("written to %d members, to %s %d times", len(written), m.Name, written[m])
 		}
 		pause()
 		if hangs {
-			b.p.End(r, Hung, errReset)
+			r.at.End(Hung, errReset)
 			continue
 		}
 		switch rand.IntN(12) {
 		case 0:
-			b.p.End(r, Lost, errReset)
+			r.at.End(Lost, errReset)
 		case 1:
-			b.p.End(r, LostReused, errReset)
+			r.at.End(LostReused, errReset)
 		case 2:
-			b.p.End(r, Neutral, nil)
+			r.at.End(Neutral, nil)
 			return
 		default:
 			m.Touch()
-			b.p.End(r, Answered, nil)
+			r.at.End(Answered, nil)
 			pause()
-			b.p.Done(r)
+			r.at.Done()
 			return
 		}
 	}

@@ -9,12 +9,17 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // dialSlots is the length of the ring in which pending dials are counted by the
 // tick they began at. It exceeds the age that makes a member suspect, so that
 // old and new dials are not in one slot when it matters.
 const dialSlots = 16
+
+// DialWidth is how many dials may be pending at one member at first, pings apart:
+// see Member.Queue.
+const DialWidth = tracker.DialWidth
 
 // outcomes is how many kinds of Outcome there are.
 const outcomes = int(Neutral) + 1
@@ -27,35 +32,66 @@ type Member struct {
 	URI address.URI
 	// Name is what users see: scheme://host:port, or unix//path.
 	Name string
-	// Queue is where those wait who dial the member.
-	Queue DialQueue
+	// Queue is where requests wait that dial the member.
+	Queue tracker.DialQueue
 
 	seed   uint64 // hash of Name, for the clients' orders
-	limits atomic.Pointer[Limits]
 	backup atomic.Pointer[string]
 
 	// What every request writes and reads; in as few cache lines as possible.
-	_           [64]byte
-	inProgress  atomic.Int64 // from Next to Done
-	maxRequests atomic.Int64 // of limits
-	pending     atomic.Pointer[dialGroup]
-	epoch       atomic.Uint32 // grows when the member goes down; older failures are stale
-	index       atomic.Int32  // in the current view; -1 when it is not there
-	restricted  atomic.Bool   // see Restricted
-	watched     atomic.Bool   // not plainly up: Connected and Answered are news
-	slot        atomic.Bool   // taken by the one request that may try a trial or suspect member
-	outcomes    [outcomes]atomic.Uint64
-	dials       [dialSlots]atomic.Int32
+	_          [64]byte
+	inProgress atomic.Int64 // places taken, each from Next to Done
+	shown      shown
+	slot       atomic.Bool // taken by the one request that may try a trial or suspect member
+	outcomes   [outcomes]atomic.Uint64
+	dials      [dialSlots]atomic.Int32 // attempts without a connection, by the tick they began at
 
-	// What the carrier tells of its connections.
+	// What the carrier says of its connections.
 	_         [64]byte
-	reads     atomic.Uint64 // see Touch
+	reads     atomic.Uint64 // bytes that came are not counted, reads are: see Touch
 	uploading atomic.Int64  // requests whose body is being written
-	writes    atomic.Uint64 // see Upload
+	writes    atomic.Uint64 // parts of such bodies that connections took: see Upload
 	_         [64]byte
 
-	node // guarded by the pool's mutex
+	node // the machine's; guarded by the pool's mutex
 }
+
+// shown is what requests see of the machine's decisions about a member. Only the
+// pool writes it, after each step.
+type shown struct {
+	limits      atomic.Pointer[Limits]
+	maxRequests atomic.Int64              // of limits
+	pending     atomic.Pointer[dialGroup] // of those that begin to dial now
+	epoch       atomic.Uint32             // grows when the member goes down; older failures are stale
+	index       atomic.Int32              // in the current view; -1 when it is not there
+	restricted  atomic.Bool               // see Restricted
+	watched     atomic.Bool               // not plainly up: Connected and Answered are news
+}
+
+// show makes requests see what the machine decided about the member.
+func (m *Member) show() {
+	s := &m.shown
+	if *s.limits.Load() != m.limits {
+		limits := m.limits
+		s.limits.Store(&limits)
+		s.maxRequests.Store(int64(limits.MaxRequests))
+	}
+	if s.epoch.Load() != m.epoch {
+		s.epoch.Store(m.epoch)
+	}
+	if s.index.Load() != m.index {
+		s.index.Store(m.index)
+	}
+	if s.restricted.Load() != m.restricted {
+		s.restricted.Store(m.restricted)
+	}
+	if s.watched.Load() != m.watched {
+		s.watched.Store(m.watched)
+	}
+}
+
+// abandon ends the waiting of all that dial the member.
+func (m *Member) abandon() { m.shown.pending.Swap(newDialGroup()).end() }
 
 // dialGroup is what requests that dial a member have in common: the end of
 // their waiting.
@@ -72,9 +108,10 @@ func newDialGroup() *dialGroup {
 
 func newMember(u address.URI) *Member {
 	m := &Member{URI: u, Name: u.Name(), seed: KeyOf(u.Name())}
-	m.pending.Store(newDialGroup())
-	m.index.Store(-1)
-	m.setLimits(Limits{})
+	m.index = -1
+	m.shown.pending.Store(newDialGroup())
+	m.shown.limits.Store(new(Limits))
+	m.show()
 	return m
 }
 
@@ -86,25 +123,21 @@ func (m *Member) Touch() { m.reads.Add(1) }
 func (m *Member) SetBackup(state string) { m.backup.Store(&state) }
 
 // Limits are the member's effective options: nested, then its own, then defaults.
-func (m *Member) Limits() Limits { return *m.limits.Load() }
-
-func (m *Member) setLimits(l Limits) {
-	m.limits.Store(&l)
-	m.maxRequests.Store(int64(l.MaxRequests))
-}
+func (m *Member) Limits() Limits { return *m.shown.limits.Load() }
 
 // reserve takes one of the member's places, if it has any left.
 func (m *Member) reserve() bool {
 	n := m.inProgress.Add(1)
-	if most := m.maxRequests.Load(); most > 0 && n > most {
+	if most := m.shown.maxRequests.Load(); most > 0 && n > most {
 		m.inProgress.Add(-1)
 		return false
 	}
 	return true
 }
 
+// isFull reports whether the member has no place left.
 func (m *Member) isFull() bool {
-	most := m.maxRequests.Load()
+	most := int64(m.limits.MaxRequests)
 	return most > 0 && m.inProgress.Load() >= most
 }
 

@@ -48,10 +48,10 @@ func BenchmarkRequestDuringPush(b *testing.B) {
 				if _, err := p.Next(b.Context(), &r); err != nil {
 					b.Fatal(err)
 				}
-				p.Connected(&r)
-				p.Written(&r)
-				p.End(&r, Answered, nil)
-				p.Done(&r)
+				r.at.Connected()
+				r.at.Written()
+				r.at.End(Answered, nil)
+				r.at.Done()
 				slowest = max(slowest, time.Since(start))
 			}
 			b.ReportMetric(float64(took.Microseconds()), "update-µs")

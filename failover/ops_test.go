@@ -174,8 +174,8 @@ func TestDrainLetsGoOnWhatIsInProgress(t *testing.T) {
 		if got := b.released(); len(got) > 0 {
 			t.Errorf("released %v", got)
 		}
-		b.p.End(r, Answered, nil)
-		b.p.Done(r)
+		r.at.End(Answered, nil)
+		r.at.Done()
 		pings := len(b.passes("a"))
 		b.downAll("a")
 		if err := b.p.Resume(uris(2)[0]); err != nil {
@@ -213,8 +213,8 @@ func TestMembershipAtRunTime(t *testing.T) {
 		if n, err := b.p.RemoveURIs(uris(3)[1:]); n != 2 || err != nil {
 			t.Fatalf("removed %d, error %v", n, err)
 		}
-		b.p.End(r, Answered, nil) // its request goes on
-		b.p.Done(r)
+		r.at.End(Answered, nil) // its request goes on
+		r.at.Done()
 		if n, err := b.p.RemoveURIs(uris(1)); n != 0 || !errors.Is(err, ErrLast) {
 			t.Errorf("the last address: removed %d, error %v", n, err)
 		}

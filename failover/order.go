@@ -70,7 +70,7 @@ func (o *order) finish() {
 	}
 }
 
-// equal tells whether another order would be the same.
+// equal reports whether another order would be the same.
 func (o *order) equal(p *order) bool {
 	if o == nil || o.prio != p.prio || o.randomize != p.randomize || len(o.members) != len(p.members) {
 		return false

@@ -27,8 +27,8 @@ type Pool struct {
 	view    atomic.Pointer[view]
 	moves   moves
 	tick    atomic.Uint32 // a coarse clock; new dials are counted by it
-	idle    atomic.Bool   // nobody samples counters: the next request has to wake the machine
-	places  atomic.Bool   // somebody waits for a place on a full member
+	idle    atomic.Bool   // the counters are not sampled: the next request has to wake the machine
+	places  atomic.Bool   // a request waits for a place on a full member
 	unsaved atomic.Bool   // moves changed since Changed was last called
 
 	_          [64]byte     // what every request writes has a cache line of its own
@@ -56,7 +56,7 @@ func New(cfg Config) (*Pool, error) {
 	p := &Pool{name: cfg.Name, cfg: cfg, kick: make(chan struct{}, 1)}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.idle.Store(true)
-	p.machine = newMachine(p, cfg)
+	p.machine = newMachine(requestPath{p}, time.Now(), cfg)
 	p.feed(inNothing{})
 	return p, nil
 }
@@ -122,46 +122,23 @@ func (p *Pool) Interrupt() { p.feed(inInterrupt{}) }
 // a pool that is stuck for ever; it returns when the pool is closed.
 func (p *Pool) Echo() {
 	heard := make(chan struct{})
-	p.feed(inDo{func(x *machine) {
-		if x.running {
-			x.do(actEcho{heard})
-		} else {
-			close(heard)
-		}
-	}})
+	if !p.feed(inEcho{heard}).running {
+		return
+	}
 	select {
 	case <-heard:
 	case <-p.ctx.Done():
 	}
 }
 
-// Name is the pool's name.
-func (p *Pool) Name() string { return p.name }
-
 // Rename names a pool that has not been started.
 func (p *Pool) Rename(name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.name, p.cfg.Name, p.machine.name = name, name, name
+	p.name, p.cfg.Name, p.machine.pool = name, name, name
 }
 
 // Members are the pool's members in their order, priority ones first.
 func (p *Pool) Members() []*Member {
 	return append([]*Member(nil), p.view.Load().members...)
-}
-
-// feed gives the machine an input. What the machine decided about requests and
-// the view is in effect when it returns; the rest follows.
-func (p *Pool) feed(in input) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	v := p.view.Load()
-	p.todo = append(p.todo, p.machine.step(time.Now(), in)...)
-	if p.machine.view != v {
-		p.view.Store(p.machine.view)
-	}
-	select {
-	case p.kick <- struct{}{}:
-	default:
-	}
 }

@@ -32,7 +32,7 @@ func (p *Pool) run() {
 			return
 		case <-p.kick:
 		case <-timer.C:
-			p.feed(inTick{})
+			p.feed(p.tickNow())
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 // Snapshot is what the operator and experience taught a pool: what a new
 // process starts from. It is for encoding/json.
 type Snapshot struct {
-	// Reached tells that a backend has answered at some time.
+	// Reached says that a backend has answered at some time.
 	Reached bool `json:"reached,omitempty"`
 	// Failover is the target of a manual failover, Current where all clients are
 	// with affinity pool.
@@ -61,7 +61,7 @@ type DownSnapshot struct {
 func (p *Pool) Snapshot() Snapshot {
 	s := p.machineSnapshot()
 	p.moves.each(func(key uint64, to *Member) {
-		if to.index.Load() >= 0 {
+		if to.shown.index.Load() >= 0 {
 			s.Moved[to.Name] = binary.BigEndian.AppendUint64(s.Moved[to.Name], key)
 		}
 	})
@@ -98,7 +98,7 @@ func (p *Pool) machineSnapshot() Snapshot {
 // Restore gives a pool what an earlier one has learnt. It is meant for before
 // Start. What is unknown to the configuration is left out.
 func (p *Pool) Restore(s Snapshot) error {
-	return p.do(func(x *machine) error { return x.restore(s) })
+	return p.feed(inRestore{s}).err
 }
 
 func (x *machine) restore(s Snapshot) error {
@@ -112,8 +112,8 @@ func (x *machine) restore(s Snapshot) error {
 		}
 		x.removed = append(x.removed, u)
 	}
-	x.rank()
-	x.sampler.configure(x.members)
+	x.rank(x.opt)
+	x.fitSamples()
 	byName := make(map[string]*Member)
 	for _, m := range x.members {
 		byName[m.Name] = m
@@ -137,10 +137,10 @@ func (x *machine) restore(s Snapshot) error {
 	}
 	for name, keys := range s.Moved {
 		if len(keys)%8 != 0 {
-			return fmt.Errorf("restoring pool %s: the clients moved to %s are damaged", address.Quote(x.name), address.Quote(name))
+			return fmt.Errorf("restoring pool %s: the clients moved to %s are damaged", address.Quote(x.pool), address.Quote(name))
 		}
 		for m := byName[name]; m != nil && len(keys) > 0; keys = keys[8:] {
-			x.p.moves.put(binary.BigEndian.Uint64(keys), m, x.p.tick.Load())
+			x.requests.remember(binary.BigEndian.Uint64(keys), m)
 		}
 	}
 	return nil
@@ -182,7 +182,7 @@ func (x *machine) restoreAdded(s Snapshot) {
 		if !known[n.URI.Key()] {
 			m := add(n.URI)
 			m.sourced = true
-			m.restricted.Store(!n.Trusted)
+			m.restricted = !n.Trusted
 		}
 	}
 }

@@ -3,10 +3,7 @@
 
 package failover
 
-import (
-	"maps"
-	"time"
-)
+import "time"
 
 // PoolStatus is what status says of a pool.
 type PoolStatus struct {
@@ -30,9 +27,9 @@ type UpstreamStatus struct {
 	// answered a request yet), "down" or "drained".
 	State    string `json:"state"`
 	Priority bool   `json:"priority"`
-	// Pushed tells that the address was added at run time.
+	// Pushed says that the address was added at run time.
 	Pushed bool `json:"pushed"`
-	// Manual tells that a manual failover sends all clients here, until Failback
+	// Manual says that a manual failover sends all clients here, until Failback
 	// or until the member breaks.
 	Manual    bool      `json:"manual"`
 	Since     time.Time `json:"since"`
@@ -60,13 +57,13 @@ func (p *Pool) Status() PoolStatus {
 	x := p.machine
 	x.now = time.Now()
 	s := PoolStatus{
-		Name: p.name, State: x.state(), FailedPasses: x.worker.failed, Waiting: x.queue.len(),
+		Name: p.name, State: x.state(), FailedPasses: x.worker.Failed, Waiting: x.queue.len(),
 		Options: make(map[string]any), Upstreams: make([]UpstreamStatus, 0, len(x.members)),
 	}
 	for _, o := range x.opt.Settings() {
 		s.Options[o.Name] = o.Value
 	}
-	if w := &x.worker; x.running && w.active && !w.running && !x.allDrained() {
+	if w := &x.worker; x.running && w.Active && !w.Running && !x.allDrained() {
 		due := x.passDue()
 		s.NextAttempt = &due
 	}
@@ -99,32 +96,19 @@ func (x *machine) listed() []*Member {
 
 // Stats are the pool's counters, for metrics.
 type Stats struct {
-	Name    string
 	Waiting int
 	// ReconnectAttempts is how many passes were started.
 	ReconnectAttempts uint64
-	// Failovers counts changes of the serving backends by reason: dial, lost,
-	// hung, drain, manual, failback.
-	Failovers map[string]uint64
-	// Refused counts requests that got no backend by reason.
-	Refused   map[Reason]uint64
-	Upstreams []UpstreamStats
+	Upstreams         []UpstreamStats
 }
 
 // UpstreamStats are the counters of one member.
 type UpstreamStats struct {
 	Name string
-	// Up tells that it takes requests.
+	// Up says that it takes requests.
 	Up bool
 	// Attempts counts attempts by outcome, indexed by Outcome.
 	Attempts [outcomes]uint64
-}
-
-// counts are what the machine counts for Stats.
-type counts struct {
-	attempts  uint64
-	failovers map[string]uint64
-	refused   map[Reason]uint64
 }
 
 // Stats are the pool's counters now.
@@ -132,12 +116,7 @@ func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	x := p.machine
-	s := Stats{
-		Name: p.name, Waiting: x.queue.len(), ReconnectAttempts: x.counts.attempts,
-		Failovers: make(map[string]uint64), Refused: make(map[Reason]uint64),
-	}
-	maps.Copy(s.Failovers, x.counts.failovers)
-	maps.Copy(s.Refused, x.counts.refused)
+	s := Stats{Waiting: x.queue.len(), ReconnectAttempts: x.passes}
 	for _, m := range x.listed() {
 		u := UpstreamStats{Name: m.Name, Up: m.serves()}
 		for i := range u.Attempts {

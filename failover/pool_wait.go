@@ -10,17 +10,17 @@ import (
 
 const (
 	// pollEvery is how often a request that waits looks for its client, where
-	// nobody tells it that the client has left.
+	// nothing else says that the client has left.
 	pollEvery = 500 * time.Millisecond
 	// firstWait is how long a request waits at most until the pool has reached a
-	// backend for the first time: by then nobody knows whether the addresses are right.
+	// backend for the first time: until then it is not known whether the addresses are right.
 	firstWait = 5 * time.Second
 )
 
 // wait asks the machine for a member and waits for its decision.
-func (p *Pool) wait(ctx context.Context, r *Request) (*Member, error) {
+func (p *Pool) wait(ctx context.Context, r *Request) (*Attempt, error) {
 	w := &waiter{r: r, decided: make(chan grant, 1), checker: r.Checker}
-	if r.at.failed {
+	if r.lost {
 		if left, bounded := p.left(r); bounded && left <= 0 {
 			return nil, p.unavailable(ReasonTimeout)
 		}
@@ -75,55 +75,35 @@ func (p *Pool) leave(w *waiter, reason Reason) grant {
 	return <-w.decided
 }
 
-func (p *Pool) accept(r *Request, g grant) (*Member, error) {
+func (p *Pool) accept(r *Request, g grant) (*Attempt, error) {
 	if g.m == nil {
 		return nil, g.err
 	}
-	p.begin(r, g.m, &g.c, g.dial)
-	r.at.gated = true
+	a := p.begin(r, g.m, g.dial)
+	a.moved, a.from, a.slot, a.gated = g.moved, g.from, g.slot, true
 	// What happened between the decision and now counts as after it.
-	r.at.epoch, r.at.group = g.epoch, g.group
-	return g.m, nil
+	a.epoch, a.group = g.epoch, g.group
+	return a, nil
 }
 
-// giveBack ends an attempt that nobody wants any more before it began.
+// giveBack ends an attempt that is not wanted any more before it began.
 func (p *Pool) giveBack(r *Request, g grant) {
-	if m, _ := p.accept(r, g); m != nil {
-		p.End(r, DialAborted, nil)
+	if a, _ := p.accept(r, g); a != nil {
+		a.End(DialAborted, nil)
 	}
 }
 
 // left is how long the request may still be without a connection.
 func (p *Pool) left(r *Request) (left time.Duration, bounded bool) {
-	by := p.ConnectBy(r)
+	by := r.connectBy(p.view.Load())
 	if by.IsZero() {
 		return 0, false
 	}
 	return time.Until(by), true
 }
 
-// ConnectBy is when the request has to have a connection, or be over; zero when
-// it has all the time its client gives it. Whoever dials for it ends the
-// attempt with DialAborted then.
-func (p *Pool) ConnectBy(r *Request) time.Time {
-	by := r.Deadline
-	v := p.view.Load()
-	if !v.clocked || !r.at.clocked {
-		return by
-	}
-	since := r.at.since
-	if since.IsZero() {
-		return by
-	}
-	if t := since.Add(v.timeout - r.at.spent); by.IsZero() || t.Before(by) {
-		by = t
-	}
-	return by
-}
-
 func (p *Pool) unavailable(reason Reason) *UnavailableError {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.machine.counts.refused[reason]++
 	return p.machine.unavailable(reason)
 }

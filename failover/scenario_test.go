@@ -6,7 +6,9 @@ package failover
 import (
 	"cmp"
 	"errors"
+	"flag"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -19,6 +21,8 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 )
+
+var update = flag.Bool("update", false, "rewrite the consequences in testdata/scenarios")
 
 // TestScenarios plays the files in testdata/scenarios; the README there says
 // what their lines mean.
@@ -36,23 +40,57 @@ func TestScenarios(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &scenario{t: t}
 				defer s.close()
-				for i, line := range strings.Split(string(text), "\n") {
-					line, _, _ = strings.Cut(line, "#")
-					if line = strings.TrimSpace(line); line == "" {
-						continue
+				got := s.tell(file, string(text))
+				switch {
+				case *update:
+					if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+						t.Fatal(err)
 					}
-					do, want, expects := strings.Cut(line, "->")
-					got, err := s.play(strings.Fields(do))
-					if err != nil {
-						t.Fatalf("%s:%d: %s: %v", file, i+1, line, err)
-					}
-					if want = strings.TrimSpace(want); expects && got != want {
-						t.Errorf("%s:%d: %s\n\tgot %s", file, i+1, line, got)
-					}
+				case got != string(text):
+					t.Errorf("%s: the consequences are others; -update writes them:\n%s", file, difference(string(text), got))
 				}
 			})
 		})
 	}
+}
+
+// tell plays a file, and returns it with the consequences as they were.
+func (s *scenario) tell(file, text string) string {
+	var told strings.Builder
+	for i, full := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
+		if strings.HasPrefix(full, "\t") {
+			continue // a consequence
+		}
+		told.WriteString(full + "\n")
+		line, _, _ := strings.Cut(full, "#")
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		do, want, expects := strings.Cut(line, "->")
+		since := time.Now()
+		got, err := s.play(strings.Fields(do))
+		if err != nil {
+			s.t.Fatalf("%s:%d: %s: %v", file, i+1, line, err)
+		}
+		if want = strings.TrimSpace(want); expects && got != want {
+			s.t.Errorf("%s:%d: %s\n\tgot %s", file, i+1, line, got)
+		}
+		for _, c := range s.consequences(since) {
+			told.WriteString("\t" + c + "\n")
+		}
+	}
+	return told.String()
+}
+
+// difference is the first line in which two texts differ.
+func difference(want, got string) string {
+	w, g := strings.Split(want, "\n"), strings.Split(got, "\n")
+	for i := range min(len(w), len(g)) {
+		if w[i] != g[i] {
+			return fmt.Sprintf("line %d\n\twant %s\n\tgot  %s", i+1, w[i], g[i])
+		}
+	}
+	return fmt.Sprintf("%d lines, want %d", len(g), len(w))
 }
 
 type scenario struct {
@@ -67,7 +105,7 @@ func (s *scenario) close() {
 		return
 	}
 	for _, r := range s.stuck {
-		s.p.End(r, Neutral, nil)
+		r.at.End(Neutral, nil)
 	}
 	s.p.Close()
 }
@@ -81,7 +119,7 @@ func (s *scenario) open(addr string) error {
 	}
 	s.stage, s.told, s.stuck = newStage(s.t), 0, nil
 	a.Options.ReconnectJitter = 0
-	s.p, err = New(Config{Name: "scenario", URIs: a.URIs, Options: a.Options, Carrier: s, Emit: s.emit})
+	s.p, err = New(Config{Name: "scenario", URIs: a.URIs, Options: a.Options, Carrier: s, Emit: s.emit, Logger: slog.New(logs{s.stage})})
 	if err == nil {
 		s.p.Start()
 		synctest.Wait()
@@ -124,12 +162,12 @@ func (s *scenario) play(words []string) (string, error) {
 		return strings.Join(by, " "), err
 	case "stuck":
 		r := &Request{Safe: true}
-		m, err := s.p.Next(s.t.Context(), r)
+		m, err := s.ask(s.t.Context(), r)
 		if err != nil {
 			return "", err
 		}
-		s.p.Connected(r)
-		s.p.Written(r)
+		r.at.Connected()
+		r.at.Written()
 		s.stuck = append(s.stuck, r)
 		return m.URI.Host, nil
 	case "state":

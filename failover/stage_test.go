@@ -6,6 +6,7 @@ package failover
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -32,9 +33,11 @@ type stage struct {
 	mute   map[string]bool // with hangs: does not even accept
 	status map[string]int
 	// loses counts the requests that a backend ends without an answer.
-	loses  map[string]int
-	slow   time.Duration // how long a refusal of a ping takes
-	pings  []mark
+	loses map[string]int
+	slow  time.Duration // how long a refusal of a ping takes
+	pings []mark
+	// came are the consequences of what a scenario does, as they come.
+	came   []consequence
 	events []Event
 	warm   []string
 	freed  []string
@@ -48,7 +51,12 @@ func newStage(t *testing.T) *stage {
 	}
 }
 
-func (b *stage) emit(e Event) { b.set(func() { b.events = append(b.events, e) }) }
+func (b *stage) emit(e Event) {
+	b.set(func() {
+		b.events = append(b.events, e)
+		b.noted(kindEvent, eventText(e))
+	})
+}
 
 // mark is something that happened to a member, in time since the start.
 type mark struct {
@@ -59,6 +67,7 @@ type mark struct {
 func (b *stage) Ping(ctx context.Context, m *Member) PingResult {
 	b.mu.Lock()
 	b.pings = append(b.pings, mark{time.Since(b.start), m.URI.Host})
+	b.noted(kindPing, "ping "+m.URI.Host)
 	down, hangs, status := b.down[m.URI.Host], b.hangs[m.URI.Host], b.status[m.URI.Host]
 	slow, mute := b.slow, b.mute[m.URI.Host]
 	b.mu.Unlock()
@@ -81,6 +90,7 @@ func (b *stage) Release(m *Member) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.freed = append(b.freed, m.URI.Host)
+	b.noted(kindRelease, "release "+m.URI.Host)
 }
 
 func (b *stage) Warm(members []*Member) {
@@ -90,6 +100,7 @@ func (b *stage) Warm(members []*Member) {
 	for _, m := range members {
 		b.warm = append(b.warm, m.URI.Host)
 	}
+	b.noted(kindWarm, strings.TrimSpace("warm "+strings.Join(b.warm, " ")))
 }
 
 func (b *stage) set(f func()) {
@@ -191,11 +202,16 @@ func uris(n int) (list []address.URI) {
 // backends as they are, and returns the member that answered.
 func (b *stage) send(r *Request) (*Member, error) {
 	for {
-		m, err := b.p.Next(b.t.Context(), r)
+		m, err := b.ask(b.t.Context(), r)
 		if err != nil {
 			return nil, err
 		}
 		b.mu.Lock()
+		if r.at.gated {
+			b.noted(kindChoice, "grant "+m.URI.Host)
+		} else {
+			b.noted(kindChoice, "choose "+m.URI.Host)
+		}
 		down, mute, status := b.down[m.URI.Host], b.mute[m.URI.Host], b.status[m.URI.Host]
 		lose := b.loses[m.URI.Host] > 0
 		if lose && !down {
@@ -203,28 +219,28 @@ func (b *stage) send(r *Request) (*Member, error) {
 		}
 		b.mu.Unlock()
 		if down {
-			b.p.End(r, DialFailed, errRefused)
+			r.at.End(DialFailed, errRefused)
 			continue
 		}
 		if mute {
 			select {
-			case <-r.Abandoned().Done():
-				b.p.End(r, DialAborted, nil)
+			case <-r.at.Abandoned().Done():
+				r.at.End(DialAborted, nil)
 			case <-time.After(m.Limits().ConnectionTimeout):
-				b.p.End(r, DialFailed, context.DeadlineExceeded)
+				r.at.End(DialFailed, context.DeadlineExceeded)
 			}
 			continue
 		}
-		b.p.Connected(r)
-		b.p.Written(r)
+		r.at.Connected()
+		r.at.Written()
 		if lose {
-			b.p.End(r, Lost, errReset)
+			r.at.End(Lost, errReset)
 			continue
 		}
 		m.Touch()
-		r.Status = status
-		b.p.End(r, Answered, nil)
-		b.p.Done(r)
+		r.at.Status = status
+		r.at.End(Answered, nil)
+		r.at.Done()
 		return m, nil
 	}
 }
@@ -261,14 +277,41 @@ func (b *stage) reason(r *Request) (Reason, time.Duration) {
 func (b *stage) waiting(ctx context.Context, r *Request) <-chan error {
 	done := make(chan error, 1)
 	go func() {
-		m, err := b.p.Next(ctx, r)
+		m, err := b.ask(ctx, r)
 		if m != nil {
-			b.p.Connected(r)
-			b.p.End(r, Answered, nil)
-			b.p.Done(r)
+			r.at.Connected()
+			r.at.End(Answered, nil)
+			r.at.Done()
 		}
 		done <- err
 	}()
 	synctest.Wait()
 	return done
+}
+
+// ask is Next, for tests that care about the member alone.
+func (b *stage) ask(ctx context.Context, r *Request) (*Member, error) {
+	a, err := b.p.Next(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return a.Member(), nil
+}
+
+// do changes or looks at the machine, as an input of its own would.
+func (p *Pool) do(f func(x *machine) error) (err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	x := p.machine
+	x.now, x.out = time.Now(), output{}
+	err = f(x)
+	x.settle()
+	for again := p.show(x.out); again != nil; {
+		again = p.show(x.step(time.Now(), again))
+	}
+	select {
+	case p.kick <- struct{}{}:
+	default:
+	}
+	return err
 }

@@ -53,10 +53,10 @@ func TestStatus(t *testing.T) {
 		if c.State != "drained" || c.Pushed {
 			t.Errorf("c: %+v", c)
 		}
-		b.p.End(r, Answered, nil)
-		b.p.Done(r)
+		r.at.End(Answered, nil)
+		r.at.Done()
 		stats := b.p.Stats()
-		if stats.Failovers["dial"] != 1 || stats.Upstreams[0].Up || !stats.Upstreams[1].Up ||
+		if stats.Upstreams[0].Up || !stats.Upstreams[1].Up ||
 			stats.Upstreams[1].Attempts[Answered] != 2 || stats.Upstreams[0].Attempts[DialFailed] != 1 || stats.ReconnectAttempts != 1 {
 			t.Errorf("stats: %+v", stats)
 		}

@@ -15,7 +15,7 @@ import (
 // pick lets a request choose, and leaves it dialling.
 func (b *stage) pick(r *Request) string {
 	b.t.Helper()
-	m, err := b.p.Next(b.t.Context(), r)
+	m, err := b.ask(b.t.Context(), r)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -24,9 +24,9 @@ func (b *stage) pick(r *Request) string {
 
 // lost ends a request that was written without an answer.
 func (b *stage) lost(r *Request) {
-	b.p.Connected(r)
-	b.p.Written(r)
-	b.p.End(r, Lost, errReset)
+	r.at.Connected()
+	r.at.Written()
+	r.at.End(Lost, errReset)
 }
 
 func TestTwoLossesInARowPutAMemberDown(t *testing.T) {
@@ -74,9 +74,9 @@ func TestOneRequestAtATimeTriesASuspectThatAnswersNoPing(t *testing.T) {
 			t.Fatalf("the next request goes to %s", got)
 		}
 		b.expect("b")
-		b.p.Connected(try)
-		b.p.End(try, Answered, nil)
-		b.p.Done(try)
+		try.at.Connected()
+		try.at.End(Answered, nil)
+		try.at.Done()
 		b.expect("a") // and nobody was moved
 	})
 }
@@ -107,15 +107,15 @@ func TestReattachment(t *testing.T) {
 			if got := b.pick(r); got != want {
 				t.Fatalf("got %s, want %s", got, want)
 			}
-			b.p.Connected(r)
-			b.p.Written(r)
-			b.p.End(r, LostReused, nil)
+			r.at.Connected()
+			r.at.Written()
+			r.at.End(LostReused, nil)
 		}
 		if s := b.state("a"); s != "up" {
 			t.Errorf("it is %s", s)
 		}
-		if r.at.nWritten != 2 {
-			t.Errorf("the reattachment counts: written to %d", r.at.nWritten)
+		if r.nTo != 2 {
+			t.Errorf("the reattachment counts: written to %d", r.nTo)
 		}
 		b.expect("a")
 		b.empty()
@@ -221,8 +221,8 @@ func TestAReturningMemberServesOneSafeRequestFirst(t *testing.T) {
 		if step != 2 {
 			t.Errorf("the back-off began anew: step %d", step)
 		}
-		b.p.End(unsafe, Neutral, nil)
-		b.p.End(second, Neutral, nil)
+		unsafe.at.End(Neutral, nil)
+		second.at.End(Neutral, nil)
 		b.empty()
 	})
 }
@@ -244,7 +244,7 @@ func TestLateFailuresSayNothing(t *testing.T) {
 		if s := b.state("a"); s != "up" {
 			t.Fatalf("it is %s", s)
 		}
-		b.p.End(old, DialFailed, errRefused)
+		old.at.End(DialFailed, errRefused)
 		b.lost(older)
 		if s := b.state("a"); s != "up" {
 			t.Errorf("failures from before its return made it %s", s)
@@ -259,7 +259,7 @@ func TestNeutralOutcomesSayNothing(t *testing.T) {
 		for _, o := range []Outcome{DialAborted, Neutral, LostReused, DialAborted, Neutral} {
 			r := &Request{}
 			b.pick(r)
-			b.p.End(r, o, errReset)
+			r.at.End(o, errReset)
 		}
 		if s := b.state("a"); s != "up" {
 			t.Errorf("it is %s", s)

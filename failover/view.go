@@ -9,7 +9,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
-// What a view says of a member. Without any of these nobody may choose it.
+// What a view says of a member. Without any of these no request may choose it.
 const (
 	flagOpen    uint8 = 1 << iota // may be chosen like any other
 	flagTrial                     // came back: one safe request at a time may try it
@@ -59,7 +59,7 @@ func (v *view) bucket(r *Request) uint32 {
 
 // find is the index of a member, or -1 when it is not in this view.
 func (v *view) find(m *Member) int {
-	i := int(m.index.Load())
+	i := int(m.shown.index.Load())
 	if i < 0 || i < len(v.members) && v.members[i] == m {
 		return i
 	}
@@ -70,7 +70,18 @@ func (v *view) find(m *Member) int {
 	return -1
 }
 
-// remembers tells whether exceptions of single clients are stored in the pool.
+// at is find for the machine, whose own decisions are not shown yet: -1 also for nil.
+func (v *view) at(m *Member) int {
+	if m == nil {
+		return -1
+	}
+	if i, ok := v.byName[m.Name]; ok && v.members[i] == m {
+		return i
+	}
+	return -1
+}
+
+// remembers reports whether exceptions of single clients are stored in the pool.
 func (v *view) remembers() bool {
 	return v.affinity == address.AffinityClientIP || v.affinity == address.AffinityHeader
 }

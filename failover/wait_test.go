@@ -69,23 +69,23 @@ func TestTimeout(t *testing.T) {
 			r := &Request{}
 			next := func() {
 				b.t.Helper()
-				if _, err := b.p.Next(b.t.Context(), r); err != nil {
+				if _, err := b.ask(b.t.Context(), r); err != nil {
 					b.t.Fatal(err)
 				}
 			}
 			next()
 			time.Sleep(300 * time.Millisecond) // dials
 			b.downAll("a", "b")
-			b.p.End(r, DialFailed, errRefused)
+			r.at.End(DialFailed, errRefused)
 			next()
-			if left := time.Until(b.p.ConnectBy(r)); left != 400*time.Millisecond {
+			if left := time.Until(r.at.ConnectBy()); left != 400*time.Millisecond {
 				t.Errorf("%v are left for the dial, want 400ms", left)
 			}
 			time.Sleep(100 * time.Millisecond)
-			b.p.Connected(r)
+			r.at.Connected()
 			time.Sleep(time.Minute) // has its connection
-			b.p.Written(r)
-			b.p.End(r, Lost, errReset)
+			r.at.Written()
+			r.at.End(Lost, errReset)
 			start := time.Now()
 			if why, _ := b.reason(r); why != ReasonTimeout || time.Since(start) != 300*time.Millisecond {
 				t.Errorf("%q after %v, want 300ms", why, time.Since(start))
@@ -240,12 +240,12 @@ func (b *stage) empty() {
 func (b *stage) leaks() error {
 	synctest.Wait()
 	return b.p.do(func(x *machine) error {
-		if n := x.p.inProgress.Load(); n != 0 || x.queue.len() != 0 || x.queue.passing != 0 {
+		if n := b.p.inProgress.Load(); n != 0 || x.queue.len() != 0 || x.queue.passing != 0 {
 			return fmt.Errorf("%d in progress, %d wait, %d of them for a pass", n, x.queue.len(), x.queue.passing)
 		}
 		for _, m := range x.members {
-			if m.inProgress.Load() != 0 || m.dialing() != 0 || m.gate.used != 0 || m.slot.Load() || m.uploading.Load() != 0 {
-				return fmt.Errorf("%s: %d in progress, %d dial, %d in the gate, slot %v", m.Name, m.inProgress.Load(), m.dialing(), m.gate.used, m.slot.Load())
+			if m.inProgress.Load() != 0 || m.dialing() != 0 || m.gate.Used != 0 || m.slot.Load() || m.uploading.Load() != 0 {
+				return fmt.Errorf("%s: %d in progress, %d dial, %d in the gate, slot %v", m.Name, m.inProgress.Load(), m.dialing(), m.gate.Used, m.slot.Load())
 			}
 		}
 		return nil

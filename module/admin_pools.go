@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 )
 
 // poolsChild is the child that has the pools, when they are not in this process.
@@ -55,9 +56,9 @@ func adminPool(w http.ResponseWriter, r *http.Request, parts []string) error {
 		if c != nil {
 			ledger = &host.doubts
 		}
-		list := ledger.list()
+		list := ledger.List()
 		if list == nil {
-			list = []doubtRecord{}
+			list = []indoubt.Record{}
 		}
 		return answer(w, http.StatusOK, list)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
+	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 )
 
 // anywhere lets all addresses join that may join at all, and one of this machine.
@@ -55,7 +56,7 @@ func FuzzAnnounced(f *testing.F) {
 		var meta networkMeta
 		_ = json.Unmarshal(said, &meta)
 		brokers := meta.addresses()
-		network.set(&networkState{All: brokers})
+		network.set(&parlance.NetworkState{All: brokers})
 		for _, text := range brokers {
 			u, err := address.ParseURI(text)
 			if err != nil || u.String() != text || u.Scheme == address.SchemeUnix || strings.ContainsAny(text, " \r\n") {

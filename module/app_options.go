@@ -5,6 +5,7 @@ package module
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -88,13 +89,6 @@ func (o ChildOptions) withDefaults(d ChildOptions) ChildOptions {
 	return o
 }
 
-func duration(d *caddy.Duration, def time.Duration) time.Duration {
-	if d == nil {
-		return def
-	}
-	return time.Duration(*d)
-}
-
 // childSpecs checks all children and says what to run.
 func (a *App) childSpecs() (map[string]*childSpec, error) {
 	override := overrides.Load()
@@ -150,49 +144,44 @@ func (c *Child) optionsWith(defaults ChildOptions) ChildOptions {
 }
 
 func (c *Child) spec(name string, o ChildOptions) (*childSpec, error) {
-	s := &childSpec{Spec: &supervisor.Spec{
-		User: o.User,
-		Restart: supervisor.Restart{
-			Delay:    duration(o.RestartDelay, 2*time.Second),
-			MaxDelay: duration(o.MaxRestartDelay, time.Minute),
-			Reset:    duration(o.RestartReset, 10*time.Second),
-		},
-		ReadyTimeout: duration(o.ReadyTimeout, 30*time.Second),
-		Watchdog:     duration(o.Watchdog, 15*time.Second),
-		DrainTimeout: duration(o.DrainTimeout, time.Minute),
-		StopTimeout:  duration(o.StopTimeout, 0),
-	}}
-	if o.Standby != nil {
-		s.Standby = *o.Standby
+	if o.Watchdog != nil && *o.Watchdog == 0 { // in JSON, 0 is off as well
+		o.Watchdog = new(WatchdogOff)
 	}
-	if o.Watchdog != nil && *o.Watchdog == WatchdogOff {
-		s.Watchdog = 0
-	}
-	if o.MaxRestartDelay == nil && s.Restart.MaxDelay < s.Restart.Delay {
-		s.Restart.MaxDelay = s.Restart.Delay
-	}
-	switch {
-	case o.HALog != nil && *o.HALog != "off":
-		s.haLog = *o.HALog
-	case o.HALog == nil && name == DefaultChild:
-		s.haLog = defaultHALog
-	}
-	if err := checkOptions(s.Spec); err != nil {
+	if err := childTable.Check(&o); err != nil {
 		return nil, err
+	}
+	log := o.HALog
+	if log == nil && name == DefaultChild {
+		log = new(defaultHALog)
+	}
+	followed := o.MaxRestartDelay == nil // the cap, where it was left open
+	o = o.withDefaults(childDefaults)
+	if followed {
+		o.MaxRestartDelay = new(max(*o.MaxRestartDelay, *o.RestartDelay))
+	}
+	if err := o.contradiction(); err != nil {
+		return nil, err
+	}
+	s := &childSpec{Spec: &supervisor.Spec{
+		User:    o.User,
+		Standby: *o.Standby,
+		Restart: supervisor.Restart{
+			Delay:    time.Duration(*o.RestartDelay),
+			MaxDelay: time.Duration(*o.MaxRestartDelay),
+			Reset:    time.Duration(*o.RestartReset),
+		},
+		ReadyTimeout: time.Duration(*o.ReadyTimeout),
+		Watchdog:     max(time.Duration(*o.Watchdog), 0), // off is below
+		DrainTimeout: time.Duration(*o.DrainTimeout),
+		StopTimeout:  time.Duration(*o.StopTimeout),
+		Env:          childEnv(o.Env),
+	}}
+	if log != nil && *log != "off" {
+		s.haLog = *log
 	}
 	if err := c.replacement(s, o.Replace); err != nil {
 		return nil, err
 	}
-	if o.User != "" {
-		if _, err := supervisor.LookupUser(o.User); err != nil {
-			return nil, err
-		}
-	}
-	env, err := childEnv(o.Env)
-	if err != nil {
-		return nil, err
-	}
-	s.Env = env
 	return s, c.program(s.Spec)
 }
 
@@ -200,9 +189,9 @@ func (c *Child) spec(name string, o ChildOptions) (*childSpec, error) {
 func (c *Child) program(s *supervisor.Spec) error {
 	switch {
 	case c.Config != nil && c.Command != nil:
-		return fmt.Errorf("config and command: a child runs Caddy with a config, or a command, not both")
+		return fmt.Errorf("options config and command contradict each other: a child runs Caddy with a config, or a command, not both")
 	case c.Config != nil && len(c.Listen) > 0:
-		return fmt.Errorf("listen %s: a Caddy child listens where its sites say; listen is for a command", c.Listen[0])
+		return fmt.Errorf("option listen: value %q is not allowed: a Caddy child listens where its sites say; listen is for a command", c.Listen[0])
 	case c.Config != nil:
 		self, err := os.Executable()
 		if err != nil {
@@ -212,12 +201,12 @@ func (c *Child) program(s *supervisor.Spec) error {
 		s.Config = c.Config
 		return nil
 	case len(c.Command) == 0:
-		return fmt.Errorf("nothing to run: give it a command")
+		return fmt.Errorf("there is nothing to run: give it a command")
 	case s.Standby > 0:
-		return fmt.Errorf("standby %d: only a Caddy child can be kept from accepting; a command has no spares", s.Standby)
+		return fmt.Errorf("option standby: value %d is not allowed: only a Caddy child can be kept from accepting; a command has no spares", s.Standby)
 	}
 	if err := supervisor.IsExecutable(c.Command[0]); err != nil {
-		return fmt.Errorf("command %s: %w", c.Command[0], err)
+		return fmt.Errorf("option command: program %q: %w", c.Command[0], err)
 	}
 	s.External = true
 	s.Command = c.Command
@@ -225,65 +214,20 @@ func (c *Child) program(s *supervisor.Spec) error {
 	return supervisor.CheckListen(c.Listen)
 }
 
-func checkOptions(s *supervisor.Spec) error {
-	for _, d := range []struct {
-		name  string
-		value time.Duration
-		zero  bool
-	}{
-		{"restart_delay", s.Restart.Delay, true},
-		{"max_restart_delay", s.Restart.MaxDelay, true},
-		{"restart_reset", s.Restart.Reset, true},
-		{"ready_timeout", s.ReadyTimeout, false},
-		{"watchdog", s.Watchdog, true},
-		{"drain_timeout", s.DrainTimeout, true},
-		{"stop_timeout", s.StopTimeout, true},
-	} {
-		if d.value < 0 || d.value == 0 && !d.zero {
-			return fmt.Errorf("%s %s: must be positive%s", d.name, d.value, map[bool]string{true: " or 0"}[d.zero])
-		}
-	}
-	if s.Restart.MaxDelay < s.Restart.Delay {
-		return fmt.Errorf("max_restart_delay %s: must not be less than restart_delay %s", s.Restart.MaxDelay, s.Restart.Delay)
-	}
-	if s.Standby < 0 || s.Standby > maxStandby {
-		return fmt.Errorf("standby %d: must be 0 to %d", s.Standby, maxStandby)
-	}
-	if s.Watchdog > 0 && s.Watchdog < minWatchdog {
-		return fmt.Errorf("watchdog %s: must be at least %s, or off", s.Watchdog, minWatchdog)
-	}
-	return nil
-}
-
-const (
-	// maxStandby bounds spares: each is a whole Caddy.
-	maxStandby = 8
-	// minWatchdog leaves room for heartbeats, which come every second.
-	minWatchdog = 3 * time.Second
-)
-
 // checkRoot tells whether this process can start a child as that user. It is a
 // matter of the process that runs the broker, not of one that adapts its file.
 func checkRoot(user string) error {
 	if user != "" && os.Geteuid() != 0 {
-		return fmt.Errorf("user %s: only root can start a child as another user; run the broker as root or remove the option", user)
+		return fmt.Errorf("option user: value %q is not allowed: only root can start a child as another user; run the broker as root or remove the option", user)
 	}
 	return nil
 }
 
 // childEnv is this process's environment with add in it.
-func childEnv(add map[string]string) ([]string, error) {
+func childEnv(add map[string]string) []string {
 	env := supervisor.CleanEnv(os.Environ())
-	names := make([]string, 0, len(add))
-	for k := range add {
-		names = append(names, k)
+	for _, name := range slices.Sorted(maps.Keys(add)) {
+		env = supervisor.SetEnv(env, name, add[name])
 	}
-	slices.Sort(names)
-	for _, k := range names {
-		if k == "" || strings.ContainsAny(k, "=\x00") {
-			return nil, fmt.Errorf("env %q: not a name", k)
-		}
-		env = supervisor.SetEnv(env, k, add[k])
-	}
-	return env, nil
+	return env
 }

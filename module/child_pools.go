@@ -13,16 +13,10 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
+	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
-)
-
-// Topics of what a child and its parent have to say about pools.
-const (
-	topicPools = "pools" // what is worth keeping of all pools, whole
-	topicEvent = "event" // something happened to a pool
-	topicDoubt = "doubt" // a request may have been executed without an answer
-	topicCut   = "cut"   // likewise all those that the end of the process cut off
 )
 
 const (
@@ -60,8 +54,8 @@ func poolsActivate(link *control.Link, kept json.RawMessage) {
 		link: link, changed: make(chan struct{}, 1), queue: make(chan report, reportQueue), flushes: make(chan chan error),
 	}
 	pools.onChange(r.change)
-	watchPools(func(e failover.Event) { r.put(topicEvent, supervisor.Event{Name: e.Name, Data: e.Data}) })
-	pools.ledger.follow(func(d doubtRecord) { r.put(topicDoubt, d) })
+	watchPools(func(e failover.Event) { r.put(parlance.TopicEvent, supervisor.Event{Name: e.Name, Data: e.Data}) })
+	pools.ledger.Follow(func(d indoubt.Record) { r.put(parlance.TopicDoubt, d) })
 	pools.start(learnt)
 	r.change() // what has no place any more is forgotten
 	go r.run()
@@ -133,7 +127,7 @@ func (r *poolReporter) send() error {
 	if err != nil {
 		return err
 	}
-	return r.link.Deliver(topicPools, data)
+	return r.link.Deliver(parlance.TopicPools, data)
 }
 
 // flush returns when the parent has what was changed, or with the reason why not.
@@ -155,12 +149,12 @@ func (r *poolReporter) flush(ctx context.Context) error {
 // reportCut tells of the unsafe requests that the end of this process cuts off:
 // they may have been executed, and nobody will hear the answer. It returns when
 // the parent has it.
-func reportCut(link *control.Link, cut []doubtRecord) {
+func reportCut(link *control.Link, cut []indoubt.Record) {
 	for _, d := range cut {
 		caddy.Log().Named("broker").Warn("request in doubt: it may have been executed without an answer",
 			zap.String("method", d.Method), zap.String("host", d.Host), zap.String("path", d.Path), zap.String("reason", d.Reason))
 	}
 	if data, err := json.Marshal(cut); err == nil {
-		_ = link.Report(topicCut, data)
+		_ = link.Report(parlance.TopicCut, data)
 	}
 }

@@ -21,6 +21,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/exp/zapslog"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
+	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
@@ -57,7 +59,7 @@ func runChild() (int, error) {
 		caddy.Log().Named("broker").Warn("stored certificates are not in memory yet; the child serves without them", zap.Strings("names", missing))
 	}
 	if sockets, err := json.Marshal(plainSockets()); err == nil {
-		_ = link.Report(topicPlain, sockets)
+		_ = link.Report(parlance.TopicPlain, sockets)
 	}
 	if err := link.Ready(); err != nil {
 		return caddy.ExitCodeFailedStartup, err
@@ -111,7 +113,7 @@ func (rt *childRuntime) orders(hello control.Hello) control.Orders {
 // removeAdminDir removes the directory of the children's private sockets, which
 // the parent can no more.
 func removeAdminDir(socket string) {
-	if dir := filepath.Dir(socket); strings.HasPrefix(filepath.Base(dir), adminDirPrefix) {
+	if dir := filepath.Dir(socket); strings.HasPrefix(filepath.Base(dir), parlance.AdminDirPrefix) {
 		_ = os.RemoveAll(dir)
 	}
 }
@@ -224,12 +226,12 @@ func (rt *childRuntime) cutOff(reason string, match func(*inflight) bool) {
 }
 
 // inDoubt lists the unsafe requests in progress that match, each only once.
-func (rt *childRuntime) inDoubt(reason string, match func(*inflight) bool) (cut []doubtRecord) {
+func (rt *childRuntime) inDoubt(reason string, match func(*inflight) bool) (cut []indoubt.Record) {
 	now := time.Now()
 	rt.requests.each(func(q *inflight) {
 		if q.unsafe() && !q.told && match(q) {
 			q.told = true
-			cut = append(cut, doubtRecord{Time: now, Method: q.method, Host: q.host, Path: q.uri, RequestID: q.id, Reason: reason})
+			cut = append(cut, indoubt.Record{Time: now, Method: q.method, Host: q.host, Path: q.uri, RequestID: q.id, Reason: reason})
 		}
 	})
 	return cut

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
@@ -179,8 +180,8 @@ func (rt *childRuntime) closeUnused(grace time.Duration) {
 // accepted at that time. Where that is not known, it is the time since then.
 func silence(c net.Conn, accepted time.Time) time.Duration {
 	age := time.Since(accepted)
-	if raw := rawConnOf(c); raw != nil {
-		if ago, ok := lastHeard(raw); ok {
+	if raw := socket.Raw(c); raw != nil {
+		if ago, ok := socket.LastHeard(raw); ok {
 			return min(age, ago)
 		}
 	}

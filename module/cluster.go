@@ -7,11 +7,8 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"net"
-	"net/netip"
 	"reflect"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -49,7 +46,7 @@ type Network struct {
 	// Default: false
 	RebalanceClusterClients bool `json:"rebalance_cluster_clients,omitempty"`
 	// UpdateClusterFilter are regular expressions; clients hear only of brokers
-	// whose whole name matches one of them. Default: all
+	// whose whole name matches one of them. Default: all brokers
 	UpdateClusterFilter []string `json:"update_cluster_filter,omitempty"`
 
 	host   string
@@ -59,10 +56,7 @@ type Network struct {
 	filter []*regexp.Regexp
 }
 
-const (
-	defaultNetworkBind = "0.0.0.0:7946"
-	minNetworkKey      = 16
-)
+const defaultNetworkBind = "0.0.0.0:7946"
 
 var networkName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
@@ -73,22 +67,16 @@ type networkMeta struct {
 
 // provision checks the network and completes it.
 func (n *Network) provision() error {
+	if err := networkTable.Check(n); err != nil {
+		return fmt.Errorf("network: %w", err)
+	}
 	repl := caddy.NewReplacer()
 	n.Name = repl.ReplaceAll(n.Name, "")
-	if !networkName.MatchString(n.Name) {
-		return fmt.Errorf("network: name %q: expecting up to 63 letters, digits and any of - _ and the full stop", n.Name)
-	}
-	if len(n.Advertise) == 0 {
-		return fmt.Errorf("network: advertise is missing: give the public addresses of this broker, such as http://192.0.2.1:80")
-	}
 	var meta networkMeta
 	for _, text := range n.Advertise {
 		u, err := address.ParseURI(repl.ReplaceAll(text, ""))
 		if err != nil {
-			return fmt.Errorf("network: advertise: %w", err)
-		}
-		if u.Scheme == address.SchemeUnix || u.Options != (address.URIOptions{}) {
-			return fmt.Errorf("network: advertise %s: expecting scheme, host and port that clients can reach", text)
+			return err
 		}
 		meta.Addresses = append(meta.Addresses, u.Name())
 	}
@@ -97,14 +85,17 @@ func (n *Network) provision() error {
 		return err
 	}
 	if len(n.meta) > memberlist.MetaMaxSize {
-		return fmt.Errorf("network: advertise: %d addresses do not fit into %d bytes: give fewer or shorter ones", len(n.Advertise), memberlist.MetaMaxSize)
+		return fmt.Errorf("network: option advertise: %d addresses do not fit into %d bytes: give fewer or shorter ones", len(n.Advertise), memberlist.MetaMaxSize)
 	}
 	for _, text := range n.UpdateClusterFilter {
-		re, err := regexp.Compile("^(?:" + text + ")$")
+		re, err := wholeMatch(text)
 		if err != nil {
-			return fmt.Errorf("network: update_cluster_filter %q: %w; write .* for any characters", text, err)
+			return err
 		}
 		n.filter = append(n.filter, re)
+	}
+	for i, seed := range n.Seeds {
+		n.Seeds[i] = repl.ReplaceAll(seed, "")
 	}
 	return n.provisionGossip(repl)
 }
@@ -114,30 +105,15 @@ func (n *Network) provisionGossip(repl *caddy.Replacer) error {
 	if bind == "" {
 		bind = defaultNetworkBind
 	}
-	host, port, err := net.SplitHostPort(bind)
+	at, err := parseBind(bind)
 	if err != nil {
-		return fmt.Errorf("network: bind %s: expecting HOST:PORT", bind)
+		return err
 	}
-	ip, err := netip.ParseAddr(host)
-	if err != nil {
-		return fmt.Errorf("network: bind %s: expecting an IP address of this machine before the port", bind)
-	}
-	n.host = ip.String()
-	if n.port, err = strconv.Atoi(port); err != nil || n.port < 1 || n.port > 65535 {
-		return fmt.Errorf("network: bind %s: expecting a port from 1 to 65535", bind)
-	}
-	for i, seed := range n.Seeds {
-		n.Seeds[i] = repl.ReplaceAll(seed, "")
-		if _, _, err := net.SplitHostPort(n.Seeds[i]); err != nil {
-			return fmt.Errorf("network: seeds %s: expecting HOST:PORT of another broker's gossip", seed)
-		}
-	}
+	n.host, n.port = at.Addr().String(), int(at.Port())
 	key := repl.ReplaceAll(n.Key, "")
 	switch {
-	case key == "" && !ip.IsLoopback():
-		return fmt.Errorf("network: key is missing: brokers talk unencrypted only on loopback, and bind is %s", bind)
-	case key != "" && len(key) < minNetworkKey:
-		return fmt.Errorf("network: key has %d characters: at least %d are needed; openssl rand -base64 32 makes a good one", len(key), minNetworkKey)
+	case key == "" && !at.Addr().IsLoopback():
+		return fmt.Errorf("network: option key is missing: brokers talk unencrypted only on loopback, and bind is %s; expecting %s", bind, networkTable.Lookup("key").Allowed)
 	case key != "":
 		sum := sha256.Sum256([]byte(key))
 		n.key = sum[:]

@@ -11,13 +11,15 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
 // cdnLoop is the header of RFC 8586: whoever forwards a request adds his name.
 const cdnLoop = "Cdn-Loop"
 
 // faultLoop is that a request came back to the balancer that had forwarded it.
-var faultLoop = faultKind{proxyError: "proxy_loop_detected", status: http.StatusLoopDetected}
+var faultLoop = proxystatus.Fault{Error: "proxy_loop_detected", Status: http.StatusLoopDetected}
 
 var errLoop = errors.New("this request has been through this balancer before: a backend sends requests back, or names a balancer as its peer")
 
@@ -63,5 +65,5 @@ func (f *Failover) markLoop(ex *exchange, req *http.Request) {
 // refuseLoop answers a request that came back.
 func (ex *exchange) refuseLoop() {
 	ex.announce(faultLoop, "", "")
-	ex.conclusion(caddyhttp.Error(faultLoop.status, errLoop))
+	ex.conclusion(caddyhttp.Error(faultLoop.Status, errLoop))
 }

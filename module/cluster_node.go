@@ -18,6 +18,8 @@ import (
 
 	"github.com/hashicorp/memberlist"
 	"go.uber.org/zap"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 )
 
 const (
@@ -39,7 +41,7 @@ type clusterNode struct {
 	cfg     *Network
 	list    *memberlist.Memberlist
 	logger  *zap.Logger
-	publish func(*networkState)
+	publish func(*parlance.NetworkState)
 
 	changed  chan struct{}
 	stop     chan struct{}
@@ -64,7 +66,7 @@ type clusterPeer struct {
 }
 
 // startCluster joins the network. It fails where the port is taken, or the name.
-func startCluster(cfg *Network, logger *zap.Logger, publish func(*networkState)) (*clusterNode, error) {
+func startCluster(cfg *Network, logger *zap.Logger, publish func(*parlance.NetworkState)) (*clusterNode, error) {
 	n := &clusterNode{
 		cfg: cfg, logger: logger, publish: publish,
 		changed: make(chan struct{}, 1), stop: make(chan struct{}), known: make(map[string]clusterPeer),
@@ -158,10 +160,10 @@ func (n *clusterNode) look() {
 }
 
 // state is what those who serve need to know.
-func (n *clusterNode) state() *networkState {
+func (n *clusterNode) state() *parlance.NetworkState {
 	var own networkMeta
 	_ = json.Unmarshal(n.cfg.meta, &own) // we wrote it
-	s := &networkState{Name: n.cfg.Name, Addresses: own.addresses(), All: own.addresses()}
+	s := &parlance.NetworkState{Name: n.cfg.Name, Addresses: own.addresses(), All: own.addresses()}
 	for _, name := range slices.Sorted(maps.Keys(n.known)) {
 		p := n.known[name]
 		s.All = append(s.All, p.addresses...)

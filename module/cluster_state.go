@@ -17,33 +17,9 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
+	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
+	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 )
-
-// topicParent is what a parent tells its children of itself: the network of
-// brokers, and where it listens.
-const topicParent = "parent"
-
-// networkState is what those who serve know of the network of brokers.
-type networkState struct {
-	Name      string   `json:"name"`
-	Addresses []string `json:"addresses"` // our own
-	Members   []string `json:"members"`   // names of the others
-	Peers     []string `json:"peers"`     // what clients hear of besides our own
-	All       []string `json:"all"`       // never to be added to a pool
-	Rebalance uint64   `json:"rebalance"` // grows when clients shall be spread again
-	Refused   uint64   `json:"refused"`
-}
-
-// parentState is what a child is told.
-type parentState struct {
-	Network *networkState    `json:"network,omitempty"`
-	Listens []netip.AddrPort `json:"listens,omitempty"`
-}
-
-// childData is what a new process starts with.
-type childData struct {
-	Parent parentState `json:"parent"`
-}
 
 // network is what this process knows of the network of brokers. Every request
 // reads it.
@@ -56,7 +32,7 @@ type networkBook struct {
 
 // networkView is one state of the book, immutable.
 type networkView struct {
-	state   *networkState // nil without a network
+	state   *parlance.NetworkState // nil without a network
 	all     map[string]bool
 	changed chan struct{} // closed when there is another view
 }
@@ -67,7 +43,7 @@ func newNetworkBook() *networkBook {
 	return b
 }
 
-func (b *networkBook) set(s *networkState) {
+func (b *networkBook) set(s *parlance.NetworkState) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	old := b.now.Load()
@@ -87,7 +63,7 @@ func (b *networkBook) set(s *networkState) {
 }
 
 // get is the state and what is closed when it changes.
-func (b *networkBook) get() (*networkState, <-chan struct{}) {
+func (b *networkBook) get() (*parlance.NetworkState, <-chan struct{}) {
 	v := b.now.Load()
 	return v.state, v.changed
 }
@@ -118,7 +94,7 @@ func (c *clusterHost) apply(want *Network, logger *zap.Logger) error {
 	if want == nil {
 		return nil
 	}
-	node, err := startCluster(want, logger.Named("network"), func(s *networkState) {
+	node, err := startCluster(want, logger.Named("network"), func(s *parlance.NetworkState) {
 		network.set(s)
 		host.tellParent()
 	})
@@ -141,10 +117,10 @@ func (c *clusterHost) end() {
 }
 
 // parentNow is what children shall know now.
-func parentNow() parentState {
+func parentNow() parlance.ParentState {
 	state, _ := network.get()
-	listens, _ := listeningSockets()
-	return parentState{Network: state, Listens: listens}
+	listens, _ := socket.Listening()
+	return parlance.ParentState{Network: state, Listens: listens}
 }
 
 // tellParent tells all children of a change.
@@ -154,13 +130,13 @@ func (h *hostState) tellParent() {
 		return
 	}
 	for _, c := range h.list() {
-		c.sup.Tell(topicParent, data)
+		c.sup.Tell(parlance.TopicParent, data)
 	}
 }
 
 // hello is what a new process of the child is told.
 func (c *hosted) hello() json.RawMessage {
-	data, err := json.Marshal(childData{Parent: parentNow()})
+	data, err := json.Marshal(parlance.ChildData{Parent: parentNow()})
 	if err != nil {
 		return nil
 	}
@@ -169,7 +145,7 @@ func (c *hosted) hello() json.RawMessage {
 
 // childStart takes what this process starts with.
 func childStart(data json.RawMessage) {
-	var d childData
+	var d parlance.ChildData
 	if len(data) > 0 {
 		if err := json.Unmarshal(data, &d); err != nil {
 			caddy.Log().Named("broker").Error("reading what this process starts with", zap.Error(err))
@@ -181,10 +157,10 @@ func childStart(data json.RawMessage) {
 
 // childTold takes what the parent says later.
 func childTold(topic string, data json.RawMessage) {
-	if topic != topicParent {
+	if topic != parlance.TopicParent {
 		return
 	}
-	var p parentState
+	var p parlance.ParentState
 	if err := json.Unmarshal(data, &p); err != nil {
 		caddy.Log().Named("broker").Error("reading the parent's state", zap.Error(err))
 		return
@@ -192,7 +168,7 @@ func childTold(topic string, data json.RawMessage) {
 	takeParent(p)
 }
 
-func takeParent(p parentState) {
-	ownSockets.told(p.Listens)
+func takeParent(p parlance.ParentState) {
+	socket.SetParent(p.Listens)
 	network.set(p.Network)
 }

@@ -18,6 +18,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 )
 
 // gossipPort is a port of loopback that is free for TCP and UDP.
@@ -44,7 +46,7 @@ func gossipPort(t *testing.T) string {
 type clusterMember struct {
 	*clusterNode
 	at    string
-	state atomic.Pointer[networkState]
+	state atomic.Pointer[parlance.NetworkState]
 }
 
 // joinCluster starts a broker's membership that ends with the test.
@@ -62,7 +64,7 @@ func joinCluster(t *testing.T, name, seed string, change func(*Network)) (*clust
 		t.Fatal(err)
 	}
 	m := &clusterMember{at: cfg.Bind}
-	node, err := startCluster(cfg, zap.NewNop(), func(s *networkState) { m.state.Store(s) })
+	node, err := startCluster(cfg, zap.NewNop(), func(s *parlance.NetworkState) { m.state.Store(s) })
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +180,7 @@ func TestNetworkIsChecked(t *testing.T) {
 
 // inNetwork makes this process part of a network until the test ends.
 
-func inNetwork(t *testing.T, s *networkState) {
+func inNetwork(t *testing.T, s *parlance.NetworkState) {
 	t.Helper()
 	network.set(s)
 	t.Cleanup(func() { network.set(nil) })
@@ -198,14 +200,14 @@ func inNetwork(t *testing.T, s *networkState) {
 
 func TestLoops(t *testing.T) {
 	other := newBackendServer(t, "other", nil)
-	a := (&announcing{kind: typeURIs}).list("http://" + other.addr())
+	a := (&announcing{kind: parlance.TypeURIs}).list("http://" + other.addr())
 	var header atomic.Pointer[http.Header]
 	inner := newAnnouncing(t, a)
 	first := newBackendServer(t, "first", func(w http.ResponseWriter, r *http.Request) {
 		header.Store(&r.Header)
 		inner.Config.Handler.ServeHTTP(w, r)
 	})
-	inNetwork(t, &networkState{Name: "edge1", All: []string{"http://" + other.addr()}})
+	inNetwork(t, &parlance.NetworkState{Name: "edge1", All: []string{"http://" + other.addr()}})
 	p := newProxy(t, upstreams(first.addr()), listens(set("update_uris_allow", []string{other.addr()}))).start()
 	eventually(t, "it is refused", func() bool { return p.refused()["own_network"] == 1 })
 	if got := p.do("GET", "", "CDN-Loop", "elsewhere"); got.status != 200 {
@@ -230,12 +232,12 @@ func TestLoops(t *testing.T) {
 // What a parent tells at the start and later reaches the process that serves.
 
 func TestChildIsTold(t *testing.T) {
-	t.Cleanup(func() { takeParent(parentState{}) })
-	data, err := json.Marshal(parentState{Network: &networkState{Name: "told"}})
+	t.Cleanup(func() { takeParent(parlance.ParentState{}) })
+	data, err := json.Marshal(parlance.ParentState{Network: &parlance.NetworkState{Name: "told"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	childTold(topicParent, data)
+	childTold(parlance.TopicParent, data)
 	if s, _ := network.get(); s == nil || s.Name != "told" {
 		t.Errorf("state %+v", s)
 	}
@@ -288,8 +290,8 @@ func TestStrangersCauseNoWork(t *testing.T) {
 	}
 	core, logs := observer.New(zap.WarnLevel)
 	var published atomic.Int64
-	var state atomic.Pointer[networkState]
-	n, err := startCluster(cfg, zap.New(core), func(s *networkState) {
+	var state atomic.Pointer[parlance.NetworkState]
+	n, err := startCluster(cfg, zap.New(core), func(s *parlance.NetworkState) {
 		published.Add(1)
 		state.Store(s)
 	})

@@ -4,8 +4,11 @@
 package module
 
 import (
+	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+
+	"github.com/caddy-broker/caddy-broker/internal/options"
 )
 
 func init() {
@@ -24,8 +27,25 @@ when it dies. The other commands talk to a running broker's admin endpoint.
 			cmd.AddCommand(runCommand(), statusCommand())
 			cmd.AddCommand(childCommands()...)
 			cmd.AddCommand(poolCommands()...)
+			cmd.RunE = withArgs(func(_ caddycmd.Flags, args []string) (int, error) {
+				if len(args) == 0 {
+					return caddy.ExitCodeSuccess, cmd.Help()
+				}
+				return caddy.ExitCodeFailedStartup, unknownCommand(cmd, args[0])
+			})
 		},
 	})
+}
+
+// unknownCommand is the error of a command that cmd does not have.
+func unknownCommand(cmd *cobra.Command, name string) error {
+	var known []string
+	for _, c := range cmd.Commands() {
+		if !c.Hidden && c.Name() != "help" {
+			known = append(known, c.Name())
+		}
+	}
+	return options.Unknown("command", name, known)
 }
 
 // addressFlags are those of every command that talks to a running broker.

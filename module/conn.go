@@ -14,6 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 )
 
 // errPoisoned is the error of a write on a connection that was taken out of use
@@ -188,8 +190,8 @@ func (c *conn) reason(otherwise error) error {
 // ended tells whether the backend has closed the connection. net/http learns of
 // that on another goroutine, and later.
 func (c *conn) ended() bool {
-	raw := rawConnOf(c.Conn)
-	return raw != nil && !peerPresent(raw)
+	raw := socket.Raw(c.Conn)
+	return raw != nil && !socket.PeerPresent(raw)
 }
 
 // take is called each time the connection is about to carry a request of its own.

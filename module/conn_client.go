@@ -10,6 +10,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 )
 
 // clientConnKey is the key of the client's connection in a request's context.
@@ -39,6 +41,6 @@ func clientPresent(r *http.Request) bool {
 	if !ok {
 		return true
 	}
-	raw := rawConnOf(nc)
-	return raw == nil || peerPresent(raw)
+	raw := socket.Raw(nc)
+	return raw == nil || socket.PeerPresent(raw)
 }

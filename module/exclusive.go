@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 
+	"github.com/caddy-broker/caddy-broker/internal/options"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 )
 
@@ -20,15 +21,19 @@ const (
 	replaceStopFirst = "stop_first"
 )
 
+// checkReplace reports whether a word is a value of the option.
+func checkReplace(word string) error {
+	if word != replaceOverlap && word != replaceStopFirst {
+		return options.ErrRange
+	}
+	return nil
+}
+
 // replacement says in s how the child is replaced: as the option wants it or, if it
 // is empty, as the child's modules need it.
 func (c *Child) replacement(s *childSpec, option string) error {
-	switch option {
-	case "":
+	if option == "" {
 		s.locks = exclusiveModule(c.Config)
-	case replaceOverlap, replaceStopFirst:
-	default:
-		return fmt.Errorf("replace %s: it is %s or %s", option, replaceOverlap, replaceStopFirst)
 	}
 	s.StopFirst = option == replaceStopFirst || s.locks != ""
 	switch {

@@ -52,7 +52,7 @@ func TestReplaceOption(t *testing.T) {
 		{"overlap", locking, 1, false, ""},
 		{"stop_first", plain, 0, true, ""},
 		{"stop_first", plain, 1, false, "contradicts"},
-		{"later", plain, 0, false, "it is overlap or stop_first"},
+		{"later", plain, 0, false, "expecting overlap or stop_first"},
 	} {
 		c := &Child{Config: json.RawMessage(test.config)}
 		spec, err := c.spec(DefaultChild, ChildOptions{Replace: test.option, Standby: &test.standby})

@@ -154,10 +154,10 @@ type PolicyConfig struct {
 
 	// The pool's name: in status, metrics and events, and for the state that
 	// survives reloads. Up to 100 letters, digits and any of `-_.:[]`. Handlers
-	// share a pool by naming it; their options and lists must be equal.
-	// Default: host and port of the first address, followed by a short digest of
-	// the list where several pools begin with it; handlers with the same list and
-	// options share it
+	// share a pool by naming it, with equal options and lists; without a name those
+	// share one whose options and lists are equal. Where several pools begin with
+	// the same address, a short digest of the list follows the default.
+	// Default: host and port of the first address
 	Pool string `json:"pool,omitempty"`
 }
 
@@ -218,20 +218,20 @@ func (c *PolicyConfig) options() (address.Options, map[string]address.URIOptions
 }
 
 func (c *AddressConfig) options() (address.URIOptions, error) {
-	var o address.URIOptions
+	var all address.Options
 	if c == nil {
-		return o, nil
+		return all.Nested, nil
 	}
 	for name, v := range givenOptions(c) {
 		opt, err := address.LookupOption(address.ScopeAddress, name)
 		if err == nil {
-			err = opt.SetAddress(&o, v)
+			err = opt.Set(&all, v)
 		}
 		if err != nil {
-			return o, fmt.Errorf("option %s: %w", name, err)
+			return all.Nested, fmt.Errorf("option %s: %w", name, err)
 		}
 	}
-	return o, nil
+	return all.Nested, nil
 }
 
 // given returns the names of the options that the configuration sets; those for

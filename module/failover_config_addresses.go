@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
@@ -103,4 +104,25 @@ func dialNames(uris []address.URI) string {
 		names[i] = u.Dial()
 	}
 	return strings.Join(names, ", ")
+}
+
+// upstreamURI is the address of a configured upstream. Placeholders are those
+// that are known when the configuration is loaded, such as {env.NAME}.
+func upstreamURI(up *reverseproxy.Upstream, scheme string) (address.URI, error) {
+	dial := caddy.NewReplacer().ReplaceKnown(up.Dial, "")
+	if strings.Contains(dial, "{") {
+		return address.URI{}, fmt.Errorf("upstream %s: the failover policy keeps the state of each backend, "+
+			"so its address may not depend on the request: use one reverse_proxy per address, or a dynamic source of upstreams", up.Dial)
+	}
+	if strings.HasPrefix(dial, ":") {
+		dial = "localhost" + dial // what a dial address without a host stands for
+	}
+	u, err := address.ParseDial(dial)
+	if err != nil {
+		return address.URI{}, fmt.Errorf("upstream %s: %w", up.Dial, err)
+	}
+	if u.Scheme == "" {
+		u.Scheme = scheme
+	}
+	return u, nil
 }

@@ -4,28 +4,11 @@
 package module
 
 import (
-	"errors"
-	"math"
-	"strings"
-
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"github.com/dustin/go-humanize"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/module/internal/block"
 )
-
-// caddyfileParsers read the units of a Caddyfile.
-var caddyfileParsers = address.Parsers{
-	Duration: caddy.ParseDuration,
-	Size: func(s string) (int64, error) {
-		n, err := humanize.ParseBytes(s)
-		if err == nil && n > math.MaxInt64 {
-			err = errors.New("too many bytes")
-		}
-		return int64(n), err
-	},
-}
 
 // unmarshalBlock reads the block of the policy and checks that its options agree.
 func (c *PolicyConfig) unmarshalBlock(d *caddyfile.Dispenser) error {
@@ -96,7 +79,7 @@ func (c *PolicyConfig) UnmarshalCaddyfileBlock(d *caddyfile.Dispenser) error {
 		case "address":
 			err = c.unmarshalAddress(d)
 		default:
-			err = unmarshalOption(d, c)
+			err = unmarshalOption(d, c, "nested", "address")
 		}
 		if err != nil {
 			return err
@@ -140,47 +123,19 @@ func (c *AddressConfig) unmarshalBlock(d *caddyfile.Dispenser) error {
 }
 
 // unmarshalOption reads one line and sets the option in config.
-func unmarshalOption(d *caddyfile.Dispenser, config any) error {
+func unmarshalOption(d *caddyfile.Dispenser, config any, besides ...string) error {
 	name := d.Val()
-	opt, err := address.LookupOption(scopeOf(config), name)
+	opt, err := address.LookupOption(scopeOf(config), name, besides...)
 	if err != nil {
 		return d.WrapErr(err)
 	}
 	if isGiven(config, name) {
 		return d.Errf("option %s is already given, here or in the failover address: remove one", name)
 	}
-	v, err := optionValue(d, &opt)
-	if err == nil {
-		if opt.Scope == address.ScopePool {
-			err = opt.Set(new(address.Options), v)
-		} else {
-			err = opt.SetAddress(new(address.URIOptions), v)
-		}
-	}
+	v, err := block.Line(d, &opt, new(address.Options))
 	if err != nil {
-		return d.Errf("option %s: %w", name, err)
-	}
-	if d.NextBlock(d.Nesting()) {
-		return d.Errf("option %s takes no block", name)
+		return err
 	}
 	setOption(config, name, v)
 	return nil
-}
-
-// optionValue reads the arguments of an option.
-func optionValue(d *caddyfile.Dispenser, opt *address.Option) (any, error) {
-	args := d.RemainingArgs()
-	switch {
-	case opt.Kind == address.KindBool && len(args) == 0:
-		return true, nil
-	case len(args) == 0:
-		return nil, errors.New("it has no value; expecting " + opt.Allowed)
-	case opt.Kind == address.KindList:
-		return args, nil
-	case opt.Kind == address.KindWords:
-		return opt.Parse(strings.Join(args, " "), caddyfileParsers)
-	case len(args) > 1:
-		return nil, errors.New("it has several values; expecting " + opt.Allowed)
-	}
-	return opt.Parse(args[0], caddyfileParsers)
 }

@@ -43,9 +43,9 @@ func TestUnmarshalBlock(t *testing.T) {
 		{"addresses", "{\naddress A:080 {\nmax_requests 5\n}\naddress unix//run/x {\nconnection_timeout 1s\n}\n}", `{"address_options":{"a:80":{"max_requests":5},"unix//run/x":{"connection_timeout":1000000000}}}`, ""},
 		{"address in two blocks", "{\naddress a:80 {\nmax_requests 5\n}\naddress a:80 {\nso_timeout 0\n}\n}", `{"address_options":{"a:80":{"max_requests":5,"so_timeout":0}}}`, ""},
 
-		{"unknown", "{\nbackup\nrandomise false\n}", "", `unknown option "randomise": allowed are initial_reconnect_delay, max_reconnect_delay`},
-		{"unknown tells the blocks", "{\nnest {\n}\n}", "", "and the blocks nested and address, at Caddyfile:2"},
-		{"camel case", "{\npriorityBackup\n}", "", "write priority_backup"},
+		{"unknown", "{\nbackup\nrandomise false\n}", "", `unknown option "randomise": did you mean randomize? allowed are initial_reconnect_delay, max_reconnect_delay`},
+		{"unknown tells the blocks", "{\nnest {\n}\n}", "", "pool, nested, address, at Caddyfile:2"},
+		{"camel case", "{\npriorityBackup\n}", "", "did you mean priority_backup? "},
 		{"address option outside", "{\nso_timeout 1s\n}", "", "so_timeout is an option of single addresses: for all of them use the block nested { }, for one the block address HOST:PORT { }"},
 		{"pool option inside", "{\nnested {\nrandomize\n}\n}", "", "randomize is an option of the pool"},
 		{"unknown in an address", "{\naddress a:80 {\nbogus 1\n}\n}", "", `unknown option "bogus": allowed are max_requests, connection_timeout, so_timeout, max_inactivity_duration, at Caddyfile:3`},

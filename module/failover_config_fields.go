@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/internal/options"
 )
 
 // The fields of PolicyConfig and AddressConfig are found by their JSON names,
@@ -88,6 +89,36 @@ func fieldValue(f reflect.Value) (any, bool) {
 	return f.Interface(), true
 }
 
+// UnmarshalJSON reads the options of a policy.
+func (c *PolicyConfig) UnmarshalJSON(data []byte) error {
+	type plain PolicyConfig
+	return options.Decode(data, (*plain)(c), func(name string) (options.Member, error) {
+		switch name {
+		case "nested":
+			return options.Member{}, nil
+		case "address_options":
+			return options.Member{Named: true}, nil
+		}
+		opt, err := address.LookupOption(address.ScopePool, name, "nested", "address_options")
+		if err != nil {
+			return options.Member{}, err
+		}
+		return opt.Member(), nil
+	})
+}
+
+// UnmarshalJSON reads the options of an address.
+func (c *AddressConfig) UnmarshalJSON(data []byte) error {
+	type plain AddressConfig
+	return options.Decode(data, (*plain)(c), func(name string) (options.Member, error) {
+		opt, err := address.LookupOption(address.ScopeAddress, name)
+		if err != nil {
+			return options.Member{}, err
+		}
+		return opt.Member(), nil
+	})
+}
+
 // ReadAddress parses a failover address and adds what it says. It returns the
 // names of its backends, scheme included, and what it asks for in vain.
 func (c *PolicyConfig) ReadAddress(text string) (backends, warnings []string, err error) {
@@ -131,8 +162,12 @@ func addressConfig(o address.URIOptions) *AddressConfig {
 		return nil
 	}
 	c := new(AddressConfig)
+	all := address.Options{Nested: o}
 	for _, opt := range address.OptionTable() {
-		if v := opt.GetAddress(&o); v != nil {
+		if opt.Scope != address.ScopeAddress {
+			continue
+		}
+		if v := opt.Get(&all); v != nil {
 			setOption(c, opt.Name, v)
 		}
 	}

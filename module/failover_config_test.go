@@ -17,19 +17,20 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/internal/options"
 )
 
 // The structs that Caddy documents and the table of options are the same list.
 func TestPolicyConfigFollowsTheTable(t *testing.T) {
-	kinds := map[address.Kind][]reflect.Type{
-		address.KindBool:     {reflect.TypeFor[*bool]()},
-		address.KindInt:      {reflect.TypeFor[*int]()},
-		address.KindSize:     {reflect.TypeFor[*int64]()},
-		address.KindFloat:    {reflect.TypeFor[*float64]()},
-		address.KindDuration: {reflect.TypeFor[*caddy.Duration]()},
-		address.KindText:     {reflect.TypeFor[string]()},
-		address.KindWords:    {reflect.TypeFor[string]()},
-		address.KindList:     {reflect.TypeFor[[]string]()},
+	kinds := map[options.Kind][]reflect.Type{
+		options.Bool:     {reflect.TypeFor[*bool]()},
+		options.Int:      {reflect.TypeFor[*int]()},
+		options.Size:     {reflect.TypeFor[*int64]()},
+		options.Float:    {reflect.TypeFor[*float64]()},
+		options.Duration: {reflect.TypeFor[*caddy.Duration]()},
+		options.String:   {reflect.TypeFor[string]()},
+		options.Words:    {reflect.TypeFor[string]()},
+		options.List:     {reflect.TypeFor[[]string]()},
 	}
 	fields := map[address.Scope]map[string]reflect.Type{
 		address.ScopePool:    fieldTypes(reflect.TypeFor[PolicyConfig]()),
@@ -96,10 +97,10 @@ func TestPolicyConfigJSON(t *testing.T) {
 		{"nested", `{"nested": {"max_requests": 0}}`, ""},
 		{"addresses", `{"address_options": {"10.0.0.1:80": {"so_timeout": "1s"}, "unix//run/x": {"max_requests": 1}}}`, ""},
 		{"null", `{"randomize": null, "nested": null, "address_options": {"a:80": null}}`, ""},
-		{"unknown", `{"randomise": true}`, `unknown field "randomise"`},
-		{"unknown nested", `{"nested": {"bogus": 1}}`, `unknown field "bogus"`},
-		{"unknown of an address", `{"address_options": {"a:80": {"bogus": 1}}}`, `unknown field "bogus"`},
-		{"wrong type", `{"randomize": "true"}`, "randomize"},
+		{"unknown", `{"randomise": true}`, `unknown option "randomise": did you mean randomize? allowed are initial_reconnect_delay, `},
+		{"unknown nested", `{"nested": {"bogus": 1}}`, `nested: unknown option "bogus": allowed are max_requests, `},
+		{"unknown of an address", `{"address_options": {"b:80": {}, "a:80": {"so_timeot": 1}}}`, `address_options: a:80: unknown option "so_timeot": did you mean so_timeout? `},
+		{"wrong type", `{"randomize": "true"}`, `option randomize: value "true" is not allowed: expecting true or false`},
 		{"range", `{"max_reconnect_attempts": -2}`, "option max_reconnect_attempts: value \"-2\" is not allowed: expecting -1 (no limit)"},
 		{"jitter", `{"reconnect_jitter": 1.5}`, "option reconnect_jitter"},
 		{"timeout", `{"timeout": 0}`, "option timeout"},

@@ -14,11 +14,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
-
-// topicPlain is a child's report of the sockets that speak plain HTTP/1.
-const topicPlain = "plain"
 
 // plainSockets are the held sockets ("network/address") on which a child serves
 // plain HTTP/1 without listener wrappers: those on which its parent can answer.
@@ -90,7 +88,7 @@ func holdHandler(next time.Time) http.Handler {
 		h := w.Header()
 		h.Set("Connection", "close")
 		h.Set("Retry-After", strconv.Itoa(seconds))
-		h.Set("Proxy-Status", fmt.Sprintf(`%s; error=destination_unavailable; details="broker is restarting"`, defaultProxyName))
+		h.Set("Proxy-Status", fmt.Sprintf(`%s; error=destination_unavailable; details="broker is restarting"`, proxystatus.DefaultName))
 		http.Error(w, "The service is restarting.", http.StatusServiceUnavailable)
 	})
 }

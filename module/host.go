@@ -17,6 +17,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
+	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
@@ -37,7 +39,7 @@ type hostState struct {
 
 	network clusterHost // guarded by turn
 	events  *eventPump
-	doubts  doubtLedger // requests in doubt that children reported
+	doubts  indoubt.Ledger // requests in doubt that children reported
 }
 
 // claim makes a decide, and returns when all its children serve.
@@ -307,9 +309,6 @@ func (c *hosted) adminSocket(id int, user string) string {
 	return fmt.Sprintf("%s/%d.sock", dir, id)
 }
 
-// adminDirPrefix begins the name of every directory of private admin sockets.
-const adminDirPrefix = "caddy-broker-"
-
 // adminDir makes a directory that only we, or user, can enter. Its path is short:
 // a unix socket's has 107 bytes at most.
 func adminDir(user string) (string, error) {
@@ -317,7 +316,7 @@ func adminDir(user string) (string, error) {
 	if len(base) > 60 {
 		base = "/tmp"
 	}
-	dir, err := os.MkdirTemp(base, adminDirPrefix)
+	dir, err := os.MkdirTemp(base, parlance.AdminDirPrefix)
 	if err != nil {
 		return "", fmt.Errorf("making directory for the child's admin endpoint: %w", err)
 	}

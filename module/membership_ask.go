@@ -18,15 +18,11 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 )
 
-// How balancers announce addresses to their clients.
-const (
-	pathURIs   = "/.well-known/broker-uris"
-	typeURIs   = "text/broker-uris"
-	typeEvents = "text/event-stream"
-	userAgent  = "caddy-broker"
-)
+// userAgent is what backends and lists are asked as.
+const userAgent = "caddy-broker"
 
 const (
 	// askTimeout bounds asking a backend, except for a stream once it began.
@@ -146,8 +142,8 @@ func (s *follower) ask(ctx context.Context, f *Failover, m *failover.Member, beg
 	defer timer.Stop()
 	b := f.backends.of(m)
 	p := &pingSpec{dial: dialInfoOf(b.upstream, m.URI), host: m.URI.Host}
-	p.request = f.pingRequest(http.MethodGet, pathURIs, m.URI)
-	p.request.Header.Set("Accept", typeEvents+", "+typeURIs)
+	p.request = f.pingRequest(http.MethodGet, parlance.PathURIs, m.URI)
+	p.request.Header.Set("Accept", parlance.TypeEvents+", "+parlance.TypeURIs)
 	if result.etag != "" {
 		p.request.Header.Set("If-None-Match", result.etag)
 	}
@@ -176,9 +172,9 @@ func (s *follower) ask(ctx context.Context, f *Failover, m *failover.Member, beg
 	case res.StatusCode == http.StatusBadGateway, res.StatusCode == http.StatusServiceUnavailable, res.StatusCode == http.StatusGatewayTimeout:
 		result.failed = true
 		return
-	case res.StatusCode != http.StatusOK || kind != typeURIs && kind != typeEvents:
+	case res.StatusCode != http.StatusOK || kind != parlance.TypeURIs && kind != parlance.TypeEvents:
 		return // it has nothing of ours there
-	case kind == typeEvents:
+	case kind == parlance.TypeEvents:
 		if !timer.Stop() {
 			return
 		}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
+	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 )
 
 // forwardProxyVar is where reverse_proxy notes the proxy that carries a request.
@@ -34,7 +35,7 @@ func (f *Failover) provisionMembership(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	allow.Own = ownSockets.listens
+	allow.Own = socket.Listens
 	f.allow = allow
 	if err := register(ctx.GetMetricsRegistry(), membershipCollector{}); err != nil {
 		return fmt.Errorf("registering metrics: %w", err)

@@ -4,7 +4,6 @@
 package module
 
 import (
-	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +15,8 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
+	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 )
 
 func TestForbiddenAnnouncements(t *testing.T) {
@@ -24,7 +25,7 @@ func TestForbiddenAnnouncements(t *testing.T) {
 	defer secret.Close()
 	secretAddr := secret.Listener.Addr().String()
 	_, port, _ := net.SplitHostPort(secretAddr)
-	a := (&announcing{kind: typeURIs}).list("http://"+secretAddr, "http://localhost:"+port, "http://169.254.169.254:80",
+	a := (&announcing{kind: parlance.TypeURIs}).list("http://"+secretAddr, "http://localhost:"+port, "http://169.254.169.254:80",
 		"http://[::1]:"+port, "http://0.0.0.0:"+port, "http://[::ffff:127.0.0.2]:"+port, "unix//run/secret.sock")
 	first := newAnnouncing(t, a)
 	p := newProxy(t, upstreams(first.addr()), listens(set("update_uris_allow", []string{"*:*", "0.0.0.0/0:*", "[::/0]:*"}))).start()
@@ -56,7 +57,7 @@ func TestNameThatLeadsElsewhere(t *testing.T) {
 	}()
 	_, port, _ := net.SplitHostPort(secret.Addr().String())
 	dns := newNameServer(t, "127.0.0.1")
-	a := (&announcing{kind: typeURIs}).list("http://app.test:" + port)
+	a := (&announcing{kind: parlance.TypeURIs}).list("http://app.test:" + port)
 	first := newAnnouncing(t, a)
 	resolver := with("transport", map[string]any{"protocol": "http", "resolver": map[string]any{"addresses": []string{"udp/" + dns.addr}}})
 	p := newProxy(t, upstreams(first.addr()), resolver, listens(set("update_uris_allow", []string{"*.test:*"}))).start()
@@ -119,40 +120,12 @@ type nameServer struct {
 	asked atomic.Int64
 }
 
-func TestOwnSockets(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	at := l.Addr().(*net.TCPAddr).AddrPort()
-	if !new(socketBook).listens(at) {
-		t.Errorf("this process is not known to listen at %s", at)
-	}
-	any, err := net.Listen("tcp", ":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer any.Close()
-	if at := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), any.Addr().(*net.TCPAddr).AddrPort().Port()); !new(socketBook).listens(at) {
-		t.Errorf("a socket for all addresses is not known to listen at %s", at)
-	}
-	if at := netip.MustParseAddrPort("192.0.2.1:" + fmt.Sprint(any.Addr().(*net.TCPAddr).Port)); new(socketBook).listens(at) {
-		t.Errorf("%s is not of this machine", at)
-	}
-	book := new(socketBook)
-	book.told([]netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:2019")})
-	if !book.listens(netip.MustParseAddrPort("192.0.2.1:2019")) {
-		t.Error("the parent's socket is not known")
-	}
-}
-
 // A balancer of the own network is not dialled either by a name that leads there.
 func TestNameThatLeadsToTheOwnNetwork(t *testing.T) {
 	peer := newBackendServer(t, "peer", nil)
 	_, port, _ := net.SplitHostPort(peer.addr())
-	first := newAnnouncing(t, (&announcing{kind: typeURIs}).list("http://app.test:"+port, "http://PEER.test.:"+port))
-	inNetwork(t, &networkState{Name: "edge1", All: []string{"https://" + peer.addr(), "http://peer.test:" + port}})
+	first := newAnnouncing(t, (&announcing{kind: parlance.TypeURIs}).list("http://app.test:"+port, "http://PEER.test.:"+port))
+	inNetwork(t, &parlance.NetworkState{Name: "edge1", All: []string{"https://" + peer.addr(), "http://peer.test:" + port}})
 	p := newProxy(t, upstreams(first.addr()), withNameServer(t, "127.0.0.1"),
 		listens(set("update_uris_allow", []string{"*.test:*", peer.addr()}))).start()
 	eventually(t, "both were refused", func() bool { return p.refused()["own_network"] > 1 })
@@ -165,7 +138,7 @@ func TestNameThatLeadsToTheOwnNetwork(t *testing.T) {
 }
 
 func TestNetworkKnowsAllSpellings(t *testing.T) {
-	inNetwork(t, &networkState{Name: "edge1", All: []string{"http://10.0.0.9:80", "http://[::ffff:10.0.0.8]:80", "http://[2001:db8::1]:80", "http://Edge.example:80"}})
+	inNetwork(t, &parlance.NetworkState{Name: "edge1", All: []string{"http://10.0.0.9:80", "http://[::ffff:10.0.0.8]:80", "http://[2001:db8::1]:80", "http://Edge.example:80"}})
 	for text, want := range map[string]bool{
 		"http://[::ffff:10.0.0.9]:80":    true,
 		"https://[::ffff:a00:9]:80":      true,
@@ -225,7 +198,7 @@ func TestHealthCheckOfAnnounced(t *testing.T) {
 				} else {
 					check = activeCheck(key, health.addr())
 				}
-				first := newAnnouncing(t, (&announcing{kind: typeURIs}).list("http://"+member))
+				first := newAnnouncing(t, (&announcing{kind: parlance.TypeURIs}).list("http://"+member))
 				p := newProxy(t, upstreams(first.addr()), withNameServer(t, "127.0.0.1"), check,
 					listens(set("update_uris_allow", []string{"*.test:*", app.addr()}))).start()
 				p.awaitMember(member, "up")
@@ -242,9 +215,9 @@ func TestHealthCheckOfAnnounced(t *testing.T) {
 func TestHealthPortOfOwnSocket(t *testing.T) {
 	health := newBackendServer(t, "health", nil)
 	port := health.Listener.Addr().(*net.TCPAddr).Port
-	ownSockets.told([]netip.AddrPort{netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(port))})
-	t.Cleanup(func() { ownSockets.told(nil) })
-	first := newAnnouncing(t, (&announcing{kind: typeURIs}).list("http://192.0.2.1:80"))
+	socket.SetParent([]netip.AddrPort{netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(port))})
+	t.Cleanup(func() { socket.SetParent(nil) })
+	first := newAnnouncing(t, (&announcing{kind: parlance.TypeURIs}).list("http://192.0.2.1:80"))
 	p := newProxy(t, upstreams(first.addr()), activeCheck("port", port),
 		listens(set("update_uris_allow", []string{"192.0.2.0/24:*"}))).start()
 	eventually(t, "the check was refused", func() bool { return p.refused()["own_socket"] > 0 })

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 )
 
 const (
@@ -177,7 +178,7 @@ func fetchList(ctx context.Context, client *http.Client, where string, known lis
 		return nil, known, err
 	}
 	req.Header.Set("User-Agent", userAgent)
-	req.Header.Set("Accept", typeURIs+", text/plain, */*;q=0.1")
+	req.Header.Set("Accept", parlance.TypeURIs+", text/plain, */*;q=0.1")
 	if known.etag != "" {
 		req.Header.Set("If-None-Match", known.etag)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 )
 
 // listens makes the pool take what backends announce.
@@ -76,12 +77,12 @@ type announcing struct {
 
 func newAnnouncing(tb testing.TB, a *announcing) *backendServer {
 	return newBackendServer(tb, "announcing", func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != pathURIs {
+		if r.URL.Path != parlance.PathURIs {
 			return
 		}
 		a.asks.Add(1)
 		w.Header().Set("Content-Type", a.kind)
-		if a.kind != typeEvents {
+		if a.kind != parlance.TypeEvents {
 			_, _ = io.WriteString(w, *a.say.Load())
 			return
 		}
@@ -105,7 +106,7 @@ func (a *announcing) list(addresses ...string) *announcing {
 
 func TestBackendAnnouncesList(t *testing.T) {
 	other := newBackendServer(t, "other", nil)
-	a := (&announcing{kind: typeURIs + "; charset=utf-8"}).list("http://"+other.addr(), "http://10.9.8.7:80")
+	a := (&announcing{kind: parlance.TypeURIs + "; charset=utf-8"}).list("http://"+other.addr(), "http://10.9.8.7:80")
 	first := newAnnouncing(t, a)
 	p := newProxy(t, upstreams(first.addr()), listens(set("update_uris_allow", []string{other.addr()}))).start()
 	p.awaitMember(other.addr(), "up")
@@ -131,7 +132,7 @@ func TestBackendAnnouncesList(t *testing.T) {
 func TestBackendIsAskedOncePerStart(t *testing.T) {
 	var asks atomic.Int64
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == pathURIs {
+		if r.URL.Path == parlance.PathURIs {
 			asks.Add(1)
 			w.Header().Set("Content-Type", "text/html")
 			_, _ = io.WriteString(w, "<html>welcome</html>")
@@ -163,7 +164,7 @@ func TestBackendIsAskedAgain(t *testing.T) {
 	x := newBackendServer(t, "x", nil)
 	var asks atomic.Int64
 	first := newBackendServer(t, "first", func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != pathURIs {
+		if r.URL.Path != parlance.PathURIs {
 			return
 		}
 		switch asks.Add(1) {
@@ -172,7 +173,7 @@ func TestBackendIsAskedAgain(t *testing.T) {
 		case 2:
 			w.WriteHeader(http.StatusServiceUnavailable)
 		default:
-			w.Header().Set("Content-Type", typeURIs)
+			w.Header().Set("Content-Type", parlance.TypeURIs)
 			_, _ = io.WriteString(w, x.addr())
 		}
 	})
@@ -185,7 +186,7 @@ func TestBackendIsAskedAgain(t *testing.T) {
 
 func TestStreamOfEvents(t *testing.T) {
 	x, y := newBackendServer(t, "x", nil), newBackendServer(t, "y", nil)
-	a := &announcing{kind: typeEvents, push: make(chan string)}
+	a := &announcing{kind: parlance.TypeEvents, push: make(chan string)}
 	first := newAnnouncing(t, a)
 	p := newProxy(t, upstreams(first.addr()), listens(set("update_uris_allow", []string{x.addr(), y.addr()}))).start()
 	a.push <- ": hello\n\nevent: uris\ndata: http://" + x.addr() + "\ndata: http://" + y.addr() + "\n\n"
@@ -217,7 +218,7 @@ func TestStreamOfEvents(t *testing.T) {
 
 func TestAnnouncementsAreNotWanted(t *testing.T) {
 	x := newBackendServer(t, "x", nil)
-	a := &announcing{kind: typeEvents, push: make(chan string)}
+	a := &announcing{kind: parlance.TypeEvents, push: make(chan string)}
 	first := newAnnouncing(t, a)
 	p := newProxy(t, upstreams(first.addr(), x.addr()), listens(set("update_uris_supported", false)), set("reconnect_supported", true)).start()
 	a.push <- "event: uris\ndata: http://" + x.addr() + "\n\n"
@@ -260,7 +261,7 @@ func TestEndlessLine(t *testing.T) {
 // Nothing is left of sources when a pool ends.
 
 func TestSourcesEndWithTheirPool(t *testing.T) {
-	a := &announcing{kind: typeEvents, push: make(chan string)}
+	a := &announcing{kind: parlance.TypeEvents, push: make(chan string)}
 	first := newAnnouncing(t, a)
 	p := newProxy(t, upstreams(first.addr()), listens(set("update_uris_allow", []string{"10.0.0.0/8:*"}))).start()
 	eventually(t, "the stream began", func() bool { return a.asks.Load() == 1 })
@@ -283,7 +284,7 @@ func (n eventNoter) Handle(_ context.Context, e caddy.Event) error {
 // Caddy's event handlers hear of members that come and go.
 func TestMembershipEventsReachHandlers(t *testing.T) {
 	x := newBackendServer(t, "x", nil)
-	a := &announcing{kind: typeEvents, push: make(chan string)}
+	a := &announcing{kind: parlance.TypeEvents, push: make(chan string)}
 	first := newAnnouncing(t, a)
 	p := newProxy(t, upstreams(first.addr()), listens(set("update_uris_allow", []string{x.addr()})))
 	heard := make(eventNoter, 10)

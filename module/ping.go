@@ -38,7 +38,7 @@ func (f *Failover) ping(ctx context.Context, m *failover.Member) failover.PingRe
 	}
 	r.Neutral = r.Err != nil && isLocalFault(r.Err)
 	if !r.Neutral {
-		f.backends.note(b, r.Err != nil && dialFault(r.Err).incurable)
+		f.backends.note(b, r.Err != nil && dialFault(r.Err).Incurable)
 	}
 	return r
 }

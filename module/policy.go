@@ -59,7 +59,7 @@ type Failover struct {
 	key           keyFunc
 	cookie        *cookieAffinity
 
-	pool     requestPool
+	pool     *failover.Pool
 	claim    *poolClaim
 	backends backendTable
 	warmers  warmSet
@@ -182,5 +182,4 @@ var (
 	_ caddy.CleanerUpper    = (*Failover)(nil)
 	_ caddyfile.Unmarshaler = (*Failover)(nil)
 	_ reverseproxy.Selector = (*Failover)(nil)
-	_ requestPool           = (*failover.Pool)(nil)
 )

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
 // finalError is the error of a request that is not tried any more. It hides what
@@ -23,15 +24,15 @@ type finalError struct{ text string }
 func (e *finalError) Error() string { return e.text }
 
 // fail answers the request with a fault. retry is the Retry-After, "" for none.
-func (ex *exchange) fail(kind faultKind, err error, retry string) {
+func (ex *exchange) fail(kind proxystatus.Fault, err error, retry string) {
 	f := ex.policy
 	details := ""
 	if ex.sent != nil && !ex.req.Safe {
-		details, retry = inDoubt, ""
+		details, retry = proxystatus.InDoubt, ""
 		f.claim.entry.doubt(ex, ex.sent, kind, err)
 	}
 	ex.announce(kind, details, retry)
-	ex.conclusion(caddyhttp.Error(kind.status, &finalError{fmt.Sprintf("pool %s: %v", f.claim.entry.name, err)}))
+	ex.conclusion(caddyhttp.Error(kind.Status, &finalError{fmt.Sprintf("pool %s: %v", f.claim.entry.name, err)}))
 }
 
 // failRequest answers a request whose body could not be read, as Caddy would:
@@ -39,7 +40,7 @@ func (ex *exchange) fail(kind faultKind, err error, retry string) {
 func (ex *exchange) failRequest(err error) {
 	details := ""
 	if ex.sent != nil && !ex.req.Safe {
-		details = inDoubt
+		details = proxystatus.InDoubt
 		ex.policy.claim.entry.doubt(ex, ex.sent, faultRequest, err)
 	}
 	ex.announce(faultRequest, details, "")
@@ -55,9 +56,9 @@ func (ex *exchange) conclusion(err error) {
 	ex.release()
 }
 
-func (ex *exchange) announce(kind faultKind, details, retry string) {
+func (ex *exchange) announce(kind proxystatus.Fault, details, retry string) {
 	if ex.w != nil {
-		announce(ex.w.Header(), proxyStatus(ex.policy.proxyName, kind, details), retry)
+		proxystatus.Announce(ex.w.Header(), proxystatus.Field(ex.policy.proxyName, kind, details), retry)
 	}
 }
 
@@ -72,11 +73,11 @@ func (ex *exchange) refuse(err error) {
 	case !refused && (errors.Is(err, failover.ErrClientGone) || errors.Is(err, context.Canceled)):
 		ex.stop(context.Canceled)
 	case !refused:
-		ex.fail(faultUnavailable, err, retryAfter(time.Second))
+		ex.fail(faultUnavailable, err, proxystatus.RetryAfter(time.Second))
 	case ex.rejected != 0:
 		details := ""
 		if ex.lost != nil && !ex.req.Safe {
-			details = inDoubt // not for the response rejected, but for the attempt before
+			details = proxystatus.InDoubt // not for the response rejected, but for the attempt before
 			ex.policy.claim.entry.doubt(ex, ex.lost, ex.last.kind, ex.last.err)
 		}
 		ex.announce(faultUnavailable, details, "")
@@ -92,7 +93,7 @@ func (ex *exchange) refuse(err error) {
 		if none.Last != nil {
 			text += "; last error: " + none.Last.Error()
 		}
-		ex.fail(faultUnavailable, errors.New(text), retryAfter(none.RetryAfter))
+		ex.fail(faultUnavailable, errors.New(text), proxystatus.RetryAfter(none.RetryAfter))
 	}
 }
 

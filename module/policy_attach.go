@@ -6,13 +6,13 @@ package module
 import (
 	"fmt"
 	"math"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
 // handlerOf finds the reverse proxy that the policy of ctx belongs to. As the
@@ -52,7 +52,7 @@ func (f *Failover) attach(ctx caddy.Context) error {
 	f.dynamicSource = string(h.DynamicUpstreamsRaw) // Caddy loads it after the policy
 	f.proxyName = h.ProxyStatusName
 	if f.proxyName == "" {
-		f.proxyName = defaultProxyName
+		f.proxyName = proxystatus.DefaultName
 	}
 	f.sentinel = &reverseproxy.Upstream{Host: new(reverseproxy.Host), Dial: "no-backend.invalid:0"}
 
@@ -73,27 +73,6 @@ func (f *Failover) readOptions() error {
 	var err error
 	f.options, f.uris, err = f.addresses(f.handler.Upstreams, f.transport.scheme(), f.dynamic)
 	return err
-}
-
-// upstreamURI is the address of a configured upstream. Placeholders are those
-// that are known when the configuration is loaded, such as {env.NAME}.
-func upstreamURI(up *reverseproxy.Upstream, scheme string) (address.URI, error) {
-	dial := caddy.NewReplacer().ReplaceKnown(up.Dial, "")
-	if strings.Contains(dial, "{") {
-		return address.URI{}, fmt.Errorf("upstream %s: the failover policy keeps the state of each backend, "+
-			"so its address may not depend on the request: use one reverse_proxy per address, or a dynamic source of upstreams", up.Dial)
-	}
-	if strings.HasPrefix(dial, ":") {
-		dial = "localhost" + dial // what a dial address without a host stands for
-	}
-	u, err := address.ParseDial(dial)
-	if err != nil {
-		return address.URI{}, fmt.Errorf("upstream %s: %w", up.Dial, err)
-	}
-	if u.Scheme == "" {
-		u.Scheme = scheme
-	}
-	return u, nil
 }
 
 // longestConnectionTimeout is how long the most patient address dials.

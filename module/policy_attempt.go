@@ -25,15 +25,14 @@ func (ex *exchange) choose(pool reverseproxy.UpstreamPool) {
 		ex.listed = f.backends.list(pool)
 		ex.req.Checker = ex.listed
 	}
-	m := ex.ahead
-	if ex.ahead = nil; m == nil {
-		var err error
-		if m, err = ex.next(); err != nil {
+	if !ex.ahead {
+		if err := ex.next(); err != nil {
 			ex.refuse(err)
 			return
 		}
-		ex.open = true
 	}
+	ex.ahead = false
+	m := ex.attempt.Member()
 	if ex.backend != nil && ex.backend.member != m {
 		f.claim.entry.counters.failover(ex.last.kind, ex.rejecting)
 	}
@@ -49,14 +48,23 @@ func (ex *exchange) choose(pool reverseproxy.UpstreamPool) {
 
 // next asks the pool. Where waiting cannot help it takes only what is free: when
 // every backend fails in a way that stays, and when there is a response already.
-func (ex *exchange) next() (*failover.Member, error) {
+func (ex *exchange) next() error {
 	if deadline := ex.req.Deadline; ex.rejecting || ex.policy.backends.allHopeless() {
 		defer func() { ex.req.Deadline = deadline }()
 		if by := time.Now().Add(briefly); deadline.IsZero() || by.Before(deadline) {
 			ex.req.Deadline = by
 		}
 	}
-	return ex.policy.pool.Next(ex.run.Context(), &ex.req)
+	return ex.ask()
+}
+
+// ask begins an attempt of the pool's, which awaits its end from now on.
+func (ex *exchange) ask() error {
+	a, err := ex.policy.pool.Next(ex.run.Context(), &ex.req)
+	if err == nil {
+		ex.attempt, ex.open = a, true
+	}
+	return err
 }
 
 // resume prepares for another attempt of the same request: the last one failed,
@@ -67,7 +75,7 @@ func (ex *exchange) resume() {
 		return
 	}
 	if ex.rejecting {
-		ex.rejected, ex.replayed = ex.req.Status, true
+		ex.rejected, ex.replayed = ex.attempt.Status, true
 		ex.repeats++
 		if c := f.logger.Check(zap.DebugLevel, "sending request again"); c != nil {
 			c.Write(zap.String("upstream", ex.backend.member.Name), zap.String("proof", string(proofOperator)),

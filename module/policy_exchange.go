@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
 // exchange is one run of a reverse_proxy handler for one client request, over
@@ -30,6 +31,7 @@ type exchange struct {
 	w   http.ResponseWriter
 	req failover.Request
 
+	attempt  *failover.Attempt // the present one of the pool
 	backend  *backend
 	upstream *reverseproxy.Upstream
 	listed   *dynamicList // of this attempt, with dynamic upstreams
@@ -47,27 +49,26 @@ type exchange struct {
 	upload  *failover.Upload
 	promise proof
 
-	rehearsed  bool             // Caddy has had its chance to refuse the request
-	rehearsing bool             // and has it now
-	repeats    int              // how often it went on to another attempt
-	writes     int              // how often it may have been written to a backend
-	sent       *backend         // which one, the last time
-	lost       *backend         // the last one that may have executed it without an answer
-	replayed   bool             // it was sent again after a byte had been written
-	rejecting  bool             // lb_retry_match rejects the response
-	rejected   int              // and had this status
-	last       fault            // how the last attempt failed
-	ahead      *failover.Member // chosen already for the next attempt
-	fresh      bool             // which needs a new connection
-	reattached []*backend       // each gets one more attempt on a new connection
-	final      error            // what every further attempt is answered
-	cookie     string           // Set-Cookie that was added for a response
+	rehearsed  bool       // Caddy has had its chance to refuse the request
+	rehearsing bool       // and has it now
+	repeats    int        // how often it went on to another attempt
+	sent       *backend   // which one, the last time
+	lost       *backend   // the last one that may have executed it without an answer
+	replayed   bool       // it was sent again after a byte had been written
+	rejecting  bool       // lb_retry_match rejects the response
+	rejected   int        // and had this status
+	last       fault      // how the last attempt failed
+	ahead      bool       // attempt is chosen already for the next time Caddy asks
+	fresh      bool       // which needs a new connection
+	reattached []*backend // each gets one more attempt on a new connection
+	final      error      // what every further attempt is answered
+	cookie     string     // Set-Cookie that was added for a response
 	response   responseBody
 }
 
 // fault is how an attempt failed.
 type fault struct {
-	kind faultKind
+	kind proxystatus.Fault
 	err  error
 }
 
@@ -95,10 +96,10 @@ func (f *Failover) begin(r *http.Request, w http.ResponseWriter) *exchange {
 	if r.ProtoMajor == 1 && r.Body != nil {
 		ex.req.Present = func() bool { return f.serving() && ex.clientPresent() }
 	}
-	if w != nil && len(w.Header()[headerProxyStatus]) > 0 {
+	if w != nil && len(w.Header()[proxystatus.Header]) > 0 {
 		// An error of ours led here, to another attempt to answer the client.
-		w.Header().Del(headerProxyStatus)
-		w.Header().Del(headerRetryAfter)
+		w.Header().Del(proxystatus.Header)
+		w.Header().Del(proxystatus.RetryAfterHeader)
 	}
 	caddyhttp.SetVar(r.Context(), f.varKey, ex)
 	if f.looped(r) {
@@ -124,7 +125,7 @@ func (ex *exchange) connected() {
 	}
 	ex.joined = true
 	ex.policy.backends.note(ex.backend, false)
-	ex.policy.pool.Connected(&ex.req)
+	ex.attempt.Connected()
 	if ex.body != nil {
 		ex.upload = new(failover.Upload)
 		ex.upload.Begin(ex.backend.member)
@@ -143,14 +144,14 @@ func (ex *exchange) end(o failover.Outcome, err error) {
 		ex.upload.End()
 		ex.upload = nil
 	}
-	ex.policy.pool.End(&ex.req, o, err)
+	ex.attempt.End(o, err)
 }
 
 // done frees the place on the member: the response has ended.
 func (ex *exchange) done() {
 	if ex.placed {
 		ex.placed = false
-		ex.policy.pool.Done(&ex.req)
+		ex.attempt.Done()
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
 // TestNoBackendInTime: the request waits for as long as it may, and is told when
@@ -34,8 +35,8 @@ func TestNoBackendInTime(t *testing.T) {
 				p := newProxy(t, append(tc.options, upstreams(deadAddress(t), deadAddress(t)))...)
 				a := p.do(method, "body")
 				wantStatus(t, a, 503, `caddy-broker; error=destination_unavailable`, true)
-				if s, err := strconv.Atoi(a.header.Get(headerRetryAfter)); err != nil || s < 1 || s > 120 {
-					t.Errorf("Retry-After %q, want a number of seconds", a.header.Get(headerRetryAfter))
+				if s, err := strconv.Atoi(a.header.Get(proxystatus.RetryAfterHeader)); err != nil || s < 1 || s > 120 {
+					t.Errorf("Retry-After %q, want a number of seconds", a.header.Get(proxystatus.RetryAfterHeader))
 				}
 			})
 		}
@@ -171,8 +172,8 @@ func TestBodyThatCannotBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if res.StatusCode != 400 || res.Header.Get(headerProxyStatus) != `caddy-broker; error=http_request_error; details="in-doubt"` {
-		t.Errorf("got %d, Proxy-Status %q", res.StatusCode, res.Header.Get(headerProxyStatus))
+	if res.StatusCode != 400 || res.Header.Get(proxystatus.Header) != `caddy-broker; error=http_request_error; details="in-doubt"` {
+		t.Errorf("got %d, Proxy-Status %q", res.StatusCode, res.Header.Get(proxystatus.Header))
 	}
 	wantDoubt(t, p, "PUT", b.addr())
 	if n := other.count.Load(); n != 0 {

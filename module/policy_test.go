@@ -6,6 +6,8 @@ package module
 import (
 	"net/http"
 	"testing"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
 func TestDialFailureGoesToTheNextBackend(t *testing.T) {
@@ -17,7 +19,7 @@ func TestDialFailureGoesToTheNextBackend(t *testing.T) {
 			if a.status != 200 || a.body != "hello" || a.header.Get("X-Backend") != "good" {
 				t.Errorf("got %+v, want the echo of the third backend", a)
 			}
-			if s := a.header.Get(headerProxyStatus); s != "" {
+			if s := a.header.Get(proxystatus.Header); s != "" {
 				t.Errorf("Proxy-Status %q on a success", s)
 			}
 			if n := good.count.Load(); n != 1 {

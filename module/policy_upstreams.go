@@ -4,7 +4,6 @@
 package module
 
 import (
-	"context"
 	"maps"
 	"sync"
 	"sync/atomic"
@@ -14,16 +13,6 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 )
-
-// requestPool is what the request path needs of a pool.
-type requestPool interface {
-	Next(ctx context.Context, r *failover.Request) (*failover.Member, error)
-	ConnectBy(r *failover.Request) time.Time
-	Connected(r *failover.Request)
-	Written(r *failover.Request)
-	End(r *failover.Request, o failover.Outcome, err error)
-	Done(r *failover.Request)
-}
 
 // backendTable maps the members of a pool to the upstreams of one handler. With
 // static upstreams it is looked up without a lock and never scanned.

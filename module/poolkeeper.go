@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"sync"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
+	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 )
 
@@ -70,31 +72,31 @@ var poolEvent = regexp.MustCompile(`^failover_[a-z_]+$`)
 // reported takes what a process of the child has to say.
 func (c *hosted) reported(id int, topic string, data json.RawMessage) error {
 	switch topic {
-	case topicPools:
+	case parlance.TopicPools:
 		var s poolsState
 		if err := json.Unmarshal(data, &s); err != nil {
 			return fmt.Errorf("reading the state of pools: %w", err)
 		}
 		return c.pools.take(id, s)
-	case topicPlain:
+	case parlance.TopicPlain:
 		var sockets []string
 		if json.Unmarshal(data, &sockets) == nil {
 			c.pools.mu.Lock()
 			c.pools.sockets = sockets
 			c.pools.mu.Unlock()
 		}
-	case topicEvent:
+	case parlance.TopicEvent:
 		var e supervisor.Event
 		if json.Unmarshal(data, &e) == nil && poolEvent.MatchString(e.Name) {
 			host.events.hub.send(e)
 		}
-	case topicDoubt:
-		var d doubtRecord
+	case parlance.TopicDoubt:
+		var d indoubt.Record
 		if json.Unmarshal(data, &d) == nil {
-			host.doubts.add(d)
+			host.doubts.Add(d)
 		}
-	case topicCut:
-		var cut []doubtRecord
+	case parlance.TopicCut:
+		var cut []indoubt.Record
 		if json.Unmarshal(data, &cut) == nil && len(cut) > 0 {
 			c.cutOff(cut)
 		}
@@ -103,9 +105,9 @@ func (c *hosted) reported(id int, topic string, data json.RawMessage) error {
 }
 
 // cutOff notes the requests in doubt that the end of a process left.
-func (c *hosted) cutOff(cut []doubtRecord) {
+func (c *hosted) cutOff(cut []indoubt.Record) {
 	for _, d := range cut {
-		host.doubts.add(d)
+		host.doubts.Add(d)
 	}
 	c.inDoubt.Add(uint64(len(cut)))
 	host.events.put(supervisor.Event{Name: "failover_in_doubt", Data: map[string]any{

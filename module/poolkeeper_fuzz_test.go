@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
+	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 )
 
@@ -66,22 +68,23 @@ func childSays(t *testing.T, sup *supervisor.Supervisor, topic string, data []by
 			t.Fatalf("it told of %q", e.Name)
 		}
 	}
-	if host.doubts.pending != nil {
-		t.Fatal("the ledger waits for somebody to tell of requests in doubt")
-	}
-	kept := host.doubts.list()
+	kept := host.doubts.List()
 	for _, d := range kept[max(0, len(kept)-1):] {
+		if !host.doubts.Gather(d.Pool, d.Backend) {
+			t.Fatal("the ledger waits for an event about requests in doubt, which the child has told of")
+		}
+		host.doubts.Gathered(d.Pool, d.Backend)
 		for _, text := range []string{d.Pool, d.Backend, d.Method, d.Host, d.Path, d.RequestID, d.Reason} {
-			if len(text) > maxDoubtText+len("...") {
+			if len(text) > indoubt.MaxText+len("...") {
 				t.Fatalf("%d bytes of one text are kept", len(text))
 			}
 		}
 	}
-	if len(kept) > keptDoubts {
+	if len(kept) > indoubt.Kept {
 		t.Fatalf("%d requests in doubt are kept", len(kept))
 	}
 	sockets := []string{"tcp/:1"} // as before
-	if said := []string(nil); topic == topicPlain && json.Unmarshal(data, &said) == nil {
+	if said := []string(nil); topic == parlance.TopicPlain && json.Unmarshal(data, &said) == nil {
 		sockets = said
 	}
 	if !slices.Equal(c.pools.plain(), sockets) {
@@ -92,7 +95,7 @@ func childSays(t *testing.T, sup *supervisor.Supervisor, topic string, data []by
 	if err := json.Unmarshal(c.activated(2), &told); err != nil {
 		t.Fatalf("the next process cannot read what it is told: %v", err)
 	}
-	if topic != topicPools && len(told.Pools)+len(told.Drains) > 0 {
+	if topic != parlance.TopicPools && len(told.Pools)+len(told.Drains) > 0 {
 		t.Fatalf("topic %q changed the state of the pools to %+v", topic, told)
 	}
 	next := []poolIdentity{{Name: "fuzz", Named: true, Addresses: []string{"http://10.0.0.1:80", "http://10.0.0.2:80"}}}
@@ -111,18 +114,18 @@ func childSays(t *testing.T, sup *supervisor.Supervisor, topic string, data []by
 // it, speaks in its name only of pools, and passes on to the next process nothing
 // but the state, which makes a pool of its configuration again.
 func FuzzReported(f *testing.F) {
-	topics := []string{topicPools, topicPlain, topicEvent, topicDoubt, topicCut, "other"}
+	topics := []string{parlance.TopicPools, parlance.TopicPlain, parlance.TopicEvent, parlance.TopicDoubt, parlance.TopicCut, "other"}
 	for _, said := range [][2]string{
-		{topicPools, `{"pools":[{"name":"fuzz","named":true,"reached":true,"removed":[{"Scheme":"http","Host":"10.0.0.1","Port":"80"},{"Scheme":"http","Host":"10.0.0.2","Port":"80"}]}]}`},
-		{topicPools, `{"pools":[{"name":"fuzz","named":true,"added":[{"Scheme":"http","Host":"a","Port":"80"},{"Scheme":"http","Host":"a","Port":"80"}],"unproved":["http://a:80"],"moved":{"http://a:80":"AAAAAAAAAAE="}}],"drains":[{"address":"http://a:80"},{"address":"http://a:80","pool":"b"}]}`},
-		{topicPools, `{"pools":[{"name":"fuzz","named":true,"sources":{"x":{"uris":["http://b:80","?"]},"y":{"uris":["http://b:80","unix//c"],"trusted":true}},"down":[{"name":"http://b:80","since":"2100-01-01T00:00:00Z","error":"e"}],"failover":"http://b:80"}]}`},
-		{topicPools, `{"pools":[{"name":"fuzz","named":true,"moved":{"http://10.0.0.1:80":"AA=="}},null],"drains":[null]}`},
-		{topicPlain, `["tcp/:80",null]`},
-		{topicPlain, `["tcp/:80",1]`},
-		{topicEvent, `{"Name":"failover_resumed","Data":{"pool":"a"}}`},
-		{topicEvent, `{"name":"broker_child_exited\n\n","data":null}`},
-		{topicDoubt, `{"pool":"a","backend":"http://a:80","path":"/"}`},
-		{topicCut, `[{"pool":"a"},{},null]`},
+		{parlance.TopicPools, `{"pools":[{"name":"fuzz","named":true,"reached":true,"removed":[{"Scheme":"http","Host":"10.0.0.1","Port":"80"},{"Scheme":"http","Host":"10.0.0.2","Port":"80"}]}]}`},
+		{parlance.TopicPools, `{"pools":[{"name":"fuzz","named":true,"added":[{"Scheme":"http","Host":"a","Port":"80"},{"Scheme":"http","Host":"a","Port":"80"}],"unproved":["http://a:80"],"moved":{"http://a:80":"AAAAAAAAAAE="}}],"drains":[{"address":"http://a:80"},{"address":"http://a:80","pool":"b"}]}`},
+		{parlance.TopicPools, `{"pools":[{"name":"fuzz","named":true,"sources":{"x":{"uris":["http://b:80","?"]},"y":{"uris":["http://b:80","unix//c"],"trusted":true}},"down":[{"name":"http://b:80","since":"2100-01-01T00:00:00Z","error":"e"}],"failover":"http://b:80"}]}`},
+		{parlance.TopicPools, `{"pools":[{"name":"fuzz","named":true,"moved":{"http://10.0.0.1:80":"AA=="}},null],"drains":[null]}`},
+		{parlance.TopicPlain, `["tcp/:80",null]`},
+		{parlance.TopicPlain, `["tcp/:80",1]`},
+		{parlance.TopicEvent, `{"Name":"failover_resumed","Data":{"pool":"a"}}`},
+		{parlance.TopicEvent, `{"name":"broker_child_exited\n\n","data":null}`},
+		{parlance.TopicDoubt, `{"pool":"a","backend":"http://a:80","path":"/"}`},
+		{parlance.TopicCut, `[{"pool":"a"},{},null]`},
 		{"other", `null`},
 	} {
 		f.Add(uint8(slices.Index(topics, said[0])), []byte(said[1]))
@@ -143,9 +146,9 @@ func TestReportsAreBounded(t *testing.T) {
 	sup := supervisor.New(supervisor.Config{Name: "bounded"})
 	defer sup.Close()
 	for _, said := range [][2]string{
-		{topicDoubt, `{"path":"` + strings.Repeat("/", 2*maxDoubtText) + `"}`},
-		{topicCut, "[" + strings.Repeat("{},", 2*keptDoubts) + "{}]"},
-		{topicPools, strings.Repeat("[", 9999) + strings.Repeat("]", 9999)},
+		{parlance.TopicDoubt, `{"path":"` + strings.Repeat("/", 2*indoubt.MaxText) + `"}`},
+		{parlance.TopicCut, "[" + strings.Repeat("{},", 2*indoubt.Kept) + "{}]"},
+		{parlance.TopicPools, strings.Repeat("[", 9999) + strings.Repeat("]", 9999)},
 	} {
 		t.Run(said[0], func(t *testing.T) { childSays(t, sup, said[0], []byte(said[1])) })
 	}

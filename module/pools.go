@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 )
 
 // poolRegistry holds the pools of this process. They outlive configurations:
@@ -30,7 +31,7 @@ type poolRegistry struct {
 	drains      drains        // what the operator decided about addresses
 
 	events  eventQueue
-	ledger  doubtLedger
+	ledger  indoubt.Ledger
 	changes func() // after the state worth keeping has changed; may be nil
 }
 

@@ -6,6 +6,8 @@ package module
 import (
 	"maps"
 	"sync"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
 // interruptAll ends all waiting for backends with 503: this process drains or
@@ -64,8 +66,8 @@ type poolCounters struct {
 }
 
 // failover counts a request that went on to another backend.
-func (c *poolCounters) failover(kind faultKind, rejected bool) {
-	reason := kind.proxyError
+func (c *poolCounters) failover(kind proxystatus.Fault, rejected bool) {
+	reason := kind.Error
 	if rejected {
 		reason = "lb_retry_match"
 	}

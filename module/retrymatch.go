@@ -110,12 +110,8 @@ func (n retryNote) MatchWithError(r *http.Request) (bool, error) {
 func (ex *exchange) mayReject() bool {
 	f := ex.policy
 	return ex.final == nil && ex.placed && !ex.response.begun && ex.resumable() &&
-		ex.writes < maxWrites && (f.maxRetries == 0 || ex.repeats < f.maxRetries)
+		!ex.req.Spent() && (f.maxRetries == 0 || ex.repeats < f.maxRetries)
 }
-
-// maxWrites is how often a request may be written in its life, apart from the
-// attempt that makes up for a stale connection.
-const maxWrites = 3
 
 // Interface guards
 var (

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/requestbody"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
 // received is what a backend got of a request's body.
@@ -66,7 +68,7 @@ func TestBufferedBodies(t *testing.T) {
 						}
 						defer res.Body.Close()
 						if name == "lost" && method == "POST" {
-							if res.StatusCode != 502 || res.Header.Get(headerProxyStatus) == "" || second.count.Load() != 0 {
+							if res.StatusCode != 502 || res.Header.Get(proxystatus.Header) == "" || second.count.Load() != 0 {
 								t.Errorf("got %d, and sent again %d times", res.StatusCode, second.count.Load())
 							}
 							return

@@ -13,6 +13,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
 // TestRetryMatchIsReadAsCaddyReadsIt: which responses the matchers of
@@ -125,7 +127,7 @@ func TestErrorHandlerGetsTheBody(t *testing.T) {
 				if got, _ := io.ReadAll(res.Body); res.StatusCode != 200 || string(got) != "the whole body" {
 					t.Errorf("got %d, %q", res.StatusCode, got)
 				}
-				if got := res.Header.Get(headerProxyStatus); got != "" {
+				if got := res.Header.Get(proxystatus.Header); got != "" {
 					t.Errorf("the answer of a backend has Proxy-Status %q", got)
 				}
 			})

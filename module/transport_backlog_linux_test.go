@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
 // fullAddress is an address whose queue of connections is full: dialling it takes
@@ -58,7 +59,7 @@ func TestClientThatIsStillThere(t *testing.T) {
 			p := newProxy(t, append(options, upstreams(fullAddress(t)))...)
 			for range 2 {
 				a := p.do("POST", "body")
-				if a.status != 503 && a.status != 504 || !strings.HasPrefix(a.header.Get(headerProxyStatus), "caddy-broker; error=") {
+				if a.status != 503 && a.status != 504 || !strings.HasPrefix(a.header.Get(proxystatus.Header), "caddy-broker; error=") {
 					t.Errorf("got %+v, want 503 or 504 with Proxy-Status", a)
 				}
 			}

@@ -17,6 +17,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 )
 
 // stockDialTimeout is what Caddy's transport dials with unless told otherwise.
@@ -152,7 +154,7 @@ func (t *transport) dial(ctx context.Context, dial dialer, b *backend, tr *try, 
 		return nil, w.explain(err)
 	}
 	c := newConn(nc, b, t.base.TLS != nil)
-	tuneConn(nc, limits.MaxInactivityDuration, t.base.KeepAlive.ProbeInterval < 0)
+	socket.Tune(nc, limits.MaxInactivityDuration, t.base.KeepAlive.ProbeInterval < 0)
 	if c.secure {
 		_ = nc.SetDeadline(deadline)
 		if tr != nil {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
 // failed ends an attempt that got no response and decides what follows. It
@@ -41,7 +42,7 @@ func (ex *exchange) failed(req *http.Request, err error) bool {
 	}
 	ex.last = fault{kind, err}
 	if o == failover.DialFailed {
-		f.backends.note(ex.backend, kind.incurable)
+		f.backends.note(ex.backend, kind.Incurable)
 	}
 	ex.end(o, &attemptError{kind, err})
 	ex.settled(false)
@@ -57,7 +58,7 @@ func (ex *exchange) failed(req *http.Request, err error) bool {
 	}
 	// A connection that was stale says nothing of the backend, so that attempt is
 	// made up for even then.
-	if why == noProof || ex.writes >= maxWrites && o != failover.LostReused {
+	if why == noProof || ex.req.Spent() && o != failover.LostReused {
 		ex.fail(kind, err, "")
 		return false
 	}
@@ -75,7 +76,7 @@ func (ex *exchange) failed(req *http.Request, err error) bool {
 }
 
 // examine says what a failed attempt means for the pool, and what is known of it.
-func (ex *exchange) examine(t *try, err error) (failover.Outcome, faultKind, evidence) {
+func (ex *exchange) examine(t *try, err error) (failover.Outcome, proxystatus.Fault, evidence) {
 	e := evidence{written: t.written(), unprocessed: t.unprocessed.Load(), began: t.began()}
 	var stream http2.StreamError
 	switch reset := errors.As(err, &stream); {
@@ -120,7 +121,7 @@ func (ex *exchange) examine(t *try, err error) (failover.Outcome, faultKind, evi
 // conclude answers what no other backend could do better: a client that left or
 // whose body cannot be read, a request that cannot be sent, and a fault of this
 // machine.
-func (ex *exchange) conclude(o failover.Outcome, kind faultKind, err error) bool {
+func (ex *exchange) conclude(o failover.Outcome, kind proxystatus.Fault, err error) bool {
 	switch {
 	case ex.run.Context().Err() != nil:
 		ex.stop(ex.run.Context().Err())
@@ -140,9 +141,8 @@ func (ex *exchange) conclude(o failover.Outcome, kind faultKind, err error) bool
 
 // wrote notes that a byte of the request may have been written to the backend.
 func (ex *exchange) wrote() {
-	ex.writes++
 	ex.sent = ex.backend
-	ex.policy.pool.Written(&ex.req)
+	ex.attempt.Written()
 }
 
 func (ex *exchange) bodyFailure() error {
@@ -157,28 +157,24 @@ func (ex *exchange) bodyFailure() error {
 // holds itself.
 func (ex *exchange) reattach() bool {
 	ex.reattached = append(ex.reattached, ex.backend)
-	m, err := ex.policy.pool.Next(ex.run.Context(), &ex.req)
-	if err != nil {
+	if err := ex.ask(); err != nil {
 		ex.refuse(err)
 		return false
 	}
-	same := m == ex.backend.member
-	if ex.open = true; same && !ex.held {
+	same := ex.attempt.Member() == ex.backend.member
+	if same && !ex.held {
 		return true
 	}
-	ex.ahead, ex.fresh = m, same
+	ex.ahead, ex.fresh = true, same
 	return false
 }
 
 // attemptError is what the pool shows as a member's last error.
 type attemptError struct {
-	kind faultKind
+	kind proxystatus.Fault
 	err  error
 }
 
-func (e *attemptError) Error() string { return e.kind.proxyError + ": " + e.err.Error() }
+func (e *attemptError) Error() string { return e.kind.Error + ": " + e.err.Error() }
 
 func (e *attemptError) Unwrap() error { return e.err }
-
-// Incurable tells that the fault does not go away by waiting.
-func (e *attemptError) Incurable() bool { return e.kind.incurable }

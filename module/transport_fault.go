@@ -15,40 +15,32 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-)
 
-// faultKind is what went wrong with an attempt, in the terms of RFC 9209.
-type faultKind struct {
-	// proxyError is the error type of Proxy-Status.
-	proxyError string
-	// status is the answer when nothing is left to try.
-	status int
-	// incurable faults do not go away by waiting.
-	incurable bool
-}
+	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
+)
 
 // The kinds of faults.
 var (
-	faultRefused     = faultKind{proxyError: "connection_refused", status: http.StatusBadGateway}
-	faultUnroutable  = faultKind{proxyError: "destination_ip_unroutable", status: http.StatusBadGateway}
-	faultDNS         = faultKind{proxyError: "dns_error", status: http.StatusBadGateway}
-	faultDNSTimeout  = faultKind{proxyError: "dns_timeout", status: http.StatusGatewayTimeout}
-	faultDialTimeout = faultKind{proxyError: "connection_timeout", status: http.StatusGatewayTimeout}
-	faultCertificate = faultKind{proxyError: "tls_certificate_error", status: http.StatusBadGateway, incurable: true}
-	faultTLSAlert    = faultKind{proxyError: "tls_alert_received", status: http.StatusBadGateway, incurable: true}
-	faultTLS         = faultKind{proxyError: "tls_protocol_error", status: http.StatusBadGateway, incurable: true}
-	faultTerminated  = faultKind{proxyError: "connection_terminated", status: http.StatusBadGateway}
-	faultProtocol    = faultKind{proxyError: "http_protocol_error", status: http.StatusBadGateway}
-	faultHeaderSize  = faultKind{proxyError: "http_response_header_section_size", status: http.StatusBadGateway}
-	faultNoAnswer    = faultKind{proxyError: "http_response_timeout", status: http.StatusGatewayTimeout}
-	faultReadTime    = faultKind{proxyError: "connection_read_timeout", status: http.StatusGatewayTimeout}
-	faultWriteTime   = faultKind{proxyError: "connection_write_timeout", status: http.StatusGatewayTimeout}
-	faultLocal       = faultKind{proxyError: "proxy_internal_error", status: http.StatusServiceUnavailable}
-	faultUnavailable = faultKind{proxyError: "destination_unavailable", status: http.StatusServiceUnavailable}
+	faultRefused     = proxystatus.Fault{Error: "connection_refused", Status: http.StatusBadGateway}
+	faultUnroutable  = proxystatus.Fault{Error: "destination_ip_unroutable", Status: http.StatusBadGateway}
+	faultDNS         = proxystatus.Fault{Error: "dns_error", Status: http.StatusBadGateway}
+	faultDNSTimeout  = proxystatus.Fault{Error: "dns_timeout", Status: http.StatusGatewayTimeout}
+	faultDialTimeout = proxystatus.Fault{Error: "connection_timeout", Status: http.StatusGatewayTimeout}
+	faultCertificate = proxystatus.Fault{Error: "tls_certificate_error", Status: http.StatusBadGateway, Incurable: true}
+	faultTLSAlert    = proxystatus.Fault{Error: "tls_alert_received", Status: http.StatusBadGateway, Incurable: true}
+	faultTLS         = proxystatus.Fault{Error: "tls_protocol_error", Status: http.StatusBadGateway, Incurable: true}
+	faultTerminated  = proxystatus.Fault{Error: "connection_terminated", Status: http.StatusBadGateway}
+	faultProtocol    = proxystatus.Fault{Error: "http_protocol_error", Status: http.StatusBadGateway}
+	faultHeaderSize  = proxystatus.Fault{Error: "http_response_header_section_size", Status: http.StatusBadGateway}
+	faultNoAnswer    = proxystatus.Fault{Error: "http_response_timeout", Status: http.StatusGatewayTimeout}
+	faultReadTime    = proxystatus.Fault{Error: "connection_read_timeout", Status: http.StatusGatewayTimeout}
+	faultWriteTime   = proxystatus.Fault{Error: "connection_write_timeout", Status: http.StatusGatewayTimeout}
+	faultLocal       = proxystatus.Fault{Error: "proxy_internal_error", Status: http.StatusServiceUnavailable}
+	faultUnavailable = proxystatus.Fault{Error: "destination_unavailable", Status: http.StatusServiceUnavailable}
 	// faultRequest: the client left, or its body could not be read.
-	faultRequest = faultKind{proxyError: "http_request_error", status: http.StatusBadRequest}
+	faultRequest = proxystatus.Fault{Error: "http_request_error", Status: http.StatusBadRequest}
 	// faultUnsendable: HTTP, or a limit of the backend, does not allow to send it.
-	faultUnsendable = faultKind{proxyError: "http_request_error", status: http.StatusBadGateway}
+	faultUnsendable = proxystatus.Fault{Error: "http_request_error", Status: http.StatusBadGateway}
 )
 
 // The reasons for which an attempt is ended from our side.
@@ -64,7 +56,7 @@ var (
 )
 
 // dialFault says what an error is that came before there was a connection.
-func dialFault(err error) faultKind {
+func dialFault(err error) proxystatus.Fault {
 	var dns *net.DNSError
 	switch {
 	case isLocalFault(err):
@@ -92,7 +84,7 @@ func dialFault(err error) faultKind {
 }
 
 // tlsFault recognises what a TLS handshake fails with.
-func tlsFault(err error) (faultKind, bool) {
+func tlsFault(err error) (proxystatus.Fault, bool) {
 	var (
 		verification *tls.CertificateVerificationError
 		alert        tls.AlertError
@@ -109,12 +101,12 @@ func tlsFault(err error) (faultKind, bool) {
 	case errors.As(err, &record), strings.HasPrefix(err.Error(), "tls: "):
 		return faultTLS, true
 	}
-	return faultKind{}, false
+	return proxystatus.Fault{}, false
 }
 
 // lossFault says what an error is that came after there was a connection and
 // before the response was there.
-func lossFault(err error) faultKind {
+func lossFault(err error) proxystatus.Fault {
 	var op *net.OpError
 	text := err.Error()
 	switch {

@@ -9,6 +9,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
 // swallow reads the request and closes: it may have been executed.
@@ -76,11 +79,11 @@ func TestLostRequestIsSentAgainOnlyWithProof(t *testing.T) {
 // wantStatus checks how an error is announced.
 func wantStatus(t *testing.T, a clientAnswer, status int, proxyStatus string, retryAfter bool) {
 	t.Helper()
-	if a.status != status || a.header.Get(headerProxyStatus) != proxyStatus {
-		t.Errorf("got %d, Proxy-Status %q, want %d, %q\n%s", a.status, a.header.Get(headerProxyStatus), status, proxyStatus, a.body)
+	if a.status != status || a.header.Get(proxystatus.Header) != proxyStatus {
+		t.Errorf("got %d, Proxy-Status %q, want %d, %q\n%s", a.status, a.header.Get(proxystatus.Header), status, proxyStatus, a.body)
 	}
-	if got := a.header.Get(headerRetryAfter) != ""; got != retryAfter {
-		t.Errorf("Retry-After %q, want one: %t", a.header.Get(headerRetryAfter), retryAfter)
+	if got := a.header.Get(proxystatus.RetryAfterHeader) != ""; got != retryAfter {
+		t.Errorf("Retry-After %q, want one: %t", a.header.Get(proxystatus.RetryAfterHeader), retryAfter)
 	}
 }
 
@@ -88,7 +91,7 @@ func wantStatus(t *testing.T, a clientAnswer, status int, proxyStatus string, re
 func wantDoubt(t *testing.T, p *proxy, method, backend string) {
 	t.Helper()
 	// From the end: an earlier test's backend may have had the same port.
-	for _, d := range slices.Backward(pools.ledger.list()) {
+	for _, d := range slices.Backward(pools.ledger.List()) {
 		if d.Backend == "http://"+backend {
 			if d.Method != method || d.Path != "/path" || d.Pool != p.policy.claim.entry.name || d.RequestID == "" || d.Reason == "" {
 				t.Errorf("in doubt: %+v", d)
@@ -195,7 +198,7 @@ func TestWritesAreCounted(t *testing.T) {
 	for _, b := range backends {
 		written += b.seen.Load()
 	}
-	if written != maxWrites {
-		t.Errorf("written %d times, want %d", written, maxWrites)
+	if written != failover.MaxWrites {
+		t.Errorf("written %d times, want %d", written, failover.MaxWrites)
 	}
 }

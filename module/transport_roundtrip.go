@@ -80,7 +80,7 @@ func (t *transport) attempt(ex *exchange, req *http.Request, fresh bool) (*http.
 	}
 	ex.tried++
 	tr.ex, tr.tr, tr.backend, tr.fresh = ex, t, ex.backend, fresh
-	tr.connectBy, tr.abandoned = t.policy.pool.ConnectBy(&ex.req), ex.req.Abandoned()
+	tr.connectBy, tr.abandoned = ex.attempt.ConnectBy(), ex.attempt.Abandoned()
 	ex.try.Store(tr)
 	if t.http == nil {
 		return t.blindly(ex, tr, req)
@@ -134,7 +134,7 @@ func (ex *exchange) answered(res *http.Response) *http.Response {
 	} else {
 		ex.release()
 	}
-	ex.req.Status = res.StatusCode
+	ex.attempt.Status = res.StatusCode
 	ex.end(failover.Answered, nil)
 	if f.cookie != nil {
 		f.cookie.announce(ex)

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
 // tlsBackend is a backend with TLS, and the transport that trusts it.
@@ -63,7 +65,7 @@ func TestTLSConnectionsThatDie(t *testing.T) {
 	p := newProxy(t, with("transport", map[string]any{"protocol": "http", "tls": map[string]any{"insecure_skip_verify": true}}),
 		upstreams(b.addr()))
 	for range 100 {
-		if a := p.do("POST", "body"); a.status != 200 && a.header.Get(headerProxyStatus) != `caddy-broker; error=connection_terminated; details="in-doubt"` {
+		if a := p.do("POST", "body"); a.status != 200 && a.header.Get(proxystatus.Header) != `caddy-broker; error=connection_terminated; details="in-doubt"` {
 			t.Errorf("got %+v", a)
 		}
 	}

@@ -23,6 +23,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 )
 
 func init() {
@@ -75,7 +76,7 @@ func (h *URIs) Provision(ctx caddy.Context) error {
 		h.scheme, h.own = u.Scheme, append(h.own, u.String())
 	}
 	if state, _ := network.get(); state == nil && len(h.own) == 0 {
-		ctx.Logger().Warn("broker_uris has nothing to tell yet: give it addresses, or the broker a network", zap.String("path", pathURIs))
+		ctx.Logger().Warn("broker_uris has nothing to tell yet: give it addresses, or the broker a network", zap.String("path", parlance.PathURIs))
 	}
 	return nil
 }
@@ -95,7 +96,7 @@ func (h *URIs) follow(ctx caddy.Context) error {
 }
 
 // list is what clients of this listener are told.
-func (h *URIs) list(r *http.Request, state *networkState) []string {
+func (h *URIs) list(r *http.Request, state *parlance.NetworkState) []string {
 	scheme, list := h.scheme, slices.Clone(h.own)
 	if scheme == "" {
 		scheme = address.SchemeHTTP
@@ -120,7 +121,7 @@ func (h *URIs) list(r *http.Request, state *networkState) []string {
 }
 
 func (h *URIs) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if r.URL.Path != pathURIs {
+	if r.URL.Path != parlance.PathURIs {
 		return next.ServeHTTP(w, r)
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -130,7 +131,7 @@ func (h *URIs) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	state, _ := network.get()
 	list := h.list(r, state)
 	w.Header().Set("Vary", "Accept")
-	if r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), typeEvents) {
+	if r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), parlance.TypeEvents) {
 		return h.stream(w, r) // even with nothing to tell yet
 	}
 	if len(list) == 0 {
@@ -139,7 +140,7 @@ func (h *URIs) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	text := []byte(strings.Join(list, "\n") + "\n")
 	sum := sha256.Sum256(text)
 	w.Header().Set("Etag", `"`+hex.EncodeToString(sum[:12])+`"`)
-	w.Header().Set("Content-Type", typeURIs)
+	w.Header().Set("Content-Type", parlance.TypeURIs)
 	w.Header().Set("Cache-Control", "no-cache")
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(text))
 	return nil
@@ -147,7 +148,7 @@ func (h *URIs) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 
 // stream tells of changes until the client leaves or this process does.
 func (h *URIs) stream(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Content-Type", typeEvents)
+	w.Header().Set("Content-Type", parlance.TypeEvents)
 	w.Header().Set("Cache-Control", "no-cache")
 	out := http.NewResponseController(w)
 	var leaving <-chan struct{}

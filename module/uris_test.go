@@ -15,6 +15,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 )
 
 func newURIs(t *testing.T, addresses ...string) *httptest.Server {
@@ -73,33 +75,33 @@ func askHTTP(t *testing.T, method, url string, header ...string) (*http.Response
 
 func TestServingTheList(t *testing.T) {
 	srv := newURIs(t)
-	if res, _ := askHTTP(t, "GET", srv.URL+pathURIs); res.StatusCode != http.StatusNotFound {
+	if res, _ := askHTTP(t, "GET", srv.URL+parlance.PathURIs); res.StatusCode != http.StatusNotFound {
 		t.Errorf("with nothing to tell: %s", res.Status)
 	}
-	inNetwork(t, &networkState{Name: "a", Addresses: []string{"http://a:80", "https://a:443"}, Peers: []string{"https://b:443", "http://b:80"}})
-	res, body := askHTTP(t, "GET", srv.URL+pathURIs)
-	if body != "http://a:80\nhttp://b:80\n" || res.Header.Get("Content-Type") != typeURIs {
+	inNetwork(t, &parlance.NetworkState{Name: "a", Addresses: []string{"http://a:80", "https://a:443"}, Peers: []string{"https://b:443", "http://b:80"}})
+	res, body := askHTTP(t, "GET", srv.URL+parlance.PathURIs)
+	if body != "http://a:80\nhttp://b:80\n" || res.Header.Get("Content-Type") != parlance.TypeURIs {
 		t.Errorf("told %q as %s", body, res.Header.Get("Content-Type"))
 	}
-	if res, body := askHTTP(t, "GET", srv.URL+pathURIs, "If-None-Match", res.Header.Get("ETag")); res.StatusCode != http.StatusNotModified || body != "" {
+	if res, body := askHTTP(t, "GET", srv.URL+parlance.PathURIs, "If-None-Match", res.Header.Get("ETag")); res.StatusCode != http.StatusNotModified || body != "" {
 		t.Errorf("asked with the tag: %s", res.Status)
 	}
-	if res, _ := askHTTP(t, "POST", srv.URL+pathURIs); res.StatusCode != http.StatusMethodNotAllowed {
+	if res, _ := askHTTP(t, "POST", srv.URL+parlance.PathURIs); res.StatusCode != http.StatusMethodNotAllowed {
 		t.Errorf("POST: %s", res.Status)
 	}
 	if _, body := askHTTP(t, "GET", srv.URL+"/else"); body != "next" {
 		t.Errorf("another path: %q", body)
 	}
-	if _, body := askHTTP(t, "GET", newURIs(t, "https://public:8443").URL+pathURIs); body != "https://public:8443\nhttps://b:443\n" {
+	if _, body := askHTTP(t, "GET", newURIs(t, "https://public:8443").URL+parlance.PathURIs); body != "https://public:8443\nhttps://b:443\n" {
 		t.Errorf("with an address of its own: %q", body)
 	}
 }
 
 func TestServingTheStream(t *testing.T) {
-	state := networkState{Name: "a", Addresses: []string{"http://a:80"}}
+	state := parlance.NetworkState{Name: "a", Addresses: []string{"http://a:80"}}
 	inNetwork(t, &state)
-	req, _ := http.NewRequest("GET", newURIs(t).URL+pathURIs, nil)
-	req.Header.Set("Accept", typeEvents+", "+typeURIs)
+	req, _ := http.NewRequest("GET", newURIs(t).URL+parlance.PathURIs, nil)
+	req.Header.Set("Accept", parlance.TypeEvents+", "+parlance.TypeURIs)
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -127,17 +129,17 @@ func TestServingTheStream(t *testing.T) {
 }
 
 func TestStreamWithNothingToTellYet(t *testing.T) {
-	req, _ := http.NewRequest("GET", newURIs(t).URL+pathURIs, nil)
-	req.Header.Set("Accept", typeEvents)
+	req, _ := http.NewRequest("GET", newURIs(t).URL+parlance.PathURIs, nil)
+	req.Header.Set("Accept", parlance.TypeEvents)
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != typeEvents {
+	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != parlance.TypeEvents {
 		t.Fatalf("got %s", res.Status)
 	}
-	inNetwork(t, &networkState{Name: "a", Addresses: []string{"http://a:80"}})
+	inNetwork(t, &parlance.NetworkState{Name: "a", Addresses: []string{"http://a:80"}})
 	lines := bufio.NewScanner(res.Body)
 	for lines.Scan() {
 		if lines.Text() == "data: http://a:80" {
@@ -149,8 +151,8 @@ func TestStreamWithNothingToTellYet(t *testing.T) {
 
 func TestStreamEndsWithTheConfiguration(t *testing.T) {
 	srv, ctx := newURIsIn(t, "http://a:80")
-	req, _ := http.NewRequest("GET", srv.URL+pathURIs, nil)
-	req.Header.Set("Accept", typeEvents)
+	req, _ := http.NewRequest("GET", srv.URL+parlance.PathURIs, nil)
+	req.Header.Set("Accept", parlance.TypeEvents)
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)

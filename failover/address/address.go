@@ -130,14 +130,8 @@ func (a *Address) setOptions(pairs []pair) error {
 		if err := once(seen, o, p.name); err != nil {
 			return err
 		}
-		v, err := o.Parse(p.value, addressParsers)
-		if err == nil && nested {
-			err = o.SetAddress(&a.Options.Nested, v)
-		} else if err == nil {
-			err = o.Set(&a.Options, v)
-		}
-		if err != nil {
-			return valueError(p.name, o, err)
+		if err := o.Read(&a.Options, p.value, addressUnits); err != nil {
+			return fmt.Errorf("option %s: %w", p.name, err)
 		}
 	}
 	a.setGiven(seen)
@@ -203,18 +197,13 @@ func (a *Address) String() string {
 	sep := byte('?')
 	for _, given := range a.Given {
 		name, nested := strings.CutPrefix(given, "nested.")
-		o := lookupConfig(name)
-		var v any
-		if nested {
-			b.WriteByte(sep)
-			b.WriteString("nested.")
-			v = o.GetAddress(&a.Options.Nested)
-		} else {
-			b.WriteByte(sep)
-			v = o.Get(&a.Options)
-		}
+		b.WriteByte(sep)
 		sep = '&'
-		b.WriteString(o.Address[0] + "=" + url.QueryEscape(addressText(v)))
+		if nested {
+			b.WriteString("nested.")
+		}
+		o := table.Lookup(name)
+		b.WriteString(o.Address[0] + "=" + url.QueryEscape(addressText(o.Get(&a.Options))))
 	}
 	return b.String()
 }

@@ -286,7 +286,7 @@ func TestSecondFamilyErrors(t *testing.T) {
 		{"?retryIntervalMultiplier=0.5", "option retryIntervalMultiplier"},
 		{"?maxRetryInterval=-1", "option maxRetryInterval"},
 		{"?retryInterval=2000&maxRetryInterval=100", "options retryInterval and maxRetryInterval contradict"},
-		{"?HA=true", "write ha"},
+		{"?HA=true", "did you mean ha"},
 		{"?randomize=false", "goes with failover:(uri,...)?randomize"},
 		{"?nested.soTimeout=1", "goes with failover:(uri,...)"},
 		{"?callTimeout=1", "allowed are ha, reconnectAttempts"},

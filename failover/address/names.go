@@ -5,19 +5,10 @@ package address
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
-)
 
-// lookupConfig finds an option by its name in a Caddyfile.
-func lookupConfig(name string) *Option {
-	for i := range table {
-		if table[i].Name == name {
-			return &table[i]
-		}
-	}
-	return nil
-}
+	"github.com/caddy-broker/caddy-broker/internal/options"
+)
 
 // lookupAddress finds an option by a name in an address. The case of the first
 // letter does not matter.
@@ -37,41 +28,47 @@ func lookupAddress(scope Scope, name string) *Option {
 }
 
 // LookupOption finds the option with that name in a configuration. The error of
-// an unknown one names what is allowed.
-func LookupOption(scope Scope, name string) (Option, error) {
-	if o := lookupConfig(name); o != nil && o.Scope == scope {
+// an unknown one names the nearest, and all that are allowed: besides options of
+// the scope, the names in besides.
+func LookupOption(scope Scope, name string, besides ...string) (Option, error) {
+	if o := table.Lookup(name); o != nil && o.Scope == scope {
 		return *o, nil
 	}
-	var hint string
-	switch o := similar(name); {
-	case o == nil:
-		hint = foreignOption(name)
-	case o.Scope != scope:
+	known := append(configNames(scope), besides...)
+	hint := options.DidYouMean(options.Nearest(name, known))
+	o := similar(name)
+	if o == nil && hint == "" {
+		o = table.Lookup(options.Nearest(name, table.Names()))
+	}
+	if o != nil && o.Scope != scope {
 		hint = elsewhere(o, o.Name, "the block nested { }", "the block address HOST:PORT { }")
-	default:
-		hint = "write " + o.Name + "; "
+	} else if o != nil {
+		hint = options.DidYouMean(o.Name)
+	} else if foreign := foreignOption(name); foreign != "" {
+		hint = foreign
 	}
-	allowed := strings.Join(configNames(scope), ", ")
-	if scope == ScopePool {
-		allowed += " and the blocks nested and address"
-	}
-	return Option{}, fmt.Errorf("unknown option %s: %sallowed are %s", Quote(name), hint, allowed)
+	return Option{}, fmt.Errorf("unknown option %s: %s%s", Quote(name), hint, options.Allowed(known))
 }
 
 func unknownAddressOption(scope Scope, name string) error {
-	bare := strings.TrimPrefix(name, "nested.")
-	var hint string
+	bare, nested := strings.CutPrefix(name, "nested.")
+	known := addressNames(scope)
+	hint := options.DidYouMean(options.Nearest(name, known))
 	switch o := similar(bare); {
-	case o == nil:
-		hint = foreignOption(bare)
-	case o.Scope != scope && len(o.Address) > 0:
+	case o != nil && o.Scope != scope && len(o.Address) > 0:
 		hint = elsewhere(o, o.Address[0], "nested."+o.Address[0], "the query of the address")
-	case len(o.Address) == 0:
+	case o != nil && len(o.Address) == 0:
 		hint = "an address cannot give " + o.Name + ", set it in the block of lb_policy failover; "
+	case o != nil && nested:
+		hint = options.DidYouMean("nested." + o.Address[0])
+	case o != nil:
+		hint = options.DidYouMean(o.Address[0])
 	default:
-		hint = "write " + o.Address[0] + "; "
+		if foreign := foreignOption(bare); foreign != "" {
+			hint = foreign
+		}
 	}
-	return fmt.Errorf("unknown option %s: %sallowed are %s", Quote(name), hint, strings.Join(addressNames(scope), ", "))
+	return fmt.Errorf("unknown option %s: %s%s", Quote(name), hint, options.Allowed(known))
 }
 
 // elsewhere says where an option of the other scope belongs.
@@ -96,23 +93,19 @@ func nameIn(o *Option) string {
 // similar finds the option that a misspelt name means: other case, underscores,
 // a spelling of another place, an ampersand that was escaped for XML.
 func similar(name string) *Option {
-	want := fold(strings.TrimPrefix(name, "amp;"))
+	want := options.Fold(strings.TrimPrefix(name, "amp;"))
 	for i := range table {
 		o := &table[i]
-		if fold(o.Name) == want {
+		if options.Fold(o.Name) == want {
 			return o
 		}
 		for _, n := range o.Address {
-			if fold(n) == want {
+			if options.Fold(n) == want {
 				return o
 			}
 		}
 	}
 	return nil
-}
-
-func fold(s string) string {
-	return strings.ToLower(strings.NewReplacer("_", "", "-", "", ".", "").Replace(s))
 }
 
 func configNames(scope Scope) []string {
@@ -142,22 +135,13 @@ func addressNames(scope Scope) []string {
 	return names
 }
 
-// valueError adds an option's name, as the user wrote it, to what is wrong with
-// its value in an address.
-func valueError(name string, o *Option, err error) error {
-	if o.Kind == KindDuration {
-		return fmt.Errorf("option %s: %w (in an address: whole milliseconds, without a unit)", name, err)
-	}
-	return fmt.Errorf("option %s: %w", name, err)
-}
-
 // spelling gives the names of options as the user wrote them.
 type spelling func(name string) string
 
 func configSpelling(name string) string { return name }
 
 func addressSpelling(name string) string {
-	if o := lookupConfig(name); o != nil {
+	if o := table.Lookup(name); o != nil {
 		return nameIn(o)
 	}
 	return name
@@ -165,19 +149,4 @@ func addressSpelling(name string) string {
 
 // Quote returns a text of the user's as errors show it: shortened, and without the
 // password that an address may hold by mistake.
-func Quote(s string) string {
-	const most = 120
-	if at := strings.LastIndexByte(s, '@'); at >= 0 && !strings.HasPrefix(s, "unix") {
-		scheme, _, ok := strings.Cut(s[:at], "://")
-		if ok {
-			scheme += "://"
-		} else {
-			scheme = ""
-		}
-		s = scheme + "***" + s[at:]
-	}
-	if len(s) > most {
-		s = s[:most] + "..."
-	}
-	return strconv.Quote(s)
-}
+func Quote(s string) string { return options.Quote(s) }

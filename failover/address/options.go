@@ -3,7 +3,11 @@
 
 package address
 
-import "time"
+import (
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/internal/options"
+)
 
 // Options are the settings of one pool, complete: what was not given has its
 // default. options_table.go says of each what it does and what is allowed.
@@ -67,7 +71,7 @@ const (
 )
 
 // noLimit is the -1 that stands for "no limit" in durations.
-const noLimit = time.Duration(-1)
+const noLimit = options.NoLimit
 
 // DefaultOptions are the options of a pool for which none was given.
 func DefaultOptions() Options {

@@ -3,7 +3,11 @@
 
 package address
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/caddy-broker/caddy-broker/internal/options"
+)
 
 // Complete derives what depends on other options and checks that they agree. To
 // be called once, when all have been set; errors use the names of a Caddyfile.
@@ -16,7 +20,7 @@ func (o *Options) complete(name spelling) error {
 	if o.MaxReconnectDelay < o.InitialReconnectDelay {
 		return fmt.Errorf("options %s and %s contradict each other: a first wait of %s is longer than the longest, %s; raise %[2]s to at least %[3]s",
 			name("initial_reconnect_delay"), name("max_reconnect_delay"),
-			durationText(o.InitialReconnectDelay), durationText(o.MaxReconnectDelay))
+			options.DurationString(o.InitialReconnectDelay), options.DurationString(o.MaxReconnectDelay))
 	}
 	return o.checkPriority(name)
 }

@@ -151,17 +151,6 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-func TestDurationText(t *testing.T) {
-	for want, d := range map[string]time.Duration{
-		"0": 0, "-1": noLimit, "10ms": 10 * time.Millisecond, "1m": time.Minute, "1h": time.Hour, "20m": 20 * time.Minute,
-		"10h10m": 10*time.Hour + 10*time.Minute, "1m30s": 90 * time.Second, "24h": 24 * time.Hour, "1h0m1s": time.Hour + time.Second,
-	} {
-		if got := durationText(d); got != want {
-			t.Errorf("%d: got %s, want %s", d, got, want)
-		}
-	}
-}
-
 func TestParseAllowRule(t *testing.T) {
 	pfx := netip.MustParsePrefix
 	tests := []struct {

@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/caddy-broker/caddy-broker/internal/options"
 )
 
 var update = flag.Bool("update", false, "write the option tables of docs anew")
@@ -43,21 +45,11 @@ func TestOptionsDoc(t *testing.T) {
 }
 
 func docTable(scope Scope) string {
-	var b strings.Builder
-	b.WriteString("| Caddyfile, JSON | in an address | default | allowed | effect |\n|---|---|---|---|---|\n")
+	var rows options.Table[Options]
 	for _, o := range OptionTable() {
-		if o.Scope != scope {
-			continue
+		if o.Scope == scope {
+			rows = append(rows, o)
 		}
-		names := "–"
-		if len(o.Address) > 0 {
-			names = "`" + strings.Join(o.Address, "`, `") + "`"
-		}
-		def := o.Default
-		if !strings.ContainsAny(def, " `") && def != "none" {
-			def = "`" + def + "`"
-		}
-		b.WriteString("| `" + o.Name + "` | " + names + " | " + def + " | " + o.Allowed + " | " + o.Effect + " |\n")
 	}
-	return b.String()
+	return rows.MarkdownTable(true)
 }

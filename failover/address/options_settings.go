@@ -3,7 +3,11 @@
 
 package address
 
-import "time"
+import (
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/internal/options"
+)
 
 // Setting is one option in effect, for status and logs.
 type Setting struct {
@@ -23,13 +27,13 @@ func (o Options) Settings() []Setting {
 	for i := range table {
 		opt := &table[i]
 		if opt.Scope == ScopeAddress {
-			if v := opt.GetAddress(&o.Nested); v != nil {
+			if v := opt.Get(&o); v != nil {
 				list = append(list, Setting{Name: "nested." + opt.Name, Value: plain(v)})
 			}
 			continue
 		}
 		s := Setting{Name: opt.Name, Value: plain(opt.Get(&o))}
-		s.Default = configText(opt.Get(&def)) == configText(opt.Get(&o))
+		s.Default = options.Text(opt.Get(&def)) == options.Text(opt.Get(&o))
 		if opt.Name == "affinity" {
 			s.Value = o.EffectiveAffinity().String()
 		}
@@ -46,7 +50,7 @@ func plain(v any) any {
 		if v == noLimit {
 			return -1
 		}
-		return durationText(v)
+		return options.DurationString(v)
 	case []string:
 		if v == nil {
 			return []string{} // a list in JSON too

@@ -9,12 +9,16 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/internal/options"
 )
 
-// configParsers read what a Caddyfile holds, as far as the standard library can.
-var configParsers = Parsers{
-	Duration: time.ParseDuration,
-	Size:     func(s string) (int64, error) { return strconv.ParseInt(s, 10, 64) },
+// configUnits read what a Caddyfile holds, as far as the standard library can.
+var configUnits = options.Units{
+	Duration:     time.ParseDuration,
+	Size:         func(s string) (int64, error) { return strconv.ParseInt(s, 10, 64) },
+	DurationText: options.DurationText,
+	SizeText:     options.SizeText,
 }
 
 func TestTableIsComplete(t *testing.T) {
@@ -34,8 +38,11 @@ func TestTableIsComplete(t *testing.T) {
 			if err != nil || found.Name != o.Name {
 				t.Errorf("looking it up: %v, %v", found.Name, err)
 			}
-			if (o.pool.set == nil) == (o.address.set == nil) {
-				t.Error("it has no access, or two")
+			if o.Kind == options.Duration && !strings.Contains(o.Expecting(configUnits), options.DurationText) {
+				t.Errorf("errors do not name the unit: %s", o.Expecting(configUnits))
+			}
+			if o.Kind == options.Size && !strings.Contains(o.Expecting(configUnits), options.SizeText) {
+				t.Errorf("errors do not name the unit: %s", o.Expecting(configUnits))
 			}
 		})
 	}
@@ -44,11 +51,11 @@ func TestTableIsComplete(t *testing.T) {
 // The default that people read is the one that counts.
 func TestTableDefaults(t *testing.T) {
 	def := DefaultOptions()
-	addr := map[string]string{"max_requests": "0", "connection_timeout": durationText(DefaultConnectionTimeout), "so_timeout": "0", "max_inactivity_duration": durationText(DefaultMaxInactivityDuration)}
+	addr := map[string]string{"max_requests": "0", "connection_timeout": options.DurationString(DefaultConnectionTimeout), "so_timeout": "0", "max_inactivity_duration": options.DurationString(DefaultMaxInactivityDuration)}
 	for _, o := range OptionTable() {
 		want := addr[o.Name]
 		if o.Scope == ScopePool {
-			want = configText(o.Get(&def))
+			want = options.Text(o.Get(&def))
 		}
 		got := o.Default
 		switch o.Name {
@@ -60,8 +67,9 @@ func TestTableDefaults(t *testing.T) {
 		case "ping":
 			got = strings.Trim(got, "`")
 		}
-		v, err := o.Parse(got, configParsers)
-		if err != nil || configText(v) != want {
+		var read Options
+		err := o.Read(&read, got, configUnits)
+		if err != nil || options.Text(o.Get(&read)) != want {
 			t.Errorf("%s: the text says %q, the default is %q (%v)", o.Name, got, want, err)
 		}
 	}
@@ -85,16 +93,7 @@ func setAll(t *testing.T) Options {
 	t.Helper()
 	o := DefaultOptions()
 	for _, opt := range OptionTable() {
-		v, err := opt.Parse(valuesForAll[opt.Name], configParsers)
-		if err != nil {
-			t.Fatalf("%s: %v", opt.Name, err)
-		}
-		if opt.Scope == ScopePool {
-			err = opt.Set(&o, v)
-		} else {
-			err = opt.SetAddress(&o.Nested, v)
-		}
-		if err != nil {
+		if err := opt.Read(&o, valuesForAll[opt.Name], configUnits); err != nil {
 			t.Fatalf("%s: %v", opt.Name, err)
 		}
 	}
@@ -118,23 +117,18 @@ func TestTableReachesEveryField(t *testing.T) {
 }
 
 func TestSetKeepsTheOldValueOnError(t *testing.T) {
-	bad := map[Kind]any{
-		KindBool: "true", KindInt: -1000000.5, KindSize: int64(-5), KindFloat: -1.0, KindDuration: time.Duration(-5),
-		KindText: "://", KindWords: "no such", KindList: []string{"", " "},
+	bad := map[options.Kind]any{
+		options.Bool: "true", options.Int: -1000000.5, options.Size: int64(-5), options.Float: -1.0, options.Duration: time.Duration(-5),
+		options.String: "://", options.Words: "no such", options.List: []string{"", " "},
 	}
 	for _, opt := range OptionTable() {
 		t.Run(opt.Name, func(t *testing.T) {
 			o := DefaultOptions()
-			var err error
-			if opt.Scope == ScopePool {
-				err = opt.Set(&o, bad[opt.Kind])
-			} else {
-				err = opt.SetAddress(&o.Nested, bad[opt.Kind])
-			}
+			err := opt.Set(&o, bad[opt.Kind])
 			if err == nil {
 				t.Fatalf("%v was taken", bad[opt.Kind])
 			}
-			if !strings.Contains(err.Error(), opt.Allowed) {
+			if !strings.Contains(err.Error(), opt.Expecting(options.JSONUnits)) {
 				t.Errorf("the error does not say what is allowed: %v", err)
 			}
 			if !reflect.DeepEqual(o, DefaultOptions()) {
@@ -212,15 +206,12 @@ func TestConfigValues(t *testing.T) {
 				t.Fatal(err)
 			}
 			o := DefaultOptions()
-			v, err := opt.Parse(tt.text, configParsers)
-			if err == nil {
-				err = opt.Set(&o, v)
-			}
+			err = opt.Read(&o, tt.text, configUnits)
 			switch {
 			case tt.err == "" && err != nil:
 				t.Error(err)
-			case tt.err == "" && configText(opt.Get(&o)) != tt.want:
-				t.Errorf("got %q, want %q", configText(opt.Get(&o)), tt.want)
+			case tt.err == "" && options.Text(opt.Get(&o)) != tt.want:
+				t.Errorf("got %q, want %q", options.Text(opt.Get(&o)), tt.want)
 			case tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)):
 				t.Errorf("got %v, want %q in it", err, tt.err)
 			}
@@ -234,11 +225,11 @@ func TestLookupOptionErrors(t *testing.T) {
 		name, want string
 	}{
 		{ScopePool, "bogus", `unknown option "bogus": allowed are initial_reconnect_delay, max_reconnect_delay`},
-		{ScopePool, "priorityBackup", "write priority_backup"},
-		{ScopePool, "backOffMultiplier", "write reconnect_delay_exponent"},
+		{ScopePool, "priorityBackup", "did you mean priority_backup"},
+		{ScopePool, "backOffMultiplier", "did you mean reconnect_delay_exponent"},
 		{ScopePool, "so_timeout", "option of single addresses"},
 		{ScopeAddress, "randomize", "option of the pool"},
-		{ScopeAddress, "wireFormat.maxInactivityDuration", "write max_inactivity_duration"},
+		{ScopeAddress, "wireFormat.maxInactivityDuration", "did you mean max_inactivity_duration"},
 		{ScopeAddress, "bogus", "allowed are max_requests, connection_timeout, so_timeout, max_inactivity_duration"},
 		{ScopePool, "", `unknown option ""`},
 	}

@@ -10,25 +10,27 @@ import (
 	"net/url"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/caddy-broker/caddy-broker/internal/options"
 )
 
 // priorityField reads addresses with or without a scheme.
-func priorityField() access[Options] {
-	return access[Options]{
-		get: func(o *Options) any {
+func priorityField() options.Access[Options] {
+	return options.Access[Options]{
+		Get: func(o *Options) any {
 			list := make([]string, len(o.PriorityURIs))
 			for i, u := range o.PriorityURIs {
 				list[i] = u.String()
 			}
 			return list
 		},
-		set: func(o *Options, v any) error {
-			list, err := checked[[]string](v, nil)
+		Set: func(o *Options, v any) error {
+			list, err := options.Checked[[]string](v)
 			if err != nil {
 				return err
 			}
 			if len(list) == 0 {
-				return errEmptyList
+				return options.ErrEmptyList
 			}
 			uris := make([]URI, len(list))
 			for i, s := range list {
@@ -61,11 +63,11 @@ func (a Affinity) String() string {
 }
 
 // affinityField reads a kind, and after a blank the name where the kind has one.
-func affinityField() access[Options] {
-	return access[Options]{
-		get: func(o *Options) any { return o.Affinity.String() },
-		set: func(o *Options, v any) error {
-			text, err := checked[string](v, nil)
+func affinityField() options.Access[Options] {
+	return options.Access[Options]{
+		Get: func(o *Options) any { return o.Affinity.String() },
+		Set: func(o *Options, v any) error {
+			text, err := options.Checked[string](v)
 			if err != nil {
 				return err
 			}
@@ -73,7 +75,7 @@ func affinityField() access[Options] {
 			kind := affinityWords[word]
 			switch named := kind == AffinityCookie || kind == AffinityHeader; {
 			case kind == AffinityDefault:
-				return errRange
+				return options.ErrRange
 			case named && !isToken(name):
 				return fmt.Errorf("%s needs one name of letters, digits and hyphens", word)
 			case !named && hasName:
@@ -89,11 +91,11 @@ func affinityField() access[Options] {
 }
 
 // pingField reads a method and a request target.
-func pingField() access[Options] {
-	return access[Options]{
-		get: func(o *Options) any { return o.PingMethod + " " + o.PingURI },
-		set: func(o *Options, v any) error {
-			text, err := checked[string](v, nil)
+func pingField() options.Access[Options] {
+	return options.Access[Options]{
+		Get: func(o *Options) any { return o.PingMethod + " " + o.PingURI },
+		Set: func(o *Options, v any) error {
+			text, err := options.Checked[string](v)
 			if err != nil {
 				return err
 			}
@@ -150,7 +152,7 @@ func checkDiscovery(s string) error {
 // checkListURL checks the place of an address list.
 func checkListURL(s string) error {
 	if s == "" || !isPrintable(s) {
-		return errRange
+		return options.ErrRange
 	}
 	scheme, rest, ok := strings.Cut(s, "://")
 	if !ok {
@@ -176,17 +178,17 @@ func checkListURL(s string) error {
 	case scheme == "file", (scheme == SchemeHTTP || scheme == SchemeHTTPS) && u.Hostname() != "":
 		return nil
 	}
-	return errRange
+	return options.ErrRange
 }
 
 // checkPoolName checks a name that becomes part of URLs and metric labels. The
 // number sign is ours: it numbers pools that would have the same name.
 func checkPoolName(s string) error {
 	if s == "" || len(s) > 100 {
-		return errRange
+		return options.ErrRange
 	}
 	if !onlyHas(s, func(c byte) bool { return c != '~' && (isNameByte(c) || strings.IndexByte(":[]", c) >= 0) }) {
-		return errRange
+		return options.ErrRange
 	}
 	return nil
 }

@@ -4,9 +4,10 @@
 package address
 
 import (
-	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/caddy-broker/caddy-broker/internal/options"
 )
 
 // secondNames are the options of the second family's addresses, with the name
@@ -19,6 +20,9 @@ var secondNames = map[string]string{
 	"retryIntervalMultiplier": "reconnect_delay_exponent",
 	"maxRetryInterval":        "max_reconnect_delay",
 }
+
+// secondOrder has the same names as people are to read them.
+var secondOrder = []string{"ha", "reconnectAttempts", "initialConnectAttempts", "retryInterval", "retryIntervalMultiplier", "maxRetryInterval"}
 
 func secondSpelling(name string) string {
 	for second, n := range secondNames {
@@ -49,20 +53,15 @@ func (a *Address) setSecondFamily(pairs []pair) error {
 		}
 		given[p.name] = true
 		if p.name == "ha" {
-			on, err := parseBool(p.value)
+			on, err := options.ParseBool(p.value)
 			if err != nil {
 				return fmt.Errorf("option ha: value %s is not allowed: expecting %s", Quote(p.value), trueOrFalse)
 			}
 			ha = on
 			continue
 		}
-		o := lookupConfig(name)
-		v, err := o.Parse(p.value, addressParsers)
-		if err == nil {
-			err = o.Set(&a.Options, v)
-		}
-		if err != nil {
-			return valueError(p.name, o, err)
+		if err := table.Lookup(name).Read(&a.Options, p.value, addressUnits); err != nil {
+			return fmt.Errorf("option %s: %w", p.name, err)
 		}
 		seen[name] = p.name
 	}
@@ -79,14 +78,8 @@ func (a *Address) setSecondFamily(pairs []pair) error {
 }
 
 func unknownSecondOption(name string) error {
-	const allowed = "ha, reconnectAttempts, initialConnectAttempts, retryInterval, retryIntervalMultiplier, maxRetryInterval"
 	if lookupAddress(ScopePool, name) != nil || strings.HasPrefix(name, "nested.") {
-		return fmt.Errorf("option %s goes with failover:(uri,...)?%s=...; without that scheme allowed are %s", name, name, allowed)
+		return fmt.Errorf("option %s goes with failover:(uri,...)?%s=...; without that scheme %s", name, name, options.Allowed(secondOrder))
 	}
-	for known := range secondNames {
-		if strings.EqualFold(known, name) {
-			return errors.New("unknown option " + Quote(name) + ": write " + known)
-		}
-	}
-	return fmt.Errorf("unknown option %s: without the scheme failover: allowed are %s", Quote(name), allowed)
+	return options.Unknown("option", name, secondOrder)
 }

@@ -76,9 +76,13 @@ func (u URI) Key() string { return u.Name() }
 // String is the name with the address's own options. ParseURI reads it back.
 func (u URI) String() string {
 	var query []string
+	all := Options{Nested: u.Options}
 	for i := range table {
 		o := &table[i]
-		if v := o.GetAddress(&u.Options); v != nil {
+		if o.Scope != ScopeAddress {
+			continue
+		}
+		if v := o.Get(&all); v != nil {
 			query = append(query, url.QueryEscape(o.Address[0])+"="+url.QueryEscape(addressText(v)))
 		}
 	}

@@ -92,6 +92,7 @@ func parseAddressOptions(query string, into *URIOptions) error {
 		return err
 	}
 	seen := make(map[string]string)
+	var all Options
 	for _, p := range pairs {
 		o := lookupAddress(ScopeAddress, p.name)
 		if o == nil {
@@ -100,14 +101,11 @@ func parseAddressOptions(query string, into *URIOptions) error {
 		if err := once(seen, o, p.name); err != nil {
 			return err
 		}
-		v, err := o.Parse(p.value, addressParsers)
-		if err == nil {
-			err = o.SetAddress(into, v)
-		}
-		if err != nil {
-			return valueError(p.name, o, err)
+		if err := o.Read(&all, p.value, addressUnits); err != nil {
+			return fmt.Errorf("option %s: %w", p.name, err)
 		}
 	}
+	*into = all.Nested
 	return nil
 }
 

@@ -1,0 +1,169 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+import (
+	"context"
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+)
+
+// Attempt is one send of a request to one member: it begins when Next has chosen
+// the member and ends when the member's place is free again.
+//
+//	Next ──► dialing ──Connected──► sending ──End(Answered)──► answering ──Done──► over
+//	            └──────── End(any other outcome) ──┴──────────────────────────────► over
+//
+// Every Next that returned an attempt is followed by exactly one End, and one End
+// with Answered by one Done: without them the member's place is never free again.
+// What is called a second time, or too early, does nothing. Next is not asked for
+// another attempt before the present one has ended.
+//
+// Like its Request, an attempt is not for concurrent use.
+//
+// Invariants: while an attempt is not over it holds one place on its member, and
+// counts once in the pool's requests in progress; while it is dialing it counts
+// in one of the member's dial slots; slot and gated are given back by End alone.
+type Attempt struct {
+	// Status is the HTTP status of the answer. The carrier sets it before
+	// End(Answered); 0 says nothing. A returning priority backend that answers
+	// 502, 503 or 504 is not home yet.
+	Status int
+
+	pool    *Pool
+	request *Request
+	member  *Member
+	group   *dialGroup // of the member, when the attempt began
+	moved   *Member    // where the client is away from its own member; nil when it is not
+	from    *Member    // the client left this one with the attempt; nil when it did not
+	epoch   uint32     // of the member, when the attempt began
+	dial    uint8      // dial slot in which the pending dial is counted
+	phase   phase
+	slot    bool // holds the slot of the member, which only one request has at a time
+	gated   bool // counts in the gate of the member
+	written bool // something of it may have been written
+}
+
+// phase is how far an attempt is.
+type phase uint8
+
+const (
+	phaseOver      phase = iota // also of the zero Attempt
+	phaseDialing                // has no connection yet
+	phaseSending                // has its connection; how it ends is open
+	phaseAnswering              // the response has begun, and keeps the place
+)
+
+// Member is where the request is sent. It stays known when the attempt is over.
+func (a *Attempt) Member() *Member { return a.member }
+
+// Connected says that the attempt has its connection: time without one (option
+// timeout) ends here.
+func (a *Attempt) Connected() {
+	if a.phase != phaseDialing {
+		return
+	}
+	a.phase = phaseSending
+	a.member.dials[a.dial].Add(-1)
+	a.request.stopClock()
+	if a.member.shown.watched.Load() {
+		a.pool.feed(inConnected{m: a.member, epoch: a.epoch})
+	}
+}
+
+// Written says that something of the request may have been written to the member:
+// it is not eligible for this request any more, and the request has one write
+// less. It is said before End, or before Done of an answer that may be rejected.
+func (a *Attempt) Written() {
+	if a.phase == phaseOver || a.written {
+		return
+	}
+	a.written = true
+	a.request.wrote(a.member)
+}
+
+// End says how the attempt ended. err is shown to users as the member's last error.
+func (a *Attempt) End(o Outcome, err error) {
+	if a.phase != phaseDialing && a.phase != phaseSending {
+		return
+	}
+	m := a.member
+	if a.phase == phaseDialing {
+		m.dials[a.dial].Add(-1)
+	}
+	a.phase = phaseAnswering
+	if a.slot {
+		m.slot.Store(false)
+	}
+	m.outcomes[o].Add(1)
+	news := a.gated || a.slot || m.shown.watched.Load()
+	if o == Answered {
+		if a.from != nil {
+			a.move()
+		}
+		if news {
+			a.pool.feed(inEnd{m: m, outcome: o, epoch: a.epoch, gated: a.gated, slot: a.slot, status: a.Status})
+		}
+		return
+	}
+	// Only now, so that a failure is known before another request gets the free place.
+	a.request.failed(a, o)
+	if news || o == DialFailed || o == Lost {
+		a.pool.feed(inEnd{m: m, outcome: o, epoch: a.epoch, gated: a.gated, slot: a.slot, failure: note(err)})
+	}
+	a.free()
+}
+
+// Done says that the whole exchange is over, response body included, and frees the
+// member's place; for outcomes other than Answered End has done so already.
+func (a *Attempt) Done() {
+	if a.phase == phaseAnswering {
+		a.free()
+	}
+}
+
+func (a *Attempt) free() {
+	a.phase = phaseOver
+	a.member.inProgress.Add(-1)
+	a.pool.inProgress.Add(-1)
+	if a.pool.places.Load() {
+		a.pool.feed(inPlace{})
+	}
+}
+
+// move remembers where the client of an answered request has been moved to.
+func (a *Attempt) move() {
+	p, r := a.pool, a.request
+	v := p.view.Load()
+	if v.forced >= 0 {
+		return
+	}
+	i := v.find(a.from)
+	if v.affinity == address.AffinityPool || i >= 0 && v.flags[i]&flagHome != 0 {
+		p.feed(inMoved{from: a.from, to: a.moved})
+	}
+	if r.Keyed && v.remembers() && p.moves.put(r.Key, a.moved, p.tick.Load()) {
+		p.unsaved.Store(true)
+	}
+}
+
+// Abandoned ends when the attempt's dial is not worth waiting for any more: the
+// member went down, or hangs while there are others. A carrier that still waits
+// for a connection then ends the attempt with DialAborted and asks Next again.
+func (a *Attempt) Abandoned() context.Context { return a.group.waiting }
+
+// ConnectBy is when the request has to have a connection, or be over; zero when
+// it has all the time its client gives it. A carrier that still dials then ends
+// the attempt with DialAborted.
+func (a *Attempt) ConnectBy() time.Time { return a.request.connectBy(a.pool.view.Load()) }
+
+// MovedTo is the Name of the member that the client of this answered request
+// has been moved to, or "" when it is on its own: what a cookie has to say.
+func (a *Attempt) MovedTo() string {
+	if a.moved == nil {
+		return ""
+	}
+	return a.moved.Name
+}

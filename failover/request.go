@@ -1,0 +1,124 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+import (
+	"slices"
+	"time"
+)
+
+// MaxWrites is how often a request is written in its life, whether to one member
+// or to several. Only the attempt that makes up for a stale connection of the
+// last member (LostReused) may come on top.
+const MaxWrites = 3
+
+// Request is one client request on its way through a pool: what the carrier says
+// of it, and the history of its attempts. The carrier keeps it for the request's
+// whole life, and does not copy it; it is not for concurrent use. The zero value
+// with Key and Checker set is ready.
+type Request struct {
+	// Key is the client's affinity key, hashed by KeyOf; 0 is a key like others.
+	Key uint64
+	// Keyed says that the key came in with the request (client_ip, cookie,
+	// header), so that an exception may be stored for it.
+	Keyed bool
+	// Home, when not empty, is the Name of the member that the client's cookie
+	// says it was moved to.
+	Home string
+	// Checker is the carrier's opinion of members; nil means all are available.
+	Checker Checker
+	// Deadline, when not zero, is when the carrier itself gives up (lb_try_duration).
+	Deadline time.Time
+	// Safe says that the method is GET, HEAD, OPTIONS or TRACE: such a request
+	// may be the trial of a member that came back.
+	Safe bool
+	// Present, when not nil, is asked while the request waits whether its client
+	// is still there (HTTP/1.1 with an unread body). It must not block.
+	Present func() bool
+
+	history
+}
+
+// history is what earlier attempts of a request leave to later ones.
+//
+// Invariants: to has each member once, and no more than MaxWrites; writes exceeds
+// MaxWrites by one at most; since is zero while the request has a connection.
+type history struct {
+	first Attempt  // room for the first attempt, so that most requests need no other
+	at    *Attempt // the last one; nil before the first
+	began bool     // has asked for a member before
+
+	writes int                // attempts of which something may have been written
+	to     [MaxWrites]*Member // the members that it was written to
+	nTo    int                // how many those are
+
+	lost   bool     // an attempt has failed
+	again  *Attempt // to be made up for: its member may be written to once more
+	reused *Member  // the last one for which that was so
+	hung   int      // attempts that a hang verdict ended
+
+	clocked bool          // the time without a connection counts
+	since   time.Time     // without a connection from then on
+	spent   time.Duration // without one before that
+}
+
+// Spent reports whether the request was written as often as it may be. What Next
+// returns all the same makes up for a stale connection.
+func (r *Request) Spent() bool { return r.writes >= MaxWrites }
+
+// wroteTo reports whether the request may have been written to a member.
+func (r *Request) wroteTo(m *Member) bool { return slices.Contains(r.to[:r.nTo], m) }
+
+// wrote counts an attempt that may have been written.
+func (r *Request) wrote(m *Member) {
+	r.writes++
+	if !r.wroteTo(m) && r.nTo < MaxWrites {
+		r.to[r.nTo] = m
+		r.nTo++
+	}
+}
+
+// failed notes that an attempt got no answer.
+func (r *Request) failed(a *Attempt, o Outcome) {
+	r.lost = true
+	if r.since.IsZero() && (r.clocked || a.pool.view.Load().clocked) {
+		r.clocked, r.since = true, time.Now()
+	}
+	switch o {
+	case LostReused:
+		if r.reused != a.member {
+			r.again, r.reused = a, a.member
+		}
+	case Hung:
+		r.hung++
+	}
+}
+
+// clock starts the time without a connection of a request that has none yet.
+func (r *Request) clock(now time.Time) {
+	if !r.clocked {
+		r.clocked, r.since = true, now
+	}
+}
+
+// stopClock notes that the request has a connection.
+func (r *Request) stopClock() {
+	if !r.since.IsZero() {
+		r.spent += time.Since(r.since)
+		r.since = time.Time{}
+	}
+}
+
+// connectBy is when the request has to have a connection by that view, or be over;
+// zero for never.
+func (r *Request) connectBy(v *view) time.Time {
+	by := r.Deadline
+	if !v.clocked || !r.clocked || r.since.IsZero() {
+		return by
+	}
+	if t := r.since.Add(v.timeout - r.spent); by.IsZero() || t.Before(by) {
+		by = t
+	}
+	return by
+}

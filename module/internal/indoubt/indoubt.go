@@ -1,0 +1,106 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package indoubt
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Kept is how many requests in doubt are remembered.
+const Kept = 1000
+
+// MaxText is how many bytes of each text of such a request are remembered:
+// clients and children choose them.
+const MaxText = 2048
+
+// Window is how long requests in doubt of one backend are gathered for one
+// event.
+const Window = time.Second
+
+// Record is a request that may have been executed without an answer.
+type Record struct {
+	Time      time.Time `json:"time"`
+	Pool      string    `json:"pool"`
+	Backend   string    `json:"backend"`
+	Method    string    `json:"method"`
+	Host      string    `json:"host"`
+	Path      string    `json:"path"`
+	RequestID string    `json:"request_id"`
+	Reason    string    `json:"reason"`
+}
+
+// Ledger remembers the last requests in doubt of all pools, and tells of
+// them: one event for each backend, with their number.
+type Ledger struct {
+	mu      sync.Mutex
+	ring    []Record
+	next    int
+	pending map[doubtKey]int
+	watch   func(Record)
+}
+
+type doubtKey struct{ pool, backend string }
+
+// Add remembers a record.
+func (l *Ledger) Add(d Record) {
+	for _, text := range []*string{&d.Pool, &d.Backend, &d.Method, &d.Host, &d.Path, &d.RequestID, &d.Reason} {
+		if len(*text) > MaxText {
+			*text = strings.ToValidUTF8((*text)[:MaxText], "") + "..."
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.ring) < Kept {
+		l.ring = append(l.ring, d)
+	} else {
+		l.ring[l.next] = d
+	}
+	l.next = (l.next + 1) % Kept
+	if l.watch != nil {
+		l.watch(d)
+	}
+}
+
+// Gather counts a request for the event about its backend. first tells that this
+// is due after Window.
+func (l *Ledger) Gather(pool, backend string) (first bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pending == nil {
+		l.pending = make(map[doubtKey]int)
+	}
+	k := doubtKey{pool, backend}
+	l.pending[k]++
+	return l.pending[k] == 1
+}
+
+// Gathered is how many there were since the first one.
+func (l *Ledger) Gathered(pool, backend string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k := doubtKey{pool, backend}
+	n := l.pending[k]
+	delete(l.pending, k)
+	return n
+}
+
+// List is what is remembered, oldest first.
+func (l *Ledger) List() []Record {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.ring) < Kept {
+		return slices.Clone(l.ring)
+	}
+	return append(slices.Clone(l.ring[l.next:]), l.ring[:l.next]...)
+}
+
+// Follow calls f for every record from now on, under a lock: f must not block.
+func (l *Ledger) Follow(f func(Record)) {
+	l.mu.Lock()
+	l.watch = f
+	l.mu.Unlock()
+}
