@@ -170,3 +170,14 @@ func checkNetworkKey(key string) error {
 func wholeMatch(text string) (*regexp.Regexp, error) {
 	return regexp.Compile("^(?:" + text + ")$")
 }
+
+// UnmarshalJSON reads the configuration of a network.
+func (n *Network) UnmarshalJSON(data []byte) error {
+	type plain Network
+	return options.Decode(data, (*plain)(n), func(name string) (options.Member, error) {
+		if row := networkTable.Lookup(name); row != nil {
+			return row.Member(), nil
+		}
+		return options.Member{}, options.Unknown("option", name, networkTable.Names())
+	})
+}
