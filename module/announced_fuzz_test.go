@@ -51,12 +51,12 @@ func FuzzAnnounced(f *testing.F) {
 	f.Add([]byte(`null`), "one._my_app._tcp.local.", []byte(net.ParseIP("fe80::1")), 65536)
 	f.Add([]byte(`[]`), name, []byte{1, 2, 3}, 80)
 	pool := anywhere(f)
-	f.Cleanup(func() { network.set(nil) })
+	f.Cleanup(func() { SetState(nil) })
 	f.Fuzz(func(t *testing.T, said []byte, name string, addr []byte, port int) {
 		var meta networkMeta
 		_ = json.Unmarshal(said, &meta)
 		brokers := meta.addresses()
-		network.set(&parlance.NetworkState{All: brokers})
+		SetState(&parlance.NetworkState{All: brokers})
 		for _, text := range brokers {
 			u, err := address.ParseURI(text)
 			if err != nil || u.String() != text || u.Scheme == address.SchemeUnix || strings.ContainsAny(text, " \r\n") {
@@ -89,7 +89,7 @@ func FuzzAnnounced(f *testing.F) {
 		if len(h.good) == 0 {
 			return
 		}
-		if networkHas(ip.String(), h.good[0].Port) || ours(ip) && at.String() != "127.0.0.1:9000" || ours(membership.Destination(ip)) && !ours(ip) {
+		if Has(ip.String(), h.good[0].Port) || ours(ip) && at.String() != "127.0.0.1:9000" || ours(membership.Destination(ip)) && !ours(ip) {
 			t.Fatalf("%s may join", at)
 		}
 	})

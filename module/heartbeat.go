@@ -84,7 +84,7 @@ func (rt *childRuntime) probeAll() bool {
 	}
 	rt.mu.Unlock()
 	for _, l := range listeners {
-		if !l.probe(rt.probe) && !isClosed(l.closed) {
+		if !l.probe(rt.probe) && !closed(l.closed) {
 			return false
 		}
 	}

@@ -16,9 +16,24 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 )
 
-// network is what this process knows of the network of brokers. Every request
+// book is what this process knows of the network of brokers. Every request
 // reads it.
-var network = newNetworkBook()
+var book = newNetworkBook()
+
+// State returns what this process knows of its network, nil without one, and
+// what is closed when that changes.
+func State() (state *parlance.NetworkState, changed <-chan struct{}) {
+	v := book.now.Load()
+	return v.state, v.changed
+}
+
+// SetState replaces what this process knows of its network; nil is for none. A
+// process that serves hears it from its parent, which hears it from its Node.
+func SetState(s *parlance.NetworkState) { book.set(s) }
+
+// Has reports whether a balancer of our own network advertises that host and
+// port, whatever its scheme.
+func Has(host, port string) bool { return book.now.Load().all[networkKey(host, port)] }
 
 type networkBook struct {
 	mu  sync.Mutex // one change at a time
@@ -56,16 +71,6 @@ func (b *networkBook) set(s *parlance.NetworkState) {
 	b.now.Store(v)
 	close(old.changed)
 }
-
-// get is the state and what is closed when it changes.
-func (b *networkBook) get() (*parlance.NetworkState, <-chan struct{}) {
-	v := b.now.Load()
-	return v.state, v.changed
-}
-
-// networkHas tells whether a balancer of our own network advertises that host and
-// port, whatever its scheme.
-func networkHas(host, port string) bool { return network.now.Load().all[networkKey(host, port)] }
 
 // networkKey is the same for all spellings of an address.
 func networkKey(host, port string) string {

@@ -40,5 +40,5 @@ func childTold(topic string, data json.RawMessage) {
 
 func takeParent(p parlance.ParentState) {
 	socket.SetParent(p.Listens)
-	network.set(p.Network)
+	SetState(p.Network)
 }
