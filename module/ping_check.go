@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/module/policyconfig"
 )
 
 // activeCheck is the active health check of the handler, nil for none.
@@ -27,7 +28,7 @@ func (f *Failover) uncheckable(a *reverseproxy.ActiveHealthChecks, u address.URI
 	case !f.transport.speaksHTTP():
 		return errors.New("Caddy's active health checks need the transport http")
 	case a.Upstream != "":
-		_, err := upstreamURI(&reverseproxy.Upstream{Dial: a.Upstream}, u.Scheme)
+		_, err := policyconfig.UpstreamURI(&reverseproxy.Upstream{Dial: a.Upstream}, u.Scheme)
 		return err
 	case a.Port != 0 && u.Scheme == address.SchemeUnix:
 		return errors.New("health_port cannot be another port of a unix socket: use health_upstream")

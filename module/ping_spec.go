@@ -20,6 +20,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/module/policyconfig"
 )
 
 // pingTimeout is how long a ping may take in all, unless the user's health check
@@ -101,7 +102,7 @@ func (f *Failover) healthCheck(p *pingSpec, a *reverseproxy.ActiveHealthChecks, 
 	switch {
 	case a.Upstream != "":
 		at := &reverseproxy.Upstream{Dial: a.Upstream}
-		u, _ := upstreamURI(at, u.Scheme) // it is known to be one
+		u, _ := policyconfig.UpstreamURI(at, u.Scheme) // it is known to be one
 		p.dial = dialInfoOf(at, u)
 		p.request.Host, p.host = a.Upstream, p.dial.Host
 	case a.Port != 0:

@@ -16,13 +16,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy/fastcgi"
 	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // proxy is a reverse_proxy with the failover policy behind a real server.
@@ -307,14 +308,7 @@ func (b *backendServer) addr() string { return b.Listener.Addr().String() }
 // eventually waits for a condition that nothing tells of.
 func eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		if <-tick.C; time.Now().After(deadline) {
-			tb.Fatalf("timed out waiting until %s", what)
-		}
-	}
+	testwait.Until(tb, what, ok)
 }
 
 // prepared is a request as Caddy's server hands it to handlers.

@@ -119,12 +119,12 @@ func TestServingTheStream(t *testing.T) {
 	expect("event: uris", "data: http://a:80")
 	joined := state
 	joined.Peers, joined.Rebalance = []string{"http://b:80"}, 1
-	network.set(&joined)
+	SetState(&joined)
 	expect("event: uris", "data: http://a:80", "data: http://b:80")
 	expect("event: rebalance", "data:")
 	left := joined
 	left.Peers = nil
-	network.set(&left)
+	SetState(&left)
 	expect("event: uris", "data: http://a:80")
 }
 
