@@ -43,8 +43,7 @@ func openNet(ctx context.Context, network, address string) (netSocket, error) {
 // openAlone binds without SO_REUSEPORT: that fails if anyone else has the address, with
 // or without that option, so the address itself is the lock.
 func openAlone(ctx context.Context, network, address string) (sock netSocket, err error) {
-	var who string
-	free := awaitFree(ctx, func() bool {
+	awaitFree(ctx, func() (over bool) {
 		if sock, err = listenNet(ctx, new(net.ListenConfig), network, address); !errors.Is(err, unix.EADDRINUSE) {
 			return true
 		}
@@ -53,12 +52,10 @@ func openAlone(ctx context.Context, network, address string) (sock netSocket, er
 			err = errOurs
 			return true
 		}
-		who = processName(pid)
-		return false
+		err = fmt.Errorf("%w: %s has it; stop that, or use another address", err, processName(pid))
+		// What is not this program is no child that leaves.
+		return pid != 0 && programName(pid) != programName(os.Getpid())
 	})
-	if !free {
-		return nil, fmt.Errorf("%w: %s has it; stop that, or use another address", err, who)
-	}
 	return sock, err
 }
 

@@ -150,6 +150,11 @@ func processName(pid int) string {
 	if pid == 0 {
 		return "another process"
 	}
+	return fmt.Sprintf("process %d (%s)", pid, programName(pid))
+}
+
+// programName is the name of the program that a process runs, "" if it is not known.
+func programName(pid int) string {
 	name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	return fmt.Sprintf("process %d (%s)", pid, strings.TrimSpace(string(name)))
+	return strings.TrimSpace(string(name))
 }
