@@ -4,11 +4,9 @@
 package module
 
 import (
-	"context"
 	"slices"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"go.uber.org/zap"
 
@@ -125,23 +123,11 @@ func (f *Failover) activate() {
 
 // follow makes the policy learn when its configuration starts and stops.
 func (f *Failover) follow() error {
-	if err := f.events.On("started", lifeHandler{f.activate}); err != nil {
+	if err := onLife(f.events, "started", f.activate); err != nil {
 		return err
 	}
-	return f.events.On("stopping", lifeHandler{func() { f.stopping.Store(true) }})
+	return onLife(f.events, "stopping", func() { f.stopping.Store(true) })
 }
-
-// lifeHandler handles an event of Caddy's life cycle.
-type lifeHandler struct{ do func() }
-
-// Handle does what is to be done.
-func (h lifeHandler) Handle(context.Context, caddy.Event) error {
-	h.do()
-	return nil
-}
-
-// MarshalText is what a debug log shows of the handler.
-func (lifeHandler) MarshalText() ([]byte, error) { return []byte("caddy-broker"), nil }
 
 // emit passes an event of the pool on to Caddy's events app.
 func (f *Failover) emit(e failover.Event) {
