@@ -49,7 +49,10 @@ func (f *Failover) attach(ctx caddy.Context) error {
 	f.transport = newTransport(f, h.Transport)
 	h.Transport = f.transport
 	f.dynamic = h.DynamicUpstreamsRaw != nil || h.DynamicUpstreams != nil
-	f.dynamicSource = string(h.DynamicUpstreamsRaw) // Caddy loads it after the policy
+	f.dynamicSource = string(h.DynamicUpstreamsRaw)
+	if err := f.holdSource(ctx); err != nil {
+		return err
+	}
 	f.proxyName = h.ProxyStatusName
 	if f.proxyName == "" {
 		f.proxyName = proxystatus.DefaultName

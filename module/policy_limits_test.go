@@ -303,3 +303,36 @@ func TestRetriesLimit(t *testing.T) {
 		t.Errorf("tried %d times, want once and two retries", n)
 	}
 }
+
+// TestRestartUnderAKeptConnection: the only backend is restarted while a safe request
+// is on its way on a kept connection. It waits, as one that comes a moment later, and
+// is sent once more on a new connection.
+func TestRestartUnderAKeptConnection(t *testing.T) {
+	address := deadAddress(t)
+	l := revive(t, address)
+	gone := make(chan struct{})
+	b := startRawBackend(t, l, func(r rawRequest) bool {
+		if r.nth == 1 {
+			return r.ok()
+		}
+		_ = l.Close()
+		close(gone)
+		return false
+	})
+	p := newProxy(t, upstreams(address), set("timeout", "20s")).start()
+	if a := p.do("GET", ""); a.status != 200 {
+		t.Fatalf("got %+v", a)
+	}
+	answer := make(chan clientAnswer, 1)
+	go func() { answer <- p.do("GET", "") }()
+	<-gone
+	eventually(t, "it waits", func() bool { return p.pool().Status().Waiting == 1 })
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := startRawBackend(t, l, rawRequest.ok)
+	if a := <-answer; a.status != 200 || b.seen.Load() != 2 || next.seen.Load() != 1 {
+		t.Errorf("got %+v, sent %d times before and %d times after", a, b.seen.Load()-1, next.seen.Load())
+	}
+}
