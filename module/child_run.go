@@ -52,7 +52,9 @@ func runChild() (int, error) {
 		err = caddy.Load(config, true)
 	}
 	if err != nil {
-		link.Failed(err)
+		if link.Failed(err) == nil {
+			os.Exit(caddy.ExitCodeFailedStartup) // the broker says it
+		}
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("loading the child's configuration: %w", err)
 	}
 	if missing := awaitCertificates(config); len(missing) > 0 {
@@ -96,8 +98,8 @@ func (rt *childRuntime) orders(hello control.Hello) control.Orders {
 			go rt.stop()
 		},
 		Tell: childTold,
-		Orphaned: func() {
-			caddy.Log().Named("broker").Error("the broker is gone; stopping")
+		Orphaned: func(why error) {
+			caddy.Log().Named("broker").Error("the broker is gone; stopping", zap.Error(why))
 			removeAdminDir(hello.Admin)
 			if hello.DrainTimeout > 0 {
 				time.AfterFunc(hello.DrainTimeout, rt.force)
