@@ -80,14 +80,14 @@ func split(config []byte, source *module.Source) ([]byte, error) {
 			return nil, fmt.Errorf("reading adapted config: apps: %w", err)
 		}
 	}
-	broker := new(module.App)
+	app := new(module.App)
 	if raw, ok := apps["broker"]; ok {
-		if err := caddy.StrictUnmarshalJSON(raw, broker); err != nil {
+		if err := caddy.StrictUnmarshalJSON(raw, app); err != nil {
 			return nil, fmt.Errorf("reading adapted config: apps.broker: %w", err)
 		}
 		delete(apps, "broker")
 	}
-	if broker.Children[module.DefaultChild] != nil {
+	if app.Children[module.DefaultChild] != nil {
 		return nil, errors.New("the configuration has a child named \"default\" already: it is a broker's own, load it without --adapter broker")
 	}
 
@@ -123,13 +123,13 @@ func split(config []byte, source *module.Source) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("writing the child's config: %w", err)
 	}
-	if broker.Children == nil {
-		broker.Children = make(map[string]*module.Child)
+	if app.Children == nil {
+		app.Children = make(map[string]*module.Child)
 	}
-	broker.Children[module.DefaultChild] = &module.Child{Config: childConfig}
-	broker.Source = source
+	app.Children[module.DefaultChild] = &module.Child{Config: childConfig}
+	app.Source = source
 
-	parentApps := map[string]any{"broker": broker}
+	parentApps := map[string]any{"broker": app}
 	if raw, ok := apps["events"]; ok {
 		parentApps["events"] = raw
 	}

@@ -17,7 +17,7 @@ func (x *machine) probe() {
 	}
 	for _, m := range x.members {
 		if due, ok := x.probeDue(m); ok && !due.After(x.now) {
-			x.ping(m, pingProbe, m.limits.ConnectionTimeout)
+			x.ping(m, pingProbe, 0)
 		}
 	}
 }
@@ -48,6 +48,9 @@ func (x *machine) pinged(in inPing) {
 	if m.gone {
 		return
 	}
+	if in.result.Refused && !m.watch.Quiet.IsZero() {
+		m.watch.Reset(m.traffic(), x.now) // its host lives: it may be stopping, and finish what it has
+	}
 	switch f := in.failure; {
 	case in.epoch != m.epoch:
 		// It has been down since; what a later ping says counts.
@@ -60,6 +63,7 @@ func (x *machine) pinged(in inPing) {
 	case m.state == stateDown:
 		m.err = f
 		x.lastErr = f
+		m.early = time.Time{}
 		m.step++
 		m.base, m.delay = x.now, x.wait(m.step)
 	case in.result.Unanswered && (m.state == stateUp || m.state == stateSuspect):
@@ -95,5 +99,8 @@ func (x *machine) ponged(m *Member, status int) {
 	}
 	if m.state == stateTrial {
 		x.dirty = m.failback.Pinged(x.now, status, x.opt.FailbackDelay) || x.dirty
+		if m.resumed && (m.failback.Ready || !x.held(m)) {
+			x.restoreToService(m)
+		}
 	}
 }

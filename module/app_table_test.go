@@ -16,8 +16,6 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
-	"github.com/spf13/cobra"
 
 	"github.com/caddy-broker/caddy-broker/internal/options"
 )
@@ -75,7 +73,7 @@ func followTheStruct[S any](t *testing.T, table options.Table[S], types map[opti
 	t.Helper()
 	fields := make(map[string]reflect.Type)
 	for field := range reflect.TypeFor[S]().Fields() {
-		if name := jsonName(field); name != "" {
+		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" {
 			fields[name] = field.Type
 		}
 	}
@@ -273,16 +271,9 @@ func TestUnknownNamesInJSON(t *testing.T) {
 	}
 }
 
-func TestUnknownCommand(t *testing.T) {
-	cmd := new(cobra.Command)
-	caddycmd.Commands()["broker"].CobraFunc(cmd)
-	for name, want := range map[string]string{
-		"statu":     "did you mean status? allowed are ",
-		"fail-over": "did you mean failover? allowed are ",
-		"bogus":     `unknown command "bogus": allowed are `,
-	} {
-		if err := unknownCommand(cmd, name); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: got %v, want %q in it", name, err, want)
-		}
+// A busy process must have more time than a pool has to answer.
+func TestEchoTimeLeavesRoomForTheWatchdog(t *testing.T) {
+	if echoTime >= minWatchdog {
+		t.Errorf("pools have %v to answer, and a process %v", echoTime, minWatchdog)
 	}
 }

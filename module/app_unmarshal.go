@@ -61,14 +61,6 @@ func (c *Child) UnmarshalJSON(data []byte) error {
 	})
 }
 
-// UnmarshalJSON reads the configuration of a network.
-func (n *Network) UnmarshalJSON(data []byte) error {
-	type plain Network
-	return options.Decode(data, (*plain)(n), func(name string) (options.Member, error) {
-		return lookupMember(networkTable, name, nil)
-	})
-}
-
 // lookupMember finds a member of a JSON object that holds the options of a table,
 // and besides them others.
 func lookupMember[S any](table options.Table[S], name string, besides map[string]options.Member) (options.Member, error) {
