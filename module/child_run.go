@@ -233,7 +233,14 @@ func (rt *childRuntime) inDoubt(reason string, match func(*inflight) bool) (cut 
 	rt.requests.each(func(q *inflight) {
 		if q.unsafe() && !q.told && match(q) {
 			q.told = true
-			cut = append(cut, indoubt.Record{Time: now, Method: q.method, Host: q.host, Path: q.uri, RequestID: q.id, Reason: reason})
+			d := indoubt.Record{
+				Time: now, Method: q.method, Host: q.host, Path: q.path, RequestID: q.id, KeyHash: indoubt.HashKey(q.key), Reason: reason,
+			}
+			d.Pool, d.Backend = q.place.Get()
+			if d.RequestID == "" {
+				d.RequestID = rand.Text() // it has none that anyone knows of; the log and the list agree at least
+			}
+			cut = append(cut, d)
 		}
 	})
 	return cut
