@@ -26,8 +26,7 @@ func (s poolsState) encode(limit int) (data []byte, left string, err error) {
 		drop func()
 	}{
 		{"", func() {}},
-		{"some of the clients that were moved", func() { s.thin(len(data), limit) }},
-		{"the clients that were moved", func() { s.each(func(p *poolState) { p.Moved = nil }) }},
+		{"clients that were moved", func() { s.thin(len(data), limit) }},
 		{"also why backends are down", func() {
 			s.each(func(p *poolState) {
 				p.Down = slices.Clone(p.Down)
@@ -57,7 +56,7 @@ func (s poolsState) each(f func(*poolState)) {
 }
 
 // thin keeps such a share of the clients that were moved, the same in every pool, that
-// a state of size bytes fits into limit.
+// a state of size bytes fits into limit; none if that is not enough.
 func (s poolsState) thin(size, limit int) {
 	const keyBytes = 8
 	keys := 0

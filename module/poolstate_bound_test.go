@@ -56,9 +56,9 @@ func TestPoolsReportIsBounded(t *testing.T) {
 		down         bool
 	}{
 		{len(whole), "", true, true, true},
-		{len(whole) - 1, "some of the clients that were moved", true, true, true},
-		{len(whole) / 2, "some of the clients that were moved", true, true, true},
-		{without(func(p *poolState) { p.Moved = nil }), "the clients that were moved", false, true, true},
+		{len(whole) - 1, "clients that were moved", true, true, true},
+		{len(whole) / 2, "clients that were moved", true, true, true},
+		{without(func(p *poolState) { p.Moved = nil }), "clients that were moved", false, true, true},
 		{without(func(p *poolState) { p.Moved, p.Down[0].Error = nil, "" }), "also why backends are down", false, false, true},
 		{without(func(p *poolState) { p.Moved, p.Down = nil, nil }), "also which backends are down", false, false, false},
 		{without(func(p *poolState) { p.Moved, p.Down, p.Dynamic = nil, nil, nil }), "also what sources of addresses said", false, false, false},
