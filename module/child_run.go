@@ -52,7 +52,9 @@ func runChild() (int, error) {
 		err = caddy.Load(config, true)
 	}
 	if err != nil {
-		link.Failed(err)
+		if link.Failed(err) == nil {
+			os.Exit(caddy.ExitCodeFailedStartup) // the broker says it
+		}
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("loading the child's configuration: %w", err)
 	}
 	if missing := awaitCertificates(config); len(missing) > 0 {
@@ -97,8 +99,8 @@ func (rt *childRuntime) orders(hello control.Hello) control.Orders {
 			go rt.stop()
 		},
 		Tell: childTold,
-		Orphaned: func() {
-			caddy.Log().Named("broker").Error("the broker is gone; stopping")
+		Orphaned: func(why error) {
+			caddy.Log().Named("broker").Error("the broker is gone; stopping", zap.Error(why))
 			removeAdminDir(hello.Admin)
 			if hello.DrainTimeout > 0 {
 				time.AfterFunc(hello.DrainTimeout, rt.force)
@@ -232,7 +234,14 @@ func (rt *childRuntime) inDoubt(reason string, match func(*inflight) bool) (cut 
 	rt.requests.each(func(q *inflight) {
 		if q.unsafe() && !q.told && match(q) {
 			q.told = true
-			cut = append(cut, indoubt.Record{Time: now, Method: q.method, Host: q.host, Path: q.uri, RequestID: q.id, Reason: reason})
+			d := indoubt.Record{
+				Time: now, Method: q.method, Host: q.host, Path: q.path, RequestID: q.id, KeyHash: indoubt.HashKey(q.key), Reason: reason,
+			}
+			d.Pool, d.Backend = q.place.Get()
+			if d.RequestID == "" {
+				d.RequestID = rand.Text() // it has none that anyone knows of; the log and the list agree at least
+			}
+			cut = append(cut, d)
 		}
 	})
 	return cut

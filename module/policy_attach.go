@@ -10,9 +10,11 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
+	"github.com/caddy-broker/caddy-broker/module/policyconfig"
 )
 
 // handlerOf finds the reverse proxy that the policy of ctx belongs to. As the
@@ -90,4 +92,24 @@ func (f *Failover) longestConnectionTimeout() time.Duration {
 		}
 	}
 	return longest
+}
+
+// warnPriority names the preferred backends that are in no list: they join the pool, as
+// the first ones, and one that is there by a slip of the pen would get all requests.
+func (f *Failover) warnPriority() {
+	if f.dynamic || f.options.UpdateURIsURL != "" || f.options.Discovery != "" {
+		return // which may name it
+	}
+	listed := make(map[string]bool, len(f.handler.Upstreams))
+	for _, up := range f.handler.Upstreams {
+		if u, err := policyconfig.UpstreamURI(up, f.transport.scheme()); err == nil {
+			listed[u.Key()] = true
+		}
+	}
+	for _, u := range f.options.PriorityURIs {
+		if !listed[u.Key()] {
+			f.logger.Warn("priority_uris names a backend that is not among the upstreams: it joins them, and is preferred; if that is not meant, correct it",
+				zap.String("upstream", u.Name()))
+		}
+	}
 }

@@ -203,14 +203,14 @@ func (m *machine) spawn(now time.Time) {
 }
 
 // coming counts the running generation's processes that may yet serve, and what
-// hangs: nothing takes its place before it is gone.
+// hangs or cannot be understood: nothing takes its place before it is gone.
 func (m *machine) coming() int {
 	n := 0
 	for _, p := range m.procs {
 		if p.gen != m.gen {
 			continue
 		}
-		failing := p.phase == phaseKilled && !p.lost && (p.cause == exitHang || p.cause == exitStartFailure)
+		failing := p.phase == phaseKilled && !p.lost && (p.cause == exitHang || p.cause == exitStartFailure || p.cause == exitCrash)
 		if p.phase == phaseStarting || p.phase == phaseStandby || failing {
 			n++
 		}

@@ -30,8 +30,9 @@ type proc struct {
 	pid     int
 	phase   phase
 	cause   string
-	packets bool // may read datagram sockets
-	lost    bool // SIGKILL does not end it: nobody waits for it any more
+	packets bool   // may read datagram sockets
+	lost    bool   // SIGKILL does not end it: nobody waits for it any more
+	broken  string // why nothing can be heard of it any more; empty while it can
 
 	started  time.Time
 	ready    time.Time
@@ -69,6 +70,9 @@ type Exit struct {
 	Stderr string `json:"stderr,omitempty"`
 	// Reason is one of [ExitReasons].
 	Reason string `json:"reason"`
+	// Error is what is known of the reason: what the process said about it, or why it
+	// was ended or could not be started.
+	Error string `json:"error,omitempty"`
 	// Pid is the process's id.
 	Pid int `json:"pid,omitempty"`
 }
