@@ -22,17 +22,12 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 )
 
 // pingTimeout is how long a ping may take in all, unless the user's health check
 // has a limit of its own.
 const pingTimeout = 5 * time.Second
-
-// The keys under which reverse_proxy gives its transport what a dial needs.
-const (
-	dialInfoKey      caddy.CtxKey = "reverse_proxy.dial_info"
-	proxyProtocolVar string       = "reverse_proxy.proxy_protocol_info"
-)
 
 // pingSpec is what a ping of one backend sends and expects: option ping, or the
 // active health check where the user configured one.
@@ -155,9 +150,9 @@ func dialInfoOf(up *reverseproxy.Upstream, u address.URI) reverseproxy.DialInfo 
 // open opens a connection to b as the transport would, TLS included.
 func (t *transport) open(ctx context.Context, b *backend, p *pingSpec) (net.Conn, error) {
 	ctx = context.WithValue(ctx, pingKey{}, b)
-	ctx = context.WithValue(ctx, dialInfoKey, p.dial)
+	ctx = context.WithValue(ctx, assumed.DialInfoKey, p.dial)
 	ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, map[string]any{
-		proxyProtocolVar: reverseproxy.ProxyProtocolInfo{AddrPort: netip.AddrPortFrom(netip.IPv4Unspecified(), 0)},
+		assumed.ProxyProtocolVar: reverseproxy.ProxyProtocolInfo{AddrPort: netip.AddrPortFrom(netip.IPv4Unspecified(), 0)},
 	})
 	if t.http == nil {
 		var d net.Dialer

@@ -6,9 +6,7 @@ package module
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
-	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -16,11 +14,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 )
-
-// heldBody is the type of the body of a request that Caddy has read completely
-// (request_buffers): it passes the whole body anew to each attempt.
-var heldBody = reflect.TypeOf(io.NopCloser(strings.NewReader("")))
 
 // RoundTrip sends the request to the backend that the policy chose. An error for
 // which Caddy shall ask the policy once more is a DialError; every other one is
@@ -65,7 +60,7 @@ func (ex *exchange) takeBody(req *http.Request) {
 	if req.Body == nil || req.Body == http.NoBody {
 		return
 	}
-	if ex.held = reflect.TypeOf(req.Body) == heldBody; ex.held {
+	if ex.held = assumed.Buffered(req.Body); ex.held {
 		return
 	}
 	keep := ex.promise != noProof || f.retries.any()
