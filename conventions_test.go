@@ -32,13 +32,15 @@ const header = `// SPDX-FileCopyrightText: The caddy-broker authors
 var mayImport = map[string][]string{
 	"cmd/caddy": {"."},
 	".":         {"caddyfile", "module"},
-	"caddyfile": {"module"},
+	"caddyfile": {"module", "module/policyconfig"},
 
 	"module": {
 		"supervisor", "supervisor/control", "supervisor/sockets",
 		"failover", "failover/address", "failover/membership", "internal/options", "module/internal/block",
 		"module/internal/indoubt", "module/internal/parlance", "module/internal/proxystatus", "module/internal/socket",
+		"module/policyconfig",
 	},
+	"module/policyconfig":         {"failover/address", "internal/options", "module/internal/block"},
 	"module/internal/block":       {"internal/options"},
 	"module/internal/indoubt":     {},
 	"module/internal/parlance":    {},

@@ -12,7 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"go.uber.org/zap"
 
-	"github.com/caddy-broker/caddy-broker/module"
+	"github.com/caddy-broker/caddy-broker/module/policyconfig"
 )
 
 func init() {
@@ -51,7 +51,7 @@ func parseFailover(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) 
 	if !d.NextArg() {
 		return nil, d.Err(`the failover address is missing: write failover "failover:(http://HOST:PORT,...)?option=value"`)
 	}
-	config := new(module.PolicyConfig)
+	config := new(policyconfig.Config)
 	backends, warnings, err := config.ReadAddress(d.Val())
 	if err != nil {
 		return nil, d.WrapErr(err)
@@ -92,7 +92,7 @@ func parseFailover(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) 
 
 // takePolicy reads lb_policy in the block that follows d's line into config and
 // removes it from d: reverse_proxy shall not see it.
-func takePolicy(d *caddyfile.Dispenser, config *module.PolicyConfig) error {
+func takePolicy(d *caddyfile.Dispenser, config *policyconfig.Config) error {
 	found := false
 	for d.NextBlock(0) {
 		name := d.Val()

@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/module"
+	"github.com/caddy-broker/caddy-broker/module/policyconfig"
 )
 
 // dispense makes tokens of a text; nil where there are none.
@@ -93,7 +94,7 @@ func FuzzFailoverDirective(f *testing.F) {
 		d.Reset()
 		d.Next()
 		d.NextArg()
-		backends, _, err := new(module.PolicyConfig).ReadAddress(d.Val())
+		backends, _, err := new(policyconfig.Config).ReadAddress(d.Val())
 		if err != nil {
 			t.Fatalf("%q was accepted: %v", d.Val(), err)
 		}
@@ -103,7 +104,7 @@ func FuzzFailoverDirective(f *testing.F) {
 			}
 		}
 		policy := proxy.LoadBalancing.SelectionPolicyRaw
-		read := new(module.PolicyConfig)
+		read := new(policyconfig.Config)
 		// Caddy removes the name of the policy before the policy reads the rest.
 		var members map[string]json.RawMessage
 		if err := json.Unmarshal(policy, &members); err != nil {

@@ -152,6 +152,9 @@ type PingResult struct {
 	// Unanswered says that there was a connection, and no answer in time: the
 	// backend may be busy. Without it no connection could be made.
 	Unanswered bool
+	// Refused says that the backend's host refused the connection: nobody listens,
+	// but the host lives, and so may requests that the backend has.
+	Refused bool
 	// Neutral says that Err is a local fault (descriptors, ports), which says
 	// nothing about the backend.
 	Neutral bool
@@ -162,7 +165,7 @@ type PingResult struct {
 // it is given), no lock of the pool's is held then: all but Close may be called back.
 type Carrier interface {
 	// Ping sends the pool's ping to m on a new connection and returns its answer.
-	// It obeys ctx.
+	// It obeys ctx, and has a limit of its own.
 	Ping(ctx context.Context, m *Member) PingResult
 	// Release ends every call that is blocked on m after a hang verdict.
 	Release(m *Member)

@@ -236,7 +236,8 @@ func TestARequestIsMovedByAHangOnce(t *testing.T) {
 	})
 }
 
-// A member that refuses new connections may still hold requests for ever.
+// A member that went down because it takes no connection any more, without a word,
+// may hold its requests for ever.
 func TestRequestsOnADownMemberAreReleased(t *testing.T) {
 	inBubble(t, 2, inactivity(time.Second), func(b *stage) {
 		b.p.Start()
@@ -247,6 +248,7 @@ func TestRequestsOnADownMemberAreReleased(t *testing.T) {
 		if b.state("a") != "down" {
 			t.Fatal("a is not down")
 		}
+		b.set(func() { b.down["a"], b.hangs["a"], b.mute["a"] = false, true, true })
 		time.Sleep(3 * time.Second)
 		if got := b.released(); len(got) == 0 || got[0] != "a" {
 			t.Errorf("released %v", got)
@@ -271,4 +273,33 @@ func TestInactivityOff(t *testing.T) {
 		}
 		r.at.End(Neutral, nil)
 	})
+}
+
+// TestRefusedPingsAreNoHang: a backend that stops in order takes no connection any
+// more and finishes what it has, however long that is silent, drained or not.
+func TestRefusedPingsAreNoHang(t *testing.T) {
+	for _, drained := range []bool{false, true} {
+		inBubble(t, 2, inactivity(time.Second), func(b *stage) {
+			b.p.Start()
+			b.expect("a")
+			time.Sleep(time.Minute)
+			r := b.stuck("a")
+			if drained {
+				if err := b.p.Drain(uris(1)[0]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b.downAll("a")
+			time.Sleep(time.Minute)
+			if got := b.released(); len(got) > 0 {
+				t.Fatalf("released %v, drained: %t", got, drained)
+			}
+			b.set(func() { b.down["a"], b.hangs["a"] = false, true }) // the host accepts again, but nothing answers
+			time.Sleep(3 * time.Second)
+			if got := b.released(); len(got) == 0 || got[0] != "a" {
+				t.Errorf("released %v once pings hang, drained: %t", got, drained)
+			}
+			r.at.End(Hung, errors.New("hung"))
+		})
+	}
 }

@@ -170,7 +170,7 @@ func (x *machine) emit(name string, data map[string]any) {
 	x.do(actEmit{Event{Name: name, Data: data}})
 }
 
-// ping asks for a ping of m.
+// ping asks for a ping of m. With a timeout of 0 the limit is that of the ping itself.
 func (x *machine) ping(m *Member, kind pingKind, timeout time.Duration) {
 	if !x.running {
 		return

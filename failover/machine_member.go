@@ -112,7 +112,7 @@ func (x *machine) ended(in inEnd) {
 		case stateUp:
 			m.err = in.failure
 			x.set(m, stateSuspect)
-			x.ping(m, pingProbe, m.limits.ConnectionTimeout)
+			x.ping(m, pingProbe, 0)
 		case stateSuspect, stateTrial:
 			if m.slow {
 				m.slow, x.dirty = false, true

@@ -17,7 +17,7 @@ func (x *machine) probe() {
 	}
 	for _, m := range x.members {
 		if due, ok := x.probeDue(m); ok && !due.After(x.now) {
-			x.ping(m, pingProbe, m.limits.ConnectionTimeout)
+			x.ping(m, pingProbe, 0)
 		}
 	}
 }
@@ -47,6 +47,9 @@ func (x *machine) pinged(in inPing) {
 	m.inPass = false
 	if m.gone {
 		return
+	}
+	if in.result.Refused && !m.watch.Quiet.IsZero() {
+		m.watch.Reset(m.traffic(), x.now) // its host lives: it may be stopping, and finish what it has
 	}
 	switch f := in.failure; {
 	case in.epoch != m.epoch:

@@ -108,7 +108,7 @@ func (x *machine) startPass() {
 		}
 		m.inPass = true
 		if m.pings == 0 {
-			x.ping(m, pingProbe, m.limits.ConnectionTimeout)
+			x.ping(m, pingProbe, 0)
 		}
 	}
 	if x.passOver() {

@@ -89,8 +89,12 @@ func (p *Pool) perform(cfg Config, a action) {
 // ping carries out one ping. It runs on its own goroutine.
 func (p *Pool) ping(c Carrier, a actPing) {
 	defer p.workers.Done()
-	ctx, cancel := context.WithTimeout(p.ctx, a.timeout)
-	defer cancel()
+	ctx := p.ctx
+	if a.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, a.timeout)
+		defer cancel()
+	}
 	result := c.Ping(ctx, a.m)
 	if p.ctx.Err() == nil {
 		p.feed(inPing{m: a.m, kind: a.kind, epoch: a.epoch, result: result, failure: note(result.Err)})

@@ -71,12 +71,14 @@ func (b *stage) Ping(ctx context.Context, m *Member) PingResult {
 	down, hangs, status := b.down[m.URI.Host], b.hangs[m.URI.Host], b.status[m.URI.Host]
 	slow, mute := b.slow, b.mute[m.URI.Host]
 	b.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, m.Limits().ConnectionTimeout)
+	defer cancel()
 	switch {
 	case down:
 		if slow > 0 {
 			<-time.After(slow)
 		}
-		return PingResult{Err: errRefused}
+		return PingResult{Err: errRefused, Refused: true}
 	case hangs:
 		<-ctx.Done()
 		return PingResult{Err: ctx.Err(), Unanswered: !mute}

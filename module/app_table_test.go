@@ -75,7 +75,7 @@ func followTheStruct[S any](t *testing.T, table options.Table[S], types map[opti
 	t.Helper()
 	fields := make(map[string]reflect.Type)
 	for field := range reflect.TypeFor[S]().Fields() {
-		if name := jsonName(field); name != "" {
+		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" {
 			fields[name] = field.Type
 		}
 	}

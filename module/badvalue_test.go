@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/internal/options"
 	"github.com/caddy-broker/caddy-broker/module/internal/block"
+	"github.com/caddy-broker/caddy-broker/module/policyconfig"
 )
 
 // badTexts has for each kind what no option of it takes, and badLines lines for
@@ -52,12 +53,10 @@ func TestBadValuesInCaddyfile(t *testing.T) {
 		}
 	}
 	badLinesOf(t, pool, func(line string) error {
-		_, err := unmarshalPolicy("failover {\n" + line + "\n}")
-		return err
+		return new(policyconfig.Config).UnmarshalBlock(dispenseBlock(t, "failover {\n"+line+"\n}"))
 	})
 	badLinesOf(t, nested, func(line string) error {
-		_, err := unmarshalPolicy("failover {\nnested {\n" + line + "\n}\n}")
-		return err
+		return new(policyconfig.Config).UnmarshalBlock(dispenseBlock(t, "failover {\nnested {\n"+line+"\n}\n}"))
 	})
 }
 

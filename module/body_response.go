@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
+
+	"github.com/caddy-broker/caddy-broker/failover"
 )
 
 // responseBody is the body of a response on its way to the client. It tells the
@@ -15,24 +18,39 @@ import (
 type responseBody struct {
 	io.ReadCloser
 	ex    *exchange
-	try   *try
 	begun bool
+	touch *failover.Member // told of what is read where the connection does not tell
+
+	mu      sync.Mutex // guards the rest, and is held while the place is given back
+	attempt *failover.Attempt
+	try     *try // nil before the response and after its end
+	over    bool // the handler's run has ended, or its client has left
 }
 
 // wrap puts itself around the body of res.
 func (b *responseBody) wrap(ex *exchange, t *try, res *http.Response) {
-	b.ReadCloser, b.ex, b.try, b.begun = res.Body, ex, t, false
+	b.mu.Lock()
+	b.ReadCloser, b.ex, b.try, b.begun, b.touch = res.Body, ex, t, false, nil
+	if ex.policy.transport.http == nil {
+		b.touch = ex.backend.member
+	}
+	b.attempt = ex.attempt
+	over := b.over
+	b.mu.Unlock()
+	tunnel, _ := res.Body.(io.ReadWriteCloser)
 	switch {
+	case res.StatusCode == http.StatusSwitchingProtocols && tunnel != nil:
+		res.Body = &tunnelBody{responseBody: b, rwc: tunnel}
 	case res.StatusCode == http.StatusSwitchingProtocols:
-		if rwc, ok := res.Body.(io.ReadWriteCloser); ok {
-			res.Body = &tunnelBody{responseBody: b, rwc: rwc}
-			return
-		}
+		res.Body = b
 	case res.Body == nil, res.Body == http.NoBody && !ex.policy.retries.responses:
 		b.finish()
-		return
+	default:
+		res.Body = b
 	}
-	res.Body = b
+	if over {
+		b.finish()
+	}
 }
 
 // Read reads what the backend sends. With the first one it is clear that the
@@ -43,6 +61,9 @@ func (b *responseBody) Read(p []byte) (int, error) {
 		b.ex.release()
 	}
 	n, err := b.ReadCloser.Read(p)
+	if n > 0 && b.touch != nil {
+		b.touch.Touch()
+	}
 	if err != nil {
 		b.finish()
 	}
@@ -56,18 +77,40 @@ func (b *responseBody) Close() error {
 	return err
 }
 
+// waiting reports whether the response is there and has not ended.
+func (b *responseBody) waiting() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.try != nil
+}
+
+// finish notes that the response has ended. It is called by the handler.
 func (b *responseBody) finish() {
-	if b.try == nil {
-		return
-	}
-	if b.try.cancel != nil {
-		b.try.cancel(nil)
-	}
-	b.try = nil
-	if !b.ex.rejecting {
+	if b.end() && !b.ex.rejecting {
 		b.ex.release()
+		b.ex.forget()
 	}
-	b.ex.done()
+}
+
+// end gives the place back, once.
+func (b *responseBody) end() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.try == nil {
+		return false
+	}
+	b.try.hangUp()
+	b.try = nil
+	b.attempt.Done()
+	return true
+}
+
+// leave ends the response for a handler that never will: its run is over.
+func (b *responseBody) leave() {
+	b.mu.Lock()
+	b.over = true
+	b.mu.Unlock()
+	b.end()
 }
 
 // tunnelBody is the body of 101 Switching Protocols: the connection itself.

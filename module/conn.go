@@ -58,7 +58,8 @@ type conn struct {
 	// established is set when the connection was first taken for a request:
 	// until then its deadline is that of dial and TLS handshake.
 	established atomic.Bool
-	keep        func() bool // for TLS: until it is called, the pool may give the dial up; or nil
+	// keep is for TLS: until it is called, the pool may give the dial up; or nil.
+	keep atomic.Pointer[func() bool]
 	// secure tells that TLS records are written, not HTTP.
 	secure bool
 	// warm tells that the connection had been held ready: although net/http has
@@ -137,9 +138,7 @@ func (c *conn) Close() error {
 	err := net.ErrClosed
 	c.once.Do(func() {
 		close(c.closed)
-		if c.keep != nil {
-			c.keep()
-		}
+		c.kept()
 		c.backend.remove(c)
 		err = c.Conn.Close()
 	})
@@ -190,17 +189,26 @@ func (c *conn) ended() bool {
 func (c *conn) take() {
 	if c.secure && c.established.CompareAndSwap(false, true) {
 		_ = c.Conn.SetDeadline(time.Time{})
-		if c.keep != nil {
-			c.keep()
-		}
+		c.kept()
 	}
 	c.readSome.Store(false)
 }
 
 // abandonOn ends the TLS handshake when the pool gives the dial up. It is called
-// before anybody uses the connection.
+// before the connection is used; it may be closed already, by a hang verdict.
 func (c *conn) abandonOn(abandoned context.Context) {
-	c.keep = context.AfterFunc(abandoned, func() { c.abort(errAbandoned) })
+	keep := context.AfterFunc(abandoned, func() { c.abort(errAbandoned) })
+	c.keep.Store(&keep)
+	if isClosed(c.closed) {
+		keep()
+	}
+}
+
+// kept ends what abandonOn began.
+func (c *conn) kept() {
+	if keep := c.keep.Load(); keep != nil {
+		(*keep)()
+	}
 }
 
 // connOf finds the conn below what net/http uses: nil when there is none.

@@ -25,11 +25,14 @@ type backend struct {
 	dials map[*dialing]struct{}
 	ready *warmConn // a warm connection nobody has taken yet
 
+	pinging *blindPing // on its way through a transport that is not ours; or nil
+
 	// hopeless: reaching it failed in a way that waiting does not cure.
 	hopeless atomic.Bool
 }
 
-// dialing is one dial under way, name lookup included.
+// dialing is one dial under way, name lookup included, or one attempt through a
+// transport whose connections are not ours.
 type dialing struct{ cancel context.CancelCauseFunc }
 
 func newBackend(m *failover.Member, u *reverseproxy.Upstream) *backend {

@@ -39,16 +39,11 @@ const (
 	// busyTime is how long a connection that is never quiet may go on in a process
 	// that was replaced: then GOAWAY comes with one of its answers.
 	busyTime = time.Second
-	// quietTime is how long a connection must have been quiet at first. The longer
-	// it takes to be so, the less will do, down to nothing after busyTime.
-	quietTime = 50 * time.Millisecond
+	// quietTime is how long a connection must have been quiet: long enough for a
+	// client to read what it was answered last, and no longer, because the next
+	// request of one that sends them in turn gets nearer.
+	quietTime = 5 * time.Millisecond
 )
-
-// quiet is how long a connection must have been quiet when that much time has passed
-// since it was to leave.
-func quiet(passed time.Duration) time.Duration {
-	return quietTime - min(passed, busyTime)*quietTime/busyTime
-}
 
 // followHTTP2 gives each HTTP/2 connection of server, which has accepted none yet,
 // a server of its own. It does nothing where HTTP/2 is not served through
@@ -119,7 +114,7 @@ func (c *http2Conn) leave() {
 	}
 	least := unusedGrace
 	if c.used {
-		least = quiet(time.Since(c.rt.left))
+		least = quietTime
 	}
 	rest := least - time.Since(c.idle)
 	switch {

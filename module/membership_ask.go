@@ -71,7 +71,7 @@ func (a *asking) alive() bool { return !isClosed(a.done) || a.result.ours }
 // askBackends asks each backend that answers what addresses there are: once, and
 // again after it was lost, and keeps streams open.
 func (s *follower) askBackends(ctx context.Context, f *Failover, now time.Time) {
-	if f.transport.http == nil || !f.options.UpdateURIsSupported && !f.options.ReconnectSupported {
+	if f.transport.http == nil || f.transport.nameless || !f.options.UpdateURIsSupported && !f.options.ReconnectSupported {
 		return
 	}
 	answering := s.entry.pool.Answering()

@@ -25,8 +25,8 @@ var errNoHandler = errors.New("no handler uses this pool any more")
 // pingKey is the key of the backend that a ping is for in the context of its dial.
 type pingKey struct{}
 
-// ping asks m whether it is alive, on a connection of its own that is closed
-// afterwards.
+// ping asks m whether it is alive: on a connection of its own that is closed
+// afterwards, or through the transport where connections are not ours.
 func (f *Failover) ping(ctx context.Context, m *failover.Member) failover.PingResult {
 	b := f.backends.of(m)
 	p := f.pingFor(b)
@@ -36,7 +36,8 @@ func (f *Failover) ping(ctx context.Context, m *failover.Member) failover.PingRe
 	if r.Err != nil && ctx.Err() != nil {
 		r.Err = fmt.Errorf("%w: %w", r.Err, context.Cause(ctx))
 	}
-	r.Neutral = r.Err != nil && isLocalFault(r.Err)
+	r.Neutral = r.Neutral || r.Err != nil && isLocalFault(r.Err)
+	r.Refused = r.Err != nil && isRefusal(r.Err)
 	if !r.Neutral {
 		f.backends.note(b, r.Err != nil && dialFault(r.Err).Incurable)
 	}
@@ -44,16 +45,22 @@ func (f *Failover) ping(ctx context.Context, m *failover.Member) failover.PingRe
 }
 
 func (f *Failover) pingOnce(ctx context.Context, b *backend, p *pingSpec) failover.PingResult {
-	nc, err := f.transport.open(ctx, b, p)
+	t := f.transport
+	if t.http == nil {
+		if t.nameless {
+			return failover.PingResult{} // it cannot be asked: a request has to find out
+		}
+		return f.pingThrough(ctx, b, p)
+	}
+	nc, err := t.open(ctx, b, p)
 	if err != nil {
 		return failover.PingResult{Err: err}
 	}
 	defer nc.Close()
-	if f.transport.http == nil {
-		// It has accepted a connection; the transport speaks something else.
-		return failover.PingResult{}
+	if t.nameless && t.secures(p.dial.Port) {
+		return failover.PingResult{} // it has accepted a connection: no more can be asked
 	}
-	r := exchangePing(ctx, nc, f.transport.speaks(nc), p)
+	r := exchangePing(ctx, nc, t.speaks(nc), p)
 	r.Unanswered = r.Err != nil && ctx.Err() != nil
 	return r
 }

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -18,11 +17,11 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
+	"github.com/caddy-broker/caddy-broker/module/policyconfig"
 )
 
 // pingTimeout is how long a ping may take in all, unless the user's health check
@@ -55,8 +54,8 @@ func (f *Failover) pingFor(b *backend) *pingSpec {
 	def := address.DefaultOptions()
 	p.standard = f.options.PingMethod == def.PingMethod && f.options.PingURI == def.PingURI
 	p.request = f.pingRequest(f.options.PingMethod, f.options.PingURI, u)
-	if hc := f.handler.HealthChecks; hc != nil && hc.Active != nil && hc.Active.IsEnabled() {
-		f.healthCheck(p, hc.Active, u)
+	if hc := f.activeCheck(); hc != nil && f.uncheckable(hc, u) == nil {
+		f.healthCheck(p, hc, u)
 	}
 	return p
 }
@@ -99,7 +98,9 @@ func (f *Failover) healthCheck(p *pingSpec, a *reverseproxy.ActiveHealthChecks, 
 	p.request = f.pingRequest(cmp.Or(a.Method, http.MethodGet), cmp.Or(a.URI, a.Path, "/"), u) //nolint:staticcheck // deprecated, but users have it
 	switch {
 	case a.Upstream != "":
-		p.dial = dialInfoOf(&reverseproxy.Upstream{Dial: a.Upstream}, address.URI{})
+		at := &reverseproxy.Upstream{Dial: a.Upstream}
+		u, _ := policyconfig.UpstreamURI(at, u.Scheme) // it is known to be one
+		p.dial = dialInfoOf(at, u)
 		p.request.Host, p.host = a.Upstream, p.dial.Host
 	case a.Port != 0:
 		p.dial.Network, p.dial.Port = "tcp", strconv.Itoa(a.Port)
@@ -147,17 +148,11 @@ func dialInfoOf(up *reverseproxy.Upstream, u address.URI) reverseproxy.DialInfo 
 	}
 }
 
-// open opens a connection to b as the transport would, TLS included.
+// open opens a connection to b as the transport would, TLS included, unless the name
+// to ask for there depends on the request.
 func (t *transport) open(ctx context.Context, b *backend, p *pingSpec) (net.Conn, error) {
 	ctx = context.WithValue(ctx, pingKey{}, b)
 	ctx = context.WithValue(ctx, assumed.DialInfoKey, p.dial)
-	ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, map[string]any{
-		assumed.ProxyProtocolVar: reverseproxy.ProxyProtocolInfo{AddrPort: netip.AddrPortFrom(netip.IPv4Unspecified(), 0)},
-	})
-	if t.http == nil {
-		var d net.Dialer
-		return d.DialContext(ctx, p.dial.Network, p.dial.Address)
-	}
 	nc, err := t.http.DialContext(ctx, "tcp", p.dial.Address)
 	if err != nil {
 		return nil, err
@@ -165,13 +160,11 @@ func (t *transport) open(ctx context.Context, b *backend, p *pingSpec) (net.Conn
 	if c := connOf(nc); c != nil {
 		defer c.take()
 	}
-	if !t.secures(p.dial.Port) {
+	if !t.secures(p.dial.Port) || t.nameless {
 		return nc, nil
 	}
 	cfg := t.http.TLSClientConfig.Clone()
-	if cfg.ServerName == "" || strings.Contains(cfg.ServerName, "{") {
-		cfg.ServerName = p.host
-	}
+	cfg.ServerName = cmp.Or(caddy.NewReplacer().ReplaceAll(cfg.ServerName, ""), p.host)
 	tc := tls.Client(nc, cfg)
 	if err := tc.HandshakeContext(ctx); err != nil {
 		_ = nc.Close()

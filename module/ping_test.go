@@ -117,3 +117,36 @@ func TestPingWithoutAnswer(t *testing.T) {
 		})
 	}
 }
+
+// TestPingHasALimitOfItsOwn: a backend may take longer to answer a ping or a health
+// check than to take a connection, and still come back.
+func TestPingHasALimitOfItsOwn(t *testing.T) {
+	for name, options := range map[string][]option{
+		"ping":         {set("ping", "GET /health")},
+		"health check": {with("health_checks", map[string]any{"active": map[string]any{"uri": "/health", "interval": "100ms", "timeout": "20s"}})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			address := deadAddress(t)
+			p := newProxy(t, append(options, upstreams(address), set("timeout", "100ms"),
+				set("nested", map[string]any{"connection_timeout": "20ms"}))...)
+			if a := p.do("GET", ""); a.status < 500 {
+				t.Fatalf("at first: %+v", a)
+			}
+			slow := time.NewTimer(200 * time.Millisecond)
+			b := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/health" {
+					select {
+					case <-slow.C: // ten times what a connection may take
+						slow.Reset(0)
+					case <-r.Context().Done():
+					}
+				}
+				_, _ = io.WriteString(w, "ok")
+			}))
+			b.Listener = revive(t, address)
+			b.Start()
+			defer b.Close()
+			eventually(t, "the backend is back", func() bool { return p.do("GET", "").status == 200 })
+		})
+	}
+}

@@ -19,6 +19,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
+	"github.com/caddy-broker/caddy-broker/module/policyconfig"
 )
 
 func init() {
@@ -39,7 +40,7 @@ func init() {
 // Addresses of upstreams must be known when the configuration is loaded: no
 // placeholder in them may depend on the request.
 type Failover struct {
-	PolicyConfig
+	policyconfig.Config
 
 	options     address.Options
 	allow       *membership.AllowList
@@ -117,6 +118,7 @@ func (f *Failover) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
 	rememberClients(ctx)
+	f.warn()
 	if f.claim, err = pools.claim(f); err != nil {
 		return err
 	}
@@ -143,13 +145,13 @@ func (f *Failover) Cleanup() error {
 //	    <options>
 //	}
 //
-// The options are those of [PolicyConfig.UnmarshalCaddyfileBlock].
+// The options are those of [policyconfig.Config.UnmarshalCaddyfileBlock].
 func (f *Failover) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume policy name
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	return f.unmarshalBlock(d)
+	return f.UnmarshalBlock(d)
 }
 
 // Select chooses the backend of the request's next attempt, and may wait for

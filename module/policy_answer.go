@@ -35,8 +35,8 @@ func (ex *exchange) fail(kind proxystatus.Fault, err error, retry string) {
 	ex.conclusion(caddyhttp.Error(kind.Status, &finalError{fmt.Sprintf("pool %s: %v", f.claim.entry.name, err)}))
 }
 
-// failRequest answers a request whose body could not be read, as Caddy would:
-// the reader of the body may have said with which status.
+// failRequest answers a request whose body could not be read, or that the transport
+// does not take, as Caddy would: whatever found that may have said with which status.
 func (ex *exchange) failRequest(err error) {
 	details := ""
 	if ex.sent != nil && !ex.req.Safe {
@@ -44,7 +44,11 @@ func (ex *exchange) failRequest(err error) {
 		ex.policy.claim.entry.doubt(ex, ex.sent, faultRequest, err)
 	}
 	ex.announce(faultRequest, details, "")
-	ex.conclusion(caddyhttp.Error(http.StatusBadRequest, err))
+	status := http.StatusBadRequest
+	if isTimeout(err) {
+		status = http.StatusGatewayTimeout
+	}
+	ex.conclusion(caddyhttp.Error(status, err))
 }
 
 // stop ends the request without an answer: nobody waits for it.

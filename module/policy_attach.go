@@ -70,7 +70,7 @@ func (f *Failover) attach(ctx caddy.Context) error {
 // readOptions checks the options and makes the list of addresses.
 func (f *Failover) readOptions() error {
 	var err error
-	f.options, f.uris, err = f.addresses(f.handler.Upstreams, f.transport.scheme(), f.dynamic)
+	f.options, f.uris, err = f.Addresses(f.handler.Upstreams, f.transport.scheme(), f.dynamic)
 	return err
 }
 

@@ -6,6 +6,8 @@ package module
 import (
 	"strings"
 	"testing"
+
+	"github.com/caddy-broker/caddy-broker/module/policyconfig"
 )
 
 // TestLoadErrors name what is wrong and the way out.
@@ -74,7 +76,7 @@ func TestAddresses(t *testing.T) {
 	}
 	f := list[0].policy
 	for _, up := range f.handler.Upstreams {
-		u, err := upstreamURI(up, "http")
+		u, err := policyconfig.UpstreamURI(up, "http")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/module/policyconfig"
 )
 
 // tellDynamic is how often the pool hears of an address that is still listed.
@@ -49,7 +50,7 @@ func (t *backendTable) list(pool reverseproxy.UpstreamPool) *dynamicList {
 	l := &dynamicList{table: t, byKey: make(map[string]*reverseproxy.Upstream, len(pool))}
 	uris := make([]address.URI, 0, len(pool))
 	for _, up := range pool {
-		u, err := upstreamURI(up, t.policy.transport.scheme())
+		u, err := policyconfig.UpstreamURI(up, t.policy.transport.scheme())
 		if err != nil || l.byKey[u.Key()] != nil {
 			continue
 		}

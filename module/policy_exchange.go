@@ -38,7 +38,6 @@ type exchange struct {
 
 	open   bool // the pool awaits the end of an attempt
 	joined bool // the pool knows that the attempt has its connection
-	placed bool // a place on the member is taken until the response ends
 	hooked *httptrace.ClientTrace
 	tried  int // attempts begun
 	first  try
@@ -64,6 +63,7 @@ type exchange struct {
 	final      error      // what every further attempt is answered
 	cookie     string     // Set-Cookie that was added for a response
 	response   responseBody
+	forget     func() bool // no watching over the end of the run any more
 }
 
 // fault is how an attempt failed.
@@ -108,6 +108,20 @@ func (f *Failover) begin(r *http.Request, w http.ResponseWriter) *exchange {
 	return ex
 }
 
+// watch makes the exchange end with its request, whatever the handler does with
+// the response: a route that handles it may panic, as one that aborts does, or
+// leave its body open. Until the server's handler has ended, or the client has
+// left, nothing of the exchange but its place and its kept body is touched.
+func (ex *exchange) watch() {
+	ex.forget = context.AfterFunc(ex.run.Context(), func() {
+		ex.response.leave()
+		if ex.body != nil {
+			ex.body.detach()
+			ex.body.release()
+		}
+	})
+}
+
 // clientPresent tells whether the client is still there, where the request's
 // context does not.
 func (ex *exchange) clientPresent() bool {
@@ -139,20 +153,11 @@ func (ex *exchange) end(o failover.Outcome, err error) {
 		return
 	}
 	ex.open, ex.joined = false, false
-	ex.placed = o == failover.Answered
 	if ex.upload != nil {
 		ex.upload.End()
 		ex.upload = nil
 	}
 	ex.attempt.End(o, err)
-}
-
-// done frees the place on the member: the response has ended.
-func (ex *exchange) done() {
-	if ex.placed {
-		ex.placed = false
-		ex.attempt.Done()
-	}
 }
 
 // release gives back what was kept for another attempt.

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/policyconfig"
 )
 
 // backendTable maps the members of a pool to the upstreams of one handler. With
@@ -32,7 +33,7 @@ func (t *backendTable) init(f *Failover) {
 	t.told = make(map[string]time.Time)
 	t.static = make(map[string]*reverseproxy.Upstream, len(f.handler.Upstreams))
 	for _, up := range f.handler.Upstreams {
-		u, err := upstreamURI(up, f.transport.scheme())
+		u, err := policyconfig.UpstreamURI(up, f.transport.scheme())
 		if err == nil && t.static[u.Key()] == nil {
 			t.static[u.Key()] = up
 		}

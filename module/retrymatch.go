@@ -109,7 +109,7 @@ func (n retryNote) MatchWithError(r *http.Request) (bool, error) {
 // and not once the response is on its way.
 func (ex *exchange) mayReject() bool {
 	f := ex.policy
-	return ex.final == nil && ex.placed && !ex.response.begun && ex.resumable() &&
+	return ex.final == nil && ex.response.waiting() && !ex.response.begun && ex.resumable() &&
 		!ex.req.Spent() && (f.maxRetries == 0 || ex.repeats < f.maxRetries)
 }
 

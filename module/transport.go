@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
@@ -37,12 +39,20 @@ type transport struct {
 	// cancels: every attempt needs a context of its own, because ending the
 	// connection would end other requests too or does not reach the attempt.
 	cancels bool
+	// nameless: the name that TLS asks for (tlsName) depends on the request, so
+	// nothing but a request can shake hands.
+	nameless bool
+	tlsName  string
 }
 
 // newTransport wraps rt for a policy.
 func newTransport(f *Failover, rt http.RoundTripper) *transport {
 	t := &transport{RoundTripper: rt, policy: f}
 	ht, ok := rt.(*reverseproxy.HTTPTransport)
+	if ok && ht.TLS != nil {
+		t.tlsName = ht.TLS.ServerName
+		t.nameless = strings.Contains(caddy.NewReplacer().ReplaceKnown(t.tlsName, ""), "{")
+	}
 	if !ok || ht.Transport == nil || slices.Equal(ht.Versions, []string{"3"}) {
 		return t
 	}
@@ -63,6 +73,12 @@ func (t *transport) scheme() string {
 	default:
 		return address.SchemeHTTP
 	}
+}
+
+// speaksHTTP reports whether it is Caddy's transport http, in whatever version.
+func (t *transport) speaksHTTP() bool {
+	_, ok := t.RoundTripper.(*reverseproxy.HTTPTransport)
+	return ok
 }
 
 // secures tells whether connections to that port carry TLS.

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net"
 	"net/http/httptrace"
-	"strings"
 	"sync"
 	"time"
 
@@ -34,6 +33,10 @@ func (t *transport) hookDials(ctx caddy.Context) error {
 		return err
 	}
 	dial := dialer(t.http.DialContext)
+	own, err := t.ownDialer(ctx, dial)
+	if err != nil {
+		return err
+	}
 	t.http.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		b, tr, late := t.dialedFor(ctx, addr)
 		switch {
@@ -41,6 +44,8 @@ func (t *transport) hookDials(ctx caddy.Context) error {
 			return nil, errAbandoned
 		case b == nil:
 			return dial(ctx, network, addr)
+		case ctx.Value(pingKey{}) != nil:
+			return t.dial(ctx, own, b, tr, network, addr)
 		}
 		return t.dial(ctx, dial, b, tr, network, addr)
 	}
@@ -215,7 +220,8 @@ func (w *dialWatch) explain(err error) error {
 // name depends on the request or the PROXY protocol comes first.
 func (t *transport) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
 	h1Only, _ := caddyhttp.GetVar(ctx, assumed.HTTP1OnlyVar).(bool)
-	if b, tr, late := t.dialedFor(ctx, addr); !late && b != nil && tr != nil && !tr.fresh {
+	b, tr, late := t.dialedFor(ctx, addr)
+	if !late && b != nil && tr != nil && !tr.fresh {
 		if nc := b.takeWarm(); nc != nil {
 			return nc, nil
 		}
@@ -225,7 +231,9 @@ func (t *transport) dialTLS(ctx context.Context, network, addr string) (net.Conn
 		return nil, err
 	}
 	cfg := t.http.TLSClientConfig.Clone()
-	if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok && strings.Contains(cfg.ServerName, "{") {
+	if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); tr != nil && t.nameless {
+		cfg.ServerName = tr.serverName
+	} else if ok {
 		cfg.ServerName = repl.ReplaceAll(cfg.ServerName, "")
 	}
 	if cfg.ServerName == "" {

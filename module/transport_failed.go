@@ -85,6 +85,12 @@ func (ex *exchange) examine(t *try, err error) (failover.Outcome, proxystatus.Fa
 			return failover.DialAborted, faultRequest, e
 		}
 		return failover.Neutral, faultRequest, e
+	case answersItself(err):
+		e.written = false
+		if !ex.joined {
+			return failover.DialAborted, faultRequest, e
+		}
+		return failover.Neutral, faultRequest, e
 	case !t.taken && (errors.Is(err, errHung) || errors.Is(err, errAbandoned) || errors.Is(err, errNoTime) || errors.Is(err, errQueued)):
 		return failover.DialAborted, faultDialTimeout, e
 	case !t.taken && !t.dialed.Load():
@@ -100,6 +106,9 @@ func (ex *exchange) examine(t *try, err error) (failover.Outcome, proxystatus.Fa
 		e.hung, e.written = true, true
 		return failover.Hung, faultNoAnswer, e
 	case isLocalFault(err):
+		return failover.Neutral, faultLocal, e
+	case t.tr.http == nil && isLocalPath(err):
+		e.written = false
 		return failover.Neutral, faultLocal, e
 	case isOwnDeadline(err):
 		e.written = true
@@ -118,13 +127,15 @@ func (ex *exchange) examine(t *try, err error) (failover.Outcome, proxystatus.Fa
 	}
 }
 
-// conclude answers what no other backend could do better: a client that left or
-// whose body cannot be read, a request that cannot be sent, and a fault of this
+// conclude answers what no other backend could do better: what the transport has
+// answered itself, a client that left or whose body cannot be read, a request that cannot be sent, and a fault of this
 // machine.
 func (ex *exchange) conclude(o failover.Outcome, kind proxystatus.Fault, err error) bool {
 	switch {
 	case ex.run.Context().Err() != nil:
 		ex.stop(ex.run.Context().Err())
+	case kind == faultRequest && answersItself(err):
+		ex.failRequest(err)
 	case kind == faultRequest:
 		if cause := ex.bodyFailure(); cause != nil {
 			ex.failRequest(cause)

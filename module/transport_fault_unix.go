@@ -7,6 +7,7 @@ package module
 
 import (
 	"errors"
+	"net"
 	"slices"
 	"syscall"
 )
@@ -17,6 +18,14 @@ import (
 var localFaults = []syscall.Errno{
 	syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL, syscall.EADDRINUSE,
 	syscall.ENOBUFS, syscall.ENOMEM,
+}
+
+// isRefusal reports whether the host of a backend has said that nobody listens
+// there; a socket file that is gone says the same of this machine.
+func isRefusal(err error) bool {
+	var op *net.OpError
+	return errors.Is(err, syscall.ECONNREFUSED) ||
+		errors.Is(err, syscall.ENOENT) && errors.As(err, &op) && op.Net == "unix"
 }
 
 func isLocalFault(err error) bool {

@@ -4,7 +4,6 @@
 package module
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
@@ -63,9 +61,6 @@ type faultyRequest struct {
 	again   bool // it may be sent again after something of it was written
 }
 
-// faultyTimeout ends attempts that stall.
-const faultyTimeout = 20 * time.Millisecond
-
 // TestFaultAtEveryByte lets the connection of a request break after each byte of
 // request and response. No request that may not be executed twice is; one that has
 // no answer is in doubt if something of it had been written, and only then.
@@ -107,8 +102,7 @@ type faultyRun struct {
 
 func newFaultyRun(t *testing.T, tc faultyRequest) *faultyRun {
 	r := &faultyRun{faultyRequest: tc, t: t, first: newRunBackend(t, tc.h2), then: newRunBackend(t, tc.h2), doubts: make(map[string]bool)}
-	options := append(tc.options, upstreams(r.first.Listener.Addr().String(), r.then.Listener.Addr().String()),
-		set("pool", t.Name()), set("nested", map[string]any{"so_timeout": faultyTimeout}))
+	options := append(tc.options, upstreams(r.first.Listener.Addr().String(), r.then.Listener.Addr().String()))
 	if tc.h2 {
 		options = append(options, h2c)
 	}
@@ -144,14 +138,12 @@ func (r *faultyRun) all() {
 // step is how many bytes lie between two faults.
 func (r *faultyRun) step(kind faultKind) int {
 	switch {
-	case testing.Short() && kind == faultStall:
-		return 97
 	case testing.Short():
-		return 23
-	case kind == faultStall: // each takes faultyTimeout
-		return 5
+		return 41
+	case kind == faultCut:
+		return 1
 	}
-	return 1
+	return 7
 }
 
 // one sends the request with one fault, and then lets the backend show that it is well.
@@ -175,16 +167,13 @@ func (r *faultyRun) send(f connFault) (*faultyConn, bool) {
 	}
 	r.runs++
 	id := fmt.Sprintf("%06d", r.runs)
-	ctx, cancel := context.WithCancel(r.t.Context())
-	defer cancel()
 	over := make(chan struct{})
-	if f.kind == faultStall && f.read {
-		// Nothing of ours ends a response that has begun as soon as this: its client does.
+	if f.kind == faultStall {
 		go func() {
 			select {
 			case <-over:
 			case <-c.broke():
-				cancel()
+				r.hang()
 			}
 		}()
 	}
@@ -195,7 +184,7 @@ func (r *faultyRun) send(f connFault) (*faultyConn, bool) {
 	if r.chunked {
 		body = io.MultiReader(body) // of unknown length
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, r.p.URL+"/path", body)
+	req, err := http.NewRequestWithContext(r.t.Context(), r.method, r.p.URL+"/path", body)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -228,6 +217,15 @@ func (r *faultyRun) send(f connFault) (*faultyConn, bool) {
 	return c, answered
 }
 
+// hang does what the verdict that a backend hangs does.
+func (r *faultyRun) hang() {
+	for _, m := range r.p.policy.claim.entry.pool.Members() {
+		if b := r.p.policy.backends.known(m); b != nil {
+			b.release(errHung)
+		}
+	}
+}
+
 // check compares what the client is told with the contract. What an HTTP/2
 // connection carries is not the request alone, so less is known of its bytes.
 func (r *faultyRun) check(f connFault, c *faultyConn, status int, told string, answered bool) {
@@ -238,10 +236,10 @@ func (r *faultyRun) check(f connFault, c *faultyConn, status int, told string, a
 			r.t.Errorf("%+v: not answered without a fault: %d, %q", f, status, told)
 		}
 	case answered:
-		if r.h2 || r.again {
+		if r.h2 || r.again && (r.safe || f.kind != faultStall) {
 			return
 		}
-		if f.read || f.after > 0 {
+		if f.read || f.after > 0 || f.kind == faultStall {
 			r.t.Errorf("%+v: answered although it may have been executed before", f)
 		}
 	case status == 0 || status == http.StatusOK:
@@ -250,7 +248,7 @@ func (r *faultyRun) check(f connFault, c *faultyConn, status int, told string, a
 		}
 	case !r.h2 && !f.read && f.after == 0 && f.kind != faultStall:
 		r.t.Errorf("%+v: %d, %q for a request of which nothing was written", f, status, told)
-	case r.again && !r.h2 && !f.read && f.kind != faultStall:
+	case r.again && !r.h2 && !f.read && (f.kind != faultStall || r.safe):
 		r.t.Errorf("%+v: %d, %q for a request that may be sent again", f, status, told)
 	case r.safe && strings.Contains(told, proxystatus.InDoubt):
 		r.t.Errorf("%+v: a safe request is in doubt", f)

@@ -5,12 +5,13 @@ package module
 
 import (
 	"context"
-	"errors"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover"
@@ -34,7 +35,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if ex.tried == 0 {
 		ex.takeBody(req)
+		ex.watch()
 	}
+	defer ex.unwind()
 	ex.hook(t, req)
 	t.policy.markLoop(ex, req)
 	fresh := ex.fresh
@@ -51,6 +54,14 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, ex.final
 	}
 	return nil, reverseproxy.NewDialError(ex.last.err)
+}
+
+// unwind ends an attempt that a panic below has left open.
+func (ex *exchange) unwind() {
+	if ex.open && !ex.ahead {
+		ex.end(failover.Neutral, nil)
+		ex.release()
+	}
 }
 
 // takeBody puts itself between the client's body and the attempts.
@@ -75,16 +86,17 @@ func (t *transport) attempt(ex *exchange, req *http.Request, fresh bool) (*http.
 	}
 	ex.tried++
 	tr.ex, tr.tr, tr.backend, tr.fresh = ex, t, ex.backend, fresh
+	tr.serverName = t.serverName(req)
 	tr.connectBy, tr.abandoned = ex.attempt.ConnectBy(), ex.attempt.Abandoned()
 	ex.try.Store(tr)
 	if t.http == nil {
 		return t.blindly(ex, tr, req)
 	}
+	ctx := ownVars(req.Context())
 	if t.cancels {
-		var ctx context.Context
-		ctx, tr.cancel = context.WithCancelCause(req.Context())
-		req = req.WithContext(ctx)
+		ctx, tr.cancel = context.WithCancelCause(ctx)
 	}
+	req = req.WithContext(ctx)
 	if ex.body != nil {
 		// The request is Caddy's copy for this attempt, so this changes nobody else's.
 		req.Body, req.GetBody = ex.body.attempt(tr), tr.body
@@ -101,21 +113,15 @@ func (t *transport) attempt(ex *exchange, req *http.Request, fresh bool) (*http.
 	return res, err
 }
 
-// blindly sends the request through a transport whose connections are not ours:
-// how far it got is not known, except that a DialError says that it got nowhere.
-func (t *transport) blindly(ex *exchange, tr *try, req *http.Request) (*http.Response, error) {
-	if tr.left = tr.clientLeft(); tr.left {
-		return nil, context.Canceled
+// ownVars gives an attempt a copy of the request's variables. net/http dials on a
+// goroutine of its own, which may still read them when the handler has gone on to
+// write them.
+func ownVars(ctx context.Context) context.Context {
+	vars, ok := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)
+	if !ok {
+		return ctx
 	}
-	if ex.body != nil {
-		req.Body = ex.body.attempt(tr)
-	}
-	ex.connected()
-	res, err := t.RoundTripper.RoundTrip(req)
-	var dial reverseproxy.DialError
-	tr.taken = !errors.As(err, &dial)
-	tr.dialed.Store(!tr.taken)
-	return res, err
+	return context.WithValue(ctx, caddyhttp.VarsCtxKey, maps.Clone(vars))
 }
 
 // resumable tells whether the body can be sent from its beginning.

@@ -37,6 +37,9 @@ type try struct {
 	request *http.Request
 	cancel  context.CancelCauseFunc // nil where ending the connection does
 	soTimer *time.Timer
+	// serverName is the one of the TLS handshake where it depends on the request.
+	serverName string
+	call       *dialing // through a transport whose connections are not ours
 
 	// Of the round trip's own goroutine.
 	conn   *conn // the connection in use; nil also when it is not one of ours

@@ -47,8 +47,8 @@ type warmer struct {
 
 // warm makes the policy hold warm connections to members, and to no others.
 func (f *Failover) warm(members []*failover.Member) {
-	if f.transport.http == nil {
-		return // the transport's connections are not ours to make
+	if f.transport.http == nil || f.transport.personal() {
+		return // its connections are not ours to make, or belong to one client each
 	}
 	s := &f.warmers
 	s.mu.Lock()

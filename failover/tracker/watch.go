@@ -39,6 +39,7 @@ type Traffic struct {
 // Judgement is what a watch says at a look.
 type Judgement uint8
 
+// The values of Judgement.
 const (
 	WatchOn  Judgement = iota // nothing is to be done
 	WatchAsk                  // the member and others are to be pinged

@@ -16,7 +16,8 @@ import (
 
 // EndlessRetries as lb_retries, without lb_try_duration and lb_try_interval, makes
 // reverse_proxy ask its policy again at once, and for ever, after an error that
-// has a DialError in it. It asks only then, and when lb_retry_match matches.
+// has a DialError in it. It asks only then, and when lb_retry_match matches; without
+// any matcher in it every GET matches.
 const EndlessRetries = math.MaxInt
 
 // DialTimeout is what reverse_proxy's HTTP transport dials with unless told
@@ -29,8 +30,6 @@ const DialInfoKey caddy.CtxKey = "reverse_proxy.dial_info"
 
 // The variables of a request by which reverse_proxy and its transport talk.
 const (
-	// ProxyProtocolVar holds the client of the PROXY protocol.
-	ProxyProtocolVar = "reverse_proxy.proxy_protocol_info"
 	// HTTP1OnlyVar is true if the connection must not speak HTTP/2.
 	HTTP1OnlyVar = "reverse_proxy.tls_h1_only"
 	// ForwardProxyVar is set if a forward proxy carries the request.

@@ -56,9 +56,14 @@ func (f *fakePolicy) Provision(ctx caddy.Context) error {
 	f.before, f.dynamic = h.Transport, h.DynamicUpstreams != nil
 	f.transport = &fakeTransport{RoundTripper: h.Transport}
 	h.Transport = f.transport
-	h.LoadBalancing.Retries = EndlessRetries
+	h.LoadBalancing.Retries, h.LoadBalancing.RetryMatch = EndlessRetries, caddyhttp.MatcherSets{{never{}}}
 	return nil
 }
+
+// never matches no request.
+type never struct{}
+
+func (never) MatchWithError(*http.Request) (bool, error) { return false, nil }
 
 func (f *fakePolicy) Select(pool reverseproxy.UpstreamPool, r *http.Request, _ http.ResponseWriter) *reverseproxy.Upstream {
 	f.asked = append(f.asked, r)
@@ -182,6 +187,7 @@ func TestOnlyADialErrorIsAskedAgain(t *testing.T) {
 		{"many dial errors", http.MethodPost, append(repeat(dial, again), errors.New("other")), again + 1},
 		{"a wrapped one", http.MethodPost, []error{fmt.Errorf("proxy: %w", dial), caddyhttp.Error(502, errors.New("last"))}, 2},
 		{"an error with a status", http.MethodPost, []error{caddyhttp.Error(502, errors.New("last")), dial}, 1},
+		{"an error of a GET", http.MethodGet, []error{errors.New("last"), dial}, 1},
 		{"the client has left", http.MethodPost, []error{context.Canceled, dial}, 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -345,7 +351,7 @@ func TestADialKnowsItsRequest(t *testing.T) {
 
 // TestVariablesOfReverseProxy lets Caddy set and read them.
 func TestVariablesOfReverseProxy(t *testing.T) {
-	t.Run("PROXY protocol and HTTP/1 only", func(t *testing.T) {
+	t.Run("HTTP/1 only", func(t *testing.T) {
 		h, f := newHandler(t, "127.0.0.1:1", "")
 		f.transport.errs = []error{caddyhttp.Error(502, errors.New("last"))}
 		w := httptest.NewRecorder()
@@ -354,9 +360,6 @@ func TestVariablesOfReverseProxy(t *testing.T) {
 		r.Header.Set("Upgrade", "websocket")
 		r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, &caddyhttp.Server{})
 		_ = h.ServeHTTP(w, r, nil)
-		if _, ok := caddyhttp.GetVar(r.Context(), ProxyProtocolVar).(reverseproxy.ProxyProtocolInfo); !ok {
-			t.Errorf("%s is %v", ProxyProtocolVar, caddyhttp.GetVar(r.Context(), ProxyProtocolVar))
-		}
 		if caddyhttp.GetVar(r.Context(), HTTP1OnlyVar) != true {
 			t.Errorf("%s is not set for a WebSocket", HTTP1OnlyVar)
 		}

@@ -31,7 +31,8 @@
 //     "Connection: close", or whose server is shut down (TestGoAwayIsSent).
 //   - A new HTTP/2 connection is active, then idle, before its first request
 //     (TestAnHTTP2ConnectionBeginsIdle).
-//   - Servers and certificates: the tests of module/child.
+//   - The server calls its functions for ALPN protocols with connections whose handshake
+//     is over; certificates are loaded after the servers have started (tests of the child).
 //
 // It does nothing by itself, and knows nothing of this plugin.
 package assumed

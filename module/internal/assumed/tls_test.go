@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -93,6 +94,7 @@ type h2Client struct {
 // begin with its name.
 func TestTLSErrorsHaveAPrefix(t *testing.T) {
 	s := httptest.NewUnstartedServer(http.NotFoundHandler())
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.TLS = &tls.Config{MaxVersion: tls.VersionTLS12} //nolint:gosec // the client wants more
 	s.StartTLS()
 	defer s.Close()
@@ -112,11 +114,13 @@ func TestTLSErrorsHaveAPrefix(t *testing.T) {
 func TestLostHTTP2ConnectionsAreKnownByTheirText(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
-		serve func(fr *http2.Framer, c net.Conn, id uint32)
+		serve func(fr *http2.Framer, id uint32)
 	}{
-		{"GOAWAY", func(fr *http2.Framer, _ net.Conn, id uint32) { _ = fr.WriteGoAway(id, http2.ErrCodeInternal, nil) }},
-		{"a frame that is none", func(_ *http2.Framer, c net.Conn, _ uint32) { _, _ = c.Write(bytes.Repeat([]byte{0xff}, 64)) }},
-		{"a frame out of place", func(fr *http2.Framer, _ net.Conn, _ uint32) { _ = fr.WriteData(2, true, nil) }},
+		{"GOAWAY", func(fr *http2.Framer, id uint32) { _ = fr.WriteGoAway(id, http2.ErrCodeInternal, nil) }},
+		{"a setting that is none", func(fr *http2.Framer, _ uint32) {
+			_ = fr.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 31})
+		}},
+		{"a frame of no stream", func(fr *http2.Framer, id uint32) { _ = fr.WriteData(id+3, true, nil) }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -139,7 +143,7 @@ func TestLostHTTP2ConnectionsAreKnownByTheirText(t *testing.T) {
 						return
 					}
 					if h, ok := f.(*http2.HeadersFrame); ok {
-						tc.serve(fr, c, h.StreamID)
+						tc.serve(fr, h.StreamID)
 						return
 					}
 				}

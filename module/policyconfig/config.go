@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package module
+package policyconfig
 
 import (
 	"fmt"
@@ -13,9 +13,9 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
-// PolicyConfig holds the options of the `failover` selection policy. All are
+// Config holds the options of the `failover` selection policy. All are
 // optional; an option that is not given has its default.
-type PolicyConfig struct {
+type Config struct {
 	// The first wait of the back-off, between the loss of all backends and the
 	// first pass over them. No wait is ever shorter than 10 ms. Default: `10ms`
 	InitialReconnectDelay *caddy.Duration `json:"initial_reconnect_delay,omitempty"`
@@ -130,11 +130,11 @@ type PolicyConfig struct {
 
 	// Options for all addresses, announced ones included. They win over those of
 	// `address_options`. Default: none
-	Nested *AddressConfig `json:"nested,omitempty"`
+	Nested *AddressOptions `json:"nested,omitempty"`
 
 	// Options for single addresses, by dial address such as `10.0.0.1:8080` or
 	// `unix//run/app.sock`. Default: none
-	AddressOptions map[string]*AddressConfig `json:"address_options,omitempty"`
+	AddressOptions map[string]*AddressOptions `json:"address_options,omitempty"`
 
 	// Who is "the client" that stays on a backend:
 	//
@@ -161,8 +161,8 @@ type PolicyConfig struct {
 	Pool string `json:"pool,omitempty"`
 }
 
-// AddressConfig holds the options of one address, or of all.
-type AddressConfig struct {
+// AddressOptions holds the options of one address, or of all.
+type AddressOptions struct {
 	// How many requests the backend may have in progress; 0 is for no limit. A
 	// full backend is passed over, and its clients stay its own. Default: `0`
 	MaxRequests *int `json:"max_requests,omitempty"`
@@ -183,7 +183,7 @@ type AddressConfig struct {
 
 // options checks the configuration and returns it as complete options, and the
 // options of single addresses by dial address.
-func (c *PolicyConfig) options() (address.Options, map[string]address.URIOptions, error) {
+func (c *Config) options() (address.Options, map[string]address.URIOptions, error) {
 	o := address.DefaultOptions()
 	for name, v := range givenOptions(c) {
 		opt, err := address.LookupOption(address.ScopePool, name)
@@ -217,7 +217,7 @@ func (c *PolicyConfig) options() (address.Options, map[string]address.URIOptions
 	return o, byAddress, nil
 }
 
-func (c *AddressConfig) options() (address.URIOptions, error) {
+func (c *AddressOptions) options() (address.URIOptions, error) {
 	var all address.Options
 	if c == nil {
 		return all.Nested, nil
@@ -236,7 +236,7 @@ func (c *AddressConfig) options() (address.URIOptions, error) {
 
 // given returns the names of the options that the configuration sets; those for
 // all addresses begin with "nested.".
-func (c *PolicyConfig) given() []string {
+func (c *Config) given() []string {
 	var names []string
 	for name := range givenOptions(c) {
 		names = append(names, name)

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package module
+package policyconfig
 
 import (
 	"encoding/json"
@@ -20,7 +20,7 @@ import (
 // CheckHandler checks the options against the rest of a reverse_proxy that was
 // read from a Caddyfile. Loading the configuration checks the same, but cannot
 // tell file and line any more. What depends on where it is loaded is left to that.
-func (c *PolicyConfig) CheckHandler(h *reverseproxy.Handler) error {
+func (c *Config) CheckHandler(h *reverseproxy.Handler) error {
 	var t struct {
 		Protocol string          `json:"protocol"`
 		TLS      json.RawMessage `json:"tls"`
@@ -44,13 +44,13 @@ func (c *PolicyConfig) CheckHandler(h *reverseproxy.Handler) error {
 	case slices.Contains(t.Versions, "h2c"):
 		scheme = address.SchemeH2C
 	}
-	_, _, err := c.addresses(h.Upstreams, scheme, h.DynamicUpstreamsRaw != nil)
+	_, _, err := c.Addresses(h.Upstreams, scheme, h.DynamicUpstreamsRaw != nil)
 	return err
 }
 
-// addresses checks the options against the upstreams of a handler and makes the
+// Addresses checks the options against the upstreams of a handler and makes the
 // list of addresses. sourced tells that more of them come from elsewhere.
-func (c *PolicyConfig) addresses(upstreams reverseproxy.UpstreamPool, scheme string, sourced bool) (address.Options, []address.URI, error) {
+func (c *Config) Addresses(upstreams reverseproxy.UpstreamPool, scheme string, sourced bool) (address.Options, []address.URI, error) {
 	o, byAddress, err := c.options()
 	if err != nil {
 		return o, nil, err
@@ -67,7 +67,7 @@ func (c *PolicyConfig) addresses(upstreams reverseproxy.UpstreamPool, scheme str
 		}
 	}
 	for _, up := range upstreams {
-		u, err := upstreamURI(up, scheme)
+		u, err := UpstreamURI(up, scheme)
 		if err != nil {
 			return o, nil, err
 		}
@@ -106,9 +106,9 @@ func dialNames(uris []address.URI) string {
 	return strings.Join(names, ", ")
 }
 
-// upstreamURI is the address of a configured upstream. Placeholders are those
+// UpstreamURI is the address of a configured upstream. Placeholders are those
 // that are known when the configuration is loaded, such as {env.NAME}.
-func upstreamURI(up *reverseproxy.Upstream, scheme string) (address.URI, error) {
+func UpstreamURI(up *reverseproxy.Upstream, scheme string) (address.URI, error) {
 	dial := caddy.NewReplacer().ReplaceKnown(up.Dial, "")
 	if strings.Contains(dial, "{") {
 		return address.URI{}, fmt.Errorf("upstream %s: the failover policy keeps the state of each backend, "+

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package module
+package policyconfig
 
 import (
 	"encoding/json"
@@ -33,8 +33,8 @@ func TestPolicyConfigFollowsTheTable(t *testing.T) {
 		options.List:     {reflect.TypeFor[[]string]()},
 	}
 	fields := map[address.Scope]map[string]reflect.Type{
-		address.ScopePool:    fieldTypes(reflect.TypeFor[PolicyConfig]()),
-		address.ScopeAddress: fieldTypes(reflect.TypeFor[AddressConfig]()),
+		address.ScopePool:    fieldTypes(reflect.TypeFor[Config]()),
+		address.ScopeAddress: fieldTypes(reflect.TypeFor[AddressOptions]()),
 	}
 	for _, opt := range address.OptionTable() {
 		typ := fields[opt.Scope][opt.Name]
@@ -62,7 +62,7 @@ func fieldTypes(s reflect.Type) map[string]reflect.Type {
 
 // The comments of the fields are user documentation; each tells its default.
 func TestPolicyConfigComments(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "failover_config.go", nil, parser.ParseComments)
+	file, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestPolicyConfigJSON(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			var c PolicyConfig
+			var c Config
 			err := caddy.StrictUnmarshalJSON([]byte(tt.in), &c)
 			if err == nil {
 				_, _, err = c.options()
@@ -132,14 +132,14 @@ func TestPolicyConfigJSON(t *testing.T) {
 }
 
 func TestPolicyConfigDefaults(t *testing.T) {
-	o, addresses, err := new(PolicyConfig).options()
+	o, addresses, err := new(Config).options()
 	if err != nil || !reflect.DeepEqual(o, address.DefaultOptions()) || len(addresses) != 0 {
 		t.Errorf("got %+v, %v, %v", o, addresses, err)
 	}
 }
 
 func TestPolicyConfigValues(t *testing.T) {
-	var c PolicyConfig
+	var c Config
 	err := caddy.StrictUnmarshalJSON([]byte(`{
 		"randomize": false, "timeout": "5s", "startup_max_reconnect_attempts": -1, "max_reconnect_attempts": 3,
 		"nested": {"so_timeout": "1s"}, "max_cache_size": 7, "priority_uris": ["B:80", "http://c:80"],
@@ -183,7 +183,7 @@ func TestPolicyConfigSetAddress(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var c, again PolicyConfig
+			var c, again Config
 			c.SetAddress(a)
 			data, err := json.Marshal(&c)
 			if err != nil {

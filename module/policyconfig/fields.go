@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package module
+package policyconfig
 
 import (
 	"iter"
@@ -15,10 +15,10 @@ import (
 	"github.com/caddy-broker/caddy-broker/internal/options"
 )
 
-// The fields of PolicyConfig and AddressConfig are found by their JSON names,
+// The fields of Config and AddressOptions are found by their JSON names,
 // which are those of the table of options; a test keeps both the same.
 
-// givenOptions are the options that a *PolicyConfig or *AddressConfig sets, with
+// givenOptions are the options that a *Config or *AddressOptions sets, with
 // values of the types that the table of options has.
 func givenOptions(config any) iter.Seq2[string, any] {
 	return func(yield func(string, any) bool) {
@@ -64,7 +64,7 @@ func isGiven(config any, name string) bool {
 }
 
 func scopeOf(config any) address.Scope {
-	if _, ok := config.(*AddressConfig); ok {
+	if _, ok := config.(*AddressOptions); ok {
 		return address.ScopeAddress
 	}
 	return address.ScopePool
@@ -90,8 +90,8 @@ func fieldValue(f reflect.Value) (any, bool) {
 }
 
 // UnmarshalJSON reads the options of a policy.
-func (c *PolicyConfig) UnmarshalJSON(data []byte) error {
-	type plain PolicyConfig
+func (c *Config) UnmarshalJSON(data []byte) error {
+	type plain Config
 	return options.Decode(data, (*plain)(c), func(name string) (options.Member, error) {
 		switch name {
 		case "nested":
@@ -108,8 +108,8 @@ func (c *PolicyConfig) UnmarshalJSON(data []byte) error {
 }
 
 // UnmarshalJSON reads the options of an address.
-func (c *AddressConfig) UnmarshalJSON(data []byte) error {
-	type plain AddressConfig
+func (c *AddressOptions) UnmarshalJSON(data []byte) error {
+	type plain AddressOptions
 	return options.Decode(data, (*plain)(c), func(name string) (options.Member, error) {
 		opt, err := address.LookupOption(address.ScopeAddress, name)
 		if err != nil {
@@ -121,7 +121,7 @@ func (c *AddressConfig) UnmarshalJSON(data []byte) error {
 
 // ReadAddress parses a failover address and adds what it says. It returns the
 // names of its backends, scheme included, and what it asks for in vain.
-func (c *PolicyConfig) ReadAddress(text string) (backends, warnings []string, err error) {
+func (c *Config) ReadAddress(text string) (backends, warnings []string, err error) {
 	a, err := address.Parse(text)
 	if err != nil {
 		return nil, nil, err
@@ -135,7 +135,7 @@ func (c *PolicyConfig) ReadAddress(text string) (backends, warnings []string, er
 
 // SetAddress adds what a failover address says: its options, and those of its
 // addresses. It is for configurations that have not set any of them yet.
-func (c *PolicyConfig) SetAddress(a *address.Address) {
+func (c *Config) SetAddress(a *address.Address) {
 	for _, given := range a.Given {
 		name, nested := strings.CutPrefix(given, "nested.")
 		if !nested {
@@ -149,7 +149,7 @@ func (c *PolicyConfig) SetAddress(a *address.Address) {
 	for _, u := range a.URIs {
 		if own := addressConfig(u.Options); own != nil {
 			if c.AddressOptions == nil {
-				c.AddressOptions = make(map[string]*AddressConfig)
+				c.AddressOptions = make(map[string]*AddressOptions)
 			}
 			c.AddressOptions[u.Dial()] = own
 		}
@@ -157,11 +157,11 @@ func (c *PolicyConfig) SetAddress(a *address.Address) {
 }
 
 // addressConfig is nil when no option is given.
-func addressConfig(o address.URIOptions) *AddressConfig {
+func addressConfig(o address.URIOptions) *AddressOptions {
 	if o == (address.URIOptions{}) {
 		return nil
 	}
-	c := new(AddressConfig)
+	c := new(AddressOptions)
 	all := address.Options{Nested: o}
 	for _, opt := range address.OptionTable() {
 		if opt.Scope != address.ScopeAddress {

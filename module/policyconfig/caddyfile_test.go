@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package module
+package policyconfig
 
 import (
 	"encoding/json"
@@ -16,15 +16,15 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
-func unmarshalPolicy(input string) (*PolicyConfig, error) {
+func unmarshalPolicy(input string) (*Config, error) {
 	tokens, err := caddyfile.Tokenize([]byte(input), "Caddyfile")
 	if err != nil {
 		return nil, err
 	}
 	d := caddyfile.NewDispenser(tokens)
 	d.Next()
-	c := new(PolicyConfig)
-	return c, c.unmarshalBlock(d)
+	c := new(Config)
+	return c, c.UnmarshalBlock(d)
 }
 
 func TestUnmarshalBlock(t *testing.T) {
@@ -105,7 +105,7 @@ func TestUnmarshalBlock(t *testing.T) {
 
 // The example in docs has every option and loads.
 func TestOptionsDocExample(t *testing.T) {
-	data, err := os.ReadFile("../docs/failover-options.md")
+	data, err := os.ReadFile("../../docs/failover-options.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func FuzzUnmarshalBlock(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again := new(PolicyConfig)
+		again := new(Config)
 		if err := caddy.StrictUnmarshalJSON(data, again); err != nil {
 			t.Fatal(err)
 		}

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package module
+package policyconfig
 
 import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -10,8 +10,8 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/block"
 )
 
-// unmarshalBlock reads the block of the policy and checks that its options agree.
-func (c *PolicyConfig) unmarshalBlock(d *caddyfile.Dispenser) error {
+// UnmarshalBlock reads the block of the policy and checks that its options agree.
+func (c *Config) UnmarshalBlock(d *caddyfile.Dispenser) error {
 	if err := c.UnmarshalCaddyfileBlock(d); err != nil {
 		return err
 	}
@@ -19,7 +19,7 @@ func (c *PolicyConfig) unmarshalBlock(d *caddyfile.Dispenser) error {
 }
 
 // CheckCaddyfile checks that the options agree; the error tells where d is.
-func (c *PolicyConfig) CheckCaddyfile(d *caddyfile.Dispenser) error {
+func (c *Config) CheckCaddyfile(d *caddyfile.Dispenser) error {
 	if _, _, err := c.options(); err != nil {
 		return d.WrapErr(err)
 	}
@@ -67,13 +67,13 @@ func (c *PolicyConfig) CheckCaddyfile(d *caddyfile.Dispenser) error {
 //	        max_inactivity_duration <duration>
 //	    }
 //	}
-func (c *PolicyConfig) UnmarshalCaddyfileBlock(d *caddyfile.Dispenser) error {
+func (c *Config) UnmarshalCaddyfileBlock(d *caddyfile.Dispenser) error {
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		var err error
 		switch d.Val() {
 		case "nested":
 			if c.Nested == nil {
-				c.Nested = new(AddressConfig)
+				c.Nested = new(AddressOptions)
 			}
 			err = c.Nested.unmarshalBlock(d)
 		case "address":
@@ -88,7 +88,7 @@ func (c *PolicyConfig) UnmarshalCaddyfileBlock(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (c *PolicyConfig) unmarshalAddress(d *caddyfile.Dispenser) error {
+func (c *Config) unmarshalAddress(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
 		return d.Err("address: expecting HOST:PORT and a block")
 	}
@@ -97,15 +97,15 @@ func (c *PolicyConfig) unmarshalAddress(d *caddyfile.Dispenser) error {
 		return d.WrapErr(err)
 	}
 	if c.AddressOptions == nil {
-		c.AddressOptions = make(map[string]*AddressConfig)
+		c.AddressOptions = make(map[string]*AddressOptions)
 	}
 	if c.AddressOptions[u.Dial()] == nil {
-		c.AddressOptions[u.Dial()] = new(AddressConfig)
+		c.AddressOptions[u.Dial()] = new(AddressOptions)
 	}
 	return c.AddressOptions[u.Dial()].unmarshalBlock(d)
 }
 
-func (c *AddressConfig) unmarshalBlock(d *caddyfile.Dispenser) error {
+func (c *AddressOptions) unmarshalBlock(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("unexpected %q: expecting a block", d.Val())
 	}
