@@ -172,7 +172,7 @@ func get(t *testing.T, addr string) *harness.Result {
 	return res
 }
 
-// inDoubt tells whether the answer says that the request may have been executed.
+// inDoubt reports whether the answer says that the request may have been executed.
 func inDoubt(res *harness.Result) bool {
 	return strings.Contains(res.Header.Get("Proxy-Status"), `details="in-doubt"`)
 }
@@ -210,7 +210,7 @@ func (s *strikes) strike(t *testing.T, kill func() error) {
 	*s = append(*s, struct{ before, after time.Time }{before, time.Now()})
 }
 
-// hit tells whether the request had its connection, and no answer, at a strike. A
+// hit reports whether the request had its connection, and no answer, at a strike. A
 // connection may have been there since its sender began to dial.
 func (s strikes) hit(r *harness.Result) bool {
 	return slices.ContainsFunc(s, func(at struct{ before, after time.Time }) bool {
