@@ -54,10 +54,16 @@ var binary = sync.OnceValues(func() (string, error) {
 	return harness.Build(context.Background(), scratch)
 })
 
+// core are the tests that run with -short too: what users do first, and one reload.
+var core = []string{"TestQuickstart", "TestReload", "TestStatus"}
+
 // newBroker is a broker with a directory of its own, not started. It is stopped
 // when the test ends, and the test fails if a process of it is left then.
 func newBroker(t *testing.T, caddyfile string, env ...string) *harness.Broker {
 	t.Helper()
+	if first, _, _ := strings.Cut(t.Name(), "/"); testing.Short() && !slices.Contains(core, first) {
+		t.Skip("it takes seconds, with real processes")
+	}
 	bin, err := binary()
 	if err != nil {
 		t.Fatal(err)
