@@ -45,7 +45,7 @@ func (o *ChildOptions) unmarshal(d *caddyfile.Dispenser, given map[string]bool, 
 func (a *App) UnmarshalJSON(data []byte) error {
 	type plain App
 	return options.Decode(data, (*plain)(a), func(name string) (options.Member, error) {
-		return lookupMember(childTable, name, map[string]options.Member{"source": {}, "children": {Named: true}, "network": {}})
+		return lookupMember(childTable, name, map[string]options.Member{"source": {}, "admin_listen": {}, "children": {Named: true}, "network": {}})
 	})
 }
 
@@ -58,14 +58,6 @@ func (c *Child) UnmarshalJSON(data []byte) error {
 	}
 	return options.Decode(data, (*plain)(c), func(name string) (options.Member, error) {
 		return lookupMember(childTable, name, besides)
-	})
-}
-
-// UnmarshalJSON reads the configuration of a network.
-func (n *Network) UnmarshalJSON(data []byte) error {
-	type plain Network
-	return options.Decode(data, (*plain)(n), func(name string) (options.Member, error) {
-		return lookupMember(networkTable, name, nil)
 	})
 }
 

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"reflect"
 	"regexp"
 	"strings"
 
@@ -133,9 +132,6 @@ func (n *Network) tells(name string) bool {
 	}
 	return false
 }
-
-// equal tells whether two configurations are the same.
-func (n *Network) equal(o *Network) bool { return reflect.DeepEqual(n, o) }
 
 // addresses are those that a broker told of itself; ones that cannot be read are
 // left out.

@@ -18,8 +18,12 @@ import (
 // rejoin tries brokers that are not members. Nothing waits for it: each that
 // does not answer takes as long as clusterTCP.
 func (n *clusterNode) rejoin() {
-	if n.joining != nil && !isClosed(n.joining) {
-		return
+	if n.joining != nil {
+		select {
+		case <-n.joining:
+		default:
+			return // those of the last time are still being tried
+		}
 	}
 	try := append([]string(nil), n.cfg.Seeds...)
 	for _, p := range n.known {

@@ -27,7 +27,7 @@ var errLoop = errors.New("this request has been through this balancer before: a 
 // a network there is none. The pool is part of the mark because a request may
 // well go through two pools of one balancer.
 func (f *Failover) loopMark() (name, mark string) {
-	state, _ := network.get()
+	state, _ := State()
 	if state == nil {
 		return "", ""
 	}

@@ -21,7 +21,7 @@ func (networkCollector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect sends the values.
 func (networkCollector) Collect(ch chan<- prometheus.Metric) {
-	state, _ := network.get()
+	state, _ := State()
 	if state == nil {
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"log"
 	"maps"
 	"net"
+	"reflect"
 	"slices"
 	"strconv"
 	"sync"
@@ -98,6 +99,9 @@ func startCluster(cfg *Network, logger *zap.Logger, publish func(*parlance.Netwo
 	go n.run()
 	return n, nil
 }
+
+// Runs reports whether this is the node of that configuration.
+func (n *clusterNode) Runs(cfg *Network) bool { return reflect.DeepEqual(n.cfg, cfg) }
 
 // leave says farewell and ends the node.
 func (n *clusterNode) leave() {

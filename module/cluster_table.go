@@ -99,6 +99,17 @@ func (n *Network) UnmarshalCaddyfileBlock(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+// UnmarshalJSON reads the configuration of a network.
+func (n *Network) UnmarshalJSON(data []byte) error {
+	type plain Network
+	return options.Decode(data, (*plain)(n), func(name string) (options.Member, error) {
+		if row := networkTable.Lookup(name); row != nil {
+			return row.Member(), nil
+		}
+		return options.Member{}, options.Unknown("option", name, networkTable.Names())
+	})
+}
+
 // expanded checks what stands for the placeholders of a text.
 func expanded(check func(string) error) func(string) error {
 	return func(text string) error {

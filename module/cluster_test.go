@@ -4,11 +4,9 @@
 package module
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -20,10 +18,10 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // gossipPort is a port of loopback that is free for TCP and UDP.
-
 func gossipPort(t *testing.T) string {
 	t.Helper()
 	for range 20 {
@@ -50,7 +48,6 @@ type clusterMember struct {
 }
 
 // joinCluster starts a broker's membership that ends with the test.
-
 func joinCluster(t *testing.T, name, seed string, change func(*Network)) (*clusterMember, error) {
 	t.Helper()
 	cfg := &Network{Name: name, Advertise: []string{"http://" + name + ".example:80"}, Bind: gossipPort(t), UpdateClusterClients: true}
@@ -87,7 +84,7 @@ func (m *clusterMember) await(t *testing.T, peers ...string) {
 	for i, p := range peers {
 		want[i] = "http://" + p + ".example:80"
 	}
-	eventually(t, fmt.Sprintf("%s tells of %v", m.cfg.Name, peers), func() bool { return slices.Equal(m.state.Load().Peers, want) })
+	testwait.Until(t, fmt.Sprintf("%s tells of %v", m.cfg.Name, peers), func() bool { return slices.Equal(m.state.Load().Peers, want) })
 }
 
 func TestClusterJoinsAndLeaves(t *testing.T) {
@@ -105,7 +102,7 @@ func TestClusterJoinsAndLeaves(t *testing.T) {
 	}
 	c.leave()
 	b.await(t, "a")
-	eventually(t, "a knows that c left", func() bool { return slices.Equal(a.state.Load().Members, []string{"b"}) })
+	testwait.Until(t, "a knows that c left", func() bool { return slices.Equal(a.state.Load().Members, []string{"b"}) })
 	a.await(t, "b", "c") // clients do not hear of it
 }
 
@@ -133,7 +130,7 @@ func TestClusterWrongKey(t *testing.T) {
 	for i, k := range []string{"another secret of a network", ""} {
 		stranger := mustJoin(t, fmt.Sprint("stranger", i), a.at, key(k))
 		defer stranger.leave()
-		eventually(t, "it is counted", func() bool { return a.refused.Load() > uint64(i) })
+		testwait.Until(t, "it is counted", func() bool { return a.refused.Load() > uint64(i) })
 	}
 	friend := mustJoin(t, "friend", a.at, key("a secret of the network"))
 	defer friend.leave()
@@ -175,71 +172,6 @@ func TestNetworkIsChecked(t *testing.T) {
 				t.Errorf("error %v, want %q", err, tc.err)
 			}
 		})
-	}
-}
-
-// inNetwork makes this process part of a network until the test ends.
-
-func inNetwork(t *testing.T, s *parlance.NetworkState) {
-	t.Helper()
-	network.set(s)
-	t.Cleanup(func() { network.set(nil) })
-}
-
-// newURIsIn is newURIs with the context of its configuration.
-
-// A client that asks before there is anything to tell hears of it when there is.
-
-// No stream keeps the process from ending: servers wait for requests, and the
-
-// context of the configuration ends only after them.
-
-// A balancer of the own network never becomes a backend, and a request that
-
-// comes back is not sent round again.
-
-func TestLoops(t *testing.T) {
-	other := newBackendServer(t, "other", nil)
-	a := (&announcing{kind: parlance.TypeURIs}).list("http://" + other.addr())
-	var header atomic.Pointer[http.Header]
-	inner := newAnnouncing(t, a)
-	first := newBackendServer(t, "first", func(w http.ResponseWriter, r *http.Request) {
-		header.Store(&r.Header)
-		inner.Config.Handler.ServeHTTP(w, r)
-	})
-	inNetwork(t, &parlance.NetworkState{Name: "edge1", All: []string{"http://" + other.addr()}})
-	p := newProxy(t, upstreams(first.addr()), listens(set("update_uris_allow", []string{other.addr()}))).start()
-	eventually(t, "it is refused", func() bool { return p.refused()["own_network"] == 1 })
-	if got := p.do("GET", "", "CDN-Loop", "elsewhere"); got.status != 200 {
-		t.Fatalf("got %d", got.status)
-	}
-	marks := (*header.Load())["Cdn-Loop"]
-	if want := []string{"elsewhere", fmt.Sprintf("edge1;pool=%q", first.addr())}; !slices.Equal(marks, want) {
-		t.Errorf("the backend got %q, want %q", marks, want)
-	}
-	for _, mark := range []string{marks[1], "x, " + marks[1], "edge1", "edge1;v=2"} {
-		if got := p.do("GET", "", "CDN-Loop", mark); got.status != http.StatusLoopDetected || !strings.Contains(got.header.Get("Proxy-Status"), "proxy_loop_detected") {
-			t.Errorf("%q: %d, Proxy-Status %q", mark, got.status, got.header.Get("Proxy-Status"))
-		}
-	}
-	for _, mark := range []string{"edge2", `edge1;pool="another"`, "edge10"} {
-		if got := p.do("GET", "", "CDN-Loop", mark); got.status != 200 {
-			t.Errorf("%q: %d", mark, got.status)
-		}
-	}
-}
-
-// What a parent tells at the start and later reaches the process that serves.
-
-func TestChildIsTold(t *testing.T) {
-	t.Cleanup(func() { takeParent(parlance.ParentState{}) })
-	data, err := json.Marshal(parlance.ParentState{Network: &parlance.NetworkState{Name: "told"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	childTold(parlance.TopicParent, data)
-	if s, _ := network.get(); s == nil || s.Name != "told" {
-		t.Errorf("state %+v", s)
 	}
 }
 
@@ -312,7 +244,7 @@ func TestStrangersCauseNoWork(t *testing.T) {
 	defer udp.Close()
 	const rubbish = 200
 	for i := range uint64(rubbish) {
-		eventually(t, "the one before was refused", func() bool {
+		testwait.Until(t, "the one before was refused", func() bool {
 			if n.refused.Load() >= i {
 				return true
 			}
@@ -336,5 +268,5 @@ func TestStrangersCauseNoWork(t *testing.T) {
 	if got := logs.Len(); got == 0 || got > rubbish/4 {
 		t.Errorf("%d warnings", got)
 	}
-	eventually(t, "the count is told", func() bool { return state.Load().Refused >= rubbish })
+	testwait.Until(t, "the count is told", func() bool { return state.Load().Refused >= rubbish })
 }

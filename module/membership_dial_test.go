@@ -133,7 +133,7 @@ func TestNameThatLeadsToTheOwnNetwork(t *testing.T) {
 	if n := len(p.members()); n != 2 {
 		t.Errorf("%d members, want two: the name in the network's own list is known at once", n)
 	}
-	network.set(nil)
+	SetState(nil)
 	p.awaitMember("app.test:"+port, "up")
 }
 
@@ -156,7 +156,7 @@ func TestNetworkKnowsAllSpellings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := networkHas(u.Host, u.Port); got != want {
+		if got := Has(u.Host, u.Port); got != want {
 			t.Errorf("%s: %t, want %t", text, got, want)
 		}
 	}

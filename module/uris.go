@@ -75,7 +75,7 @@ func (h *URIs) Provision(ctx caddy.Context) error {
 		}
 		h.scheme, h.own = u.Scheme, append(h.own, u.String())
 	}
-	if state, _ := network.get(); state == nil && len(h.own) == 0 {
+	if state, _ := State(); state == nil && len(h.own) == 0 {
 		ctx.Logger().Warn("broker_uris has nothing to tell yet: give it addresses, or the broker a network", zap.String("path", parlance.PathURIs))
 	}
 	return nil
@@ -92,7 +92,7 @@ func (h *URIs) follow(ctx caddy.Context) error {
 	end := sync.OnceFunc(func() { close(over) })
 	context.AfterFunc(ctx, end)
 	h.over = over
-	return events.(*caddyevents.App).On("stopping", lifeHandler{end})
+	return onLife(events.(*caddyevents.App), "stopping", end)
 }
 
 // list is what clients of this listener are told.
@@ -128,7 +128,7 @@ func (h *URIs) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		w.Header().Set("Allow", "GET, HEAD")
 		return caddyhttp.Error(http.StatusMethodNotAllowed, fmt.Errorf("method %s is not allowed here", r.Method))
 	}
-	state, _ := network.get()
+	state, _ := State()
 	list := h.list(r, state)
 	w.Header().Set("Vary", "Accept")
 	if r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), parlance.TypeEvents) {
@@ -151,10 +151,7 @@ func (h *URIs) stream(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Type", parlance.TypeEvents)
 	w.Header().Set("Cache-Control", "no-cache")
 	out := http.NewResponseController(w)
-	var leaving <-chan struct{}
-	if rt := runtime.Load(); rt != nil {
-		leaving = rt.leaving
-	}
+	leaving := Leaving()
 	keep := time.NewTicker(keepStream)
 	defer keep.Stop()
 	// A client that takes nothing more does not hold anything up.
@@ -166,7 +163,7 @@ func (h *URIs) stream(w http.ResponseWriter, r *http.Request) error {
 	var told []string
 	rebalance := uint64(0)
 	for first := true; ; first = false {
-		state, changed := network.get()
+		state, changed := State()
 		var text strings.Builder
 		if list := h.list(r, state); len(list) > 0 && !slices.Equal(list, told) {
 			told = list
