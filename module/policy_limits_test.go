@@ -86,6 +86,7 @@ func TestDrainedPool(t *testing.T) {
 // TestWaitingClientsThatLeave: they are gone at once and never written, also those
 // whose body nobody has read, where net/http does not notice.
 func TestWaitingClientsThatLeave(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	for _, tc := range []struct{ name, head string }{
 		{"GET", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"},
 		{"POST with body", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"},

@@ -17,15 +17,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 )
-
-// stockDialTimeout is what Caddy's transport dials with unless told otherwise.
-const stockDialTimeout = 3 * time.Second
-
-// tlsH1OnlyVar is the variable by which reverse_proxy tells its transport that
-// the connection must not speak HTTP/2.
-const tlsH1OnlyVar = "reverse_proxy.tls_h1_only"
 
 // dialer makes connections: net/http's DialContext.
 type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -67,7 +61,7 @@ func (t *transport) hookDials(ctx caddy.Context) error {
 // default of Caddy's transport, which otherwise would end dials before.
 func (t *transport) stretchDialTimeout(ctx caddy.Context) error {
 	longest := t.policy.longestConnectionTimeout()
-	if time.Duration(t.base.DialTimeout) != stockDialTimeout || longest <= stockDialTimeout {
+	if time.Duration(t.base.DialTimeout) != assumed.DialTimeout || longest <= assumed.DialTimeout {
 		return nil
 	}
 	proxy := t.http.Proxy
@@ -225,7 +219,7 @@ func (w *dialWatch) explain(err error) error {
 // dialTLS dials and shakes hands as Caddy's transport does where the server's
 // name depends on the request or the PROXY protocol comes first.
 func (t *transport) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
-	h1Only, _ := caddyhttp.GetVar(ctx, tlsH1OnlyVar).(bool)
+	h1Only, _ := caddyhttp.GetVar(ctx, assumed.HTTP1OnlyVar).(bool)
 	b, tr, late := t.dialedFor(ctx, addr)
 	if !late && b != nil && tr != nil && !tr.fresh {
 		if nc := b.takeWarm(); nc != nil {

@@ -5,10 +5,8 @@ package module
 
 import (
 	"context"
-	"io"
 	"maps"
 	"net/http"
-	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -17,11 +15,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 )
-
-// heldBody is the type of the body of a request that Caddy has read completely
-// (request_buffers): it passes the whole body anew to each attempt.
-var heldBody = reflect.TypeOf(io.NopCloser(strings.NewReader("")))
 
 // RoundTrip sends the request to the backend that the policy chose. An error for
 // which Caddy shall ask the policy once more is a DialError; every other one is
@@ -76,7 +71,7 @@ func (ex *exchange) takeBody(req *http.Request) {
 	if req.Body == nil || req.Body == http.NoBody {
 		return
 	}
-	if ex.held = reflect.TypeOf(req.Body) == heldBody; ex.held {
+	if ex.held = assumed.Buffered(req.Body); ex.held {
 		return
 	}
 	keep := ex.promise != noProof || f.retries.any()

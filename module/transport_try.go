@@ -10,6 +10,8 @@ import (
 	"net/http/httptrace"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 )
 
 // How long a connection may have been idle and still be taken. A request that
@@ -158,7 +160,7 @@ func (t *try) end(cause error) {
 	if t.tr.http != nil {
 		// Without it the poisoned connection alone ends the attempt, but only
 		// after every idle connection was tried.
-		t.tr.http.CancelRequest(t.request) //nolint:staticcheck // no context per request: it costs more than all the rest
+		assumed.EndRoundTrip(t.tr.http, t.request)
 	}
 }
 
