@@ -43,6 +43,9 @@ type transport struct {
 	// nothing but a request can shake hands.
 	nameless bool
 	tlsName  string
+	// dialVars names the variables of a request that Caddy's dialer reads, apart
+	// from that of the proxy.
+	dialVars []string
 }
 
 // newTransport wraps rt for a policy.
@@ -60,6 +63,12 @@ func newTransport(f *Failover, rt http.RoundTripper) *transport {
 	t.h2c = slices.Contains(ht.Versions, "h2c")
 	t.layered = t.h2c || ht.TLS != nil
 	t.cancels = t.layered || ht.MaxConnsPerHost > 0
+	if ht.ProxyProtocol != "" {
+		t.dialVars = append(t.dialVars, proxyProtocolVar)
+	}
+	if ht.TLS != nil {
+		t.dialVars = append(t.dialVars, tlsH1OnlyVar)
+	}
 	return t
 }
 
