@@ -102,6 +102,13 @@ func (rb *requestBody) unread() bool {
 	return rb.end == nil
 }
 
+// owes reports whether anything is kept, or may be.
+func (rb *requestBody) owes() bool {
+	rb.mu.Lock()
+	defer rb.mu.Unlock()
+	return rb.keep || rb.charged > 0
+}
+
 // report tells u of the progress from now on.
 func (rb *requestBody) report(u *failover.Upload) {
 	rb.mu.Lock()

@@ -60,6 +60,9 @@ type conn struct {
 	established atomic.Bool
 	// keep is for TLS: until it is called, the pool may give the dial up; or nil.
 	keep atomic.Pointer[func() bool]
+	// answer is the response that the connection carries, and ends with it: its
+	// place is free then, whatever its handler does. HTTP/1 only; or nil.
+	answer atomic.Pointer[responseBody]
 	// secure tells that TLS records are written, not HTTP.
 	secure bool
 	// warm tells that the connection had been held ready: although net/http has
@@ -141,6 +144,9 @@ func (c *conn) Close() error {
 		c.kept()
 		c.backend.remove(c)
 		err = c.Conn.Close()
+		if b := c.answer.Load(); b != nil {
+			b.end(c)
+		}
 	})
 	return err
 }

@@ -33,6 +33,7 @@ func (t *transport) hookDials(ctx caddy.Context) error {
 		return err
 	}
 	dial := dialer(t.http.DialContext)
+	t.hookProxy()
 	own, err := t.ownDialer(ctx, dial)
 	if err != nil {
 		return err
@@ -82,8 +83,8 @@ func (t *transport) dialedFor(ctx context.Context, addr string) (b *backend, tr 
 	if b, ok := ctx.Value(pingKey{}).(*backend); ok {
 		return b, nil, false
 	}
-	if ex := t.policy.exchange(ctx); ex != nil {
-		tr = ex.try.Load()
+	if of := tryOf(ctx); of != nil {
+		tr = of.ex.try.Load()
 		if t.policy.backends.another(tr.backend, addr) {
 			return nil, nil, true
 		}
@@ -191,10 +192,16 @@ func newDialWatch(ctx context.Context) *dialWatch {
 	return w
 }
 
-// Value finds the hooks before anything else.
+// Value finds the hooks before anything else, and of the request's variables
+// only what was kept for dials.
 func (w *dialWatch) Value(key any) any {
 	if v := w.hooks.Value(key); v != nil {
 		return v
+	}
+	if key == caddyhttp.VarsCtxKey {
+		if tr := tryOf(w.Context); tr != nil {
+			return tr.dialVars()
+		}
 	}
 	return w.Context.Value(key)
 }
@@ -219,7 +226,10 @@ func (w *dialWatch) explain(err error) error {
 // dialTLS dials and shakes hands as Caddy's transport does where the server's
 // name depends on the request or the PROXY protocol comes first.
 func (t *transport) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
-	h1Only, _ := caddyhttp.GetVar(ctx, assumed.HTTP1OnlyVar).(bool)
+	h1Only := false
+	if of := tryOf(ctx); of != nil {
+		h1Only, _ = of.dialVars()[assumed.HTTP1OnlyVar].(bool)
+	}
 	b, tr, late := t.dialedFor(ctx, addr)
 	if !late && b != nil && tr != nil && !tr.fresh {
 		if nc := b.takeWarm(); nc != nil {

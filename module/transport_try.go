@@ -26,6 +26,11 @@ const (
 // try is one attempt as net/http carries it out: which connections it took, and
 // how far it got on them.
 type try struct {
+	// The attempt is the context of its request, so that dials find it.
+	context.Context //nolint:containedctx // it is one
+	// vars is what dials may read of the request's variables; nil for nothing.
+	vars atomic.Pointer[map[string]any]
+
 	ex      *exchange
 	tr      *transport
 	backend *backend

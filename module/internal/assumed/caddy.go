@@ -34,6 +34,8 @@ const (
 	HTTP1OnlyVar = "reverse_proxy.tls_h1_only"
 	// ForwardProxyVar is set if a forward proxy carries the request.
 	ForwardProxyVar = "reverse_proxy.proxy"
+	// ProxyProtocolVar is the client's address for the PROXY protocol.
+	ProxyProtocolVar = "reverse_proxy.proxy_protocol_info"
 )
 
 // Owner is the module that loads the one which is provisioned with ctx: the last
