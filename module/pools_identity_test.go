@@ -5,15 +5,12 @@ package module
 
 import (
 	"encoding/json"
-	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
 // reload loads handlers as the configuration in effect and ends the one before.
@@ -29,14 +26,24 @@ func reload(t *testing.T, before []loaded, handlers ...json.RawMessage) []loaded
 	return list
 }
 
-// post asks the admin API for an operation.
-func post(t *testing.T, path, parameter, value string) *httptest.ResponseRecorder {
+// decide carries out what the operator decides about an address of a pool, or of all.
+func decide(t *testing.T, pool, operation, at string) {
 	t.Helper()
-	w := httptest.NewRecorder()
-	if err := serveAdmin(w, httptest.NewRequest("POST", path+"?"+url.Values{parameter: {value}}.Encode(), nil)); err != nil {
+	u, err := address.ParseURI("http://" + at)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return w
+	switch {
+	case operation == "failover":
+		err = pools.find(pool).pool.Failover(&u)
+	case pool == "":
+		Drain([]string{u.Name()}, operation == "drain")
+	default:
+		err = pools.drain(pools.find(pool), u, operation == "drain")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // drained lists what is drained, as pool's first address and the backend.
@@ -103,9 +110,7 @@ func TestDrainsStayWithTheirBackend(t *testing.T) {
 	a := handlerConfig(upstreams("10.0.0.1:1", "10.0.0.2:1"))
 	b := handlerConfig(upstreams("10.0.0.1:1", "10.0.0.3:1"))
 	now := reload(t, nil, a, b)
-	if w := post(t, "/broker/pools/"+now[1].name()+"/drain", "uri", "10.0.0.3:1"); w.Code != http.StatusOK {
-		t.Fatalf("%d %s", w.Code, w.Body)
-	}
+	decide(t, now[1].name(), "drain", "10.0.0.3:1")
 	longer := handlerConfig(upstreams("10.0.0.4:1", "10.0.0.1:1", "10.0.0.3:1"))
 	third := handlerConfig(upstreams("10.0.0.3:1"))
 	for _, tc := range []struct {
@@ -131,7 +136,7 @@ func TestDrainsStayWithTheirBackend(t *testing.T) {
 // the configuration before.
 func TestDrainsOfConfigurationsThatFail(t *testing.T) {
 	now := reload(t, nil, handlerConfig(upstreams("10.0.0.1:1", "10.0.0.2:1")))
-	post(t, "/broker/drain", "uri", "http://10.0.0.2:1")
+	decide(t, "", "drain", "10.0.0.2:1")
 	failed := mustLoad(t, handlerConfig(upstreams("10.0.0.1:1")))
 	failed[0].policy.activate()
 	failed[0].unload()
@@ -159,27 +164,18 @@ func TestDrainsOfNamedPools(t *testing.T) {
 			t.Errorf("%s: the backend is %s in pool n, drained in %d, want %s and %d", step, s, got, n, all)
 		}
 	}
-	post(t, "/broker/pools/n/drain", "uri", "10.0.0.2:1")
+	decide(t, "n", "drain", "10.0.0.2:1")
 	want("drained in n", "drained", 1)
 	now = reload(t, now, m, n, a)
 	want("after a reload", "drained", 1)
-	post(t, "/broker/drain", "uri", "10.0.0.2:1")
+	decide(t, "", "drain", "10.0.0.2:1")
 	want("drained everywhere", "drained", 3)
-	post(t, "/broker/pools/n/resume", "uri", "10.0.0.2:1")
+	decide(t, "n", "resume", "10.0.0.2:1")
 	want("resumed in n", "serving", 2)
 	now = reload(t, now, n, a, m)
 	want("after another reload", "serving", 2)
-	var answer []failover.PoolStatus
-	w := post(t, "/broker/resume", "uri", "http://10.0.0.2:1")
-	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || len(answer) != 3 {
-		t.Errorf("the answer is %s, want all three pools", w.Body)
-	}
+	decide(t, "", "resume", "10.0.0.2:1")
 	want("resumed everywhere", "serving", 0)
-	for uri, status := range map[string]int{"http://10.0.0.9:1": 404, "?": 400, "": 400} {
-		if w := post(t, "/broker/drain", "uri", uri); w.Code != status {
-			t.Errorf("draining %q: %d %s", uri, w.Code, w.Body)
-		}
-	}
 	now[0].unload()
 }
 
@@ -187,7 +183,7 @@ func TestDrainsOfNamedPools(t *testing.T) {
 // what has its name now.
 func TestManualFailoverFollowsItsPool(t *testing.T) {
 	now := reload(t, nil, handlerConfig(upstreams("10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1")))
-	post(t, "/broker/pools/10.0.0.1:1/failover", "to", "10.0.0.2:1")
+	decide(t, "10.0.0.1:1", "failover", "10.0.0.2:1")
 	now = reload(t, now,
 		handlerConfig(upstreams("10.0.0.1:1", "10.0.0.5:1")),
 		handlerConfig(upstreams("10.0.0.4:1", "10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1")))
@@ -202,8 +198,8 @@ func TestManualFailoverFollowsItsPool(t *testing.T) {
 // TestHeldPoolsBeginWithWhatIsKnown, also when another process had other names.
 func TestHeldPoolsBeginWithWhatIsKnown(t *testing.T) {
 	before := reload(t, nil, handlerConfig(upstreams("10.0.0.1:1", "10.0.0.2:1")))
-	post(t, "/broker/drain", "uri", "10.0.0.1:1")
-	post(t, "/broker/pools/10.0.0.1:1/failover", "to", "10.0.0.2:1")
+	decide(t, "", "drain", "10.0.0.1:1")
+	decide(t, "10.0.0.1:1", "failover", "10.0.0.2:1")
 	text, err := json.Marshal(pools.snapshot())
 	if err != nil {
 		t.Fatal(err)
