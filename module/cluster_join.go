@@ -17,7 +17,7 @@ import (
 
 // rejoin tries brokers that are not members. Nothing waits for it: each that
 // does not answer takes as long as clusterTCP.
-func (n *clusterNode) rejoin() {
+func (n *ClusterNode) rejoin() {
 	if n.joining != nil {
 		select {
 		case <-n.joining:
@@ -46,7 +46,7 @@ func (n *clusterNode) rejoin() {
 
 // join tries all these brokers at a time, each at every address of its name that
 // is not a member. It fails when there are such and none was reached.
-func (n *clusterNode) join(brokers []string) error {
+func (n *ClusterNode) join(brokers []string) error {
 	members := make(map[string]bool)
 	for _, m := range n.list.Members() {
 		members[m.Address()] = true
@@ -106,7 +106,7 @@ func gossipAddresses(broker string) ([]string, error) {
 }
 
 // tellConflict says once that another broker has our name.
-func (n *clusterNode) tellConflict() {
+func (n *ClusterNode) tellConflict() {
 	at := n.conflict.Swap(nil)
 	if at == nil || *at == n.conflicted {
 		return

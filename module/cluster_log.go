@@ -17,7 +17,7 @@ const gossipWarnings = 10 * time.Second
 
 // clusterLog passes on what memberlist logs, and counts what it could not decrypt.
 type clusterLog struct {
-	n      *clusterNode
+	n      *ClusterNode
 	warned atomic.Int64 // when, in nanoseconds
 }
 

@@ -36,9 +36,9 @@ const (
 	clusterLostFor = 24 * time.Hour
 )
 
-// clusterNode is this broker in the network. Membership itself is memberlist's;
+// ClusterNode is this broker in the network. Membership itself is memberlist's;
 // one goroutine tells of its changes.
-type clusterNode struct {
+type ClusterNode struct {
 	cfg     *Network
 	list    *memberlist.Memberlist
 	logger  *zap.Logger
@@ -66,9 +66,9 @@ type clusterPeer struct {
 	lost      time.Time
 }
 
-// startCluster joins the network. It fails where the port is taken, or the name.
-func startCluster(cfg *Network, logger *zap.Logger, publish func(*parlance.NetworkState)) (*clusterNode, error) {
-	n := &clusterNode{
+// StartCluster joins the network. It fails where the port is taken, or the name.
+func StartCluster(cfg *Network, logger *zap.Logger, publish func(*parlance.NetworkState)) (*ClusterNode, error) {
+	n := &ClusterNode{
 		cfg: cfg, logger: logger, publish: publish,
 		changed: make(chan struct{}, 1), stop: make(chan struct{}), known: make(map[string]clusterPeer),
 	}
@@ -101,10 +101,10 @@ func startCluster(cfg *Network, logger *zap.Logger, publish func(*parlance.Netwo
 }
 
 // Runs reports whether this is the node of that configuration.
-func (n *clusterNode) Runs(cfg *Network) bool { return reflect.DeepEqual(n.cfg, cfg) }
+func (n *ClusterNode) Runs(cfg *Network) bool { return reflect.DeepEqual(n.cfg, cfg) }
 
-// leave says farewell and ends the node.
-func (n *clusterNode) leave() {
+// Leave says farewell and ends the node.
+func (n *ClusterNode) Leave() {
 	close(n.stop)
 	n.work.Wait()
 	if err := n.list.Leave(clusterLeave); err != nil {
@@ -115,7 +115,7 @@ func (n *clusterNode) leave() {
 	}
 }
 
-func (n *clusterNode) run() {
+func (n *ClusterNode) run() {
 	defer n.work.Done()
 	tick := time.NewTicker(clusterRejoin)
 	defer tick.Stop()
@@ -136,7 +136,7 @@ func (n *clusterNode) run() {
 }
 
 // look takes what memberlist knows and tells of it.
-func (n *clusterNode) look() {
+func (n *ClusterNode) look() {
 	now, alive := time.Now(), make(map[string]bool)
 	for _, m := range n.list.Members() {
 		if m.Name == n.cfg.Name {
@@ -164,7 +164,7 @@ func (n *clusterNode) look() {
 }
 
 // state is what those who serve need to know.
-func (n *clusterNode) state() *parlance.NetworkState {
+func (n *ClusterNode) state() *parlance.NetworkState {
 	var own networkMeta
 	_ = json.Unmarshal(n.cfg.meta, &own) // we wrote it
 	s := &parlance.NetworkState{Name: n.cfg.Name, Addresses: own.addresses(), All: own.addresses()}
@@ -187,11 +187,11 @@ func (n *clusterNode) state() *parlance.NetworkState {
 }
 
 // NotifyJoin, NotifyLeave and NotifyUpdate are called with memberlist's lock held.
-func (n *clusterNode) NotifyJoin(*memberlist.Node)   { n.notice() }
-func (n *clusterNode) NotifyLeave(*memberlist.Node)  { n.notice() }
-func (n *clusterNode) NotifyUpdate(*memberlist.Node) { n.notice() }
+func (n *ClusterNode) NotifyJoin(*memberlist.Node)   { n.notice() }
+func (n *ClusterNode) NotifyLeave(*memberlist.Node)  { n.notice() }
+func (n *ClusterNode) NotifyUpdate(*memberlist.Node) { n.notice() }
 
-func (n *clusterNode) notice() {
+func (n *ClusterNode) notice() {
 	select {
 	case n.changed <- struct{}{}:
 	default:
@@ -199,7 +199,7 @@ func (n *clusterNode) notice() {
 }
 
 // NotifyMerge refuses to join a network that has our name already.
-func (n *clusterNode) NotifyMerge(peers []*memberlist.Node) error {
+func (n *ClusterNode) NotifyMerge(peers []*memberlist.Node) error {
 	for _, p := range peers {
 		if p.Name != n.cfg.Name || p.State == memberlist.StateDead || p.State == memberlist.StateLeft {
 			continue
@@ -217,7 +217,7 @@ func (n *clusterNode) NotifyMerge(peers []*memberlist.Node) error {
 var errNameTaken = errors.New("another broker has this one's name")
 
 // NotifyConflict tells of a later one with a name that is taken.
-func (n *clusterNode) NotifyConflict(existing, other *memberlist.Node) {
+func (n *ClusterNode) NotifyConflict(existing, other *memberlist.Node) {
 	n.logger.Error("two brokers of the network have the same name; the later one is ignored",
 		zap.String("name", existing.Name), zap.String("address", existing.Address()), zap.String("later", other.Address()))
 }
@@ -233,8 +233,8 @@ func (clusterMeta) MergeRemoteState([]byte, bool)   {}
 
 // Interface guards
 var (
-	_ memberlist.EventDelegate    = (*clusterNode)(nil)
-	_ memberlist.MergeDelegate    = (*clusterNode)(nil)
-	_ memberlist.ConflictDelegate = (*clusterNode)(nil)
+	_ memberlist.EventDelegate    = (*ClusterNode)(nil)
+	_ memberlist.MergeDelegate    = (*ClusterNode)(nil)
+	_ memberlist.ConflictDelegate = (*ClusterNode)(nil)
 	_ memberlist.Delegate         = clusterMeta{}
 )

@@ -18,6 +18,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
+	"github.com/caddy-broker/caddy-broker/module/internal/metrics"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 )
 
@@ -37,7 +38,7 @@ func (f *Failover) provisionMembership(ctx caddy.Context) error {
 	}
 	allow.Own = socket.Listens
 	f.allow = allow
-	if err := register(ctx.GetMetricsRegistry(), membershipCollector{}); err != nil {
+	if err := metrics.Register(ctx.GetMetricsRegistry(), membershipCollector{}); err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
 	return nil

@@ -19,6 +19,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
+	"github.com/caddy-broker/caddy-broker/module/internal/metrics"
 	"github.com/caddy-broker/caddy-broker/module/policyconfig"
 )
 
@@ -114,7 +115,7 @@ func (f *Failover) Provision(ctx caddy.Context) error {
 	if err := f.provisionKey(ctx); err != nil {
 		return err
 	}
-	if err := register(ctx.GetMetricsRegistry(), poolCollector{}); err != nil {
+	if err := metrics.Register(ctx.GetMetricsRegistry(), poolCollector{}); err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
 	rememberClients(ctx)

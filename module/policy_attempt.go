@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/lifecycle"
 )
 
 // briefly is how long a request waits for another backend where waiting cannot
@@ -119,10 +120,10 @@ func (f *Failover) activate() {
 
 // follow makes the policy learn when its configuration starts and stops.
 func (f *Failover) follow() error {
-	if err := onLife(f.events, "started", f.activate); err != nil {
+	if err := lifecycle.On(f.events, "started", f.activate); err != nil {
 		return err
 	}
-	return onLife(f.events, "stopping", func() { f.stopping.Store(true) })
+	return lifecycle.On(f.events, "stopping", func() { f.stopping.Store(true) })
 }
 
 // emit passes an event of the pool on to Caddy's events app.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
+	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
 )
 
 // poolRegistry holds the pools of this process. They outlive configurations:
@@ -25,10 +26,10 @@ import (
 type poolRegistry struct {
 	mu          sync.Mutex // guards what follows, entries and claims
 	entries     []*poolEntry
-	generations []*generation // the newest last
-	made        int           // generations
-	held        bool          // pools are not started
-	drains      drains        // what the operator decided about addresses
+	generations []*generation    // the newest last
+	made        int              // generations
+	held        bool             // pools are not started
+	drains      poolstate.Drains // what the operator decided about addresses
 
 	events  eventQueue
 	ledger  indoubt.Ledger
@@ -57,7 +58,7 @@ type poolClaim struct {
 	policy     *Failover
 	entry      *poolEntry
 	generation *generation
-	identity   poolIdentity
+	identity   poolstate.Identity
 	active     bool
 }
 

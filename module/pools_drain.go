@@ -3,9 +3,7 @@
 
 package module
 
-import (
-	"github.com/caddy-broker/caddy-broker/failover/address"
-)
+import "github.com/caddy-broker/caddy-broker/failover/address"
 
 // drain carries out a decision of the operator about an address of a pool: for
 // that pool alone if the user named it, else for every pool that has the address.
@@ -16,7 +14,7 @@ func (r *poolRegistry) drain(e *poolEntry, u address.URI, drained bool) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.decide(e.identity().scope(), m.Name, drained)
+	r.decide(e.identity().Scope(), m.Name, drained)
 	return nil
 }
 
@@ -32,8 +30,8 @@ func (r *poolRegistry) drainEverywhere(names []string, drained bool) {
 
 // decide puts a decision into effect. r.mu is held.
 func (r *poolRegistry) decide(scope, address string, drained bool) {
-	r.drains = r.drains.decide(scope, address, drained)
+	r.drains = r.drains.Decide(scope, address, drained)
 	for _, e := range r.entries {
-		e.pool.SetDrained(r.drains.in(e.identity().scope()))
+		e.pool.SetDrained(r.drains.In(e.identity().Scope()))
 	}
 }

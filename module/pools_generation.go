@@ -8,6 +8,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
 )
 
 // generation is one configuration with the claims of its policies.
@@ -57,8 +59,8 @@ func (r *poolRegistry) settle(g *generation) {
 	for i, e := range list {
 		fixed[i] = next[i].Named || slices.Contains(r.entries, e)
 	}
-	namePools(next, fixed)
-	to := successors(identities(olds), next)
+	poolstate.SetNames(next, fixed)
+	to := poolstate.Successors(identities(olds), next)
 	for i, e := range list {
 		if slices.Contains(r.entries, e) {
 			continue
@@ -74,10 +76,10 @@ func (r *poolRegistry) settle(g *generation) {
 		if r.held {
 			continue
 		}
-		e.pool.SetDrained(r.drains.in(next[i].scope()))
+		e.pool.SetDrained(r.drains.In(next[i].Scope()))
 		if k >= 0 {
 			olds[k].followed = g
-			e.restore(poolState{Snapshot: olds[k].pool.Snapshot()})
+			e.restore(poolstate.Pool{Snapshot: olds[k].pool.Snapshot()})
 		}
 	}
 	for _, c := range g.claims {
@@ -132,16 +134,16 @@ func (r *poolRegistry) hold() {
 }
 
 // start ends hold. Pools begin with what an earlier process had learnt.
-func (r *poolRegistry) start(learnt poolsState) {
+func (r *poolRegistry) start(learnt poolstate.State) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.held = false
 	list := r.inEffect()
 	next := identities(list)
-	states, kept, lost := learnt.merge(next)
+	states, kept, lost := learnt.Merge(next)
 	r.drains = kept
 	for i, e := range list {
-		e.pool.SetDrained(r.drains.in(next[i].scope()))
+		e.pool.SetDrained(r.drains.In(next[i].Scope()))
 		if states[i] != nil {
 			e.restore(*states[i])
 		}
@@ -151,7 +153,7 @@ func (r *poolRegistry) start(learnt poolsState) {
 }
 
 // restore gives a pool that is not started what an earlier one had learnt.
-func (e *poolEntry) restore(s poolState) {
+func (e *poolEntry) restore(s poolstate.Pool) {
 	if err := e.pool.Restore(s.Snapshot); err != nil {
 		caddy.Log().Named("broker").Warn("restoring what the pool had learnt", zap.String("pool", e.name), zap.Error(err))
 	}
@@ -164,15 +166,15 @@ func (r *poolRegistry) bury(e *poolEntry, last *poolClaim) {
 	if n := r.newest(); caddy.Exiting() || n > 0 && n < last.generation.number {
 		return
 	}
-	var lost []lostDecision
+	var lost []poolstate.Lost
 	if !slices.Contains(r.generations, e.followed) {
-		s := poolState{poolIdentity: last.identity, Snapshot: e.pool.Snapshot()}
+		s := poolstate.Pool{Identity: last.identity, Snapshot: e.pool.Snapshot()}
 		s.Name = e.name
-		lost = s.decisions()
+		lost = s.Decisions()
 	}
-	kept, gone := r.drains.place(r.has)
+	kept, gone := r.drains.Place(r.has)
 	for _, d := range gone {
-		lost = append(lost, d.lost())
+		lost = append(lost, d.Lost())
 	}
 	r.drains = kept
 	warnLost(lost)
@@ -182,7 +184,7 @@ func (r *poolRegistry) bury(e *poolEntry, last *poolClaim) {
 func (r *poolRegistry) has(name, address string) bool {
 	for _, e := range r.entries {
 		id := e.identity()
-		if name != "" && name != id.scope() {
+		if name != "" && name != id.Scope() {
 			continue
 		}
 		if slices.Contains(id.Addresses, address) {
@@ -198,7 +200,7 @@ func (r *poolRegistry) has(name, address string) bool {
 }
 
 // warnLost names the decisions of the operator that no pool has a place for.
-func warnLost(lost []lostDecision) {
+func warnLost(lost []poolstate.Lost) {
 	for _, d := range lost {
 		caddy.Log().Named("broker").Warn("a decision about a backend has ended: the configuration has no place for it any more",
 			zap.String("decision", d.Decision), zap.String("upstream", d.Upstream), zap.String("pool", d.Pool))

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
 )
 
 // reload loads handlers as the configuration in effect and ends the one before.
@@ -205,7 +206,7 @@ func TestHeldPoolsBeginWithWhatIsKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	before[0].unload()
-	var learnt poolsState
+	var learnt poolstate.State
 	if err := json.Unmarshal(text, &learnt); err != nil {
 		t.Fatal(err)
 	}

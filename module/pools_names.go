@@ -6,6 +6,8 @@ package module
 import (
 	"encoding/json"
 	"fmt"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
 )
 
 // poolBase is what the pool is called as long as no other one begins alike.
@@ -21,8 +23,8 @@ func (f *Failover) poolBase() string {
 }
 
 // identity is by what the policy's pool is found again.
-func (f *Failover) identity() poolIdentity {
-	id := poolIdentity{Name: f.poolBase(), Named: f.options.Pool != ""}
+func (f *Failover) identity() poolstate.Identity {
+	id := poolstate.Identity{Name: f.poolBase(), Named: f.options.Pool != ""}
 	list := make([]string, 0, len(f.uris))
 	for _, u := range f.uris {
 		id.Addresses = append(id.Addresses, u.Name())
@@ -37,12 +39,12 @@ func (f *Failover) identity() poolIdentity {
 	if err != nil { // settings are plain values
 		all = fmt.Append(nil, list, f.options, f.dynamicSource)
 	}
-	id.Digest = digest(string(all))
+	id.Digest = poolstate.Digest(string(all))
 	return id
 }
 
 // identity is that of the configuration in effect, or of the only one.
-func (e *poolEntry) identity() poolIdentity {
+func (e *poolEntry) identity() poolstate.Identity {
 	w := e.winner()
 	if w == nil {
 		w = e.claims[0]
@@ -52,8 +54,8 @@ func (e *poolEntry) identity() poolIdentity {
 	return id
 }
 
-func identities(list []*poolEntry) []poolIdentity {
-	ids := make([]poolIdentity, 0, len(list))
+func identities(list []*poolEntry) []poolstate.Identity {
+	ids := make([]poolstate.Identity, 0, len(list))
 	for _, e := range list {
 		ids = append(ids, e.identity())
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
+	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
 )
 
 // Pool is a pool of this process as handlers use it.
@@ -42,10 +43,10 @@ func Doubts() *indoubt.Ledger { return &pools.ledger }
 func Hold() { pools.hold() }
 
 // Start ends Hold. Pools begin with what an earlier process had learnt.
-func Start(learnt poolsState) { pools.start(learnt) }
+func Start(learnt poolstate.State) { pools.start(learnt) }
 
 // Snapshot is what is worth keeping of all pools in use.
-func Snapshot() poolsState { return pools.snapshot() }
+func Snapshot() poolstate.State { return pools.snapshot() }
 
 // OnChange sets what is called after what Snapshot returns has changed. It must not
 // block.

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"sync"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
@@ -44,11 +45,11 @@ func (r *poolRegistry) changed() {
 }
 
 // snapshot is what is worth keeping of all pools in use.
-func (r *poolRegistry) snapshot() poolsState {
+func (r *poolRegistry) snapshot() poolstate.State {
 	r.mu.Lock()
-	s, list := poolsState{Drains: r.drains}, r.inEffect()
+	s, list := poolstate.State{Drains: r.drains}, r.inEffect()
 	for _, id := range identities(list) {
-		s.Pools = append(s.Pools, poolState{poolIdentity: id})
+		s.Pools = append(s.Pools, poolstate.Pool{Identity: id})
 	}
 	r.mu.Unlock()
 	for i, e := range list {

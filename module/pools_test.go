@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
 )
 
 // loaded is a handler of one configuration.
@@ -157,7 +158,7 @@ func TestHeldPools(t *testing.T) {
 	if s := l.policy.claim.entry.pool.Status().State; s != "connecting" {
 		t.Errorf("a held pool is %s", s)
 	}
-	pools.start(poolsState{})
+	pools.start(poolstate.State{})
 	eventually(t, "the pool has reached its backend", func() bool {
 		return l.policy.claim.entry.pool.Status().State == "connected"
 	})

@@ -1,0 +1,33 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-broker/caddy-broker/module/child"
+)
+
+// validating tells whether this process was started to check a configuration and
+// not to run it. Provisioning the child's configuration here as well would start
+// its health checkers and take over its logs, so it is done only then.
+func validating() bool {
+	return len(os.Args) > 1 && (os.Args[1] == "validate" || os.Args[1] == "adapt")
+}
+
+// validateChild checks a child's configuration as `caddy validate` checks any, and
+// whether the child could load it.
+func validateChild(config []byte) error {
+	if _, err := child.PrepareConfig(config, ""); err != nil {
+		return err
+	}
+	var cfg *caddy.Config
+	if err := caddy.StrictUnmarshalJSON(config, &cfg); err != nil {
+		return fmt.Errorf("decoding config: %w", err)
+	}
+	return caddy.Validate(cfg)
+}
