@@ -32,13 +32,17 @@ const header = `// SPDX-FileCopyrightText: The caddy-broker authors
 var mayImport = map[string][]string{
 	"cmd/caddy": {"."},
 	".":         {"caddyfile", "module"},
-	"caddyfile": {"module", "module/policyconfig"},
+	"caddyfile": {"module", "module/cluster", "module/policyconfig"},
 
 	"module": {
 		"supervisor", "supervisor/control", "supervisor/sockets",
 		"failover", "failover/address", "failover/membership", "internal/options", "module/internal/block",
 		"module/internal/indoubt", "module/internal/parlance", "module/internal/proxystatus", "module/internal/socket",
-		"module/policyconfig",
+		"module/internal/testwait", "module/cluster", "module/policyconfig",
+	},
+	"module/cluster": {
+		"failover/address", "failover/membership", "internal/options",
+		"module/internal/block", "module/internal/parlance", "module/internal/testwait",
 	},
 	"module/policyconfig":         {"failover/address", "internal/options", "module/internal/block"},
 	"module/internal/block":       {"internal/options"},
@@ -46,6 +50,7 @@ var mayImport = map[string][]string{
 	"module/internal/parlance":    {},
 	"module/internal/proxystatus": {},
 	"module/internal/socket":      {},
+	"module/internal/testwait":    {},
 
 	"supervisor":          {"supervisor/control", "supervisor/sockets"},
 	"supervisor/control":  {},

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/caddy-broker/caddy-broker/module"
+	"github.com/caddy-broker/caddy-broker/module/cluster"
 )
 
 func init() {
@@ -119,6 +120,6 @@ func parseNetwork(d *caddyfile.Dispenser, app *module.App) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	app.Network = new(module.Network)
+	app.Network = new(cluster.Network)
 	return app.Network.UnmarshalCaddyfileBlock(d)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/caddy-broker/caddy-broker/module/cluster"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 )
 
@@ -39,7 +40,7 @@ type App struct {
 	Children map[string]*Child `json:"children,omitempty"`
 
 	// Network makes this broker one of a network of brokers.
-	Network *Network `json:"network,omitempty"`
+	Network *cluster.Network `json:"network,omitempty"`
 
 	ctx    caddy.Context
 	logger *zap.Logger
@@ -95,10 +96,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 	}
 	if a.Network != nil {
-		if err := a.Network.provision(); err != nil {
+		if err := a.Network.Provision(); err != nil {
 			return err
 		}
-		if err := register(ctx.GetMetricsRegistry(), networkCollector{}); err != nil {
+		if err := register(ctx.GetMetricsRegistry(), cluster.Collector{}); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-broker/caddy-broker/internal/options"
+	"github.com/caddy-broker/caddy-broker/module/cluster"
 )
 
 var updateDocs = flag.Bool("update", false, "write the option tables of docs anew")
@@ -30,7 +31,7 @@ func TestDocumentedOptions(t *testing.T) {
 	for _, table := range []struct{ page, name, text string }{
 		{"../docs/supervision.md", "child", childTable.MarkdownTable(false)},
 		{"../docs/supervision.md", "program", programTable.MarkdownTable(false)},
-		{"../docs/dynamic-membership.md", "network", networkTable.MarkdownTable(false)},
+		{"../docs/dynamic-membership.md", "network", cluster.Table.MarkdownTable(false)},
 	} {
 		t.Run(table.name, func(t *testing.T) {
 			page, err := os.ReadFile(table.page)
@@ -68,7 +69,7 @@ func TestTablesFollowTheStructs(t *testing.T) {
 	}
 	followTheStruct(t, childTable, types, "app_options.go")
 	followTheStruct(t, programTable, types, "app.go", "config")
-	followTheStruct(t, networkTable, types, "cluster.go")
+	followTheStruct(t, cluster.Table, types, "cluster/network.go")
 }
 
 func followTheStruct[S any](t *testing.T, table options.Table[S], types map[options.Kind][]reflect.Type, file string, besides ...string) {
@@ -221,7 +222,7 @@ func TestBadValuesInJSON(t *testing.T) {
 		return c.Check(DefaultChild, ChildOptions{})
 	}
 	network := func(data string) error {
-		n := &Network{Name: "a", Advertise: []string{"http://a:80"}, Bind: "127.0.0.1:7946"}
+		n := &cluster.Network{Name: "a", Advertise: []string{"http://a:80"}, Bind: "127.0.0.1:7946"}
 		if err := caddy.StrictUnmarshalJSON([]byte(data), n); err != nil {
 			return err
 		}
@@ -229,7 +230,7 @@ func TestBadValuesInJSON(t *testing.T) {
 	}
 	badValuesIn(t, childTable, child)
 	badValuesIn(t, programTable, child)
-	badValuesIn(t, networkTable, network)
+	badValuesIn(t, cluster.Table, network)
 }
 
 func badValuesIn[S any](t *testing.T, table options.Table[S], load func(string) error) {

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddy-broker/caddy-broker/module/cluster"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 )
@@ -40,5 +41,5 @@ func childTold(topic string, data json.RawMessage) {
 
 func takeParent(p parlance.ParentState) {
 	socket.SetParent(p.Listens)
-	SetState(p.Network)
+	cluster.SetState(p.Network)
 }

@@ -6,15 +6,16 @@ package module
 import (
 	"go.uber.org/zap"
 
+	"github.com/caddy-broker/caddy-broker/module/cluster"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 )
 
 // clusterHost keeps the network of the configuration in effect. host.turn is held
 // by whoever calls it.
-type clusterHost struct{ node *clusterNode }
+type clusterHost struct{ node *cluster.Node }
 
 // apply makes the network what a configuration wants.
-func (c *clusterHost) apply(want *Network, logger *zap.Logger) error {
+func (c *clusterHost) apply(want *cluster.Network, logger *zap.Logger) error {
 	if c.node != nil && want != nil && c.node.Runs(want) {
 		return nil
 	}
@@ -22,8 +23,8 @@ func (c *clusterHost) apply(want *Network, logger *zap.Logger) error {
 	if want == nil {
 		return nil
 	}
-	node, err := startCluster(want, logger.Named("network"), func(s *parlance.NetworkState) {
-		SetState(s)
+	node, err := cluster.Start(want, logger.Named("network"), func(s *parlance.NetworkState) {
+		cluster.SetState(s)
 		host.tellParent()
 	})
 	if err != nil {
@@ -38,8 +39,8 @@ func (c *clusterHost) end() {
 	if c.node == nil {
 		return
 	}
-	c.node.leave()
+	c.node.Leave()
 	c.node = nil
-	SetState(nil)
+	cluster.SetState(nil)
 	host.tellParent()
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-broker/caddy-broker/module/cluster"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 )
 
@@ -119,12 +120,12 @@ func TestServingTheStream(t *testing.T) {
 	expect("event: uris", "data: http://a:80")
 	joined := state
 	joined.Peers, joined.Rebalance = []string{"http://b:80"}, 1
-	SetState(&joined)
+	cluster.SetState(&joined)
 	expect("event: uris", "data: http://a:80", "data: http://b:80")
 	expect("event: rebalance", "data:")
 	left := joined
 	left.Peers = nil
-	SetState(&left)
+	cluster.SetState(&left)
 	expect("event: uris", "data: http://a:80")
 }
 

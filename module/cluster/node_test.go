@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package module
+package cluster
 
 import (
 	"fmt"
@@ -42,7 +42,7 @@ func gossipPort(t *testing.T) string {
 }
 
 type clusterMember struct {
-	*clusterNode
+	*Node
 	at    string
 	state atomic.Pointer[parlance.NetworkState]
 }
@@ -57,15 +57,15 @@ func joinCluster(t *testing.T, name, seed string, change func(*Network)) (*clust
 	if change != nil {
 		change(cfg)
 	}
-	if err := cfg.provision(); err != nil {
+	if err := cfg.Provision(); err != nil {
 		t.Fatal(err)
 	}
 	m := &clusterMember{at: cfg.Bind}
-	node, err := startCluster(cfg, zap.NewNop(), func(s *parlance.NetworkState) { m.state.Store(s) })
+	node, err := Start(cfg, zap.NewNop(), func(s *parlance.NetworkState) { m.state.Store(s) })
 	if err != nil {
 		return nil, err
 	}
-	m.clusterNode = node
+	m.Node = node
 	return m, nil
 }
 
@@ -89,10 +89,10 @@ func (m *clusterMember) await(t *testing.T, peers ...string) {
 
 func TestClusterJoinsAndLeaves(t *testing.T) {
 	a := mustJoin(t, "a", "", nil)
-	defer a.leave()
+	defer a.Leave()
 	removes := func(n *Network) { n.UpdateClusterClientsOnRemove = true }
 	b := mustJoin(t, "b", a.at, removes)
-	defer b.leave()
+	defer b.Leave()
 	c := mustJoin(t, "c", a.at, func(n *Network) { n.UpdateClusterFilter = []string{"b", "x.*"}; n.RebalanceClusterClients = true })
 	a.await(t, "b", "c")
 	b.await(t, "a", "c")
@@ -100,7 +100,7 @@ func TestClusterJoinsAndLeaves(t *testing.T) {
 	if s := c.state.Load(); !slices.Contains(s.All, "http://a.example:80") || s.Rebalance == 0 {
 		t.Errorf("state of c is %+v: it has to know all of its network", s)
 	}
-	c.leave()
+	c.Leave()
 	b.await(t, "a")
 	testwait.Until(t, "a knows that c left", func() bool { return slices.Equal(a.state.Load().Members, []string{"b"}) })
 	a.await(t, "b", "c") // clients do not hear of it
@@ -108,15 +108,15 @@ func TestClusterJoinsAndLeaves(t *testing.T) {
 
 func TestClusterNameTwice(t *testing.T) {
 	a := mustJoin(t, "a", "", nil)
-	defer a.leave()
+	defer a.Leave()
 	b := mustJoin(t, "b", a.at, nil)
-	defer b.leave()
+	defer b.Leave()
 	a.await(t, "b") // it answers one who joins before it takes in what that one says
 	for _, seed := range []string{a.at, b.at} {
 		if again, err := joinCluster(t, "b", seed, nil); err == nil || !strings.Contains(err.Error(), `name "b" belongs to the broker at `+b.at) {
 			t.Errorf("the second b started by way of %s: %v", seed, err)
 			if again != nil {
-				again.leave()
+				again.Leave()
 			}
 		}
 	}
@@ -126,14 +126,14 @@ func TestClusterNameTwice(t *testing.T) {
 func TestClusterWrongKey(t *testing.T) {
 	key := func(k string) func(*Network) { return func(n *Network) { n.Key = k } }
 	a := mustJoin(t, "a", "", key("a secret of the network"))
-	defer a.leave()
+	defer a.Leave()
 	for i, k := range []string{"another secret of a network", ""} {
 		stranger := mustJoin(t, fmt.Sprint("stranger", i), a.at, key(k))
-		defer stranger.leave()
+		defer stranger.Leave()
 		testwait.Until(t, "it is counted", func() bool { return a.refused.Load() > uint64(i) })
 	}
 	friend := mustJoin(t, "friend", a.at, key("a secret of the network"))
-	defer friend.leave()
+	defer friend.Leave()
 	a.await(t, "friend")
 	if s := a.state.Load(); len(s.Members) != 1 {
 		t.Errorf("members %v", s.Members)
@@ -205,7 +205,7 @@ func TestSeedsAreTriedTogether(t *testing.T) {
 		}()
 	}
 	m := mustJoin(t, "a", "", func(n *Network) { n.Seeds = list })
-	defer m.leave()
+	defer m.Leave()
 	select {
 	case <-all:
 	case <-time.After(30 * time.Second):
@@ -217,20 +217,20 @@ func TestSeedsAreTriedTogether(t *testing.T) {
 // nor more than a warning now and then.
 func TestStrangersCauseNoWork(t *testing.T) {
 	cfg := &Network{Name: "a", Advertise: []string{"http://a:80"}, Bind: gossipPort(t), Key: "a secret of the network"}
-	if err := cfg.provision(); err != nil {
+	if err := cfg.Provision(); err != nil {
 		t.Fatal(err)
 	}
 	core, logs := observer.New(zap.WarnLevel)
 	var published atomic.Int64
 	var state atomic.Pointer[parlance.NetworkState]
-	n, err := startCluster(cfg, zap.New(core), func(s *parlance.NetworkState) {
+	n, err := Start(cfg, zap.New(core), func(s *parlance.NetworkState) {
 		published.Add(1)
 		state.Store(s)
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer n.leave()
+	defer n.Leave()
 	udp, err := net.Dial("udp", cfg.Bind)
 	if err != nil {
 		t.Fatal(err)
