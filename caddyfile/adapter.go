@@ -5,6 +5,7 @@ package brokerfile
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -79,14 +80,14 @@ func split(config []byte, source *module.Source) ([]byte, error) {
 			return nil, fmt.Errorf("reading adapted config: apps: %w", err)
 		}
 	}
-	broker := new(module.App)
+	app := new(module.App)
 	if raw, ok := apps["broker"]; ok {
-		if err := caddy.StrictUnmarshalJSON(raw, broker); err != nil {
+		if err := caddy.StrictUnmarshalJSON(raw, app); err != nil {
 			return nil, fmt.Errorf("reading adapted config: apps.broker: %w", err)
 		}
 		delete(apps, "broker")
 	}
-	if broker.Children[module.DefaultChild] != nil {
+	if app.Children[module.DefaultChild] != nil {
 		return nil, errors.New("the configuration has a child named \"default\" already: it is a broker's own, load it without --adapter broker")
 	}
 
@@ -96,6 +97,11 @@ func split(config []byte, source *module.Source) ([]byte, error) {
 			parent[key] = raw
 		}
 	}
+	listen, err := adminListen(whole["admin"])
+	if err != nil {
+		return nil, err
+	}
+	app.AdminListen = listen
 	delete(whole, "admin")
 	logging, err := parentLogging(whole["logging"])
 	if err != nil {
@@ -117,18 +123,44 @@ func split(config []byte, source *module.Source) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("writing the child's config: %w", err)
 	}
-	if broker.Children == nil {
-		broker.Children = make(map[string]*module.Child)
+	if app.Children == nil {
+		app.Children = make(map[string]*module.Child)
 	}
-	broker.Children[module.DefaultChild] = &module.Child{Config: childConfig}
-	broker.Source = source
+	app.Children[module.DefaultChild] = &module.Child{Config: childConfig}
+	app.Source = source
 
-	parentApps := map[string]any{"broker": broker}
+	parentApps := map[string]any{"broker": app}
 	if raw, ok := apps["events"]; ok {
 		parentApps["events"] = raw
 	}
 	parent["apps"] = parentApps
 	return json.Marshal(parent)
+}
+
+// adminListen is the address of the admin endpoint, "" if there is none.
+func adminListen(raw json.RawMessage) (string, error) {
+	admin := make(map[string]json.RawMessage)
+	if raw != nil {
+		if err := json.Unmarshal(raw, &admin); err != nil {
+			return "", fmt.Errorf("reading adapted config: admin: %w", err)
+		}
+	}
+	if err := module.ExactNames(admin, "disabled", "listen"); err != nil {
+		return "", fmt.Errorf("reading adapted config: admin: %w", err)
+	}
+	var disabled bool
+	listen := ""
+	for key, value := range map[string]any{"disabled": &disabled, "listen": &listen} {
+		if raw, ok := admin[key]; ok {
+			if err := json.Unmarshal(raw, value); err != nil {
+				return "", fmt.Errorf("reading adapted config: admin.%s: %w", key, err)
+			}
+		}
+	}
+	if disabled {
+		return "", nil
+	}
+	return cmp.Or(listen, caddy.DefaultAdminListen), nil
 }
 
 // parentLogging is the default log's level and format on standard error.

@@ -49,11 +49,11 @@ func FuzzSplit(f *testing.F) {
 		if err := json.Unmarshal(out, &parent); err != nil {
 			t.Fatalf("%s: %v", out, err)
 		}
-		broker := new(module.App)
-		if err := caddy.StrictUnmarshalJSON(parent.AppsRaw["broker"], broker); err != nil {
+		app := new(module.App)
+		if err := caddy.StrictUnmarshalJSON(parent.AppsRaw["broker"], app); err != nil {
 			t.Fatalf("%s: %v", out, err)
 		}
-		if err := json.Unmarshal(broker.Children[module.DefaultChild].Config, &child); err != nil {
+		if err := json.Unmarshal(app.Children[module.DefaultChild].Config, &child); err != nil {
 			t.Fatalf("%s: %v", out, err)
 		}
 		if child.Admin != nil || child.AppsRaw["broker"] != nil {

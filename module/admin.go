@@ -7,14 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
-
-	"github.com/caddy-broker/caddy-broker/supervisor"
 )
 
 func init() {
@@ -80,7 +77,7 @@ func routeAdmin(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		return answer(w, http.StatusOK, map[string]any{"children": statuses(), "pools": pools})
+		return answer(w, http.StatusOK, map[string]any{"children": Statuses(), "pools": pools})
 	case "children":
 		return adminChildren(w, r, parts[1:])
 	case "events":
@@ -96,16 +93,6 @@ func method(r *http.Request, allowed ...string) error {
 		return nil
 	}
 	return failure(http.StatusMethodNotAllowed, "method %s is not allowed here: use %s", r.Method, strings.Join(allowed, " or "))
-}
-
-// statuses are all children's, by name.
-func statuses() []*supervisor.Status {
-	children := host.list()
-	out := make([]*supervisor.Status, 0, len(children))
-	for _, name := range slices.Sorted(maps.Keys(children)) {
-		out = append(out, children[name].sup.Status())
-	}
-	return out
 }
 
 // Interface guard

@@ -19,14 +19,10 @@ func adminEvents(w http.ResponseWriter, r *http.Request) error {
 	if err := method(r, http.MethodGet); err != nil {
 		return err
 	}
-	events, end := host.events.hub.watch()
-	defer end()
 	// The stream ends with the configuration that began it, so that a reload's
 	// old admin endpoint can close.
-	over := r.Context().Done()
-	if a := host.deciding(); a != nil {
-		over = a.ctx.Done()
-	}
+	events, over, end := WatchEvents()
+	defer end()
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	//nolint:bodyclose // there is no body

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/caddy-broker/caddy-broker/failover"
@@ -18,16 +19,16 @@ import (
 
 // poolsChild is the child that has the pools, when they are not in this process.
 func poolsChild() *hosted {
-	if runtime.Load() != nil {
+	if Supervised() {
 		return nil
 	}
-	return host.child(DefaultChild)
+	return Find(DefaultChild)
 }
 
 // adminPools is the list of all pools; a child that cannot answer has none to show.
 func adminPools(r *http.Request) (any, error) {
 	if c := poolsChild(); c != nil {
-		body, err := c.ask(r.Context(), "/broker/pools")
+		body, err := c.Ask(r.Context(), "/broker/pools")
 		if err != nil {
 			return []any{}, nil //nolint:nilerr // the overview must not fail because the child is down; its state is shown
 		}
@@ -38,8 +39,8 @@ func adminPools(r *http.Request) (any, error) {
 
 func poolStatuses() []failover.PoolStatus {
 	out := []failover.PoolStatus{}
-	for _, e := range pools.list() {
-		out = append(out, e.pool.Status())
+	for _, p := range List() {
+		out = append(out, p.Status())
 	}
 	return out
 }
@@ -52,18 +53,17 @@ func adminPool(w http.ResponseWriter, r *http.Request, parts []string) error {
 		if err := method(r, http.MethodGet); err != nil {
 			return err
 		}
-		ledger := &pools.ledger
+		list := Doubts().List()
 		if c != nil {
-			ledger = &host.doubts
+			list = ChildDoubts()
 		}
-		list := ledger.List()
 		if list == nil {
 			list = []indoubt.Record{}
 		}
 		return answer(w, http.StatusOK, list)
 	}
 	if c != nil {
-		return c.forward(w, r, r.URL.Path)
+		return forward(c, w, r, r.URL.Path)
 	}
 	if parts[0] != "pools" {
 		if len(parts) > 1 {
@@ -77,25 +77,27 @@ func adminPool(w http.ResponseWriter, r *http.Request, parts []string) error {
 		}
 		return answer(w, http.StatusOK, poolStatuses())
 	}
-	e := pools.find(parts[1])
-	if e == nil {
+	list := List()
+	i := slices.IndexFunc(list, func(p Pool) bool { return p.Name == parts[1] })
+	if i < 0 {
 		var names []string
-		for _, e := range pools.list() {
-			names = append(names, e.name)
+		for _, p := range list {
+			names = append(names, p.Name)
 		}
 		return failure(http.StatusNotFound, "no pool %q: %s", parts[1], alternatives(names))
 	}
+	p := list[i]
 	if len(parts) == 2 {
 		if err := method(r, http.MethodGet); err != nil {
 			return err
 		}
-		return answer(w, http.StatusOK, e.pool.Status())
+		return answer(w, http.StatusOK, p.Status())
 	}
-	err := kept(r.Context(), func() error { return e.operate(r, strings.Join(parts[2:], "/")) })
+	err := kept(r.Context(), func() error { return operate(p, r, strings.Join(parts[2:], "/")) })
 	if err != nil {
 		return poolFailure(err)
 	}
-	return answer(w, http.StatusOK, e.pool.Status())
+	return answer(w, http.StatusOK, p.Status())
 }
 
 // adminDrain answers for /broker/drain and /broker/resume: a decision about an
@@ -108,36 +110,58 @@ func adminDrain(w http.ResponseWriter, r *http.Request, operation string) error 
 	if uri == "" {
 		return failure(http.StatusBadRequest, "%s: parameter uri is missing", operation)
 	}
-	var have []*poolEntry
+	var have []Pool
 	err := kept(r.Context(), func() (err error) {
-		have, err = pools.drainEverywhere(uri, operation == "drain")
+		have, err = drainEverywhere(uri, operation == "drain")
 		return err
 	})
 	if err != nil {
 		return poolFailure(err)
 	}
 	list := make([]failover.PoolStatus, 0, len(have))
-	for _, e := range have {
-		list = append(list, e.pool.Status())
+	for _, p := range have {
+		list = append(list, p.Status())
 	}
 	return answer(w, http.StatusOK, list)
+}
+
+// drainEverywhere carries out a decision about an address for every pool, and
+// returns those that have it.
+func drainEverywhere(text string, drained bool) (have []Pool, err error) {
+	var names, known []string
+	for _, p := range List() {
+		u, bad := addressIn(p, text) // a dial address is read by the pools that have it
+		if err = bad; err == nil {
+			if m, unknown := p.Find(u); unknown == nil {
+				have = append(have, p)
+				names = append(names, m.Name)
+			}
+		}
+		for _, m := range p.Members() {
+			known = append(known, m.Name)
+		}
+	}
+	if len(have) == 0 && err != nil {
+		return nil, err
+	}
+	if len(have) == 0 {
+		slices.Sort(known)
+		return nil, failure(http.StatusNotFound, "no pool has address %q: %s", text, alternatives(slices.Compact(known)))
+	}
+	Drain(names, drained)
+	return have, nil
 }
 
 // kept carries out an operation on pools. In a supervised child it returns when
 // the parent has its effect, so that nothing that follows undoes it.
 func kept(ctx context.Context, operation func() error) error {
-	rt := runtime.Load()
-	if rt != nil {
-		select { // before that, the pools have yet to hear what the parent knows
-		case <-rt.activated:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	if err := operation(); err != nil || rt == nil {
+	if err := AwaitActive(ctx); err != nil {
 		return err
 	}
-	if err := reporter.Load().flush(ctx); err != nil {
+	if err := operation(); err != nil {
+		return err
+	}
+	if err := Flush(ctx); err != nil {
 		return failure(http.StatusServiceUnavailable, "the operation may be lost, because its process is being replaced: repeat it (%w)", err)
 	}
 	return nil
@@ -152,7 +176,7 @@ func alternatives(names []string) string {
 }
 
 // operate carries out one of the operations on a pool.
-func (e *poolEntry) operate(r *http.Request, operation string) error {
+func operate(p Pool, r *http.Request, operation string) error {
 	if operation != "uris" {
 		if err := method(r, http.MethodPost); err != nil {
 			return err
@@ -162,37 +186,37 @@ func (e *poolEntry) operate(r *http.Request, operation string) error {
 	switch operation {
 	case "failover":
 		if !q.Has("to") {
-			return e.pool.Failover(nil)
+			return p.Failover(nil)
 		}
-		to, err := e.address(q.Get("to"))
+		to, err := addressIn(p, q.Get("to"))
 		if err != nil {
 			return err
 		}
-		return e.pool.Failover(&to)
+		return p.Failover(&to)
 	case "failback":
-		return e.pool.Failback()
+		return p.Failback()
 	case "rebalance":
-		e.pool.Rebalance()
+		p.Rebalance()
 		return nil
 	case "drain", "resume":
 		if q.Get("uri") == "" {
-			return failure(http.StatusBadRequest, "%s of pool %q: parameter uri is missing", operation, e.name)
+			return failure(http.StatusBadRequest, "%s of pool %q: parameter uri is missing", operation, p.Name)
 		}
-		uri, err := e.address(q.Get("uri"))
+		uri, err := addressIn(p, q.Get("uri"))
 		if err != nil {
 			return err
 		}
-		return pools.drain(e, uri, operation == "drain")
+		return p.Drain(uri, operation == "drain")
 	case "uris":
-		return e.changeURIs(r)
+		return changeURIs(p, r)
 	}
-	return failure(http.StatusNotFound, "no operation %q of pool %q: there are failover, failback, drain, resume, rebalance, uris", operation, e.name)
+	return failure(http.StatusNotFound, "no operation %q of pool %q: there are failover, failback, drain, resume, rebalance, uris", operation, p.Name)
 }
 
-// address reads an address as users write it: with its scheme, or just host and
+// addressIn reads an address as users write it: with its scheme, or just host and
 // port of a member.
-func (e *poolEntry) address(text string) (address.URI, error) {
-	for _, m := range e.pool.Members() {
+func addressIn(p Pool, text string) (address.URI, error) {
+	for _, m := range p.Members() {
 		if m.Name == text || m.URI.Dial() == text {
 			return m.URI, nil
 		}
@@ -208,7 +232,7 @@ func (e *poolEntry) address(text string) (address.URI, error) {
 const maxURIsBody = 1 << 20
 
 // changeURIs adds or removes addresses.
-func (e *poolEntry) changeURIs(r *http.Request) error {
+func changeURIs(p Pool, r *http.Request) error {
 	if err := method(r, http.MethodPost, http.MethodDelete); err != nil {
 		return err
 	}
@@ -231,13 +255,13 @@ func (e *poolEntry) changeURIs(r *http.Request) error {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			status = http.StatusRequestEntityTooLarge
 		}
-		return failure(status, `reading addresses of pool %q: %w; the body is {"uris": ["http://host:port", …], "rebalance": false}`, e.name, err)
+		return failure(status, `reading addresses of pool %q: %w; the body is {"uris": ["http://host:port", …], "rebalance": false}`, p.Name, err)
 	}
 	if len(body.URIs) == 0 {
-		return failure(http.StatusBadRequest, "changing addresses of pool %q: uris is empty", e.name)
+		return failure(http.StatusBadRequest, "changing addresses of pool %q: uris is empty", p.Name)
 	}
 	if n := len(body.URIs); n > address.MaxListAddresses {
-		return failure(http.StatusRequestEntityTooLarge, "changing addresses of pool %q: %d are too many, at most %d at once", e.name, n, address.MaxListAddresses)
+		return failure(http.StatusRequestEntityTooLarge, "changing addresses of pool %q: %d are too many, at most %d at once", p.Name, n, address.MaxListAddresses)
 	}
 	uris := make([]address.URI, 0, len(body.URIs))
 	for _, text := range body.URIs {
@@ -248,11 +272,11 @@ func (e *poolEntry) changeURIs(r *http.Request) error {
 		uris = append(uris, uri)
 	}
 	if r.Method == http.MethodPost {
-		_, err = e.pool.AddURIs(uris, body.Rebalance)
+		_, err = p.AddURIs(uris, body.Rebalance)
 	} else {
-		_, err = e.pool.RemoveURIs(uris)
+		_, err = p.RemoveURIs(uris)
 		if err == nil && body.Rebalance {
-			e.pool.Rebalance()
+			p.Rebalance()
 		}
 	}
 	return err

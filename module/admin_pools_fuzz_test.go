@@ -16,44 +16,13 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/module/internal/proxytest"
 )
 
-// newTestPool is a pool that is not started, and nobody else's.
-func newTestPool(tb testing.TB, addresses ...string) *poolEntry {
-	tb.Helper()
-	c := failover.Config{Name: "fuzz", Options: address.DefaultOptions()}
-	for _, a := range addresses {
-		u, err := address.ParseURI(a)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		c.URIs = append(c.URIs, u)
-	}
-	e := &poolEntry{name: "fuzz"}
-	c.Carrier = &carrier{entry: e, registry: new(poolRegistry)}
-	pool, err := failover.New(c)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(pool.Close)
-	e.pool = pool
-	return e
-}
-
-// addressesOf are those that the pool has, also the ones not proved yet.
-func (e *poolEntry) addressesOf() []string {
-	var names []string
-	for _, u := range e.pool.Status().Upstreams {
-		names = append(names, u.URI)
-	}
-	slices.Sort(names)
-	return names
-}
-
 // change sends a body to the pool's uris.
-func (e *poolEntry) change(method, body string) error {
+func change(pool *failover.Pool, method, body string) error {
 	r := httptest.NewRequest(method, "/broker/pools/fuzz/uris", strings.NewReader(body))
-	if err := e.operate(r, "uris"); err != nil {
+	if err := operate(Pool{Pool: pool, Name: "fuzz"}, r, "uris"); err != nil {
 		return poolFailure(err)
 	}
 	return nil
@@ -79,10 +48,10 @@ func FuzzChangeURIs(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body string) {
 		for _, method := range []string{http.MethodPost, http.MethodDelete} {
-			e := newTestPool(t, "http://10.0.0.1:80", "http://10.0.0.2:80", "http://10.0.0.3:80")
-			before := e.addressesOf()
-			err := e.change(method, body)
-			after := e.addressesOf()
+			pool := proxytest.NewPool(t, "http://10.0.0.1:80", "http://10.0.0.2:80", "http://10.0.0.3:80")
+			before := proxytest.Addresses(pool)
+			err := change(pool, method, body)
+			after := proxytest.Addresses(pool)
 			if err != nil {
 				var api apiError
 				if !errors.As(err, &api) || api.status < 400 || api.status > 499 {
@@ -137,13 +106,13 @@ func TestChangeURIsIsBounded(t *testing.T) {
 		"endless name":      `{"uris": ["http://` + strings.Repeat("a", maxURIsBody) + `:80"]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := newTestPool(t, "http://10.0.0.1:80", "http://10.0.0.2:80")
-			err := e.change(http.MethodPost, text)
+			pool := proxytest.NewPool(t, "http://10.0.0.1:80", "http://10.0.0.2:80")
+			err := change(pool, http.MethodPost, text)
 			var api apiError
 			if !errors.As(err, &api) || api.status != http.StatusRequestEntityTooLarge {
 				t.Errorf("got %v, want status 413", err)
 			}
-			if n := len(e.addressesOf()); n != 2 {
+			if n := len(proxytest.Addresses(pool)); n != 2 {
 				t.Errorf("the pool has %d addresses, want its two", n)
 			}
 		})

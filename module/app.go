@@ -36,6 +36,10 @@ type App struct {
 	// reload can be asked for without naming it again.
 	Source *Source `json:"source,omitempty"`
 
+	// AdminListen is the address of this process's admin endpoint, which no other
+	// process may have; if empty, that is not looked at.
+	AdminListen string `json:"admin_listen,omitempty"`
+
 	// Children are the programs to run, by name. The child `default` runs Caddy.
 	Children map[string]*Child `json:"children,omitempty"`
 

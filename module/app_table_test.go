@@ -16,8 +16,6 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
-	"github.com/spf13/cobra"
 
 	"github.com/caddy-broker/caddy-broker/internal/options"
 	"github.com/caddy-broker/caddy-broker/module/cluster"
@@ -265,7 +263,7 @@ func TestUnknownNamesInJSON(t *testing.T) {
 		{`{"children":{"b":{},"a":{"comand":["x"]}}}`, `children: a: unknown option "comand": did you mean command? allowed are standby, `},
 		{`{"network":{"nome":"a"}}`, `network: unknown option "nome": did you mean name? allowed are name, advertise, `},
 		{`{"source":{"path":"a"}}`, `source: json: unknown field "path"`},
-		{`{"bogus":1}`, `unknown option "bogus": allowed are standby, restart_delay, max_restart_delay, restart_reset, ready_timeout, watchdog, drain_timeout, stop_timeout, replace, ha_log, user, env, children, network, source`},
+		{`{"bogus":1}`, `unknown option "bogus": allowed are standby, restart_delay, max_restart_delay, restart_reset, ready_timeout, watchdog, drain_timeout, stop_timeout, replace, ha_log, user, env, admin_listen, children, network, source`},
 	}
 	for _, tt := range tests {
 		if err := caddy.StrictUnmarshalJSON([]byte(tt.json), new(App)); err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -274,16 +272,9 @@ func TestUnknownNamesInJSON(t *testing.T) {
 	}
 }
 
-func TestUnknownCommand(t *testing.T) {
-	cmd := new(cobra.Command)
-	caddycmd.Commands()["broker"].CobraFunc(cmd)
-	for name, want := range map[string]string{
-		"statu":     "did you mean status? allowed are ",
-		"fail-over": "did you mean failover? allowed are ",
-		"bogus":     `unknown command "bogus": allowed are `,
-	} {
-		if err := unknownCommand(cmd, name); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: got %v, want %q in it", name, err, want)
-		}
+// A busy process must have more time than a pool has to answer.
+func TestEchoTimeLeavesRoomForTheWatchdog(t *testing.T) {
+	if echoTime >= minWatchdog {
+		t.Errorf("pools have %v to answer, and a process %v", echoTime, minWatchdog)
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
 	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // Only what Caddy manages is waited for: a certificate that merely lies in
@@ -103,7 +105,7 @@ func TestAwaitCertificates(t *testing.T) {
 
 	app := load("")
 	for name := range strings.SplitSeq("plain.test shop.test", " ") {
-		eventually(t, "the certificate of "+name, func() bool { return app.HasCertificateForSubject(name) })
+		testwait.Until(t, "the certificate of "+name, func() bool { return app.HasCertificateForSubject(name) })
 	}
 	if missing := awaitCertificates([]byte(config(dir, ""))); len(missing) > 0 {
 		t.Errorf("waited in vain for %v", missing)

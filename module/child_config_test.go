@@ -176,7 +176,7 @@ func TestPrepareConfigNames(t *testing.T) {
 		`{"apps":{"http":{"servers":{"web":{"Routes":[],"routes":[]}}}}}`: "servers.web: routes is there in two spellings",
 		`{"apps":{"http":{"servers":{"web":null}}}}`:                      "servers.web: it is null",
 	} {
-		if err := validateChild([]byte(config)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := prepareConfig([]byte(config), ""); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", config, err, want)
 		}
 	}

@@ -53,10 +53,10 @@ func poolsActivate(link *control.Link, kept json.RawMessage) {
 	r := &poolReporter{
 		link: link, changed: make(chan struct{}, 1), queue: make(chan report, reportQueue), flushes: make(chan chan error),
 	}
-	pools.onChange(r.change)
-	watchPools(func(e failover.Event) { r.put(parlance.TopicEvent, supervisor.Event{Name: e.Name, Data: e.Data}) })
-	pools.ledger.Follow(func(d indoubt.Record) { r.put(parlance.TopicDoubt, d) })
-	pools.start(learnt)
+	OnChange(r.change)
+	Watch(func(e failover.Event) { r.put(parlance.TopicEvent, supervisor.Event{Name: e.Name, Data: e.Data}) })
+	Doubts().Follow(func(d indoubt.Record) { r.put(parlance.TopicDoubt, d) })
+	Start(learnt)
 	r.change() // what has no place any more is forgotten
 	go r.run()
 	reporter.Store(r)
@@ -64,20 +64,6 @@ func poolsActivate(link *control.Link, kept json.RawMessage) {
 
 // reporter is this process's, once it serves or has served.
 var reporter atomic.Pointer[poolReporter]
-
-// closeIdleUpstreams closes the idle connections to backends: a process that
-// serves nobody new holds on to none, least of all to a site of its own.
-func closeIdleUpstreams() {
-	pools.mu.Lock()
-	defer pools.mu.Unlock()
-	for _, e := range pools.entries {
-		for _, c := range e.claims {
-			if t := c.policy.transport; t != nil && t.http != nil {
-				t.http.CloseIdleConnections()
-			}
-		}
-	}
-}
 
 // put queues a report. One that finds the queue full is dropped: the parent hangs.
 func (r *poolReporter) put(topic string, v any) {
@@ -123,7 +109,7 @@ func (r *poolReporter) run() {
 
 // send reports what is worth keeping now and returns when the parent has it.
 func (r *poolReporter) send() error {
-	data, err := json.Marshal(pools.snapshot())
+	data, err := json.Marshal(Snapshot())
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func runChild() (int, error) {
 	if err := link.Ready(); err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
-	rt.heartbeat(context.Background(), pools, link.Beat)
+	rt.heartbeat(context.Background(), Echo, link.Beat)
 	select {} // the signal handler, or an order, ends the process
 }
 
@@ -125,8 +125,8 @@ func (rt *childRuntime) drain(timeout time.Duration) {
 	rt.cutOff("the process was replaced, which ends HTTP/3 connections", func(q *inflight) bool { return q.http3 })
 	rt.closeHTTP3()
 	_ = rt.link.Released()
-	pools.interruptAll()
-	closeIdleUpstreams()
+	Interrupt()
+	CloseIdle()
 	var deadline <-chan time.Time
 	if timeout > 0 {
 		timer := time.NewTimer(timeout)
@@ -167,7 +167,7 @@ func (rt *childRuntime) awaitConns(deadline <-chan time.Time, grace time.Duratio
 // requests in progress and ends this process. It does not return.
 func (rt *childRuntime) stop() {
 	rt.leave()
-	pools.interruptAll()
+	Interrupt()
 	packets := make(chan struct{})
 	go func() {
 		rt.finishHTTP3()

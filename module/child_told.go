@@ -23,7 +23,7 @@ func childStart(data json.RawMessage) {
 		}
 	}
 	takeParent(d.Parent)
-	pools.hold() // until this process is activated
+	Hold() // until this process is activated
 }
 
 // childTold takes what the parent says later.

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // serveThrough serves HTTP from ln by way of rt until the test ends.
@@ -58,7 +60,7 @@ func TestDrainLetsUnusedConnectionsGo(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer silent.Close()
-			eventually(t, "the connection is counted", func() bool {
+			testwait.Until(t, "the connection is counted", func() bool {
 				counted := false
 				rt.unused.Range(func(any, any) bool { counted = true; return true })
 				return counted
@@ -92,11 +94,11 @@ func TestWhoSendsIsNotSilent(t *testing.T) {
 			defer server.Close()
 			const old, long = time.Hour, 200 * time.Millisecond
 			accepted := time.Now().Add(-old)
-			eventually(t, "it is silent", func() bool { return silence(server, accepted) > long })
+			testwait.Until(t, "it is silent", func() bool { return silence(server, accepted) > long })
 			if _, err := client.Write([]byte("G")); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "the system has the byte", func() bool { return silence(server, accepted) == 0 })
+			testwait.Until(t, "the system has the byte", func() bool { return silence(server, accepted) == 0 })
 			if _, err := server.Read(make([]byte, 1)); err != nil {
 				t.Fatal(err)
 			}

@@ -35,7 +35,7 @@ With --ha this is the same as 'caddy run --config F --adapter broker'; without
 	_ = cmd.Flags().MarkHidden("pingback")
 	serve := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if child, _ := cmd.Flags().GetBool("child"); child {
+		if serves, _ := cmd.Flags().GetBool("child"); serves {
 			return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return runChild() })(cmd, args)
 		}
 		if err := prepareRun(cmd); err != nil {
@@ -85,7 +85,7 @@ func prepareRun(cmd *cobra.Command) error {
 		path, _ := flags.GetString("ha-log")
 		o.HALog = &path
 	}
-	overrides.Store(o)
+	Override(o)
 	if watch, _ := flags.GetBool("watch"); watch && !resume {
 		// Caddy's own watcher ends at the first mistake in the file.
 		if err := flags.Set("watch", "false"); err != nil {

@@ -28,7 +28,7 @@ func watchFile(file, adapter string) {
 	logger().Info("watching config file for changes")
 	said := ""
 	for range time.Tick(watchEvery) {
-		config, err := adaptQuietly(file, adapter)
+		config, err := Adapt(file, adapter)
 		if err != nil {
 			if said != err.Error() {
 				said = err.Error()

@@ -6,6 +6,7 @@ package module
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -14,15 +15,16 @@ import (
 // errors answer it.
 func TestErrorRoutesAreGuarded(t *testing.T) {
 	inside := make(chan string, 1)
-	b := newBackendServer(t, "b", func(w http.ResponseWriter, _ *http.Request) {
+	b := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		rt := runtime.Load()
 		for _, d := range rt.inDoubt("the test asks", everyRequest) {
 			inside <- fmt.Sprint(rt.requests.len(), " ", d.Method, " ", d.Path)
 		}
 		rt.closing.Store(true)
 		w.WriteHeader(http.StatusAccepted)
-	})
-	s := newSite(t, true, "error 500\nhandle_errors {\n header -Connection\n reverse_proxy "+b.addr()+"\n}")
+	}))
+	defer b.Close()
+	s := newSite(t, true, "error 500\nhandle_errors {\n header -Connection\n reverse_proxy "+b.Listener.Addr().String()+"\n}")
 	res, err := s.Client().Post(s.URL+"/order", "text/plain", strings.NewReader("x"))
 	if err != nil {
 		t.Fatal(err)

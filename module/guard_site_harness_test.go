@@ -19,6 +19,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/standard"
 	_ "github.com/caddyserver/caddy/v2/modules/logging"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/proxytest"
 )
 
 // site is what a Caddyfile serves, in a child or in a process of its own.
@@ -57,10 +59,8 @@ func newSite(t *testing.T, child bool, routes string) *site {
 	if cfg.Logging.Logs == nil {
 		cfg.Logging.Logs = make(map[string]*caddy.CustomLog)
 	}
-	cfg.Logging.Logs["default"] = &caddy.CustomLog{BaseLog: caddy.BaseLog{Level: testLogLevel()}}
-	loading.Lock()
+	cfg.Logging.Logs["default"] = &caddy.CustomLog{BaseLog: caddy.BaseLog{Level: proxytest.LogLevel()}}
 	ctx, err := caddy.ProvisionContext(cfg)
-	loading.Unlock()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,29 +7,33 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/proxytest"
 )
 
 // Sites answer in a child what they answer in a process of their own, whatever
 // their handlers do to the request.
 func TestSitesInAChildAnswerTheSame(t *testing.T) {
-	backend := newBackendServer(t, "b", func(w http.ResponseWriter, r *http.Request) {
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/auth" {
 			w.Header().Set("X-User", r.Header.Get("X-Forwarded-Method")+" "+r.Header.Get("X-Forwarded-Uri"))
 			return
 		}
 		body, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%s %s %s %s%s", r.Method, r.Host, r.RequestURI, r.Header.Get("X-User"), body)
-	})
+	}))
+	t.Cleanup(backend.Close)
 	dir := t.TempDir()
 	page := `{{.Req.Method}} {{.Req.URL}} {{.OriginalReq.Method}} {{.OriginalReq.URL}} {{placeholder "http.request.body"}}`
 	if err := os.WriteFile(filepath.Join(dir, "page.html"), []byte(page), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	names := strings.NewReplacer("BACKEND", backend.addr(), "DEAD", deadAddress(t), "DIR", dir)
+	names := strings.NewReplacer("BACKEND", backend.Listener.Addr().String(), "DEAD", proxytest.DeadAddress(t), "DIR", dir)
 	for _, c := range []struct {
 		name, routes string
 		want         string

@@ -24,12 +24,13 @@ const (
 
 // heartbeat tells the parent that this process lives, as often as it can prove
 // it: since the last time it answered a request, or it answers one of its own
-// through each of its servers, and its pools answer. It ends with ctx.
-func (rt *childRuntime) heartbeat(ctx context.Context, pools *poolRegistry, beat func() error) {
+// through each of its servers, and its pools answer, which pools waits for. It ends
+// with ctx.
+func (rt *childRuntime) heartbeat(ctx context.Context, pools func(), beat func() error) {
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
 	var answered uint64
-	echo := echo{of: pools.echo}
+	echo := echo{of: pools}
 	for {
 		now := rt.answered.Load()
 		if echo.heard(time.Now()) && (now != answered || rt.probeAll()) {
@@ -83,7 +84,7 @@ func (rt *childRuntime) probeAll() bool {
 	}
 	rt.mu.Unlock()
 	for _, l := range listeners {
-		if !l.probe(rt.probe) && !isClosed(l.closed) {
+		if !l.probe(rt.probe) && !closed(l.closed) {
 			return false
 		}
 	}

@@ -44,8 +44,6 @@ func TestHeartbeatEndsWithAPoolThatIsStuck(t *testing.T) {
 		}
 		pool.Start()
 		defer pool.Close()
-		e := &poolEntry{name: "test", pool: pool, claims: []*poolClaim{{active: true, generation: &generation{number: 1}}}}
-		registry := &poolRegistry{entries: []*poolEntry{e}}
 
 		beats := 0
 		during := func(d time.Duration) int {
@@ -58,7 +56,7 @@ func TestHeartbeatEndsWithAPoolThatIsStuck(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			newChildRuntime(nil, "").heartbeat(ctx, registry, func() error { beats++; return nil })
+			newChildRuntime(nil, "").heartbeat(ctx, pool.Echo, func() error { beats++; return nil })
 		}()
 		time.Sleep(beatEvery / 2) // no tick and no answer at the same instant
 		if n := during(5 * beatEvery); n != 5 {
@@ -84,11 +82,4 @@ func TestHeartbeatEndsWithAPoolThatIsStuck(t *testing.T) {
 		cancel()
 		<-ended
 	})
-}
-
-// A busy process must have more time than a pool has to answer.
-func TestEchoTimeLeavesRoomForTheWatchdog(t *testing.T) {
-	if echoTime >= minWatchdog {
-		t.Errorf("pools have %v to answer, and a process %v", echoTime, minWatchdog)
-	}
 }

@@ -75,7 +75,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			// Somebody wants our attention. What he put into the queue was put
 			// there before, so it is seen now.
 			_ = l.systemListener.SetDeadline(time.Time{})
-		case isClosed(l.rt.leaving) || isClosed(l.closed):
+		case closed(l.rt.leaving) || closed(l.closed):
 		default:
 			return nil, err
 		}
@@ -94,17 +94,17 @@ func (l *listener) accept() (net.Conn, error) {
 }
 
 // open tells whether the system's queue may be read.
-func (l *listener) open() bool { return isClosed(l.rt.activated) && !isClosed(l.rt.leaving) }
+func (l *listener) open() bool { return closed(l.rt.activated) && !closed(l.rt.leaving) }
 
 // gate is closed when open may have changed to true; nil for ever after leaving.
 func (l *listener) gate() <-chan struct{} {
-	if isClosed(l.rt.leaving) {
+	if closed(l.rt.leaving) {
 		return nil
 	}
 	return l.rt.activated
 }
 
-func isClosed(ch <-chan struct{}) bool {
+func closed(ch <-chan struct{}) bool {
 	select {
 	case <-ch:
 		return true

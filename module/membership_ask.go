@@ -226,3 +226,12 @@ func askOn(ctx context.Context, nc net.Conn, proto uint32, r *http.Request) (*ht
 		}
 	}
 }
+
+func isClosed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}

@@ -4,8 +4,6 @@
 package module
 
 import (
-	"errors"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/caddy-broker/caddy-broker/supervisor"
@@ -33,7 +31,7 @@ func (childCollector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect sends the values.
 func (childCollector) Collect(ch chan<- prometheus.Metric) {
-	for _, s := range statuses() {
+	for _, s := range Statuses() {
 		up := 0.0
 		if s.State == "active" {
 			up = 1
@@ -49,13 +47,4 @@ func (childCollector) Collect(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(descCut, prometheus.CounterValue, float64(c.inDoubt.Load()), s.Name)
 		}
 	}
-}
-
-// register adds c to a configuration's registry, which may have it already.
-func register(registry *prometheus.Registry, c prometheus.Collector) error {
-	err := registry.Register(c)
-	if _, twice := errors.AsType[prometheus.AlreadyRegisteredError](err); twice {
-		return nil
-	}
-	return err
 }

@@ -67,7 +67,7 @@ func isGuard(l *dto.LabelPair) bool {
 
 // families are the metrics of the active process that are not its own.
 func (c *hosted) families(ctx context.Context) (map[string]*dto.MetricFamily, error) {
-	text, err := c.ask(ctx, "/metrics")
+	text, err := c.Ask(ctx, "/metrics")
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,9 @@ type Overrides struct {
 
 var overrides atomic.Pointer[Overrides]
 
+// Override makes o hold from now on. It is for before a configuration is loaded.
+func Override(o *Overrides) { overrides.Store(o) }
+
 func (o *Overrides) apply(opts ChildOptions) ChildOptions {
 	if o.Standby != nil {
 		opts.Standby = o.Standby

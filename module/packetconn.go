@@ -42,7 +42,7 @@ func (p *packetConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	case <-p.left:
 	default:
 		n, addr, err := p.conn.ReadFrom(b)
-		if err == nil || !isClosed(p.left) {
+		if err == nil || !closed(p.left) {
 			return n, addr, err
 		}
 	}

@@ -4,10 +4,9 @@
 package module
 
 import (
-	"context"
+	"slices"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"go.uber.org/zap"
 
@@ -38,6 +37,9 @@ func (ex *exchange) choose(pool reverseproxy.UpstreamPool) {
 	}
 	ex.rejecting = false
 	ex.backend = f.backends.of(m)
+	// What makes up for a stale connection must not meet another one, also when it
+	// had to wait for the backend.
+	ex.fresh = ex.fresh || slices.ContainsFunc(ex.reattached, func(b *backend) bool { return b.member.Name == m.Name })
 	ex.upstream = ex.backend.upstream
 	if f.dynamic {
 		if up := ex.listed.find(m); up != nil {
@@ -121,23 +123,11 @@ func (f *Failover) activate() {
 
 // follow makes the policy learn when its configuration starts and stops.
 func (f *Failover) follow() error {
-	if err := f.events.On("started", lifeHandler{f.activate}); err != nil {
+	if err := onLife(f.events, "started", f.activate); err != nil {
 		return err
 	}
-	return f.events.On("stopping", lifeHandler{func() { f.stopping.Store(true) }})
+	return onLife(f.events, "stopping", func() { f.stopping.Store(true) })
 }
-
-// lifeHandler handles an event of Caddy's life cycle.
-type lifeHandler struct{ do func() }
-
-// Handle does what is to be done.
-func (h lifeHandler) Handle(context.Context, caddy.Event) error {
-	h.do()
-	return nil
-}
-
-// MarshalText is what a debug log shows of the handler.
-func (lifeHandler) MarshalText() ([]byte, error) { return []byte("caddy-broker"), nil }
 
 // emit passes an event of the pool on to Caddy's events app.
 func (f *Failover) emit(e failover.Event) {

@@ -16,18 +16,16 @@ import (
 
 // BenchmarkProxy proxies whole requests over loopback connections, kept or a new
 // one for each, with the stock policy `first` and with this one. The difference is
-// what the policy and its transport cost; "guarded" is what a supervised child adds.
+// what the policy and its transport cost.
 func BenchmarkProxy(b *testing.B) {
 	for _, bench := range []struct {
 		name    string
 		stock   bool
 		closing bool // the backend closes each connection
-		guarded bool
 		options []option
 	}{
 		{name: "first", stock: true},
 		{name: "failover"},
-		{name: "failover-guarded", guarded: true},
 		{name: "failover-random", options: []option{set("randomize", true)}},
 		{name: "first-dial", stock: true, closing: true},
 		{name: "failover-dial", closing: true},
@@ -52,13 +50,6 @@ func BenchmarkProxy(b *testing.B) {
 			if p.policy != nil {
 				p.handler.LoadBalancing.SelectionPolicy = p.policy
 			}
-			serve := func(w http.ResponseWriter, r *http.Request) error { return p.handler.ServeHTTP(w, r, nil) }
-			if bench.guarded {
-				runtime.Store(newChildRuntime(nil, "secret"))
-				defer runtime.Store(nil)
-				handler := caddyhttp.HandlerFunc(serve)
-				serve = func(w http.ResponseWriter, r *http.Request) error { return Guard{}.ServeHTTP(w, r, handler) }
-			}
 			w := &discard{header: make(http.Header)}
 			b.ReportAllocs()
 			b.ResetTimer()
@@ -68,29 +59,12 @@ func BenchmarkProxy(b *testing.B) {
 				r := httptest.NewRequestWithContext(ctx, http.MethodGet, "http://site.example/path", nil)
 				r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, &caddyhttp.Server{})
 				clear(w.header)
-				if err := serve(w, r); err != nil {
+				if err := p.handler.ServeHTTP(w, r, nil); err != nil {
 					b.Fatal(err)
 				}
 				cancel()
 			}
 		})
-	}
-}
-
-// BenchmarkGuard serves nothing at all: what is left is the guard.
-func BenchmarkGuard(b *testing.B) {
-	runtime.Store(newChildRuntime(nil, "secret"))
-	defer runtime.Store(nil)
-	nothing := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
-	ctx, cancel := context.WithCancel(b.Context())
-	defer cancel()
-	w := &discard{header: make(http.Header)}
-	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "http://site.example/path", nil)
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := (Guard{}).ServeHTTP(w, r, nothing); err != nil {
-			b.Fatal(err)
-		}
 	}
 }
 

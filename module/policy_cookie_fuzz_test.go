@@ -6,12 +6,14 @@ package module
 import (
 	"strings"
 	"testing"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/proxytest"
 )
 
 // FuzzCookie: a cookie says what it was made to say, and one that differs from it
 // in anything says nothing.
 func FuzzCookie(f *testing.F) {
-	e := newTestPool(f, "http://10.0.0.1:80", "http://10.0.0.2:80")
+	e := &poolEntry{name: "fuzz", pool: proxytest.NewPool(f, "http://10.0.0.1:80", "http://10.0.0.2:80")}
 	c := &cookieAffinity{name: "lb", policy: &Failover{claim: &poolClaim{entry: e}}}
 	c.once.Do(func() { c.secret = []byte("the secret of a test") })
 

@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,7 +22,15 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy/fastcgi"
 	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/proxytest"
 	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
+)
+
+// Shorter names for what other packages use, too.
+var (
+	deadAddress = proxytest.DeadAddress
+	revive      = proxytest.Revive
+	eventually  = testwait.Until
 )
 
 // proxy is a reverse_proxy with the failover policy behind a real server.
@@ -97,7 +104,7 @@ func load(tb testing.TB, raw json.RawMessage) (*reverseproxy.Handler, caddy.Cont
 	cfg := &caddy.Config{
 		Admin:      &caddy.AdminConfig{Disabled: true},
 		StorageRaw: json.RawMessage(fmt.Sprintf(`{"module": "file_system", "root": %q}`, tb.TempDir())),
-		Logging:    &caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": {BaseLog: caddy.BaseLog{Level: testLogLevel()}}}},
+		Logging:    &caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": {BaseLog: caddy.BaseLog{Level: proxytest.LogLevel()}}}},
 	}
 	base, err := caddy.ProvisionContext(cfg)
 	if err != nil {
@@ -110,13 +117,6 @@ func load(tb testing.TB, raw json.RawMessage) (*reverseproxy.Handler, caddy.Cont
 		return nil, ctx, nil, err
 	}
 	return mod.(*reverseproxy.Handler), ctx, cancel, nil
-}
-
-func testLogLevel() string {
-	if l := os.Getenv("TEST_LOG"); l != "" {
-		return l
-	}
-	return "PANIC"
 }
 
 // newProxy starts a proxy that ends with the test.
@@ -233,48 +233,6 @@ func (p *proxy) do(method, body string, header ...string) clientAnswer {
 	return clientAnswer{res.StatusCode, res.Header, string(b)}
 }
 
-// deadAddresses holds what keeps an address from being anybody else's.
-var deadAddresses sync.Map
-
-// deadAddress is an address where nobody listens, and nobody will, because it is
-// one end of a connection: a free one could become that of the proxy itself, which
-// would then go round in circles.
-func deadAddress(tb testing.TB) string {
-	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	// A port that was bound is no other connection's either.
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}}
-	conn, err := d.DialContext(tb.Context(), "tcp", l.Addr().String())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	address := conn.LocalAddr().String()
-	deadAddresses.Store(address, conn)
-	tb.Cleanup(func() {
-		deadAddresses.Delete(address)
-		_ = conn.Close()
-		_ = l.Close()
-	})
-	return address
-}
-
-// revive listens at a dead address.
-func revive(tb testing.TB, address string) net.Listener {
-	tb.Helper()
-	if conn, ok := deadAddresses.LoadAndDelete(address); ok {
-		_ = conn.(*net.TCPConn).SetLinger(0) // the address is free at once
-		_ = conn.(net.Conn).Close()
-	}
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return l
-}
-
 // backendServer counts what it executed, by method.
 type backendServer struct {
 	*httptest.Server
@@ -304,12 +262,6 @@ func newBackendServer(tb testing.TB, name string, serve http.HandlerFunc) *backe
 }
 
 func (b *backendServer) addr() string { return b.Listener.Addr().String() }
-
-// eventually waits for a condition that nothing tells of.
-func eventually(tb testing.TB, what string, ok func() bool) {
-	tb.Helper()
-	testwait.Until(tb, what, ok)
-}
 
 // prepared is a request as Caddy's server hands it to handlers.
 func prepared(r *http.Request, remote string) *http.Request {

@@ -12,21 +12,22 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
+	"github.com/caddy-broker/caddy-broker/module/internal/proxytest"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 )
 
 // restored gives a pool what a process is told, and checks what it made of that.
 func restored(t *testing.T, s failover.Snapshot) {
 	t.Helper()
-	e := newTestPool(t, "http://10.0.0.1:80", "http://10.0.0.2:80")
+	pool := proxytest.NewPool(t, "http://10.0.0.1:80", "http://10.0.0.2:80")
 	damaged := false
 	for _, keys := range s.Moved {
 		damaged = damaged || len(keys)%8 != 0
 	}
-	if err := e.pool.Restore(s); (err != nil) != damaged {
+	if err := pool.Restore(s); (err != nil) != damaged {
 		t.Fatalf("restored with %v, damaged: %t", err, damaged)
 	}
-	names := e.addressesOf()
+	names := proxytest.Addresses(pool)
 	if len(names) == 0 || len(slices.Compact(slices.Clone(names))) != len(names) {
 		t.Fatalf("the pool has %v", names)
 	}
@@ -35,10 +36,10 @@ func restored(t *testing.T, s failover.Snapshot) {
 	for _, u := range slices.Concat(s.Added, s.Dynamic) {
 		trusted[u.Key()] = true
 	}
-	for _, n := range e.pool.Said().Named() {
+	for _, n := range pool.Said().Named() {
 		trusted[n.URI.Key()] = trusted[n.URI.Key()] || n.Trusted
 	}
-	for m := range e.pool.All() {
+	for m := range pool.All() {
 		if !trusted[m.Name] && !m.Restricted() {
 			t.Fatalf("%s is dialled unchecked", m.Name)
 		}
@@ -47,11 +48,11 @@ func restored(t *testing.T, s failover.Snapshot) {
 		return
 	}
 	// What it would pass on makes the same pool again.
-	again := newTestPool(t, "http://10.0.0.1:80", "http://10.0.0.2:80")
-	if err := again.pool.Restore(e.pool.Snapshot()); err != nil {
+	again := proxytest.NewPool(t, "http://10.0.0.1:80", "http://10.0.0.2:80")
+	if err := again.Restore(pool.Snapshot()); err != nil {
 		t.Fatal(err)
 	}
-	if got := again.addressesOf(); !slices.Equal(got, names) {
+	if got := proxytest.Addresses(again); !slices.Equal(got, names) {
 		t.Fatalf("%v became %v", names, got)
 	}
 }

@@ -4,9 +4,6 @@
 package module
 
 import (
-	"net/http"
-	"slices"
-
 	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
@@ -23,35 +20,14 @@ func (r *poolRegistry) drain(e *poolEntry, u address.URI, drained bool) error {
 	return nil
 }
 
-// drainEverywhere carries out a decision about an address for every pool, and
-// returns those that have it.
-func (r *poolRegistry) drainEverywhere(text string, drained bool) (have []*poolEntry, err error) {
-	var names, known []string
-	for _, e := range r.list() {
-		u, bad := e.address(text) // a dial address is read by the pools that have it
-		if err = bad; err == nil {
-			if m, unknown := e.pool.Find(u); unknown == nil {
-				have = append(have, e)
-				names = append(names, m.Name)
-			}
-		}
-		for _, m := range e.pool.Members() {
-			known = append(known, m.Name)
-		}
-	}
-	if len(have) == 0 && err != nil {
-		return nil, err
-	}
-	if len(have) == 0 {
-		slices.Sort(known)
-		return nil, failure(http.StatusNotFound, "no pool has address %q: %s", text, alternatives(slices.Compact(known)))
-	}
+// drainEverywhere carries out a decision about addresses, by their names, for every
+// pool.
+func (r *poolRegistry) drainEverywhere(names []string, drained bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, name := range names {
 		r.decide("", name, drained)
 	}
-	return have, nil
 }
 
 // decide puts a decision into effect. r.mu is held.

@@ -55,9 +55,9 @@ func (q *eventQueue) run() {
 	}
 }
 
-// watchPools calls f for every event of a pool until end is called. f must not
+// Watch calls f for every event of a pool until end is called. f must not
 // take long.
-func watchPools(f func(failover.Event)) (end func()) {
+func Watch(f func(failover.Event)) (end func()) {
 	q, key := &pools.events, &f
 	q.mu.Lock()
 	defer q.mu.Unlock()

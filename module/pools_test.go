@@ -167,7 +167,7 @@ func TestHeldPools(t *testing.T) {
 func TestEventsReachWatchers(t *testing.T) {
 	b := newBackendServer(t, "b", nil)
 	events := make(chan failover.Event, 100)
-	end := watchPools(func(e failover.Event) { events <- e })
+	end := Watch(func(e failover.Event) { events <- e })
 	defer end()
 	p := newProxy(t, upstreams(b.addr()))
 	if a := p.do("GET", ""); a.status != 200 {

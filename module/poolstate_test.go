@@ -251,26 +251,3 @@ func TestNamedPools(t *testing.T) {
 		})
 	}
 }
-
-// TestKeeperTakesTheServingProcess: what a process that was replaced, or does not
-// serve yet, says of the pools is refused and changes nothing.
-func TestKeeperTakesTheServingProcess(t *testing.T) {
-	var k poolKeeper
-	says := func(address string) poolsState { return poolsState{Drains: drains{{Address: address}}} }
-	if k.take(1, says("a")) == nil {
-		t.Error("a process that does not serve yet was believed")
-	}
-	k.activate(1)
-	if err := k.take(1, says("b")); err != nil {
-		t.Error(err)
-	}
-	if got := k.activate(2); !reflect.DeepEqual(got, says("b")) {
-		t.Errorf("the next process starts from %v", got)
-	}
-	if k.take(1, poolsState{}) == nil {
-		t.Error("a process that was replaced was believed")
-	}
-	if got := k.activate(3); !reflect.DeepEqual(got, says("b")) {
-		t.Errorf("the late report changed the state to %v", got)
-	}
-}

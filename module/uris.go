@@ -93,7 +93,7 @@ func (h *URIs) follow(ctx caddy.Context) error {
 	end := sync.OnceFunc(func() { close(over) })
 	context.AfterFunc(ctx, end)
 	h.over = over
-	return events.(*caddyevents.App).On("stopping", lifeHandler{end})
+	return onLife(events.(*caddyevents.App), "stopping", end)
 }
 
 // list is what clients of this listener are told.
@@ -152,10 +152,7 @@ func (h *URIs) stream(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Type", parlance.TypeEvents)
 	w.Header().Set("Cache-Control", "no-cache")
 	out := http.NewResponseController(w)
-	var leaving <-chan struct{}
-	if rt := runtime.Load(); rt != nil {
-		leaving = rt.leaving
-	}
+	leaving := Leaving()
 	keep := time.NewTicker(keepStream)
 	defer keep.Stop()
 	// A client that takes nothing more does not hold anything up.

@@ -20,6 +20,13 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 )
 
+// inOurNetwork makes this process part of a network until the test ends.
+func inOurNetwork(t *testing.T, s *parlance.NetworkState) {
+	t.Helper()
+	SetState(s)
+	t.Cleanup(func() { SetState(nil) })
+}
+
 func newURIs(t *testing.T, addresses ...string) *httptest.Server {
 	t.Helper()
 	srv, _ := newURIsIn(t, addresses...)
@@ -28,9 +35,7 @@ func newURIs(t *testing.T, addresses ...string) *httptest.Server {
 
 func newURIsIn(t *testing.T, addresses ...string) (*httptest.Server, caddy.Context) {
 	t.Helper()
-	loading.Lock()
 	base, err := caddy.ProvisionContext(&caddy.Config{Admin: &caddy.AdminConfig{Disabled: true}})
-	loading.Unlock()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +84,7 @@ func TestServingTheList(t *testing.T) {
 	if res, _ := askHTTP(t, "GET", srv.URL+parlance.PathURIs); res.StatusCode != http.StatusNotFound {
 		t.Errorf("with nothing to tell: %s", res.Status)
 	}
-	inNetwork(t, &parlance.NetworkState{Name: "a", Addresses: []string{"http://a:80", "https://a:443"}, Peers: []string{"https://b:443", "http://b:80"}})
+	inOurNetwork(t, &parlance.NetworkState{Name: "a", Addresses: []string{"http://a:80", "https://a:443"}, Peers: []string{"https://b:443", "http://b:80"}})
 	res, body := askHTTP(t, "GET", srv.URL+parlance.PathURIs)
 	if body != "http://a:80\nhttp://b:80\n" || res.Header.Get("Content-Type") != parlance.TypeURIs {
 		t.Errorf("told %q as %s", body, res.Header.Get("Content-Type"))
@@ -100,7 +105,7 @@ func TestServingTheList(t *testing.T) {
 
 func TestServingTheStream(t *testing.T) {
 	state := parlance.NetworkState{Name: "a", Addresses: []string{"http://a:80"}}
-	inNetwork(t, &state)
+	inOurNetwork(t, &state)
 	req, _ := http.NewRequest("GET", newURIs(t).URL+parlance.PathURIs, nil)
 	req.Header.Set("Accept", parlance.TypeEvents+", "+parlance.TypeURIs)
 	res, err := http.DefaultClient.Do(req)
@@ -140,7 +145,7 @@ func TestStreamWithNothingToTellYet(t *testing.T) {
 	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != parlance.TypeEvents {
 		t.Fatalf("got %s", res.Status)
 	}
-	inNetwork(t, &parlance.NetworkState{Name: "a", Addresses: []string{"http://a:80"}})
+	inOurNetwork(t, &parlance.NetworkState{Name: "a", Addresses: []string{"http://a:80"}})
 	lines := bufio.NewScanner(res.Body)
 	for lines.Scan() {
 		if lines.Text() == "data: http://a:80" {
