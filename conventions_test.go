@@ -32,29 +32,33 @@ const header = `// SPDX-FileCopyrightText: The caddy-broker authors
 var mayImport = map[string][]string{
 	"cmd/caddy": {"."},
 	".":         {"caddyfile", "module", "module/admin", "module/announce", "module/broker", "module/child", "module/command"},
-	"caddyfile": {"module", "module/announce", "module/broker", "module/child", "module/policyconfig"},
+	"caddyfile": {"module", "module/announce", "module/broker", "module/child", "module/cluster", "module/policyconfig"},
 
 	"module": {
 		"failover", "failover/address", "failover/membership", "internal/options", "module/internal/block",
 		"module/internal/indoubt", "module/internal/lifecycle", "module/internal/metrics", "module/internal/parlance",
 		"module/internal/poolstate", "module/internal/proxystatus", "module/internal/proxytest", "module/internal/socket",
-		"module/internal/testwait", "module/policyconfig",
+		"module/internal/testwait", "module/cluster", "module/policyconfig",
 	},
 	"module/admin": {
 		"failover", "failover/address", "module", "module/broker", "module/child", "module/internal/indoubt",
-		"module/internal/proxytest", "supervisor", "supervisor/control",
+		"module/internal/proxytest", "supervisor", "supervisor/control", "supervisor/sockets",
 	},
-	"module/announce": {"failover/address", "module", "module/child", "module/internal/lifecycle", "module/internal/parlance"},
+	"module/announce": {"failover/address", "module/child", "module/cluster", "module/internal/lifecycle", "module/internal/parlance"},
 	"module/broker": {
-		"failover", "failover/address", "internal/options", "module", "module/child", "module/internal/block",
+		"failover", "failover/address", "internal/options", "module/child", "module/cluster", "module/internal/block",
 		"module/internal/indoubt", "module/internal/metrics", "module/internal/parlance", "module/internal/poolstate",
 		"module/internal/proxystatus", "module/internal/proxytest", "module/internal/socket", "module/policyconfig",
 		"supervisor", "supervisor/control", "supervisor/sockets",
 	},
 	"module/child": {
-		"failover", "failover/address", "module", "module/internal/indoubt", "module/internal/parlance",
+		"failover", "failover/address", "module", "module/cluster", "module/internal/indoubt", "module/internal/parlance",
 		"module/internal/poolstate", "module/internal/proxytest", "module/internal/socket", "module/internal/testwait",
 		"supervisor", "supervisor/control",
+	},
+	"module/cluster": {
+		"failover/address", "failover/membership", "internal/options",
+		"module/internal/block", "module/internal/parlance", "module/internal/testwait",
 	},
 	"module/command": {
 		"failover", "internal/options", "module/broker", "module/child", "module/internal/proxytest", "supervisor",
@@ -64,13 +68,13 @@ var mayImport = map[string][]string{
 	"module/internal/metrics":     {},
 	"module/internal/poolstate":   {"failover", "failover/address"},
 	"module/internal/proxytest":   {"failover", "failover/address"},
-	"module/internal/testwait":    {},
 	"module/policyconfig":         {"failover/address", "internal/options", "module/internal/block"},
 	"module/internal/block":       {"internal/options"},
 	"module/internal/indoubt":     {},
 	"module/internal/parlance":    {},
 	"module/internal/proxystatus": {},
 	"module/internal/socket":      {},
+	"module/internal/testwait":    {},
 
 	"supervisor":          {"supervisor/control", "supervisor/sockets"},
 	"supervisor/control":  {},

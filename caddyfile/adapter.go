@@ -5,6 +5,7 @@ package brokerfile
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -97,6 +98,11 @@ func split(config []byte, source *broker.Source) ([]byte, error) {
 			parent[key] = raw
 		}
 	}
+	listen, err := adminListen(whole["admin"])
+	if err != nil {
+		return nil, err
+	}
+	app.AdminListen = listen
 	delete(whole, "admin")
 	logging, err := parentLogging(whole["logging"])
 	if err != nil {
@@ -130,6 +136,32 @@ func split(config []byte, source *broker.Source) ([]byte, error) {
 	}
 	parent["apps"] = parentApps
 	return json.Marshal(parent)
+}
+
+// adminListen is the address of the admin endpoint, "" if there is none.
+func adminListen(raw json.RawMessage) (string, error) {
+	admin := make(map[string]json.RawMessage)
+	if raw != nil {
+		if err := json.Unmarshal(raw, &admin); err != nil {
+			return "", fmt.Errorf("reading adapted config: admin: %w", err)
+		}
+	}
+	if err := child.ExactNames(admin, "disabled", "listen"); err != nil {
+		return "", fmt.Errorf("reading adapted config: admin: %w", err)
+	}
+	var disabled bool
+	listen := ""
+	for key, value := range map[string]any{"disabled": &disabled, "listen": &listen} {
+		if raw, ok := admin[key]; ok {
+			if err := json.Unmarshal(raw, value); err != nil {
+				return "", fmt.Errorf("reading adapted config: admin.%s: %w", key, err)
+			}
+		}
+	}
+	if disabled {
+		return "", nil
+	}
+	return cmp.Or(listen, caddy.DefaultAdminListen), nil
 }
 
 // parentLogging is the default log's level and format on standard error.

@@ -9,8 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
-	"github.com/caddy-broker/caddy-broker/module"
 	"github.com/caddy-broker/caddy-broker/module/broker"
+	"github.com/caddy-broker/caddy-broker/module/cluster"
 )
 
 func init() {
@@ -38,7 +38,7 @@ func init() {
 //			<options as above>
 //		}
 //		network {
-//			<see [module.Network.UnmarshalCaddyfileBlock]>
+//			<see [cluster.Network.UnmarshalCaddyfileBlock]>
 //		}
 //	}
 func parseOption(d *caddyfile.Dispenser, existing any) (any, error) {
@@ -120,6 +120,6 @@ func parseNetwork(d *caddyfile.Dispenser, app *broker.App) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	app.Network = new(module.Network)
+	app.Network = new(cluster.Network)
 	return app.Network.UnmarshalCaddyfileBlock(d)
 }

@@ -101,7 +101,7 @@ func (r Reason) String() string {
 	case ReasonTooMany:
 		return "too many requests are waiting for a backend"
 	case ReasonDrained:
-		return "every backend is drained"
+		return "all drained: the operator took every backend out of service"
 	case ReasonNoFailover:
 		return "the backend failed and max_reconnect_attempts is 0"
 	case ReasonSpent:

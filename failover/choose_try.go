@@ -27,7 +27,7 @@ func (c *chooser) try(i int) verdict {
 	if f == 0 {
 		return refused
 	}
-	if r.wroteTo(m) {
+	if r.barred(m) {
 		return passed // a single loss moves no client
 	}
 	slot := false

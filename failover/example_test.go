@@ -75,5 +75,5 @@ func ExamplePool() {
 	// answered by http://two:8080
 	// http://one:8080 is down
 	// http://two:8080 is up
-	// no backend: pool "shop": every backend is drained
+	// no backend: pool "shop": all drained: the operator took every backend out of service
 }

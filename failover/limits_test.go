@@ -175,3 +175,51 @@ func TestNoFailoverAtStartUp(t *testing.T) {
 		b.expect("b")
 	})
 }
+
+// A reload that takes the limit away, or raises it, is in effect at once, also for a
+// pool that had used its attempts up.
+func TestReloadEndsExhaustion(t *testing.T) {
+	for _, limit := range []int{-1, 100} {
+		inBubble(t, 1, func(c *Config) { c.Options.MaxReconnectAttempts = 2 }, func(b *stage) {
+			b.p.Start()
+			b.expect("a")
+			b.downAll("a")
+			if why, _ := b.reason(&Request{Safe: true}); why != ReasonExhausted {
+				t.Fatalf("%q", why)
+			}
+			time.Sleep(5 * time.Second)
+			cfg := b.p.cfg
+			cfg.Options.MaxReconnectAttempts = limit
+			if err := b.p.Rebind(cfg); err != nil {
+				t.Fatal(err)
+			}
+			if s := b.p.Status().State; s != "reconnecting" {
+				t.Errorf("limit %d: the pool is %s", limit, s)
+			}
+			time.AfterFunc(3*time.Second, func() { b.up("a") })
+			b.expect("a")
+		})
+	}
+}
+
+// One that brings a limit does so from the next failed pass on.
+func TestReloadBringsALimit(t *testing.T) {
+	inBubble(t, 1, nil, func(b *stage) {
+		b.p.Start()
+		b.expect("a")
+		b.downAll("a")
+		waits := b.waiting(t.Context(), &Request{Safe: true})
+		b.p.do(func(x *machine) error { x.fail(x.members[0], "dial", told("refused")); return nil })
+		time.Sleep(5 * time.Second)
+		cfg := b.p.cfg
+		cfg.Options.MaxReconnectAttempts = 2
+		if err := b.p.Rebind(cfg); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if s := b.p.Status().State; s != "exhausted" {
+			t.Errorf("the pool is %s", s)
+		}
+		<-waits
+	})
+}

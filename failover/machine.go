@@ -133,6 +133,7 @@ func (x *machine) take(in input) {
 
 // settle draws the conclusions that follow from the state whatever the input was.
 func (x *machine) settle() {
+	x.prove()
 	x.care()
 	x.work()
 	x.probe()

@@ -5,6 +5,7 @@ package failover
 
 import (
 	"log/slog"
+	"slices"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/tracker"
@@ -52,6 +53,7 @@ func (x *machine) configure(cfg Config) {
 	x.warm, x.warmFor = nil, nil // the carrier may be another one
 	x.unask()
 	x.fitSamples()
+	x.relent()
 }
 
 // priority are the priority addresses that the options name.
@@ -72,8 +74,9 @@ func (x *machine) newMember(u address.URI) *Member {
 
 // retire forgets a member that is no longer in the list.
 func (x *machine) retire(m *Member) {
-	m.index = -1
+	m.index, m.since = -1, x.now
 	m.gone, m.inPass = true, false
+	x.left = append(slices.DeleteFunc(x.left, func(o *Member) bool { return o.inProgress.Load() == 0 }), m)
 	x.out.retired = append(x.out.retired, m)
 	x.abandon(m)
 	if x.forced == m {
@@ -83,5 +86,6 @@ func (x *machine) retire(m *Member) {
 	if x.current == m {
 		x.current = nil
 	}
+	x.forgive(m)
 	// Moves to it end when their clients come: to look for them takes longer.
 }

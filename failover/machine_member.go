@@ -34,7 +34,7 @@ const trialPatience = 10 * time.Second
 // machine's clock.
 //
 // Invariants: slow and cleared imply stateSuspect; unproved implies pushed and
-// stateDown; index is not -1 exactly while the member is in the view's order;
+// stateDown; early implies unproved; index is not -1 exactly while the member is in the view's order;
 // pings is never negative; step is 0 once a request was answered by a member that
 // is up.
 type node struct {
@@ -52,13 +52,15 @@ type node struct {
 	cleared bool      // suspect, but has answered a ping since
 	seen    bool      // has answered anything since it was last down, or at all
 	lost    bool      // has been told as lost
-	err     *failure  // the last one; nil for none
+	resumed bool      // put back by the operator: answered pings are enough for it to be up
+	err     *failure  // the last one since it was up; nil for none
 
 	// On whose word it is a member: see roster.
 	gone       bool      // no longer in the list
 	drained    bool      // the operator lets it rest
 	pushed     bool      // added at run time
 	unproved   bool      // added at run time, and not answered yet: in no client's order
+	early      time.Time // unproved, and has answered since then: see prove; zero otherwise
 	sourced    bool      // only sources name it: it goes when they do
 	restricted bool      // and not the operator: where it leads is checked at each dial
 	dynamic    bool      // only the dynamic source names it
@@ -147,13 +149,8 @@ func (x *machine) answered(m *Member, trial bool, status int) {
 		return
 	}
 	m.step, x.worker.Step = 0, 0
-	was := m.state
-	if was != stateUp {
-		x.set(m, stateUp)
-	}
-	if was == stateTrial && m.rank >= 0 {
-		m.failback.Done(x.now)
-		x.tellHome(m)
+	if m.state != stateUp {
+		x.restoreToService(m)
 	}
 }
 
@@ -210,20 +207,6 @@ func (x *machine) renew(m *Member) {
 // abandon ends the waiting of all that dial m.
 func (x *machine) abandon(m *Member) { x.out.abandoned = append(x.out.abandoned, m) }
 
-// revive notes that a member which was down answered a ping.
-func (x *machine) revive(m *Member) {
-	if m.unproved {
-		m.unproved = false
-		x.set(m, stateUp)
-		m.home = x.calls(m)
-		return
-	}
-	x.set(m, stateTrial)
-	m.back = x.now
-	m.failback.Begin(x.now)
-	m.base, m.delay = x.now, tracker.ShortDelay
-}
-
 // set changes the state of a member.
 func (x *machine) set(m *Member, s memberState) {
 	was := m.state
@@ -236,7 +219,8 @@ func (x *machine) set(m *Member, s memberState) {
 	if s != stateUp || was == stateUp {
 		return
 	}
-	m.home = m.home || m.rank >= 0
+	m.home, m.resumed = m.home || m.rank >= 0, false
+	x.forgive(m)
 	if m.lost {
 		m.lost = false
 		x.tellResumed(m)

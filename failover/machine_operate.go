@@ -95,7 +95,7 @@ func (x *machine) rebalance() {
 	for _, m := range x.members {
 		m.home = m.home || m.state != stateDown
 	}
-	x.dirty = true
+	x.dirty, x.changed = true, true
 	x.log(slog.LevelInfo, "clients are spread again")
 }
 
@@ -123,10 +123,11 @@ func (x *machine) drain(m *Member) {
 	if m.drained {
 		return
 	}
-	m.drained, m.inPass = true, false
+	m.drained, m.inPass, m.resumed = true, false, false
 	if x.forced == m {
 		x.forced = nil
 	}
+	x.forgive(m)
 	x.member("drained", m)
 }
 
@@ -135,30 +136,39 @@ func (x *machine) resume(m *Member) {
 	if !m.drained {
 		return
 	}
-	m.drained = false
+	m.drained, m.resumed = false, true
 	if m.state != stateDown {
 		x.set(m, stateDown)
 		m.seen, m.home = false, false
 		x.renew(m)
 	}
+	x.forgive(m)
 	x.passSoon()
 	x.member("resumed", m)
 }
 
-// reconnect moves the clients of from elsewhere, because it asks for that.
+// reconnect moves the clients of from elsewhere, because it asks for that. One that
+// names itself has them stay, and calls home whom it had sent away. A priority
+// member is not obeyed: it is where the operator wants the clients.
 func (x *machine) reconnect(from *Member, to address.URI) error {
 	m, err := x.known(to)
 	switch {
 	case err != nil:
 		return err
 	case m == from:
-		return errToItself
+		if m.sentTo != nil {
+			m.sentTo, m.home = nil, true
+			x.dirty, x.changed = true, true
+		}
+		return nil
+	case from.rank >= 0:
+		return errPriority
 	case !m.serves():
 		return fmt.Errorf("%s is %s and takes no requests", m.Name, m.status())
 	case x.find(from.URI) != from || !from.serves():
 		return nil // it has no clients any more
 	}
-	from.sentTo = m
+	from.sentTo, x.changed = m, true
 	x.requests.forget(from)
 	x.moved(from, m)
 	x.log(slog.LevelInfo, "a backend sends its clients elsewhere", "upstream", from.Name, "to", m.Name)

@@ -63,6 +63,7 @@ func (x *machine) pinged(in inPing) {
 	case m.state == stateDown:
 		m.err = f
 		x.lastErr = f
+		m.early = time.Time{}
 		m.step++
 		m.base, m.delay = x.now, x.wait(m.step)
 	case in.result.Unanswered && (m.state == stateUp || m.state == stateSuspect):
@@ -98,5 +99,8 @@ func (x *machine) ponged(m *Member, status int) {
 	}
 	if m.state == stateTrial {
 		x.dirty = m.failback.Pinged(x.now, status, x.opt.FailbackDelay) || x.dirty
+		if m.resumed && (m.failback.Ready || !x.held(m)) {
+			x.restoreToService(m)
+		}
 	}
 }

@@ -22,7 +22,7 @@ func (x *machine) hopeless(w *waiter) Reason {
 	}
 	up := false
 	for _, m := range x.members {
-		if m.drained || m.unproved || r.wroteTo(m) {
+		if m.drained || m.unproved || r.barred(m) {
 			up = up || m.serves() && m.state == stateUp
 			continue
 		}
@@ -55,7 +55,7 @@ func (x *machine) allForeign(w *waiter) bool {
 // may be down, or have been added and not answered yet: it may come.
 func (x *machine) untried(r *Request) bool {
 	for _, m := range x.members {
-		if !m.drained && !r.wroteTo(m) {
+		if !m.drained && !r.barred(m) {
 			return true
 		}
 	}
@@ -66,7 +66,7 @@ func (x *machine) untried(r *Request) bool {
 // has no place just now.
 func (x *machine) openFor(w *waiter) bool {
 	for i, m := range x.view.members {
-		if x.view.flags[i]&flagOpen != 0 && !w.r.wroteTo(m) && w.says(m) < Unhealthy {
+		if x.view.flags[i]&flagOpen != 0 && !w.r.barred(m) && w.says(m) < Unhealthy {
 			return true
 		}
 	}

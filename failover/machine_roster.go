@@ -181,6 +181,9 @@ func (x *machine) update(in inUpdate) (added, removed int, err error) {
 		x.fitSamples()
 		x.dirty = true
 	}
+	if added > 0 {
+		x.worker.Soon(x.now) // the first pings of a long list are spaced all the same while others serve
+	}
 	x.said, x.changed = in.said, true
 	if in.rebalance && added+removed > 0 {
 		x.rebalance()

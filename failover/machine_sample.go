@@ -92,7 +92,7 @@ func (x *machine) ripen() {
 	for _, m := range x.members {
 		if x.opt.Randomize && !m.home && m.state != stateDown && !m.back.IsZero() &&
 			x.now.Sub(m.back) >= homeAfter {
-			m.home = true
+			m.home, x.changed = true, true
 		}
 	}
 	if x.dirty {
@@ -132,6 +132,9 @@ func (x *machine) wakeAt() (at time.Time) {
 	for _, m := range x.members {
 		if due, ok := x.probeDue(m); ok {
 			sooner(due)
+		}
+		if !m.early.IsZero() {
+			sooner(m.early.Add(leftTime))
 		}
 		if m.state == stateTrial && !x.held(m) || m.failback.Ready {
 			if t := m.failback.Trial.Add(trialPatience); t.After(x.now) {

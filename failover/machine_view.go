@@ -152,7 +152,7 @@ func (x *machine) sent(v *view) []int32 {
 			continue
 		}
 		at := v.at(m.sentTo)
-		if m.home || at < 0 || !m.sentTo.serves() {
+		if m.home || m.rank >= 0 || at < 0 || !m.sentTo.serves() {
 			m.sentTo, x.changed = nil, true
 			continue
 		}

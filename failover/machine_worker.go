@@ -170,6 +170,14 @@ func (x *machine) exhaust() {
 	x.refuseAll(ReasonExhausted)
 }
 
+// relent ends the exhaustion that the options in effect do not know: a reload has
+// taken the limit away, or has raised it.
+func (x *machine) relent() {
+	if n := x.limit(); n < 0 || x.worker.Failed < n {
+		x.worker.Exhausted = false
+	}
+}
+
 // passSoon starts a pass, or probes, at once: something changed that may help.
 func (x *machine) passSoon() {
 	x.worker.Soon(x.now)
@@ -192,6 +200,8 @@ func (x *machine) allDrained() bool {
 // state is what status says of the pool.
 func (x *machine) state() string {
 	switch {
+	case x.allDrained():
+		return "all drained"
 	case x.worker.Exhausted:
 		return "exhausted"
 	case !x.reached:

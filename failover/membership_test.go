@@ -264,9 +264,6 @@ func TestReconnect(t *testing.T) {
 				t.Fatalf("after rebalance client %d is on %s instead of %s", key, at, before[key])
 			}
 		}
-		if err := b.p.Reconnect(a, a.URI); err == nil {
-			t.Error("a may send its clients to itself")
-		}
 		if err := b.p.Reconnect(a, address.URI{Scheme: "http", Host: "elsewhere", Port: "80"}); err == nil {
 			t.Error("a may send its clients to a stranger")
 		}
@@ -286,5 +283,81 @@ func TestReconnectOfOnePool(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.expect("a")
+	})
+}
+
+// A priority backend is where the operator wants the clients, whatever it says, and
+// nothing of what it said is remembered.
+func TestReconnectOfAPriorityBackendIsIgnored(t *testing.T) {
+	inBubble(t, 2, priority, func(b *stage) {
+		b.p.Start()
+		b.expect("a")
+		a := b.p.Members()[0]
+		if err := b.p.Reconnect(a, uris(2)[1]); err == nil {
+			t.Error("it was obeyed without an error")
+		}
+		b.expect("a")
+		cfg := b.p.cfg
+		cfg.Options.PriorityBackup = false
+		if err := b.p.Rebind(cfg); err != nil {
+			t.Fatal(err)
+		}
+		b.expect("a")
+		if err := b.p.Reconnect(a, uris(2)[1]); err != nil {
+			t.Fatal(err)
+		}
+		b.expect("b")
+	})
+}
+
+// A backend that becomes the priority one has no say any more.
+func TestReconnectEndsWithPriority(t *testing.T) {
+	inBubble(t, 2, random, func(b *stage) {
+		b.p.Start()
+		synctest.Wait()
+		if err := b.p.Reconnect(b.p.Members()[0], uris(2)[1]); err != nil {
+			t.Fatal(err)
+		}
+		cfg := b.p.cfg
+		cfg.Options.PriorityBackup = true
+		if err := b.p.Rebind(cfg); err != nil {
+			t.Fatal(err)
+		}
+		for i, host := range b.round(20, nil) {
+			if host != "a" {
+				t.Fatalf("client %d is on %s", i, host)
+			}
+		}
+	})
+}
+
+// Whoever asks its clients to move to itself keeps them, and has those back that it
+// had sent away.
+func TestReconnectToItself(t *testing.T) {
+	inBubble(t, 3, random, func(b *stage) {
+		b.p.Start()
+		own := b.round(60, nil)
+		a := b.p.Members()[0]
+		for range 2 {
+			if err := b.p.Reconnect(a, a.URI); err != nil {
+				t.Fatal(err)
+			}
+			for i, host := range b.round(60, nil) {
+				if host != own[i] {
+					t.Fatalf("client %d went from %s to %s", i, own[i], host)
+				}
+			}
+			if err := b.p.Reconnect(a, uris(3)[2]); err != nil {
+				t.Fatal(err)
+			}
+			for i, host := range b.round(60, nil) {
+				if host == "a" {
+					t.Fatalf("client %d is on a", i)
+				}
+			}
+			if err := b.p.Reconnect(a, a.URI); err != nil {
+				t.Fatal(err)
+			}
+		}
 	})
 }

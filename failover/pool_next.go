@@ -36,8 +36,7 @@ func (p *Pool) next(ctx context.Context, r *Request) (*Attempt, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if again := r.again; again != nil {
-		r.again = nil
+	if again := r.again; again != nil && again == r.at {
 		v, m := p.view.Load(), again.member
 		if i := v.find(m); i >= 0 && v.flags[i]&(flagOpen|flagTrial|flagSuspect) != 0 && m.reserve() {
 			a := p.begin(r, m, p.dial(m))

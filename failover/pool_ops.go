@@ -27,7 +27,7 @@ func (e *UnknownError) Error() string {
 // ErrLast says that the last address of a pool is never removed.
 var ErrLast = errors.New("the last address of a pool is never removed")
 
-var errToItself = errors.New("the backend asks its clients to move to itself")
+var errPriority = errors.New("it is a priority backend, which its clients do not leave while it serves")
 
 // Failover moves all clients to one member, or, when to is nil, to the next one
 // in the order. That holds until Failback, or until the member breaks or is
@@ -95,7 +95,8 @@ func (p *Pool) UpdateURIs(s *membership.Membership, rebalance bool) (added, remo
 // Reconnect moves the clients of from to another member, because that backend
 // asks for it. They come back when the clients are called home: after ten
 // minutes with randomize, by priority_backup, Rebalance or Failback. Requests in
-// progress go on. No address is lost.
+// progress go on. No address is lost. A priority member is not obeyed, and one that
+// names itself only ends what it asked for before.
 func (p *Pool) Reconnect(from *Member, to address.URI) error {
 	return p.feed(inReconnect{from, to}).err
 }

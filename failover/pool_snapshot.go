@@ -34,6 +34,8 @@ type Snapshot struct {
 	Removed  []address.URI `json:"removed,omitempty"`
 	// Down are the members that are down, or came back and have yet to prove it.
 	Down []DownSnapshot `json:"down,omitempty"`
+	// Back are the members that serve and do not call their clients home.
+	Back []BackSnapshot `json:"back,omitempty"`
 	// Moved has for each member the keys of the clients that were moved to it,
 	// eight bytes each.
 	Moved map[string][]byte `json:"moved,omitempty"`
@@ -55,6 +57,15 @@ type DownSnapshot struct {
 	Name  string    `json:"name"`
 	Since time.Time `json:"since"`
 	Error string    `json:"error,omitempty"`
+}
+
+// BackSnapshot is one member whose clients stay where they were moved to.
+type BackSnapshot struct {
+	Name string `json:"name"`
+	// Since is when it came back; zero when it never was down.
+	Since time.Time `json:"since,omitzero"`
+	// SentTo is where it asked its clients to go, if it did.
+	SentTo string `json:"sent_to,omitempty"`
 }
 
 // Snapshot is what is worth keeping of the pool now.
@@ -90,6 +101,8 @@ func (p *Pool) machineSnapshot() Snapshot {
 		}
 		if !m.unproved && (m.state == stateDown || m.state == stateTrial) {
 			s.Down = append(s.Down, DownSnapshot{Name: m.Name, Since: m.since, Error: m.err.String()})
+		} else if x.keepsBack(m) {
+			s.Back = append(s.Back, m.keepBack())
 		}
 	}
 	return s
@@ -131,10 +144,12 @@ func (x *machine) restore(s Snapshot) error {
 			m.err = told(d.Error)
 		}
 	}
+	x.restoreBack(s.Back, byName)
 	x.forced, x.current = byName[s.Failover], byName[s.Current]
 	if x.forced != nil && !x.forced.serves() {
 		x.forced = nil
 	}
+	x.settleDown()
 	for name, keys := range s.Moved {
 		if len(keys)%8 != 0 {
 			return fmt.Errorf("restoring pool %s: the clients moved to %s are damaged", address.Quote(x.pool), address.Quote(name))
@@ -144,45 +159,4 @@ func (x *machine) restore(s Snapshot) error {
 		}
 	}
 	return nil
-}
-
-// restoreAdded makes members of the addresses that the operator and other sources
-// had added.
-func (x *machine) restoreAdded(s Snapshot) {
-	known := make(map[string]bool, len(x.members))
-	for _, m := range x.members {
-		known[m.Name] = true
-	}
-	unproved := make(map[string]bool, len(s.Unproved))
-	for _, name := range s.Unproved {
-		unproved[name] = true
-	}
-	add := func(u address.URI) *Member {
-		m := x.newMember(u)
-		m.pushed, m.home = true, true
-		if unproved[m.Name] {
-			m.unproved, m.state, m.base = true, stateDown, x.now
-		}
-		known[m.Name] = true
-		x.members = append(x.members, m)
-		return m
-	}
-	for _, u := range s.Added {
-		if !known[u.Key()] {
-			add(u)
-		}
-	}
-	for _, u := range s.Dynamic {
-		if x.dynamic && !known[u.Key()] {
-			m := add(u)
-			m.dynamic, m.named = true, x.now
-		}
-	}
-	for _, n := range membership.Restore(s.Sources).Named() {
-		if !known[n.URI.Key()] {
-			m := add(n.URI)
-			m.sourced = true
-			m.restricted = !n.Trusted
-		}
-	}
 }

@@ -3,13 +3,16 @@
 
 package failover
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // PoolStatus is what status says of a pool.
 type PoolStatus struct {
 	Name string `json:"name"`
 	// State is "connecting" until a backend has answered for the first time,
-	// "connected", "reconnecting" while none serves, or "exhausted".
+	// "connected", "reconnecting" while none serves, "exhausted", or "all drained".
 	State   string         `json:"state"`
 	Options map[string]any `json:"options"`
 	// FailedPasses is how many passes in a row found no backend.
@@ -24,16 +27,18 @@ type PoolStatus struct {
 type UpstreamStatus struct {
 	URI string `json:"uri"`
 	// State is "up", "suspect", "trial" (answers pings again, and has not
-	// answered a request yet), "down" or "drained".
+	// answered a request yet), "down" or "drained"; "removed" when it is no member
+	// any more and still has requests in progress.
 	State    string `json:"state"`
 	Priority bool   `json:"priority"`
 	// Pushed says that the address was added at run time.
 	Pushed bool `json:"pushed"`
 	// Manual says that a manual failover sends all clients here, until Failback
 	// or until the member breaks.
-	Manual    bool      `json:"manual"`
-	Since     time.Time `json:"since"`
-	LastError string    `json:"last_error"`
+	Manual bool      `json:"manual"`
+	Since  time.Time `json:"since"`
+	// LastError is the last failure since it was up; "" while it is up.
+	LastError string `json:"last_error"`
 	// NextProbe is when it is pinged next; nil when that is not planned.
 	NextProbe *time.Time `json:"next_probe"`
 	// Requests is how many are in progress.
@@ -80,7 +85,24 @@ func (p *Pool) Status() PoolStatus {
 		}
 		s.Upstreams = append(s.Upstreams, u)
 	}
+	s.addRemoved(x.left)
 	return s
+}
+
+// addRemoved adds the requests that are still in progress on former members: as
+// those of their address where that is a member again.
+func (s *PoolStatus) addRemoved(left []*Member) {
+	for _, m := range left {
+		n := m.inProgress.Load()
+		if n == 0 {
+			continue
+		}
+		if i := slices.IndexFunc(s.Upstreams, func(u UpstreamStatus) bool { return u.URI == m.Name }); i >= 0 {
+			s.Upstreams[i].Requests += n
+			continue
+		}
+		s.Upstreams = append(s.Upstreams, UpstreamStatus{URI: m.Name, State: "removed", Since: m.since, Requests: n})
+	}
 }
 
 // listed are the members in their order, and then those that are not proved yet.

@@ -3,14 +3,11 @@
 
 package failover
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // MaxWrites is how often a request is written in its life, whether to one member
-// or to several. Only the attempt that makes up for a stale connection of the
-// last member (LostReused) may come on top.
+// or to several. Only the one write that makes up for a stale connection of a
+// member (LostReused) may come on top, and only to that member.
 const MaxWrites = 3
 
 // Request is one client request on its way through a pool: what the carrier says
@@ -42,8 +39,9 @@ type Request struct {
 
 // history is what earlier attempts of a request leave to later ones.
 //
-// Invariants: to has each member once, and no more than MaxWrites; writes exceeds
-// MaxWrites by one at most; since is zero while the request has a connection.
+// Invariants: to has each address once, and no more than MaxWrites; writes exceeds
+// MaxWrites by one at most; again is nil once something was written to its member
+// after it; since is zero while the request has a connection.
 type history struct {
 	first Attempt  // room for the first attempt, so that most requests need no other
 	at    *Attempt // the last one; nil before the first
@@ -54,7 +52,7 @@ type history struct {
 	nTo    int                // how many those are
 
 	lost   bool     // an attempt has failed
-	again  *Attempt // to be made up for: its member may be written to once more
+	again  *Attempt // to be made up for: its member may be written to once more, whenever it is there
 	reused *Member  // the last one for which that was so
 	hung   int      // attempts that a hang verdict ended
 
@@ -63,16 +61,43 @@ type history struct {
 	spent   time.Duration // without one before that
 }
 
-// Spent reports whether the request was written as often as it may be. What Next
-// returns all the same makes up for a stale connection.
-func (r *Request) Spent() bool { return r.writes >= MaxWrites }
+// Spent reports whether the request was written as often as it may be.
+func (r *Request) Spent() bool { return r.writes >= MaxWrites && r.again == nil }
+
+// same reports whether two members are one backend. An address that is removed and
+// added again is another member: what was written there was written to the same
+// backend all the same.
+func same(m, o *Member) bool { return m == o || m != nil && o != nil && m.Name == o.Name }
+
+// barred reports whether the request must not be written to a member: it may have
+// been already, and nothing is to be made up for there, or it has no write left.
+func (r *Request) barred(m *Member) bool {
+	if r.writes == 0 || r.owes(m) {
+		return false
+	}
+	return r.writes >= MaxWrites || r.wroteTo(m)
+}
+
+// owes reports whether a stale connection of a member is still to be made up for:
+// nothing has been written there since, whatever became of the attempts.
+func (r *Request) owes(m *Member) bool { return r.again != nil && same(r.again.member, m) }
 
 // wroteTo reports whether the request may have been written to a member.
-func (r *Request) wroteTo(m *Member) bool { return slices.Contains(r.to[:r.nTo], m) }
+func (r *Request) wroteTo(m *Member) bool {
+	for _, o := range r.to[:r.nTo] {
+		if same(m, o) {
+			return true
+		}
+	}
+	return false
+}
 
 // wrote counts an attempt that may have been written.
 func (r *Request) wrote(m *Member) {
 	r.writes++
+	if r.owes(m) {
+		r.again = nil
+	}
 	if !r.wroteTo(m) && r.nTo < MaxWrites {
 		r.to[r.nTo] = m
 		r.nTo++
@@ -87,7 +112,7 @@ func (r *Request) failed(a *Attempt, o Outcome) {
 	}
 	switch o {
 	case LostReused:
-		if r.reused != a.member {
+		if !same(r.reused, a.member) {
 			r.again, r.reused = a, a.member
 		}
 	case Hung:

@@ -20,6 +20,7 @@ import (
 type roster struct {
 	pool    string                               // its name, for errors
 	members []*Member                            // in list order, with those that are drained or not proved
+	left    []*Member                            // no members any more; some have requests in progress
 	drains  map[string]bool                      // addresses, by name, that the operator drained, members or not
 	removed []address.URI                        // removed by the operator at run time: they stay away
 	dynamic bool                                 // the configuration has a dynamic source

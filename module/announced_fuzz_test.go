@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
+	"github.com/caddy-broker/caddy-broker/module/cluster"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 )
 
@@ -50,13 +51,13 @@ func FuzzAnnounced(f *testing.F) {
 	f.Add([]byte(`null`), "one._my_app._tcp.local.", []byte(net.ParseIP("fe80::1")), 65536)
 	f.Add([]byte(`[]`), name, []byte{1, 2, 3}, 80)
 	pool := anywhere(f)
-	f.Cleanup(func() { SetState(nil) })
+	f.Cleanup(func() { cluster.SetState(nil) })
 	f.Fuzz(func(t *testing.T, said []byte, name string, addr []byte, port int) {
 		var brokers struct {
 			Addresses []string `json:"a"`
 		}
 		_ = json.Unmarshal(said, &brokers)
-		SetState(&parlance.NetworkState{All: brokers.Addresses})
+		cluster.SetState(&parlance.NetworkState{All: brokers.Addresses})
 		for _, text := range brokers.Addresses {
 			if u, err := address.ParseURI(text); err == nil && pool.mayJoin(u) == nil {
 				t.Fatalf("the broker %s may join a pool", text)
@@ -85,7 +86,7 @@ func FuzzAnnounced(f *testing.F) {
 		if len(h.good) == 0 {
 			return
 		}
-		if Has(ip.String(), h.good[0].Port) || ours(ip) && at.String() != "127.0.0.1:9000" || ours(membership.Destination(ip)) && !ours(ip) {
+		if cluster.Has(ip.String(), h.good[0].Port) || ours(ip) && at.String() != "127.0.0.1:9000" || ours(membership.Destination(ip)) && !ours(ip) {
 			t.Fatalf("%s may join", at)
 		}
 	})

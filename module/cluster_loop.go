@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-broker/caddy-broker/module/cluster"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
@@ -27,7 +28,7 @@ var errLoop = errors.New("this request has been through this balancer before: a 
 // a network there is none. The pool is part of the mark because a request may
 // well go through two pools of one balancer.
 func (f *Failover) loopMark() (name, mark string) {
-	state, _ := State()
+	state, _ := cluster.State()
 	if state == nil {
 		return "", ""
 	}

@@ -11,14 +11,15 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/caddy-broker/caddy-broker/module/cluster"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 )
 
 // inNetwork makes this process part of a network until the test ends.
 func inNetwork(t *testing.T, s *parlance.NetworkState) {
 	t.Helper()
-	SetState(s)
-	t.Cleanup(func() { SetState(nil) })
+	cluster.SetState(s)
+	t.Cleanup(func() { cluster.SetState(nil) })
 }
 
 // A balancer of the own network never becomes a backend, and a request that

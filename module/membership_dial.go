@@ -18,6 +18,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
+	"github.com/caddy-broker/caddy-broker/module/cluster"
 	"github.com/caddy-broker/caddy-broker/module/internal/metrics"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 )
@@ -46,7 +47,7 @@ func (f *Failover) provisionMembership(ctx caddy.Context) error {
 
 // mayJoin tells whether an address that was announced may join the pool.
 func (f *Failover) mayJoin(u address.URI) error {
-	if Has(u.Host, u.Port) {
+	if cluster.Has(u.Host, u.Port) {
 		return errOwnNetwork
 	}
 	if err := f.allow.Check(u); err != nil {
@@ -62,7 +63,7 @@ func (f *Failover) mayJoin(u address.URI) error {
 // resolves to, and at that port: the one of the health check may differ, and a
 // backend that would be refused shall not pass its checks either.
 func (f *Failover) mayDial(u address.URI, ip netip.Addr, port string) error {
-	if Has(ip.String(), u.Port) {
+	if cluster.Has(ip.String(), u.Port) {
 		return errOwnNetwork
 	}
 	return cmp.Or(f.allow.CheckDial(u, ip, u.Port), f.allow.CheckDial(u, ip, port))

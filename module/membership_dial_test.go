@@ -15,6 +15,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/module/cluster"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 )
@@ -133,7 +134,7 @@ func TestNameThatLeadsToTheOwnNetwork(t *testing.T) {
 	if n := len(p.members()); n != 2 {
 		t.Errorf("%d members, want two: the name in the network's own list is known at once", n)
 	}
-	SetState(nil)
+	cluster.SetState(nil)
 	p.awaitMember("app.test:"+port, "up")
 }
 
@@ -156,7 +157,7 @@ func TestNetworkKnowsAllSpellings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := Has(u.Host, u.Port); got != want {
+		if got := cluster.Has(u.Host, u.Port); got != want {
 			t.Errorf("%s: %t, want %t", text, got, want)
 		}
 	}

@@ -4,6 +4,7 @@
 package module
 
 import (
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
@@ -37,6 +38,9 @@ func (ex *exchange) choose(pool reverseproxy.UpstreamPool) {
 	}
 	ex.rejecting = false
 	ex.backend = f.backends.of(m)
+	// What makes up for a stale connection must not meet another one, also when it
+	// had to wait for the backend.
+	ex.fresh = ex.fresh || slices.ContainsFunc(ex.reattached, func(b *backend) bool { return b.member.Name == m.Name })
 	ex.upstream = ex.backend.upstream
 	if f.dynamic {
 		if up := ex.listed.find(m); up != nil {

@@ -23,8 +23,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
-	"github.com/caddy-broker/caddy-broker/module"
 	"github.com/caddy-broker/caddy-broker/module/child"
+	"github.com/caddy-broker/caddy-broker/module/cluster"
 	"github.com/caddy-broker/caddy-broker/module/internal/lifecycle"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 )
@@ -78,7 +78,7 @@ func (h *URIs) Provision(ctx caddy.Context) error {
 		}
 		h.scheme, h.own = u.Scheme, append(h.own, u.String())
 	}
-	if state, _ := module.State(); state == nil && len(h.own) == 0 {
+	if state, _ := cluster.State(); state == nil && len(h.own) == 0 {
 		ctx.Logger().Warn("broker_uris has nothing to tell yet: give it addresses, or the broker a network", zap.String("path", parlance.PathURIs))
 	}
 	return nil
@@ -131,7 +131,7 @@ func (h *URIs) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		w.Header().Set("Allow", "GET, HEAD")
 		return caddyhttp.Error(http.StatusMethodNotAllowed, fmt.Errorf("method %s is not allowed here", r.Method))
 	}
-	state, _ := module.State()
+	state, _ := cluster.State()
 	list := h.list(r, state)
 	w.Header().Set("Vary", "Accept")
 	if r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), parlance.TypeEvents) {
@@ -166,7 +166,7 @@ func (h *URIs) stream(w http.ResponseWriter, r *http.Request) error {
 	var told []string
 	rebalance := uint64(0)
 	for first := true; ; first = false {
-		state, changed := module.State()
+		state, changed := cluster.State()
 		var text strings.Builder
 		if list := h.list(r, state); len(list) > 0 && !slices.Equal(list, told) {
 			told = list

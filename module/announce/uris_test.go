@@ -16,15 +16,15 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-broker/caddy-broker/module"
+	"github.com/caddy-broker/caddy-broker/module/cluster"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 )
 
 // inNetwork makes this process part of a network until the test ends.
 func inNetwork(t *testing.T, s *parlance.NetworkState) {
 	t.Helper()
-	module.SetState(s)
-	t.Cleanup(func() { module.SetState(nil) })
+	cluster.SetState(s)
+	t.Cleanup(func() { cluster.SetState(nil) })
 }
 
 func newURIs(t *testing.T, addresses ...string) *httptest.Server {
@@ -125,12 +125,12 @@ func TestServingTheStream(t *testing.T) {
 	expect("event: uris", "data: http://a:80")
 	joined := state
 	joined.Peers, joined.Rebalance = []string{"http://b:80"}, 1
-	module.SetState(&joined)
+	cluster.SetState(&joined)
 	expect("event: uris", "data: http://a:80", "data: http://b:80")
 	expect("event: rebalance", "data:")
 	left := joined
 	left.Peers = nil
-	module.SetState(&left)
+	cluster.SetState(&left)
 	expect("event: uris", "data: http://a:80")
 }
 

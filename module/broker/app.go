@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"github.com/caddy-broker/caddy-broker/module"
+	"github.com/caddy-broker/caddy-broker/module/cluster"
 	"github.com/caddy-broker/caddy-broker/module/internal/metrics"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 )
@@ -37,11 +37,15 @@ type App struct {
 	// reload can be asked for without naming it again.
 	Source *Source `json:"source,omitempty"`
 
+	// AdminListen is the address of this process's admin endpoint, which no other
+	// process may have; if empty, that is not looked at.
+	AdminListen string `json:"admin_listen,omitempty"`
+
 	// Children are the programs to run, by name. The child `default` runs Caddy.
 	Children map[string]*Child `json:"children,omitempty"`
 
 	// Network makes this broker one of a network of brokers.
-	Network *module.Network `json:"network,omitempty"`
+	Network *cluster.Network `json:"network,omitempty"`
 
 	ctx    caddy.Context
 	logger *zap.Logger
@@ -100,7 +104,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		if err := a.Network.Provision(); err != nil {
 			return err
 		}
-		if err := metrics.Register(ctx.GetMetricsRegistry(), module.NetworkCollector{}); err != nil {
+		if err := metrics.Register(ctx.GetMetricsRegistry(), cluster.Collector{}); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)
 		}
 	}

@@ -18,8 +18,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-broker/caddy-broker/internal/options"
-	"github.com/caddy-broker/caddy-broker/module"
 	"github.com/caddy-broker/caddy-broker/module/child"
+	"github.com/caddy-broker/caddy-broker/module/cluster"
 )
 
 var updateDocs = flag.Bool("update", false, "write the option tables of docs anew")
@@ -30,7 +30,7 @@ func TestDocumentedOptions(t *testing.T) {
 	for _, table := range []struct{ page, name, text string }{
 		{"../../docs/supervision.md", "child", childTable.MarkdownTable(false)},
 		{"../../docs/supervision.md", "program", programTable.MarkdownTable(false)},
-		{"../../docs/dynamic-membership.md", "network", module.NetworkTable.MarkdownTable(false)},
+		{"../../docs/dynamic-membership.md", "network", cluster.Table.MarkdownTable(false)},
 	} {
 		t.Run(table.name, func(t *testing.T) {
 			page, err := os.ReadFile(table.page)
@@ -68,7 +68,7 @@ func TestTablesFollowTheStructs(t *testing.T) {
 	}
 	followTheStruct(t, childTable, types, "app_options.go")
 	followTheStruct(t, programTable, types, "app.go", "config")
-	followTheStruct(t, module.NetworkTable, types, "../cluster.go")
+	followTheStruct(t, cluster.Table, types, "../cluster/network.go")
 }
 
 func followTheStruct[S any](t *testing.T, table options.Table[S], types map[options.Kind][]reflect.Type, file string, besides ...string) {
@@ -221,7 +221,7 @@ func TestBadValuesInJSON(t *testing.T) {
 		return c.Check(DefaultChild, ChildOptions{})
 	}
 	network := func(data string) error {
-		n := &module.Network{Name: "a", Advertise: []string{"http://a:80"}, Bind: "127.0.0.1:7946"}
+		n := &cluster.Network{Name: "a", Advertise: []string{"http://a:80"}, Bind: "127.0.0.1:7946"}
 		if err := caddy.StrictUnmarshalJSON([]byte(data), n); err != nil {
 			return err
 		}
@@ -229,7 +229,7 @@ func TestBadValuesInJSON(t *testing.T) {
 	}
 	badValuesIn(t, childTable, child)
 	badValuesIn(t, programTable, child)
-	badValuesIn(t, module.NetworkTable, network)
+	badValuesIn(t, cluster.Table, network)
 }
 
 func badValuesIn[S any](t *testing.T, table options.Table[S], load func(string) error) {
@@ -264,7 +264,7 @@ func TestUnknownNamesInJSON(t *testing.T) {
 		{`{"children":{"b":{},"a":{"comand":["x"]}}}`, `children: a: unknown option "comand": did you mean command? allowed are standby, `},
 		{`{"network":{"nome":"a"}}`, `network: unknown option "nome": did you mean name? allowed are name, advertise, `},
 		{`{"source":{"path":"a"}}`, `source: json: unknown field "path"`},
-		{`{"bogus":1}`, `unknown option "bogus": allowed are standby, restart_delay, max_restart_delay, restart_reset, ready_timeout, watchdog, drain_timeout, stop_timeout, replace, ha_log, user, env, children, network, source`},
+		{`{"bogus":1}`, `unknown option "bogus": allowed are standby, restart_delay, max_restart_delay, restart_reset, ready_timeout, watchdog, drain_timeout, stop_timeout, replace, ha_log, user, env, admin_listen, children, network, source`},
 	}
 	for _, tt := range tests {
 		if err := caddy.StrictUnmarshalJSON([]byte(tt.json), new(App)); err == nil || !strings.Contains(err.Error(), tt.want) {

@@ -45,7 +45,7 @@ func (o *ChildOptions) unmarshal(d *caddyfile.Dispenser, given map[string]bool, 
 func (a *App) UnmarshalJSON(data []byte) error {
 	type plain App
 	return options.Decode(data, (*plain)(a), func(name string) (options.Member, error) {
-		return lookupMember(childTable, name, map[string]options.Member{"source": {}, "children": {Named: true}, "network": {}})
+		return lookupMember(childTable, name, map[string]options.Member{"source": {}, "admin_listen": {}, "children": {Named: true}, "network": {}})
 	})
 }
 

@@ -11,7 +11,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/internal/options"
-	"github.com/caddy-broker/caddy-broker/module"
+	"github.com/caddy-broker/caddy-broker/module/cluster"
 	"github.com/caddy-broker/caddy-broker/module/internal/block"
 	"github.com/caddy-broker/caddy-broker/module/policyconfig"
 )
@@ -42,8 +42,8 @@ func TestBadValuesInCaddyfile(t *testing.T) {
 	badLinesOf(t, childTable, option(new(App).UnmarshalOption))
 	badLinesOf(t, childTable, option(new(Child).UnmarshalOption))
 	badLinesOf(t, programTable, option(new(Child).UnmarshalOption))
-	badLinesOf(t, module.NetworkTable, func(line string) error {
-		return new(module.Network).UnmarshalCaddyfileBlock(dispenseBlock(t, "network {\n"+line+"\n}"))
+	badLinesOf(t, cluster.Table, func(line string) error {
+		return new(cluster.Network).UnmarshalCaddyfileBlock(dispenseBlock(t, "network {\n"+line+"\n}"))
 	})
 	var pool, nested options.Table[address.Options]
 	for _, row := range address.OptionTable() {

@@ -6,16 +6,16 @@ package broker
 import (
 	"go.uber.org/zap"
 
-	"github.com/caddy-broker/caddy-broker/module"
+	"github.com/caddy-broker/caddy-broker/module/cluster"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 )
 
 // clusterHost keeps the network of the configuration in effect. host.turn is held
 // by whoever calls it.
-type clusterHost struct{ node *module.ClusterNode }
+type clusterHost struct{ node *cluster.Node }
 
 // apply makes the network what a configuration wants.
-func (c *clusterHost) apply(want *module.Network, logger *zap.Logger) error {
+func (c *clusterHost) apply(want *cluster.Network, logger *zap.Logger) error {
 	if c.node != nil && want != nil && c.node.Runs(want) {
 		return nil
 	}
@@ -23,8 +23,8 @@ func (c *clusterHost) apply(want *module.Network, logger *zap.Logger) error {
 	if want == nil {
 		return nil
 	}
-	node, err := module.StartCluster(want, logger.Named("network"), func(s *parlance.NetworkState) {
-		module.SetState(s)
+	node, err := cluster.Start(want, logger.Named("network"), func(s *parlance.NetworkState) {
+		cluster.SetState(s)
 		host.tellParent()
 	})
 	if err != nil {
@@ -41,6 +41,6 @@ func (c *clusterHost) end() {
 	}
 	c.node.Leave()
 	c.node = nil
-	module.SetState(nil)
+	cluster.SetState(nil)
 	host.tellParent()
 }

@@ -6,14 +6,14 @@ package broker
 import (
 	"encoding/json"
 
-	"github.com/caddy-broker/caddy-broker/module"
+	"github.com/caddy-broker/caddy-broker/module/cluster"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 )
 
 // parentNow is what children shall know now.
 func parentNow() parlance.ParentState {
-	state, _ := module.State()
+	state, _ := cluster.State()
 	listens, _ := socket.Listening()
 	return parlance.ParentState{Network: state, Listens: listens}
 }

@@ -82,7 +82,7 @@ func (rt *childRuntime) newHTTP2Conn(server *http.Server) *http2Conn {
 		conn.changed(state)
 	}
 	// It fails for a list of cipher suites only, which there is none of.
-	_ = http2.ConfigureServer(&conn.server, new(http2.Server))
+	_ = http2.ConfigureServer(&conn.server, new(http2.Server)) //nolint:staticcheck // Caddy's servers are configured by it
 	return conn
 }
 

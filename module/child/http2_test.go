@@ -98,7 +98,7 @@ func http2Site(t *testing.T, rt *childRuntime, handler caddyhttp.HandlerFunc) (a
 		once.Do(func() { rt.followHTTP2(ctx.Value(http.ServerContextKey).(*http.Server)) })
 		return ctx
 	}
-	if err := http2.ConfigureServer(srv.Config, new(http2.Server)); err != nil {
+	if err := http2.ConfigureServer(srv.Config, new(http2.Server)); err != nil { //nolint:staticcheck // as Caddy does it
 		t.Fatal(err)
 	}
 	srv.TLS = srv.Config.TLSConfig

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/module"
+	"github.com/caddy-broker/caddy-broker/module/cluster"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 )
@@ -41,5 +42,5 @@ func childTold(topic string, data json.RawMessage) {
 
 func takeParent(p parlance.ParentState) {
 	socket.SetParent(p.Listens)
-	module.SetState(p.Network)
+	cluster.SetState(p.Network)
 }

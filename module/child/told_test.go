@@ -7,7 +7,7 @@ import (
 	"encoding/json"
 	"testing"
 
-	"github.com/caddy-broker/caddy-broker/module"
+	"github.com/caddy-broker/caddy-broker/module/cluster"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 )
 
@@ -19,7 +19,7 @@ func TestChildIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	childTold(parlance.TopicParent, data)
-	if s, _ := module.State(); s == nil || s.Name != "told" {
+	if s, _ := cluster.State(); s == nil || s.Name != "told" {
 		t.Errorf("state %+v", s)
 	}
 }

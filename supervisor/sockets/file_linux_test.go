@@ -18,14 +18,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listensMain listens on the unix socket that its argument names.
+// listensMain listens on the unix socket that its argument names, and says its id.
 func listensMain() int {
 	ln, err := net.Listen("unix", os.Args[1])
 	if err != nil {
 		panic(err)
 	}
 	ln.(*net.UnixListener).SetUnlinkOnClose(false)
-	fmt.Println("listening")
+	fmt.Println(os.Getpid())
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	_ = ln.Close()
 	return 0
@@ -58,9 +58,12 @@ func lendUnix(t *testing.T, uid int, path string, perm uint32) error {
 func TestUnixSocketInUse(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(shortDir(t), "s")
-	_, end := otherProgram(t, "listens", nil, path)
-	if err := lendUnix(t, os.Getuid(), path, 0o600); !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), path+": somebody listens there already") {
-		t.Errorf("while somebody serves: %v", err)
+	pid, end := otherProgram(t, "listens", nil, path)
+	if err := lendUnix(t, os.Getuid(), path, 0o600); !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), path+": process "+pid+" (") {
+		t.Errorf("while another program serves: %v", err)
+	}
+	if err := Available(t.Context(), "unix", path); err == nil || !strings.Contains(err.Error(), pid) {
+		t.Errorf("while another program serves, it is available: %v", err)
 	}
 	if conn, err := net.Dial("unix", path); err != nil {
 		t.Errorf("the other's socket: %v", err)

@@ -32,5 +32,8 @@ func (f *socketFile) change(perm uint32, uid, gid int, check func(*unix.Stat_t) 
 	return unix.Fchownat(f.dir, f.name, uid, gid, unix.AT_SYMLINK_NOFOLLOW)
 }
 
-// listenerPID is unknown: what serves is somebody else's.
+// processName has nothing to go by on these systems.
+func processName(int) string { return "another process" }
+
+// listenerPID is unknown: what serves is another process's.
 func listenerPID(*net.UnixConn) int { return 0 }

@@ -6,6 +6,7 @@
 package sockets
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,10 +27,6 @@ type socketFile struct {
 	name string
 }
 
-// lastBreath is how long the child of a parent that was killed may take to leave
-// the sockets to the next parent.
-const lastBreath = time.Second
-
 func placeSocketFile(path string) (*socketFile, error) {
 	parent, name := filepath.Split(path)
 	if parent == "" {
@@ -48,7 +45,7 @@ func (f *socketFile) close() { _ = unix.Close(f.dir) }
 // program that was killed. One of this process's own may still serve: a reload
 // moves it. For a child that runs as somebody else, uid, nothing that serves is
 // removed, and nothing that is a third user's.
-func (f *socketFile) clear(uid int) error {
+func (f *socketFile) clear(ctx context.Context, uid int) error {
 	var old unix.Stat_t
 	err := unix.Fstatat(f.dir, f.name, &old, unix.AT_SYMLINK_NOFOLLOW)
 	switch {
@@ -60,14 +57,8 @@ func (f *socketFile) clear(uid int) error {
 		return nil // binding says what is wrong
 	}
 	us := os.Geteuid()
-	for end := time.Now().Add(lastBreath); ; <-time.After(lastBreath / 20) {
-		served, ours := f.served()
-		if !served || ours && uid == us {
-			break
-		}
-		if time.Now().After(end) {
-			return fmt.Errorf("listening on unix/%s: somebody listens there already; stop it, or use another path: %w", f.path, unix.EADDRINUSE)
-		}
+	if err := f.await(ctx, uid == us); err != nil {
+		return err
 	}
 	if owner := int(old.Uid); uid != us && owner != us && owner != uid {
 		return fmt.Errorf("listening on unix/%s: an old socket of user %d is there; remove it if nobody needs it: %w", f.path, owner, unix.EADDRINUSE)
@@ -78,16 +69,37 @@ func (f *socketFile) clear(uid int) error {
 	return nil
 }
 
-// served tells whether somebody listens on the socket, and whether that is this
-// process. Only a connection that is refused proves that nobody does.
-func (f *socketFile) served() (served, ours bool) {
-	conn, err := net.DialTimeout("unix", f.here(), time.Second)
+// await returns when nobody listens on the socket, or nobody but this process if own
+// allows that, or with the error that names who does.
+func (f *socketFile) await(ctx context.Context, own bool) error {
+	pid := 0
+	free := awaitFree(ctx, func() bool {
+		var taken bool
+		taken, pid = served(f.here())
+		return !taken || own && pid == os.Getpid()
+	})
+	if !free {
+		return servedError(f.path, pid)
+	}
+	return nil
+}
+
+func servedError(path string, pid int) error {
+	return fmt.Errorf("listening on unix/%s: %s listens there already; stop it, or use another path: %w", path, processName(pid), unix.EADDRINUSE)
+}
+
+// served reports whether anyone listens on a unix socket, and the process, 0 if it is
+// not known. Only a connection that is refused proves that nobody does.
+func served(path string) (served bool, pid int) {
+	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err != nil {
-		return !errors.Is(err, unix.ECONNREFUSED), false
+		return !errors.Is(err, unix.ECONNREFUSED), 0
 	}
 	defer conn.Close()
-	uc, ok := conn.(*net.UnixConn)
-	return true, ok && listenerPID(uc) == os.Getpid()
+	if uc, ok := conn.(*net.UnixConn); ok {
+		pid = listenerPID(uc)
+	}
+	return true, pid
 }
 
 // open sets the permissions of the socket that this process has just made there,

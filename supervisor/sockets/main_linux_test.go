@@ -17,7 +17,7 @@ import (
 const envTest = "SOCKETS_TEST"
 
 func TestMain(m *testing.M) {
-	programs := map[string]func() int{"inherits": inheritsMain, "listens": listensMain}
+	programs := map[string]func() int{"inherits": inheritsMain, "listens": listensMain, "binds": bindsMain}
 	if program := programs[os.Getenv(envTest)]; program != nil {
 		os.Exit(program())
 	}

@@ -7,50 +7,47 @@ package sockets
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// openSocket opens a socket as Caddy itself would: with SO_REUSEPORT, old unix
-// sockets unlinked first and new ones given their permissions. Only the descriptor is kept, out
+// netSocket is a listener or a packet connection.
+type netSocket interface {
+	syscall.Conn
+	io.Closer
+}
+
+// openSocket opens a socket as Caddy itself would: old unix sockets are unlinked first
+// and new ones given their permissions, and SO_REUSEPORT is set, so that a plain
+// configuration of this process can have the same address. Only the descriptor is kept, out
 // of this process's poller: connections are none of its business.
 func openSocket(ctx context.Context, key socketKey, uid int, perm uint32) (*socket, error) {
 	sock := &socket{key: key, users: make(map[int]bool)}
-	var raw syscall.Conn
-	var closer interface{ Close() error }
-	lc := net.ListenConfig{Control: reusePort}
+	var opened netSocket
+	var err error
 	switch {
 	case key.network == "fd":
 		return sock, sock.keepInherited(key.address)
-	case strings.HasPrefix(key.network, "udp"):
-		pc, err := lc.ListenPacket(ctx, key.network, key.address)
-		if err != nil {
-			return nil, err
-		}
-		raw, closer = pc.(syscall.Conn), pc
 	case key.network == "unix":
-		ln, file, err := listenUnix(key.address, uid, perm)
-		if err != nil {
-			return nil, err
-		}
-		sock.unlink = file
-		raw, closer = ln, ln
-	case strings.HasPrefix(key.network, "tcp"):
-		ln, err := lc.Listen(ctx, key.network, key.address)
-		if err != nil {
-			return nil, err
-		}
-		raw, closer = ln.(syscall.Conn), ln
+		opened, sock.unlink, err = listenUnix(ctx, key.address, uid, perm)
+	case strings.HasPrefix(key.network, "tcp"), strings.HasPrefix(key.network, "udp"):
+		opened, err = openNet(ctx, key.network, key.address)
 	default:
-		return nil, fmt.Errorf("listening on %s: unknown network", key)
+		err = fmt.Errorf("listening on %s: unknown network", key)
 	}
-	defer closer.Close()
-	rc, err := raw.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	defer opened.Close()
+	rc, err := opened.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
@@ -61,19 +58,72 @@ func openSocket(ctx context.Context, key socketKey, uid int, perm uint32) (*sock
 	return sock, keepErr
 }
 
+// listenNet opens a TCP or UDP socket with lc.
+func listenNet(ctx context.Context, lc *net.ListenConfig, network, address string) (netSocket, error) {
+	if strings.HasPrefix(network, "udp") {
+		pc, err := lc.ListenPacket(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return pc.(netSocket), nil
+	}
+	ln, err := lc.Listen(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return ln.(netSocket), nil
+}
+
+// lastBreath is how long the child of a parent that was killed may take to leave
+// the sockets to the next parent.
+const lastBreath = 3 * time.Second
+
+// awaitFree asks whether an address is free until it is, and reports false when it is
+// not after lastBreath, or when ctx has ended.
+func awaitFree(ctx context.Context, free func() bool) bool {
+	ctx, cancel := context.WithTimeout(ctx, lastBreath)
+	defer cancel()
+	tick := time.NewTicker(lastBreath / 60)
+	defer tick.Stop()
+	for !free() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+	}
+	return true
+}
+
+// listenAbstract listens on a unix socket without a file.
+func listenAbstract(ctx context.Context, name string) (ln *net.UnixListener, err error) {
+	pid := 0
+	free := awaitFree(ctx, func() bool {
+		if ln, err = net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"}); !errors.Is(err, unix.EADDRINUSE) {
+			return true
+		}
+		_, pid = served(name)
+		return pid == os.Getpid()
+	})
+	if !free {
+		return nil, servedError(name, pid)
+	}
+	return ln, err
+}
+
 // listenUnix returns the listener and the file that it made, if any.
-func listenUnix(path string, uid int, perm uint32) (*net.UnixListener, fileID, error) {
-	addr := &net.UnixAddr{Name: path, Net: "unix"}
+func listenUnix(ctx context.Context, path string, uid int, perm uint32) (netSocket, fileID, error) {
 	if abstract(path) {
-		ln, err := net.ListenUnix("unix", addr)
+		ln, err := listenAbstract(ctx, path)
 		return ln, fileID{}, err
 	}
+	addr := &net.UnixAddr{Name: path, Net: "unix"}
 	place, err := placeSocketFile(path)
 	if err != nil {
 		return nil, fileID{}, err
 	}
 	defer place.close()
-	if err := place.clear(uid); err != nil {
+	if err := place.clear(ctx, uid); err != nil {
 		return nil, fileID{}, err
 	}
 	ln, err := net.ListenUnix("unix", addr)

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package module
+package cluster
 
 import (
 	"context"
@@ -16,8 +16,8 @@ import (
 )
 
 // rejoin tries brokers that are not members. Nothing waits for it: each that
-// does not answer takes as long as clusterTCP.
-func (n *ClusterNode) rejoin() {
+// does not answer takes as long as tcpTimeout.
+func (n *Node) rejoin() {
 	if n.joining != nil {
 		select {
 		case <-n.joining:
@@ -27,7 +27,7 @@ func (n *ClusterNode) rejoin() {
 	}
 	try := append([]string(nil), n.cfg.Seeds...)
 	for _, p := range n.known {
-		if !p.alive && time.Since(p.lost) < clusterLostFor {
+		if !p.alive && time.Since(p.lost) < lostFor {
 			try = append(try, p.at)
 		}
 	}
@@ -46,7 +46,7 @@ func (n *ClusterNode) rejoin() {
 
 // join tries all these brokers at a time, each at every address of its name that
 // is not a member. It fails when there are such and none was reached.
-func (n *ClusterNode) join(brokers []string) error {
+func (n *Node) join(brokers []string) error {
 	members := make(map[string]bool)
 	for _, m := range n.list.Members() {
 		members[m.Address()] = true
@@ -96,7 +96,7 @@ func gossipAddresses(broker string) ([]string, error) {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return []string{broker}, nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), clusterTCP)
+	ctx, cancel := context.WithTimeout(context.Background(), tcpTimeout)
 	defer cancel()
 	hosts, err := net.DefaultResolver.LookupHost(ctx, host)
 	for i, h := range hosts {
@@ -106,7 +106,7 @@ func gossipAddresses(broker string) ([]string, error) {
 }
 
 // tellConflict says once that another broker has our name.
-func (n *ClusterNode) tellConflict() {
+func (n *Node) tellConflict() {
 	at := n.conflict.Swap(nil)
 	if at == nil || *at == n.conflicted {
 		return

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package module
+package cluster
 
 import "github.com/prometheus/client_golang/prometheus"
 
@@ -10,17 +10,17 @@ var (
 	descStrange = prometheus.NewDesc("caddy_broker_network_refused_total", "Messages refused because they are not encrypted with the network's key.", nil, nil)
 )
 
-// NetworkCollector reads the network when it is scraped; without one it is silent.
-type NetworkCollector struct{}
+// Collector reads the network when it is scraped; without one it is silent.
+type Collector struct{}
 
 // Describe sends the descriptions.
-func (NetworkCollector) Describe(ch chan<- *prometheus.Desc) {
+func (Collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- descMembers
 	ch <- descStrange
 }
 
 // Collect sends the values.
-func (NetworkCollector) Collect(ch chan<- prometheus.Metric) {
+func (Collector) Collect(ch chan<- prometheus.Metric) {
 	state, _ := State()
 	if state == nil {
 		return

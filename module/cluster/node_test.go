@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package module
+package cluster
 
 import (
 	"fmt"
@@ -42,7 +42,7 @@ func gossipPort(t *testing.T) string {
 }
 
 type clusterMember struct {
-	*ClusterNode
+	*Node
 	at    string
 	state atomic.Pointer[parlance.NetworkState]
 }
@@ -61,11 +61,11 @@ func joinCluster(t *testing.T, name, seed string, change func(*Network)) (*clust
 		t.Fatal(err)
 	}
 	m := &clusterMember{at: cfg.Bind}
-	node, err := StartCluster(cfg, zap.NewNop(), func(s *parlance.NetworkState) { m.state.Store(s) })
+	node, err := Start(cfg, zap.NewNop(), func(s *parlance.NetworkState) { m.state.Store(s) })
 	if err != nil {
 		return nil, err
 	}
-	m.ClusterNode = node
+	m.Node = node
 	return m, nil
 }
 
@@ -223,7 +223,7 @@ func TestStrangersCauseNoWork(t *testing.T) {
 	core, logs := observer.New(zap.WarnLevel)
 	var published atomic.Int64
 	var state atomic.Pointer[parlance.NetworkState]
-	n, err := StartCluster(cfg, zap.New(core), func(s *parlance.NetworkState) {
+	n, err := Start(cfg, zap.New(core), func(s *parlance.NetworkState) {
 		published.Add(1)
 		state.Store(s)
 	})

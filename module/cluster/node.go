@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package module
+package cluster
 
 import (
 	"encoding/json"
@@ -24,21 +24,21 @@ import (
 )
 
 const (
-	// clusterRejoin is how often seeds and lost brokers that are not members are
+	// rejoinPeriod is how often seeds and lost brokers that are not members are
 	// tried again: it heals a network that was cut in two.
-	clusterRejoin = 5 * time.Second
-	// clusterLeave bounds the farewell.
-	clusterLeave = 2 * time.Second
-	// clusterTCP bounds one connection to another broker.
-	clusterTCP = 3 * time.Second
-	// clusterLostFor is how long a broker that was lost without a farewell is
+	rejoinPeriod = 5 * time.Second
+	// leaveTimeout bounds the farewell.
+	leaveTimeout = 2 * time.Second
+	// tcpTimeout bounds one connection to another broker.
+	tcpTimeout = 3 * time.Second
+	// lostFor is how long a broker that was lost without a farewell is
 	// looked for.
-	clusterLostFor = 24 * time.Hour
+	lostFor = 24 * time.Hour
 )
 
-// ClusterNode is this broker in the network. Membership itself is memberlist's;
+// Node is this broker in the network. Membership itself is memberlist's;
 // one goroutine tells of its changes.
-type ClusterNode struct {
+type Node struct {
 	cfg     *Network
 	list    *memberlist.Memberlist
 	logger  *zap.Logger
@@ -52,32 +52,32 @@ type ClusterNode struct {
 	refused  atomic.Uint64          // messages that our key does not open
 
 	// Owned by the goroutine of run.
-	known      map[string]clusterPeer // by name
+	known      map[string]peer // by name
 	rebalance  uint64
 	conflicted string        // the address with our name that was last told of
 	counted    uint64        // refused messages that were told of
 	joining    chan struct{} // closed when the last rejoin is over; nil before the first
 }
 
-type clusterPeer struct {
+type peer struct {
 	at        string // of its gossip
 	addresses []string
 	alive     bool
 	lost      time.Time
 }
 
-// StartCluster joins the network. It fails where the port is taken, or the name.
-func StartCluster(cfg *Network, logger *zap.Logger, publish func(*parlance.NetworkState)) (*ClusterNode, error) {
-	n := &ClusterNode{
+// Start joins the network. It fails where the port is taken, or the name.
+func Start(cfg *Network, logger *zap.Logger, publish func(*parlance.NetworkState)) (*Node, error) {
+	n := &Node{
 		cfg: cfg, logger: logger, publish: publish,
-		changed: make(chan struct{}, 1), stop: make(chan struct{}), known: make(map[string]clusterPeer),
+		changed: make(chan struct{}, 1), stop: make(chan struct{}), known: make(map[string]peer),
 	}
 	c := memberlist.DefaultLANConfig()
 	c.Name, c.BindAddr, c.BindPort, c.AdvertisePort = cfg.Name, cfg.host, cfg.port, cfg.port
-	c.SecretKey, c.TCPTimeout = cfg.key, clusterTCP
-	c.Delegate, c.Events, c.Merge, c.Conflict = clusterMeta{cfg.meta}, n, n, n
+	c.SecretKey, c.TCPTimeout = cfg.key, tcpTimeout
+	c.Delegate, c.Events, c.Merge, c.Conflict = metaOnly{cfg.meta}, delegate{n}, delegate{n}, delegate{n}
 	c.DeadNodeReclaimTime = time.Second // one that crashed may come back elsewhere
-	c.Logger = log.New(&clusterLog{n: n}, "", 0)
+	c.Logger = log.New(&gossipLog{n: n}, "", 0)
 	var err error
 	if n.list, err = memberlist.Create(c); err != nil {
 		return nil, fmt.Errorf("network: starting gossip at %s: %w", net.JoinHostPort(cfg.host, strconv.Itoa(cfg.port)), err)
@@ -101,13 +101,13 @@ func StartCluster(cfg *Network, logger *zap.Logger, publish func(*parlance.Netwo
 }
 
 // Runs reports whether this is the node of that configuration.
-func (n *ClusterNode) Runs(cfg *Network) bool { return reflect.DeepEqual(n.cfg, cfg) }
+func (n *Node) Runs(cfg *Network) bool { return reflect.DeepEqual(n.cfg, cfg) }
 
 // Leave says farewell and ends the node.
-func (n *ClusterNode) Leave() {
+func (n *Node) Leave() {
 	close(n.stop)
 	n.work.Wait()
-	if err := n.list.Leave(clusterLeave); err != nil {
+	if err := n.list.Leave(leaveTimeout); err != nil {
 		n.logger.Warn("leaving the network of brokers", zap.Error(err))
 	}
 	if err := n.list.Shutdown(); err != nil {
@@ -115,9 +115,9 @@ func (n *ClusterNode) Leave() {
 	}
 }
 
-func (n *ClusterNode) run() {
+func (n *Node) run() {
 	defer n.work.Done()
-	tick := time.NewTicker(clusterRejoin)
+	tick := time.NewTicker(rejoinPeriod)
 	defer tick.Stop()
 	for {
 		select {
@@ -136,7 +136,7 @@ func (n *ClusterNode) run() {
 }
 
 // look takes what memberlist knows and tells of it.
-func (n *ClusterNode) look() {
+func (n *Node) look() {
 	now, alive := time.Now(), make(map[string]bool)
 	for _, m := range n.list.Members() {
 		if m.Name == n.cfg.Name {
@@ -151,7 +151,7 @@ func (n *ClusterNode) look() {
 			n.logger.Info("broker joined the network", zap.String("name", m.Name), zap.Strings("addresses", meta.addresses()))
 			n.rebalance++
 		}
-		n.known[m.Name] = clusterPeer{at: m.Address(), addresses: meta.addresses(), alive: true}
+		n.known[m.Name] = peer{at: m.Address(), addresses: meta.addresses(), alive: true}
 	}
 	for name, p := range n.known {
 		if p.alive && !alive[name] {
@@ -164,7 +164,7 @@ func (n *ClusterNode) look() {
 }
 
 // state is what those who serve need to know.
-func (n *ClusterNode) state() *parlance.NetworkState {
+func (n *Node) state() *parlance.NetworkState {
 	var own networkMeta
 	_ = json.Unmarshal(n.cfg.meta, &own) // we wrote it
 	s := &parlance.NetworkState{Name: n.cfg.Name, Addresses: own.addresses(), All: own.addresses()}
@@ -186,12 +186,15 @@ func (n *ClusterNode) state() *parlance.NetworkState {
 	return s
 }
 
-// NotifyJoin, NotifyLeave and NotifyUpdate are called with memberlist's lock held.
-func (n *ClusterNode) NotifyJoin(*memberlist.Node)   { n.notice() }
-func (n *ClusterNode) NotifyLeave(*memberlist.Node)  { n.notice() }
-func (n *ClusterNode) NotifyUpdate(*memberlist.Node) { n.notice() }
+// delegate is what memberlist tells of others.
+type delegate struct{ n *Node }
 
-func (n *ClusterNode) notice() {
+// NotifyJoin, NotifyLeave and NotifyUpdate are called with memberlist's lock held.
+func (d delegate) NotifyJoin(*memberlist.Node)   { d.n.notice() }
+func (d delegate) NotifyLeave(*memberlist.Node)  { d.n.notice() }
+func (d delegate) NotifyUpdate(*memberlist.Node) { d.n.notice() }
+
+func (n *Node) notice() {
 	select {
 	case n.changed <- struct{}{}:
 	default:
@@ -199,16 +202,16 @@ func (n *ClusterNode) notice() {
 }
 
 // NotifyMerge refuses to join a network that has our name already.
-func (n *ClusterNode) NotifyMerge(peers []*memberlist.Node) error {
+func (d delegate) NotifyMerge(peers []*memberlist.Node) error {
 	for _, p := range peers {
-		if p.Name != n.cfg.Name || p.State == memberlist.StateDead || p.State == memberlist.StateLeft {
+		if p.Name != d.n.cfg.Name || p.State == memberlist.StateDead || p.State == memberlist.StateLeft {
 			continue
 		}
-		self, at := n.self.Load(), p.Address()
+		self, at := d.n.self.Load(), p.Address()
 		if self == nil || *self == at {
 			continue // that is what the others remember of us
 		}
-		n.conflict.Store(&at)
+		d.n.conflict.Store(&at)
 		return errNameTaken
 	}
 	return nil
@@ -217,24 +220,24 @@ func (n *ClusterNode) NotifyMerge(peers []*memberlist.Node) error {
 var errNameTaken = errors.New("another broker has this one's name")
 
 // NotifyConflict tells of a later one with a name that is taken.
-func (n *ClusterNode) NotifyConflict(existing, other *memberlist.Node) {
-	n.logger.Error("two brokers of the network have the same name; the later one is ignored",
+func (d delegate) NotifyConflict(existing, other *memberlist.Node) {
+	d.n.logger.Error("two brokers of the network have the same name; the later one is ignored",
 		zap.String("name", existing.Name), zap.String("address", existing.Address()), zap.String("later", other.Address()))
 }
 
-// clusterMeta tells others of this broker, and nothing else.
-type clusterMeta struct{ meta []byte }
+// metaOnly tells others of this broker, and nothing else.
+type metaOnly struct{ meta []byte }
 
-func (d clusterMeta) NodeMeta(int) []byte           { return d.meta }
-func (clusterMeta) NotifyMsg([]byte)                {}
-func (clusterMeta) GetBroadcasts(int, int) [][]byte { return nil }
-func (clusterMeta) LocalState(bool) []byte          { return nil }
-func (clusterMeta) MergeRemoteState([]byte, bool)   {}
+func (d metaOnly) NodeMeta(int) []byte           { return d.meta }
+func (metaOnly) NotifyMsg([]byte)                {}
+func (metaOnly) GetBroadcasts(int, int) [][]byte { return nil }
+func (metaOnly) LocalState(bool) []byte          { return nil }
+func (metaOnly) MergeRemoteState([]byte, bool)   {}
 
 // Interface guards
 var (
-	_ memberlist.EventDelegate    = (*ClusterNode)(nil)
-	_ memberlist.MergeDelegate    = (*ClusterNode)(nil)
-	_ memberlist.ConflictDelegate = (*ClusterNode)(nil)
-	_ memberlist.Delegate         = clusterMeta{}
+	_ memberlist.EventDelegate    = delegate{}
+	_ memberlist.MergeDelegate    = delegate{}
+	_ memberlist.ConflictDelegate = delegate{}
+	_ memberlist.Delegate         = metaOnly{}
 )

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package module
+package cluster
 
 import (
 	"crypto/sha256"
@@ -66,7 +66,7 @@ type networkMeta struct {
 
 // Provision checks the network and completes it.
 func (n *Network) Provision() error {
-	if err := NetworkTable.Check(n); err != nil {
+	if err := Table.Check(n); err != nil {
 		return fmt.Errorf("network: %w", err)
 	}
 	repl := caddy.NewReplacer()
@@ -112,7 +112,7 @@ func (n *Network) provisionGossip(repl *caddy.Replacer) error {
 	key := repl.ReplaceAll(n.Key, "")
 	switch {
 	case key == "" && !at.Addr().IsLoopback():
-		return fmt.Errorf("network: option key is missing: brokers talk unencrypted only on loopback, and bind is %s; expecting %s", bind, NetworkTable.Lookup("key").Allowed)
+		return fmt.Errorf("network: option key is missing: brokers talk unencrypted only on loopback, and bind is %s; expecting %s", bind, Table.Lookup("key").Allowed)
 	case key != "":
 		sum := sha256.Sum256([]byte(key))
 		n.key = sum[:]
@@ -144,7 +144,7 @@ func (m networkMeta) addresses() (list []string) {
 	return list
 }
 
-// Check tells whether the network can be started, as far as the configuration
+// Check reports whether the network can be started, as far as the configuration
 // alone says. Where a value comes from a placeholder, it is what that is now.
 func (n *Network) Check() error {
 	c := *n

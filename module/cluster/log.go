@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package module
+package cluster
 
 import (
 	"strings"
@@ -15,14 +15,14 @@ import (
 // passed on as such: strangers can cause any number of them.
 const gossipWarnings = 10 * time.Second
 
-// clusterLog passes on what memberlist logs, and counts what it could not decrypt.
-type clusterLog struct {
-	n      *ClusterNode
+// gossipLog passes on what memberlist logs, and counts what it could not decrypt.
+type gossipLog struct {
+	n      *Node
 	warned atomic.Int64 // when, in nanoseconds
 }
 
 // Write takes one line.
-func (l *clusterLog) Write(line []byte) (int, error) {
+func (l *gossipLog) Write(line []byte) (int, error) {
 	text := strings.TrimSpace(string(line))
 	if strings.Contains(text, "decrypt") || strings.Contains(text, "Decrypt") || strings.Contains(text, "ncrypt") {
 		if l.n.refused.Add(1) == 1 {

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package module
+package cluster
 
 import (
 	"errors"
@@ -21,10 +21,10 @@ import (
 
 const minNetworkKey = 16
 
-// NetworkTable has the options of a network. Values may hold placeholders; what
+// Table has the options of a network. Values may hold placeholders; what
 // they stand for is checked. To add an option, add a field to Network, a row, and
 // what it does.
-var NetworkTable = options.Table[Network]{
+var Table = options.Table[Network]{
 	{
 		Name: "name", Kind: options.String,
 		Default: options.Required, Allowed: "up to 63 letters, digits and any of - _ and the full stop, a letter or a digit first",
@@ -89,7 +89,7 @@ var NetworkTable = options.Table[Network]{
 func (n *Network) UnmarshalCaddyfileBlock(d *caddyfile.Dispenser) error {
 	given := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := block.Read(d, NetworkTable, n, given, NetworkTable.Names()); err != nil {
+		if err := block.Read(d, Table, n, given, Table.Names()); err != nil {
 			return err
 		}
 	}
@@ -103,10 +103,10 @@ func (n *Network) UnmarshalCaddyfileBlock(d *caddyfile.Dispenser) error {
 func (n *Network) UnmarshalJSON(data []byte) error {
 	type plain Network
 	return options.Decode(data, (*plain)(n), func(name string) (options.Member, error) {
-		if row := NetworkTable.Lookup(name); row != nil {
+		if row := Table.Lookup(name); row != nil {
 			return row.Member(), nil
 		}
-		return options.Member{}, options.Unknown("option", name, NetworkTable.Names())
+		return options.Member{}, options.Unknown("option", name, Table.Names())
 	})
 }
 

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package module
+package cluster
 
 import (
 	"net"
@@ -18,7 +18,7 @@ import (
 
 // book is what this process knows of the network of brokers. Every request
 // reads it.
-var book = newNetworkBook()
+var book = newBook()
 
 // State returns what this process knows of its network, nil without one, and
 // what is closed when that changes.
@@ -33,38 +33,38 @@ func SetState(s *parlance.NetworkState) { book.set(s) }
 
 // Has reports whether a balancer of our own network advertises that host and
 // port, whatever its scheme.
-func Has(host, port string) bool { return book.now.Load().all[networkKey(host, port)] }
+func Has(host, port string) bool { return book.now.Load().all[keyOf(host, port)] }
 
-type networkBook struct {
+type stateBook struct {
 	mu  sync.Mutex // one change at a time
-	now atomic.Pointer[networkView]
+	now atomic.Pointer[view]
 }
 
-// networkView is one state of the book, immutable.
-type networkView struct {
+// view is one state of the book, immutable.
+type view struct {
 	state   *parlance.NetworkState // nil without a network
 	all     map[string]bool
 	changed chan struct{} // closed when there is another view
 }
 
-func newNetworkBook() *networkBook {
-	b := new(networkBook)
-	b.now.Store(&networkView{changed: make(chan struct{})})
+func newBook() *stateBook {
+	b := new(stateBook)
+	b.now.Store(&view{changed: make(chan struct{})})
 	return b
 }
 
-func (b *networkBook) set(s *parlance.NetworkState) {
+func (b *stateBook) set(s *parlance.NetworkState) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	old := b.now.Load()
 	if reflect.DeepEqual(old.state, s) {
 		return
 	}
-	v := &networkView{state: s, all: make(map[string]bool), changed: make(chan struct{})}
+	v := &view{state: s, all: make(map[string]bool), changed: make(chan struct{})}
 	if s != nil {
 		for _, text := range s.All {
 			if u, err := address.ParseURI(text); err == nil {
-				v.all[networkKey(u.Host, u.Port)] = true
+				v.all[keyOf(u.Host, u.Port)] = true
 			}
 		}
 	}
@@ -72,8 +72,8 @@ func (b *networkBook) set(s *parlance.NetworkState) {
 	close(old.changed)
 }
 
-// networkKey is the same for all spellings of an address.
-func networkKey(host, port string) string {
+// keyOf is the same for all spellings of an address.
+func keyOf(host, port string) string {
 	host = strings.TrimSuffix(host, ".")
 	if ip, err := netip.ParseAddr(host); err == nil {
 		host = membership.Destination(ip).String()
