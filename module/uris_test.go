@@ -23,8 +23,8 @@ import (
 // inOurNetwork makes this process part of a network until the test ends.
 func inOurNetwork(t *testing.T, s *parlance.NetworkState) {
 	t.Helper()
-	SetState(s)
-	t.Cleanup(func() { SetState(nil) })
+	cluster.SetState(s)
+	t.Cleanup(func() { cluster.SetState(nil) })
 }
 
 func newURIs(t *testing.T, addresses ...string) *httptest.Server {
