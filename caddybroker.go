@@ -6,11 +6,6 @@
 package caddybroker
 
 import (
-	_ "github.com/caddy-broker/caddy-broker/caddyfile"       // global option, directive, config adapter
-	_ "github.com/caddy-broker/caddy-broker/module"          // selection policy
-	_ "github.com/caddy-broker/caddy-broker/module/admin"    // admin API
-	_ "github.com/caddy-broker/caddy-broker/module/announce" // handler broker_uris
-	_ "github.com/caddy-broker/caddy-broker/module/broker"   // app
-	_ "github.com/caddy-broker/caddy-broker/module/child"    // networks, guard
-	_ "github.com/caddy-broker/caddy-broker/module/command"  // commands
+	_ "github.com/caddy-broker/caddy-broker/caddyfile" // global option, directive, config adapter
+	_ "github.com/caddy-broker/caddy-broker/module"    // app, commands, selection policy, networks
 )

@@ -14,10 +14,10 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
-	"github.com/caddy-broker/caddy-broker/module"
 	"github.com/caddy-broker/caddy-broker/module/broker"
 	"github.com/caddy-broker/caddy-broker/module/child"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
+	"github.com/caddy-broker/caddy-broker/module/proxy"
 )
 
 // poolsChild is the child that has the pools, when they are not in this process.
@@ -42,7 +42,7 @@ func adminPools(r *http.Request) (any, error) {
 
 func poolStatuses() []failover.PoolStatus {
 	out := []failover.PoolStatus{}
-	for _, p := range module.List() {
+	for _, p := range proxy.List() {
 		out = append(out, p.Status())
 	}
 	return out
@@ -56,7 +56,7 @@ func adminPool(w http.ResponseWriter, r *http.Request, parts []string) error {
 		if err := method(r, http.MethodGet); err != nil {
 			return err
 		}
-		list := module.Doubts().List()
+		list := proxy.Doubts().List()
 		if c != nil {
 			list = broker.Doubts()
 		}
@@ -80,8 +80,8 @@ func adminPool(w http.ResponseWriter, r *http.Request, parts []string) error {
 		}
 		return answer(w, http.StatusOK, poolStatuses())
 	}
-	list := module.List()
-	i := slices.IndexFunc(list, func(p module.Pool) bool { return p.Name == parts[1] })
+	list := proxy.List()
+	i := slices.IndexFunc(list, func(p proxy.Pool) bool { return p.Name == parts[1] })
 	if i < 0 {
 		var names []string
 		for _, p := range list {
@@ -113,7 +113,7 @@ func adminDrain(w http.ResponseWriter, r *http.Request, operation string) error 
 	if uri == "" {
 		return failure(http.StatusBadRequest, "%s: parameter uri is missing", operation)
 	}
-	var have []module.Pool
+	var have []proxy.Pool
 	err := kept(r.Context(), func() (err error) {
 		have, err = drainEverywhere(uri, operation == "drain")
 		return err
@@ -130,9 +130,9 @@ func adminDrain(w http.ResponseWriter, r *http.Request, operation string) error 
 
 // drainEverywhere carries out a decision about an address for every pool, and
 // returns those that have it.
-func drainEverywhere(text string, drained bool) (have []module.Pool, err error) {
+func drainEverywhere(text string, drained bool) (have []proxy.Pool, err error) {
 	var names, known []string
-	for _, p := range module.List() {
+	for _, p := range proxy.List() {
 		u, bad := addressIn(p, text) // a dial address is read by the pools that have it
 		if err = bad; err == nil {
 			if m, unknown := p.Find(u); unknown == nil {
@@ -151,7 +151,7 @@ func drainEverywhere(text string, drained bool) (have []module.Pool, err error) 
 		slices.Sort(known)
 		return nil, failure(http.StatusNotFound, "no pool has address %q: %s", text, alternatives(slices.Compact(known)))
 	}
-	module.Drain(names, drained)
+	proxy.Drain(names, drained)
 	return have, nil
 }
 
@@ -179,7 +179,7 @@ func alternatives(names []string) string {
 }
 
 // operate carries out one of the operations on a pool.
-func operate(p module.Pool, r *http.Request, operation string) error {
+func operate(p proxy.Pool, r *http.Request, operation string) error {
 	if operation != "uris" {
 		if err := method(r, http.MethodPost); err != nil {
 			return err
@@ -218,7 +218,7 @@ func operate(p module.Pool, r *http.Request, operation string) error {
 
 // addressIn reads an address as users write it: with its scheme, or just host and
 // port of a member.
-func addressIn(p module.Pool, text string) (address.URI, error) {
+func addressIn(p proxy.Pool, text string) (address.URI, error) {
 	for _, m := range p.Members() {
 		if m.Name == text || m.URI.Dial() == text {
 			return m.URI, nil
@@ -235,7 +235,7 @@ func addressIn(p module.Pool, text string) (address.URI, error) {
 const maxURIsBody = 1 << 20
 
 // changeURIs adds or removes addresses.
-func changeURIs(p module.Pool, r *http.Request) error {
+func changeURIs(p proxy.Pool, r *http.Request) error {
 	if err := method(r, http.MethodPost, http.MethodDelete); err != nil {
 		return err
 	}

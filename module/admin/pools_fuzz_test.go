@@ -16,14 +16,14 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
-	"github.com/caddy-broker/caddy-broker/module"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxytest"
+	"github.com/caddy-broker/caddy-broker/module/proxy"
 )
 
 // change sends a body to the pool's uris.
 func change(pool *failover.Pool, method, body string) error {
 	r := httptest.NewRequest(method, "/broker/pools/fuzz/uris", strings.NewReader(body))
-	if err := operate(module.Pool{Pool: pool, Name: "fuzz"}, r, "uris"); err != nil {
+	if err := operate(proxy.Pool{Pool: pool, Name: "fuzz"}, r, "uris"); err != nil {
 		return poolFailure(err)
 	}
 	return nil

@@ -13,10 +13,10 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/failover"
-	"github.com/caddy-broker/caddy-broker/module"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
+	"github.com/caddy-broker/caddy-broker/module/proxy"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
@@ -55,10 +55,10 @@ func poolsActivate(link *control.Link, kept json.RawMessage) {
 	r := &poolReporter{
 		link: link, changed: make(chan struct{}, 1), queue: make(chan report, reportQueue), flushes: make(chan chan error),
 	}
-	module.OnChange(r.change)
-	module.Watch(func(e failover.Event) { r.put(parlance.TopicEvent, supervisor.Event{Name: e.Name, Data: e.Data}) })
-	module.Doubts().Follow(func(d indoubt.Record) { r.put(parlance.TopicDoubt, d) })
-	module.Start(learnt)
+	proxy.OnChange(r.change)
+	proxy.Watch(func(e failover.Event) { r.put(parlance.TopicEvent, supervisor.Event{Name: e.Name, Data: e.Data}) })
+	proxy.Doubts().Follow(func(d indoubt.Record) { r.put(parlance.TopicDoubt, d) })
+	proxy.Start(learnt)
 	r.change() // what has no place any more is forgotten
 	go r.run()
 	reporter.Store(r)
@@ -111,7 +111,7 @@ func (r *poolReporter) run() {
 
 // send reports what is worth keeping now and returns when the parent has it.
 func (r *poolReporter) send() error {
-	data, err := json.Marshal(module.Snapshot())
+	data, err := json.Marshal(proxy.Snapshot())
 	if err != nil {
 		return err
 	}

@@ -21,9 +21,9 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/exp/zapslog"
 
-	"github.com/caddy-broker/caddy-broker/module"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
+	"github.com/caddy-broker/caddy-broker/module/proxy"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
@@ -65,7 +65,7 @@ func Run() (int, error) {
 	if err := link.Ready(); err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
-	rt.heartbeat(context.Background(), module.Echo, link.Beat)
+	rt.heartbeat(context.Background(), proxy.Echo, link.Beat)
 	select {} // the signal handler, or an order, ends the process
 }
 
@@ -126,8 +126,8 @@ func (rt *childRuntime) drain(timeout time.Duration) {
 	rt.cutOff("the process was replaced, which ends HTTP/3 connections", func(q *inflight) bool { return q.http3 })
 	rt.closeHTTP3()
 	_ = rt.link.Released()
-	module.Interrupt()
-	module.CloseIdle()
+	proxy.Interrupt()
+	proxy.CloseIdle()
 	var deadline <-chan time.Time
 	if timeout > 0 {
 		timer := time.NewTimer(timeout)
@@ -168,7 +168,7 @@ func (rt *childRuntime) awaitConns(deadline <-chan time.Time, grace time.Duratio
 // requests in progress and ends this process. It does not return.
 func (rt *childRuntime) stop() {
 	rt.leave()
-	module.Interrupt()
+	proxy.Interrupt()
 	packets := make(chan struct{})
 	go func() {
 		rt.finishHTTP3()

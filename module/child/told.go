@@ -9,10 +9,10 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
-	"github.com/caddy-broker/caddy-broker/module"
 	"github.com/caddy-broker/caddy-broker/module/cluster"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
+	"github.com/caddy-broker/caddy-broker/module/proxy"
 )
 
 // childStart takes what this process starts with.
@@ -24,7 +24,7 @@ func childStart(data json.RawMessage) {
 		}
 	}
 	takeParent(d.Parent)
-	module.Hold() // until this process is activated
+	proxy.Hold() // until this process is activated
 }
 
 // childTold takes what the parent says later.
