@@ -124,3 +124,6 @@ func (l *Ledger) Follow(f func(Record)) {
 	l.watch = f
 	l.mu.Unlock()
 }
+
+// RequestIDHeader is the field by which clients and servers name a request.
+const RequestIDHeader = "X-Request-Id"
