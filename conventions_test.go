@@ -13,6 +13,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,13 +43,13 @@ var mayImport = map[string][]string{
 	},
 	"module/announce": {"failover/address", "module/child", "module/cluster", "module/internal/lifecycle", "module/internal/parlance"},
 	"module/broker": {
-		"failover", "failover/address", "internal/options", "module/child", "module/cluster", "module/internal/block",
+		"module/internal/assumed", "failover", "failover/address", "internal/options", "module/child", "module/cluster", "module/internal/block",
 		"module/internal/indoubt", "module/internal/metrics", "module/internal/parlance", "module/internal/poolstate",
 		"module/internal/proxystatus", "module/internal/proxytest", "module/internal/socket", "module/policyconfig",
 		"supervisor", "supervisor/control", "supervisor/sockets",
 	},
 	"module/child": {
-		"failover", "failover/address", "module/proxy", "module/cluster", "module/internal/indoubt", "module/internal/parlance",
+		"module/internal/assumed", "failover", "failover/address", "module/proxy", "module/cluster", "module/internal/indoubt", "module/internal/parlance",
 		"module/internal/poolstate", "module/internal/proxytest", "module/internal/socket", "module/internal/testwait",
 		"supervisor", "supervisor/control",
 	},
@@ -61,16 +62,17 @@ var mayImport = map[string][]string{
 		"supervisor/control",
 	},
 	"module/proxy": {
-		"failover", "failover/address", "failover/membership", "internal/options", "module/internal/block",
+		"failover", "failover/address", "failover/membership", "internal/options", "module/internal/assumed", "module/internal/block",
 		"module/internal/indoubt", "module/internal/lifecycle", "module/internal/metrics", "module/internal/parlance",
 		"module/internal/poolstate", "module/internal/proxystatus", "module/internal/proxytest", "module/internal/socket",
 		"module/internal/testwait", "module/cluster", "module/policyconfig",
 	},
 	"module/internal/lifecycle":   {},
 	"module/internal/metrics":     {},
-	"module/internal/poolstate":   {"failover", "failover/address"},
+	"module/internal/poolstate":   {"failover", "failover/address", "supervisor/control"},
 	"module/internal/proxytest":   {"failover", "failover/address"},
 	"module/policyconfig":         {"failover/address", "internal/options", "module/internal/block"},
+	"module/internal/assumed":     {},
 	"module/internal/block":       {"internal/options"},
 	"module/internal/indoubt":     {},
 	"module/internal/parlance":    {},
@@ -306,6 +308,24 @@ func TestCoresDoNotKnowCaddy(t *testing.T) {
 				return imported == module || strings.HasPrefix(imported, module+"/")
 			}) {
 				t.Errorf("%s imports %s; beside the standard library %s may import %v", f.path, imported, f.dir(), allowed)
+			}
+		}
+	}
+}
+
+// link matches a link of Markdown to a file of this repository.
+var link = regexp.MustCompile(`\]\(([^)#:]+)\)`)
+
+func TestPagesLinkToWhatThereIs(t *testing.T) {
+	for _, page := range []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"} {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, found := range link.FindAllSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.FromSlash(string(found[1]))); err != nil {
+				t.Errorf("%s links to a file that is not there: %v", page, err)
 			}
 		}
 	}

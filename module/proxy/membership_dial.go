@@ -19,12 +19,10 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
 	"github.com/caddy-broker/caddy-broker/module/cluster"
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/metrics"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 )
-
-// forwardProxyVar is where reverse_proxy notes the proxy that carries a request.
-const forwardProxyVar = "reverse_proxy.proxy"
 
 var (
 	errOwnNetwork  = errors.New("it is a balancer of this network")
@@ -108,7 +106,7 @@ func (t *transport) checked(dial dialer, b *backend) dialer {
 			}
 			return dial(ctx, network, addr)
 		}
-		if caddyhttp.GetVar(ctx, forwardProxyVar) != nil {
+		if caddyhttp.GetVar(ctx, assumed.ForwardProxyVar) != nil {
 			return nil, f.forbid(u, netip.Addr{}, errUncheckable)
 		}
 		ips, err := t.resolver().LookupNetIP(ctx, "ip", u.Host)
@@ -149,7 +147,7 @@ func dialOne(ctx context.Context, dial dialer, info reverseproxy.DialInfo, left 
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
 		defer cancel()
 	}
-	return dial(context.WithValue(ctx, dialInfoKey, info), info.Network, info.Address)
+	return dial(context.WithValue(ctx, assumed.DialInfoKey, info), info.Network, info.Address)
 }
 
 // forbid counts a refusal and makes its error, which fails the dial.

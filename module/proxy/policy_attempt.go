@@ -38,6 +38,9 @@ func (ex *exchange) choose(pool reverseproxy.UpstreamPool) {
 	}
 	ex.rejecting = false
 	ex.backend = f.backends.of(m)
+	if ex.place != nil {
+		ex.place.Set(&f.claim.entry.name, &m.Name)
+	}
 	// What makes up for a stale connection must not meet another one, also when it
 	// had to wait for the backend.
 	ex.fresh = ex.fresh || slices.ContainsFunc(ex.reattached, func(b *backend) bool { return b.member.Name == m.Name })
