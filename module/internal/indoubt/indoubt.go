@@ -23,6 +23,9 @@ const MaxText = 2048
 // event.
 const Window = time.Second
 
+// RequestIDHeader is the field by which clients and servers name a request.
+const RequestIDHeader = "X-Request-Id"
+
 // Record is a request that may have been executed without an answer.
 type Record struct {
 	Time    time.Time `json:"time"`
@@ -124,6 +127,3 @@ func (l *Ledger) Follow(f func(Record)) {
 	l.watch = f
 	l.mu.Unlock()
 }
-
-// RequestIDHeader is the field by which clients and servers name a request.
-const RequestIDHeader = "X-Request-Id"
