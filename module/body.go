@@ -6,11 +6,11 @@ package module
 import (
 	"errors"
 	"io"
-	"reflect"
 	"sync"
 	"sync/atomic"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 )
 
 // errBodyDetached is what an attempt reads that has been given up.
@@ -100,6 +100,13 @@ func (rb *requestBody) unread() bool {
 	rb.mu.Lock()
 	defer rb.mu.Unlock()
 	return rb.end == nil
+}
+
+// owes reports whether anything is kept, or may be.
+func (rb *requestBody) owes() bool {
+	rb.mu.Lock()
+	defer rb.mu.Unlock()
+	return rb.keep || rb.charged > 0
 }
 
 // report tells u of the progress from now on.
@@ -238,19 +245,5 @@ func (v *bodyView) Close() error {
 	}
 	rb.drop() // the response came before all that was kept was sent
 	rb.mu.Unlock()
-	return closerOf(rb.src).Close()
-}
-
-// closerOf is what closes the client's body. Caddy's wrapper around it may not be
-// closed while it is read from; what it wraps may.
-func closerOf(body io.ReadCloser) io.Closer {
-	v := reflect.Indirect(reflect.ValueOf(body))
-	if v.Kind() == reflect.Struct {
-		if f := v.FieldByName("ReadCloser"); f.IsValid() && f.CanInterface() {
-			if inner, ok := reflect.TypeAssert[io.Closer](f); ok {
-				return inner
-			}
-		}
-	}
-	return body
+	return assumed.Closer(rb.src).Close()
 }

@@ -36,6 +36,9 @@ func (b *responseBody) wrap(ex *exchange, t *try, res *http.Response) {
 	}
 	b.attempt = ex.attempt
 	over := b.over
+	if t.conn != nil && t.proto == protoHTTP1 && res.StatusCode != http.StatusSwitchingProtocols && res.Body != http.NoBody {
+		t.conn.answer.Store(b)
+	}
 	b.mu.Unlock()
 	tunnel, _ := res.Body.(io.ReadWriteCloser)
 	switch {
@@ -84,25 +87,47 @@ func (b *responseBody) waiting() bool {
 	return b.try != nil
 }
 
-// finish notes that the response has ended. It is called by the handler.
-func (b *responseBody) finish() {
-	if b.end() && !b.ex.rejecting {
-		b.ex.release()
-		b.ex.forget()
-	}
-}
-
-// end gives the place back, once.
-func (b *responseBody) end() bool {
+// owes reports whether the response is there and only its handler would end it.
+// Otherwise it ends with its connection: net/http closes that, if the response has
+// not been read to its end, when the request's context ends. joint says that this
+// is when the handler's run ends.
+func (b *responseBody) owes(joint bool) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.try == nil {
 		return false
 	}
-	b.try.hangUp()
+	c := b.try.conn
+	return !joint || c == nil || c.answer.Load() != b || isClosed(c.closed)
+}
+
+// finish notes that the response has ended. It is called by the handler.
+func (b *responseBody) finish() {
+	b.end(nil)
+	if b.ex.rejecting {
+		return
+	}
+	b.ex.release()
+	if b.ex.forget != nil {
+		b.ex.forget()
+	}
+}
+
+// end gives the place back, once. With a connection it does so only if that is
+// what the response comes from.
+func (b *responseBody) end(of *conn) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t := b.try
+	if t == nil || of != nil && t.conn != of {
+		return
+	}
+	if t.conn != nil {
+		t.conn.answer.CompareAndSwap(b, nil)
+	}
+	t.hangUp()
 	b.try = nil
 	b.attempt.Done()
-	return true
 }
 
 // leave ends the response for a handler that never will: its run is over.
@@ -110,7 +135,7 @@ func (b *responseBody) leave() {
 	b.mu.Lock()
 	b.over = true
 	b.mu.Unlock()
-	b.end()
+	b.end(nil)
 }
 
 // tunnelBody is the body of 101 Switching Protocols: the connection itself.

@@ -60,9 +60,6 @@ func runChild() (int, error) {
 	if missing := awaitCertificates(config); len(missing) > 0 {
 		caddy.Log().Named("broker").Warn("stored certificates are not in memory yet; the child serves without them", zap.Strings("names", missing))
 	}
-	if sockets, err := json.Marshal(plainSockets()); err == nil {
-		_ = link.Report(parlance.TopicPlain, sockets)
-	}
 	if err := link.Ready(); err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
@@ -87,6 +84,10 @@ func (rt *childRuntime) orders(hello control.Hello) control.Orders {
 		Activate: func(kept json.RawMessage) {
 			poolsActivate(rt.link, kept)
 			rt.activate()
+			// Not before: it is about the sockets of the process that serves.
+			if sockets, err := json.Marshal(plainSockets()); err == nil {
+				_ = rt.link.Report(parlance.TopicPlain, sockets)
+			}
 		},
 		Packets: rt.readPackets,
 		Drain:   func(timeout time.Duration) { go rt.drain(timeout) },

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 )
 
@@ -59,6 +60,9 @@ type conn struct {
 	established atomic.Bool
 	// keep is for TLS: until it is called, the pool may give the dial up; or nil.
 	keep atomic.Pointer[func() bool]
+	// answer is the response that the connection carries, and ends with it: its
+	// place is free then, whatever its handler does. HTTP/1 only; or nil.
+	answer atomic.Pointer[responseBody]
 	// secure tells that TLS records are written, not HTTP.
 	secure bool
 	// warm tells that the connection had been held ready: although net/http has
@@ -103,7 +107,7 @@ func (c *conn) Write(p []byte) (int, error) {
 		return 0, c.reason(errPoisoned)
 	}
 	n, err := c.Conn.Write(p)
-	request := !c.secure || isRequestRecord(p)
+	request := !c.secure || assumed.RequestRecord(p)
 	if n > 0 && request {
 		c.written.Add(int64(n))
 	}
@@ -132,15 +136,6 @@ func (c *conn) awaitAnswer() {
 	}
 }
 
-// isRequestRecord tells whether a TLS record that is written after the handshake
-// can hold a part of a request. Alerts and, in TLS 1.3 where they look like
-// data, alerts and key updates by their fixed size, are none: the shortest
-// request makes a longer record.
-func isRequestRecord(p []byte) bool {
-	const applicationData, alert13, keyUpdate13 = 23, 24, 27
-	return len(p) > 0 && p[0] == applicationData && len(p) != alert13 && len(p) != keyUpdate13
-}
-
 // Close closes the connection and ends a write that waits for an answer.
 func (c *conn) Close() error {
 	err := net.ErrClosed
@@ -149,6 +144,9 @@ func (c *conn) Close() error {
 		c.kept()
 		c.backend.remove(c)
 		err = c.Conn.Close()
+		if b := c.answer.Load(); b != nil {
+			b.end(c)
+		}
 	})
 	return err
 }

@@ -12,11 +12,10 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
@@ -50,7 +49,7 @@ func (h *hostState) claim(a *App) error {
 	h.mu.Unlock()
 	h.events.follow(a)
 
-	ctx, cancel := untilExiting(context.Background())
+	ctx, cancel := assumed.UntilExiting(context.Background(), errExiting)
 	defer cancel()
 	if err := h.network.apply(a.Network, a.logger); err != nil {
 		h.drop(a)
@@ -134,7 +133,7 @@ func (h *hostState) restore(logger *zap.Logger) {
 		if err := h.network.apply(a.Network, a.logger); err != nil {
 			logger.Error("restoring network of the running configuration", zap.Error(err))
 		}
-		ctx, cancel := untilExiting(context.Background())
+		ctx, cancel := assumed.UntilExiting(context.Background(), errExiting)
 		defer cancel()
 		for _, name := range slices.Sorted(maps.Keys(a.specs)) {
 			if err := h.apply(ctx, a, name); err != nil {
@@ -236,26 +235,6 @@ func (h *hostState) list() map[string]*hosted {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	return maps.Clone(h.children)
-}
-
-// untilExiting is ctx, ended also when Caddy begins to exit.
-func untilExiting(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	go func() {
-		tick := time.NewTicker(exitingPoll)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				if caddy.Exiting() {
-					cancel(errExiting)
-				}
-			}
-		}
-	}()
-	return ctx, func() { cancel(nil) }
 }
 
 // hosted is one child with what belongs to it.

@@ -67,7 +67,7 @@ type exchange struct {
 	final      error      // what every further attempt is answered
 	cookie     string     // Set-Cookie that was added for a response
 	response   responseBody
-	forget     func() bool // no watching over the end of the run any more
+	forget     func() bool // no watching over the end of the run any more; nil before
 }
 
 // fault is how an attempt failed.
@@ -114,11 +114,26 @@ func (f *Failover) begin(r *http.Request, w http.ResponseWriter) *exchange {
 	return ex
 }
 
+// owes reports whether, after a round trip, something is left to give back that
+// only the handler would: a place for the response, or a kept body. Most responses
+// end with their connection, which net/http closes when the request's context
+// ends. It does not where the response is not what the connection carries (HTTP/2,
+// an upgrade, no body at all), or where Caddy has taken the context's end away.
+func (ex *exchange) owes(req *http.Request) bool {
+	if ex.body != nil && ex.body.owes() {
+		return true
+	}
+	return ex.response.owes(req.Context().Done() == ex.run.Context().Done())
+}
+
 // watch makes the exchange end with its request, whatever the handler does with
 // the response: a route that handles it may panic, as one that aborts does, or
 // leave its body open. Until the server's handler has ended, or the client has
 // left, nothing of the exchange but its place and its kept body is touched.
 func (ex *exchange) watch() {
+	if ex.forget != nil {
+		return
+	}
 	ex.forget = context.AfterFunc(ex.run.Context(), func() {
 		ex.response.leave()
 		if ex.body != nil {

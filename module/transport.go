@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 )
 
 // transport wraps the transport of a reverse_proxy that has the failover policy.
@@ -43,6 +44,9 @@ type transport struct {
 	// nothing but a request can shake hands.
 	nameless bool
 	tlsName  string
+	// dialVars names the variables of a request that Caddy's dialer reads, apart
+	// from that of the proxy.
+	dialVars []string
 }
 
 // newTransport wraps rt for a policy.
@@ -60,6 +64,12 @@ func newTransport(f *Failover, rt http.RoundTripper) *transport {
 	t.h2c = slices.Contains(ht.Versions, "h2c")
 	t.layered = t.h2c || ht.TLS != nil
 	t.cancels = t.layered || ht.MaxConnsPerHost > 0
+	if ht.ProxyProtocol != "" {
+		t.dialVars = append(t.dialVars, assumed.ProxyProtocolVar)
+	}
+	if ht.TLS != nil {
+		t.dialVars = append(t.dialVars, assumed.HTTP1OnlyVar)
+	}
 	return t
 }
 

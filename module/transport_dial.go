@@ -17,15 +17,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 )
-
-// stockDialTimeout is what Caddy's transport dials with unless told otherwise.
-const stockDialTimeout = 3 * time.Second
-
-// tlsH1OnlyVar is the variable by which reverse_proxy tells its transport that
-// the connection must not speak HTTP/2.
-const tlsH1OnlyVar = "reverse_proxy.tls_h1_only"
 
 // dialer makes connections: net/http's DialContext.
 type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -39,6 +33,7 @@ func (t *transport) hookDials(ctx caddy.Context) error {
 		return err
 	}
 	dial := dialer(t.http.DialContext)
+	t.hookProxy()
 	own, err := t.ownDialer(ctx, dial)
 	if err != nil {
 		return err
@@ -67,7 +62,7 @@ func (t *transport) hookDials(ctx caddy.Context) error {
 // default of Caddy's transport, which otherwise would end dials before.
 func (t *transport) stretchDialTimeout(ctx caddy.Context) error {
 	longest := t.policy.longestConnectionTimeout()
-	if time.Duration(t.base.DialTimeout) != stockDialTimeout || longest <= stockDialTimeout {
+	if time.Duration(t.base.DialTimeout) != assumed.DialTimeout || longest <= assumed.DialTimeout {
 		return nil
 	}
 	proxy := t.http.Proxy
@@ -88,8 +83,8 @@ func (t *transport) dialedFor(ctx context.Context, addr string) (b *backend, tr 
 	if b, ok := ctx.Value(pingKey{}).(*backend); ok {
 		return b, nil, false
 	}
-	if ex := t.policy.exchange(ctx); ex != nil {
-		tr = ex.try.Load()
+	if of := tryOf(ctx); of != nil {
+		tr = of.ex.try.Load()
 		if t.policy.backends.another(tr.backend, addr) {
 			return nil, nil, true
 		}
@@ -197,10 +192,16 @@ func newDialWatch(ctx context.Context) *dialWatch {
 	return w
 }
 
-// Value finds the hooks before anything else.
+// Value finds the hooks before anything else, and of the request's variables
+// only what was kept for dials.
 func (w *dialWatch) Value(key any) any {
 	if v := w.hooks.Value(key); v != nil {
 		return v
+	}
+	if key == caddyhttp.VarsCtxKey {
+		if tr := tryOf(w.Context); tr != nil {
+			return tr.dialVars()
+		}
 	}
 	return w.Context.Value(key)
 }
@@ -225,7 +226,10 @@ func (w *dialWatch) explain(err error) error {
 // dialTLS dials and shakes hands as Caddy's transport does where the server's
 // name depends on the request or the PROXY protocol comes first.
 func (t *transport) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
-	h1Only, _ := caddyhttp.GetVar(ctx, tlsH1OnlyVar).(bool)
+	h1Only := false
+	if of := tryOf(ctx); of != nil {
+		h1Only, _ = of.dialVars()[assumed.HTTP1OnlyVar].(bool)
+	}
 	b, tr, late := t.dialedFor(ctx, addr)
 	if !late && b != nil && tr != nil && !tr.fresh {
 		if nc := b.takeWarm(); nc != nil {

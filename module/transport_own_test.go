@@ -110,25 +110,27 @@ func TestDialersHaveTheirOwnVariables(t *testing.T) {
 	b := newBackendServer(t, "b", nil)
 	p := newProxy(t, upstreams(b.addr())).quiet()
 	below := p.policy.transport.RoundTripper
+	p.policy.transport.dialVars = []string{"before"}
 	var dialing context.Context
 	p.policy.transport.RoundTripper = roundTripFunc(func(r *http.Request) (*http.Response, error) {
-		dialing = r.Context()
+		dialing = newDialWatch(r.Context())
 		return below.RoundTrip(r)
 	})
 	r := prepared(httptest.NewRequest("GET", "http://x/", nil), "192.0.2.1:1")
 	caddyhttp.SetVar(r.Context(), "before", "here")
+	caddyhttp.SetVar(r.Context(), "another", "here")
 	if err := p.handler.ServeHTTP(httptest.NewRecorder(), r, nil); err != nil {
 		t.Fatal(err)
 	}
-	caddyhttp.SetVar(r.Context(), "later", "here")
+	caddyhttp.SetVar(r.Context(), "before", "changed")
 	if got := caddyhttp.GetVar(dialing, "before"); got != "here" {
 		t.Errorf("the dial does not see what was set before: %v", got)
 	}
-	if got := caddyhttp.GetVar(dialing, "later"); got != nil {
+	if got := caddyhttp.GetVar(dialing, "another"); got != nil {
 		t.Errorf("the dial shares the variables of the request: %v", got)
 	}
-	if p.policy.exchange(dialing) == nil {
-		t.Error("the dial does not find its exchange")
+	if tryOf(dialing) == nil {
+		t.Error("the dial does not find its attempt")
 	}
 }
 

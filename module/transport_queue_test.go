@@ -4,12 +4,9 @@
 package module
 
 import (
-	"context"
 	"errors"
 	"testing"
 	"time"
-
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-broker/caddy-broker/failover"
 )
@@ -50,7 +47,7 @@ func TestADialThatComesLateIsNotMade(t *testing.T) {
 	now := &try{backend: f.backends.of(members[1]), abandoned: t.Context()}
 	ex := &exchange{policy: f}
 	ex.try.Store(now)
-	ctx := context.WithValue(t.Context(), caddyhttp.VarsCtxKey, map[string]any{f.varKey: ex})
+	ctx := &try{Context: t.Context(), ex: ex}
 	if _, err := f.transport.http.DialContext(ctx, "tcp", first.addr()); !errors.Is(err, errAbandoned) || now.dialed.Load() {
 		t.Errorf("got %v, noted as a dial of the second attempt: %t", err, now.dialed.Load())
 	}

@@ -5,10 +5,8 @@ package module
 
 import (
 	"context"
-	"io"
 	"maps"
 	"net/http"
-	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -17,11 +15,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 )
-
-// heldBody is the type of the body of a request that Caddy has read completely
-// (request_buffers): it passes the whole body anew to each attempt.
-var heldBody = reflect.TypeOf(io.NopCloser(strings.NewReader("")))
 
 // RoundTrip sends the request to the backend that the policy chose. An error for
 // which Caddy shall ask the policy once more is a DialError; every other one is
@@ -40,32 +35,44 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if ex.tried == 0 {
 		ex.takeBody(req)
-		ex.watch()
 	}
-	defer ex.unwind()
+	returned := false
+	defer func() {
+		if !returned {
+			ex.unwind()
+		} else if ex.owes(req) {
+			ex.watch()
+		}
+	}()
 	ex.hook(t, req)
 	t.policy.markLoop(ex, req)
 	fresh := ex.fresh
 	for ex.fresh = false; ; fresh = true {
 		res, err := t.attempt(ex, req, fresh)
 		if err == nil {
-			return ex.answered(res), nil
+			res = ex.answered(res)
+			returned = true
+			return res, nil
 		}
 		if !ex.failed(req, err) {
 			break
 		}
 	}
+	returned = true
 	if ex.final != nil {
 		return nil, ex.final
 	}
 	return nil, reverseproxy.NewDialError(ex.last.err)
 }
 
-// unwind ends an attempt that a panic below has left open.
+// unwind ends what a panic below has left open.
 func (ex *exchange) unwind() {
-	if ex.open && !ex.ahead {
-		ex.end(failover.Neutral, nil)
-		ex.release()
+	ex.end(failover.Neutral, nil)
+	ex.response.leave()
+	ex.attempt.Done()
+	if ex.body != nil {
+		ex.body.detach()
+		ex.body.release()
 	}
 }
 
@@ -76,7 +83,7 @@ func (ex *exchange) takeBody(req *http.Request) {
 	if req.Body == nil || req.Body == http.NoBody {
 		return
 	}
-	if ex.held = reflect.TypeOf(req.Body) == heldBody; ex.held {
+	if ex.held = assumed.Buffered(req.Body); ex.held {
 		return
 	}
 	keep := ex.promise != noProof || f.retries.any()
@@ -97,13 +104,21 @@ func (t *transport) attempt(ex *exchange, req *http.Request, fresh bool) (*http.
 	if t.http == nil {
 		return t.blindly(ex, tr, req)
 	}
-	ctx := ownVars(req.Context())
-	if t.cancels {
-		ctx, tr.cancel = context.WithCancelCause(ctx)
+	tr.Context = req.Context()
+	tr.noteVars()
+	switch {
+	case t.cancels:
+		var ctx context.Context
+		ctx, tr.cancel = context.WithCancelCause(tr)
+		req = req.WithContext(ctx)
+	case tr == &ex.first:
+		// The request is Caddy's copy for this attempt, and nothing has seen it yet:
+		// to give it the context in place costs no memory.
+		*req = *req.WithContext(tr)
+	default:
+		req = req.WithContext(tr)
 	}
-	req = req.WithContext(ctx)
 	if ex.body != nil {
-		// The request is Caddy's copy for this attempt, so this changes nobody else's.
 		req.Body, req.GetBody = ex.body.attempt(tr), tr.body
 	}
 	tr.request = req
@@ -118,8 +133,8 @@ func (t *transport) attempt(ex *exchange, req *http.Request, fresh bool) (*http.
 	return res, err
 }
 
-// ownVars gives an attempt a copy of the request's variables. net/http dials on a
-// goroutine of its own, which may still read them when the handler has gone on to
+// ownVars gives an attempt a copy of the request's variables. A transport whose
+// connections are not ours may still read them when the handler has gone on to
 // write them.
 func ownVars(ctx context.Context) context.Context {
 	vars, ok := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)

@@ -10,6 +10,8 @@ import (
 	"net/http/httptrace"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 )
 
 // How long a connection may have been idle and still be taken. A request that
@@ -24,6 +26,11 @@ const (
 // try is one attempt as net/http carries it out: which connections it took, and
 // how far it got on them.
 type try struct {
+	// The attempt is the context of its request, so that dials find it.
+	context.Context //nolint:containedctx // it is one
+	// vars is what dials may read of the request's variables; nil for nothing.
+	vars atomic.Pointer[map[string]any]
+
 	ex      *exchange
 	tr      *transport
 	backend *backend
@@ -158,7 +165,7 @@ func (t *try) end(cause error) {
 	if t.tr.http != nil {
 		// Without it the poisoned connection alone ends the attempt, but only
 		// after every idle connection was tried.
-		t.tr.http.CancelRequest(t.request) //nolint:staticcheck // no context per request: it costs more than all the rest
+		assumed.EndRoundTrip(t.tr.http, t.request)
 	}
 }
 

@@ -70,7 +70,7 @@ func (m *machine) ended(failed error) {
 }
 
 // died decides what follows when a process of the running generation is gone
-// though nobody asked for it.
+// though it was not asked for.
 func (m *machine) died(now time.Time, p *proc, failed error) {
 	if p.ready.IsZero() {
 		m.replies(&m.starting, failed)

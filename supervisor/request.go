@@ -156,7 +156,7 @@ func (in inTune) apply(m *machine, now time.Time) {
 	}
 }
 
-// dismissSpares ends the spares that are too many while somebody serves.
+// dismissSpares ends the spares that are too many while a process serves.
 func (m *machine) dismissSpares(now time.Time) {
 	for m.active() != nil && m.count(phaseStandby) > m.spec.Standby {
 		m.stop(now, m.first(phaseStandby), exitStop)
@@ -193,7 +193,7 @@ func (in inReplace) apply(m *machine, now time.Time) {
 	}
 }
 
-// end kills the starting processes that match: they serve nobody.
+// end kills the starting processes that match: they serve no user.
 func (m *machine) end(now time.Time, match func(*proc) bool) {
 	for _, p := range m.procs {
 		if p.phase == phaseStarting && match(p) {
@@ -235,7 +235,7 @@ func (in inClose) apply(m *machine, now time.Time) {
 
 func (m *machine) stopAll(now time.Time, mode control.Mode) {
 	m.wanted = false
-	// Nobody will accept from them, and somebody else may serve there already.
+	// No process will accept from them, and another program may serve there already.
 	m.do(action{kind: actCloseSockets})
 	m.replies(&m.starting, fmt.Errorf("starting child %q: %w", m.name, ErrSuperseded))
 	if c := m.candidate; c != nil {
