@@ -17,7 +17,6 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
-	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
@@ -312,29 +311,4 @@ func (c *Hosted) admit(user string) error {
 func (c *Hosted) adminSocket(id int, user string) string {
 	dir, _ := c.dirs.Load(user)
 	return fmt.Sprintf("%s/%d.sock", dir, id)
-}
-
-// adminDir makes a directory that only we, or user, can enter. Its path is short:
-// a unix socket's has 107 bytes at most.
-func adminDir(user string) (string, error) {
-	base := os.TempDir()
-	if len(base) > 60 {
-		base = "/tmp"
-	}
-	dir, err := os.MkdirTemp(base, parlance.AdminDirPrefix)
-	if err != nil {
-		return "", fmt.Errorf("making directory for the child's admin endpoint: %w", err)
-	}
-	if user == "" {
-		return dir, nil
-	}
-	id, err := supervisor.LookupUser(user)
-	if err == nil {
-		err = os.Chown(dir, int(id.UID), int(id.GID))
-	}
-	if err != nil {
-		_ = os.Remove(dir)
-		return "", fmt.Errorf("giving directory of the child's admin endpoint to user %s: %w", user, err)
-	}
-	return dir, nil
 }
