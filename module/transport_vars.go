@@ -21,6 +21,9 @@ const (
 	tlsH1OnlyVar = "reverse_proxy.tls_h1_only"
 	// proxyProtocolVar is the client's address for the PROXY protocol.
 	proxyProtocolVar = "reverse_proxy.proxy_protocol_info"
+	// serverNameVar is ours: the name that the TLS handshake asks for, where it
+	// depends on the request.
+	serverNameVar = "caddy_broker.server_name"
 )
 
 // tryKey is the context key by which a dial finds its attempt.
@@ -40,9 +43,13 @@ func (t *try) Value(key any) any {
 	return t.Context.Value(key)
 }
 
-// noteVars keeps for dials what the request's variables say before it is sent.
-func (t *try) noteVars() {
-	for _, name := range t.tr.dialVars {
+// noteVars keeps for dials what the request says before it is sent.
+func (t *try) noteVars(req *http.Request) {
+	rt := t.transport()
+	if name := rt.serverName(req); name != "" {
+		t.noteVar(serverNameVar, name)
+	}
+	for _, name := range rt.dialVars {
 		if v := caddyhttp.GetVar(t.Context, name); v != nil {
 			t.noteVar(name, v)
 		}
