@@ -13,6 +13,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,11 +37,12 @@ var mayImport = map[string][]string{
 
 	"module": {
 		"supervisor", "supervisor/control", "supervisor/sockets",
-		"failover", "failover/address", "failover/membership", "internal/options", "module/internal/block",
+		"failover", "failover/address", "failover/membership", "internal/options", "module/internal/assumed", "module/internal/block",
 		"module/internal/indoubt", "module/internal/parlance", "module/internal/proxystatus", "module/internal/socket",
 		"module/policyconfig",
 	},
 	"module/policyconfig":         {"failover/address", "internal/options", "module/internal/block"},
+	"module/internal/assumed":     {},
 	"module/internal/block":       {"internal/options"},
 	"module/internal/indoubt":     {},
 	"module/internal/parlance":    {},
@@ -275,6 +277,24 @@ func TestCoresDoNotKnowCaddy(t *testing.T) {
 				return imported == module || strings.HasPrefix(imported, module+"/")
 			}) {
 				t.Errorf("%s imports %s; beside the standard library %s may import %v", f.path, imported, f.dir(), allowed)
+			}
+		}
+	}
+}
+
+// link matches a link of Markdown to a file of this repository.
+var link = regexp.MustCompile(`\]\(([^)#:]+)\)`)
+
+func TestPagesLinkToWhatThereIs(t *testing.T) {
+	for _, page := range []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"} {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, found := range link.FindAllSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.FromSlash(string(found[1]))); err != nil {
+				t.Errorf("%s links to a file that is not there: %v", page, err)
 			}
 		}
 	}

@@ -101,7 +101,7 @@ func split(config []byte, source *module.Source) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	broker.AdminListen = listen
+	app.AdminListen = listen
 	delete(whole, "admin")
 	logging, err := parentLogging(whole["logging"])
 	if err != nil {

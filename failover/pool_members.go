@@ -68,3 +68,16 @@ func (p *Pool) All() map[*Member]bool {
 	}
 	return all
 }
+
+// Discovered are the addresses that only the dynamic source named and that are members
+// still.
+func (p *Pool) Discovered() (list []address.URI) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range p.machine.members {
+		if m.dynamic {
+			list = append(list, m.URI)
+		}
+	}
+	return list
+}

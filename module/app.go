@@ -7,13 +7,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
+	"os"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 )
 
@@ -113,7 +114,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 // Validate checks the child's own configuration where nothing will be started:
 // in `caddy validate` and `caddy adapt --validate`. Elsewhere the child is the check.
 func (a *App) Validate() error {
-	if !validating() {
+	if !assumed.Validating(os.Args) {
 		return nil
 	}
 	for name, child := range a.Children {
@@ -164,10 +165,7 @@ func (a *App) waitReady() {
 	}
 }
 
-// exiting ends a wait when the whole process is on its way out. Caddy has no
-// hook for that while an app starts.
-const exitingPoll = 50 * time.Millisecond
-
+// errExiting ends a wait when the whole process is on its way out.
 var errExiting = errors.New("caddy is exiting")
 
 // Interface guards

@@ -262,7 +262,7 @@ func TestUnknownNamesInJSON(t *testing.T) {
 		{`{"children":{"b":{},"a":{"comand":["x"]}}}`, `children: a: unknown option "comand": did you mean command? allowed are standby, `},
 		{`{"network":{"nome":"a"}}`, `network: unknown option "nome": did you mean name? allowed are name, advertise, `},
 		{`{"source":{"path":"a"}}`, `source: json: unknown field "path"`},
-		{`{"bogus":1}`, `unknown option "bogus": allowed are standby, restart_delay, max_restart_delay, restart_reset, ready_timeout, watchdog, drain_timeout, stop_timeout, replace, ha_log, user, env, children, network, source`},
+		{`{"bogus":1}`, `unknown option "bogus": allowed are standby, restart_delay, max_restart_delay, restart_reset, ready_timeout, watchdog, drain_timeout, stop_timeout, replace, ha_log, user, env, admin_listen, children, network, source`},
 	}
 	for _, tt := range tests {
 		if err := caddy.StrictUnmarshalJSON([]byte(tt.json), new(App)); err == nil || !strings.Contains(err.Error(), tt.want) {

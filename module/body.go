@@ -6,9 +6,10 @@ package module
 import (
 	"errors"
 	"io"
-	"reflect"
 	"sync"
 	"sync/atomic"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 )
 
 // errBodyDetached is what an attempt reads that has been given up.
@@ -235,19 +236,5 @@ func (v *bodyView) Close() error {
 	}
 	rb.drop() // the response came before all that was kept was sent
 	rb.mu.Unlock()
-	return closerOf(rb.src).Close()
-}
-
-// closerOf is what closes the client's body. Caddy's wrapper around it may not be
-// closed while it is read from; what it wraps may.
-func closerOf(body io.ReadCloser) io.Closer {
-	v := reflect.Indirect(reflect.ValueOf(body))
-	if v.Kind() == reflect.Struct {
-		if f := v.FieldByName("ReadCloser"); f.IsValid() && f.CanInterface() {
-			if inner, ok := reflect.TypeAssert[io.Closer](f); ok {
-				return inner
-			}
-		}
-	}
-	return body
+	return assumed.Closer(rb.src).Close()
 }

@@ -6,6 +6,8 @@ package module
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +36,7 @@ type poolReporter struct {
 	changed chan struct{}
 	queue   chan report
 	flushes chan chan error
+	left    string // what was left out of the last report of the pools; of run alone
 }
 
 type report struct {
@@ -91,8 +94,10 @@ func (r *poolReporter) run() {
 	for {
 		select {
 		case next := <-r.queue:
-			if r.link.Report(next.topic, next.data) != nil {
-				return
+			if err := r.link.Report(next.topic, next.data); errors.Is(err, control.ErrTooLarge) {
+				caddy.Log().Named("broker").Error("reporting to the broker", zap.String("topic", next.topic), zap.Error(err))
+			} else if err != nil {
+				return // the broker is gone, which is said by whoever hears of it first
 			}
 		case <-r.changed:
 			if due == nil {
@@ -109,8 +114,15 @@ func (r *poolReporter) run() {
 
 // send reports what is worth keeping now and returns when the parent has it.
 func (r *poolReporter) send() error {
-	data, err := json.Marshal(Snapshot())
+	data, left, err := Snapshot().encode(maxPoolsReport)
 	if err != nil {
+		left = "everything"
+	}
+	if left != "" && r.left == "" {
+		caddy.Log().Named("broker").Warn("the state of the pools is too large to be kept whole for the next process, which learns the rest anew",
+			zap.String("left_out", left), zap.Int("limit", maxPoolsReport), zap.Error(err))
+	}
+	if r.left = left; err != nil {
 		return err
 	}
 	return r.link.Deliver(parlance.TopicPools, data)
@@ -132,15 +144,28 @@ func (r *poolReporter) flush(ctx context.Context) error {
 	}
 }
 
+// cutReport is how many requests in doubt go into one report: of so many the longest
+// texts fit, seven in each, of whose bytes each may need six as JSON.
+const cutReport = control.MaxReport / (8 * 6 * indoubt.MaxText)
+
 // reportCut tells of the unsafe requests that the end of this process cuts off:
 // they may have been executed, and nobody will hear the answer. It returns when
 // the parent has it.
 func reportCut(link *control.Link, cut []indoubt.Record) {
-	for _, d := range cut {
+	for i := range cut {
+		cut[i].Bound()
+		d := cut[i]
 		caddy.Log().Named("broker").Warn("request in doubt: it may have been executed without an answer",
-			zap.String("method", d.Method), zap.String("host", d.Host), zap.String("path", d.Path), zap.String("reason", d.Reason))
+			zap.String("pool", d.Pool), zap.String("upstream", d.Backend), zap.String("method", d.Method), zap.String("host", d.Host),
+			zap.String("path", d.Path), zap.String("request_id", d.RequestID), zap.String("reason", d.Reason))
 	}
-	if data, err := json.Marshal(cut); err == nil {
-		_ = link.Report(parlance.TopicCut, data)
+	for part := range slices.Chunk(cut, cutReport) {
+		data, err := json.Marshal(part)
+		if err == nil {
+			err = link.Report(parlance.TopicCut, data)
+		}
+		if err != nil {
+			caddy.Log().Named("broker").Error("reporting requests in doubt to the broker", zap.Error(err))
+		}
 	}
 }

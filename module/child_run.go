@@ -52,14 +52,13 @@ func runChild() (int, error) {
 		err = caddy.Load(config, true)
 	}
 	if err != nil {
-		link.Failed(err)
+		if link.Failed(err) == nil {
+			os.Exit(caddy.ExitCodeFailedStartup) // the broker says it
+		}
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("loading the child's configuration: %w", err)
 	}
 	if missing := awaitCertificates(config); len(missing) > 0 {
 		caddy.Log().Named("broker").Warn("stored certificates are not in memory yet; the child serves without them", zap.Strings("names", missing))
-	}
-	if sockets, err := json.Marshal(plainSockets()); err == nil {
-		_ = link.Report(parlance.TopicPlain, sockets)
 	}
 	if err := link.Ready(); err != nil {
 		return caddy.ExitCodeFailedStartup, err
@@ -85,6 +84,10 @@ func (rt *childRuntime) orders(hello control.Hello) control.Orders {
 		Activate: func(kept json.RawMessage) {
 			poolsActivate(rt.link, kept)
 			rt.activate()
+			// Not before: it is about the sockets of the process that serves.
+			if sockets, err := json.Marshal(plainSockets()); err == nil {
+				_ = rt.link.Report(parlance.TopicPlain, sockets)
+			}
 		},
 		Packets: rt.readPackets,
 		Drain:   func(timeout time.Duration) { go rt.drain(timeout) },
@@ -96,8 +99,8 @@ func (rt *childRuntime) orders(hello control.Hello) control.Orders {
 			go rt.stop()
 		},
 		Tell: childTold,
-		Orphaned: func() {
-			caddy.Log().Named("broker").Error("the broker is gone; stopping")
+		Orphaned: func(why error) {
+			caddy.Log().Named("broker").Error("the broker is gone; stopping", zap.Error(why))
 			removeAdminDir(hello.Admin)
 			if hello.DrainTimeout > 0 {
 				time.AfterFunc(hello.DrainTimeout, rt.force)
@@ -231,7 +234,14 @@ func (rt *childRuntime) inDoubt(reason string, match func(*inflight) bool) (cut 
 	rt.requests.each(func(q *inflight) {
 		if q.unsafe() && !q.told && match(q) {
 			q.told = true
-			cut = append(cut, indoubt.Record{Time: now, Method: q.method, Host: q.host, Path: q.uri, RequestID: q.id, Reason: reason})
+			d := indoubt.Record{
+				Time: now, Method: q.method, Host: q.host, Path: q.path, RequestID: q.id, KeyHash: indoubt.HashKey(q.key), Reason: reason,
+			}
+			d.Pool, d.Backend = q.place.Get()
+			if d.RequestID == "" {
+				d.RequestID = rand.Text() // it has none that anyone knows of; the log and the list agree at least
+			}
+			cut = append(cut, d)
 		}
 	})
 	return cut

@@ -144,7 +144,11 @@ func lastExit(e *supervisor.Exit, now time.Time) string {
 	if e.Signal != "" {
 		how = e.Signal
 	}
-	return fmt.Sprintf("%s, %s, %s ago", e.Reason, how, ago(now.Sub(e.At)))
+	text := fmt.Sprintf("%s, %s, %s ago", e.Reason, how, ago(now.Sub(e.At)))
+	if e.Error != "" {
+		text += ": " + strings.ReplaceAll(e.Error, "\n", " ")
+	}
+	return text
 }
 
 // ago is a duration as an operator reads it.

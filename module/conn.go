@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 )
 
@@ -106,7 +107,7 @@ func (c *conn) Write(p []byte) (int, error) {
 		return 0, c.reason(errPoisoned)
 	}
 	n, err := c.Conn.Write(p)
-	request := !c.secure || isRequestRecord(p)
+	request := !c.secure || assumed.RequestRecord(p)
 	if n > 0 && request {
 		c.written.Add(int64(n))
 	}
@@ -133,15 +134,6 @@ func (c *conn) awaitAnswer() {
 	if c.readSome.Load() {
 		<-c.closed
 	}
-}
-
-// isRequestRecord tells whether a TLS record that is written after the handshake
-// can hold a part of a request. Alerts and, in TLS 1.3 where they look like
-// data, alerts and key updates by their fixed size, are none: the shortest
-// request makes a longer record.
-func isRequestRecord(p []byte) bool {
-	const applicationData, alert13, keyUpdate13 = 23, 24, 27
-	return len(p) > 0 && p[0] == applicationData && len(p) != alert13 && len(p) != keyUpdate13
 }
 
 // Close closes the connection and ends a write that waits for an answer.

@@ -16,6 +16,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/quic-go/quic-go/http3"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 )
 
 func init() {
@@ -81,7 +83,10 @@ func (Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 	defer cancel(nil)
 	q := &inflight{
 		cancel: cancel, http3: r.ProtoMajor == 3,
-		method: r.Method, host: r.Host, uri: r.RequestURI, id: r.Header.Get("X-Request-Id"),
+		method: r.Method, host: r.Host, path: r.URL.Path, id: r.Header.Get(requestIDHeader), key: r.Header.Get("Idempotency-Key"),
+	}
+	if q.unsafe() {
+		caddyhttp.SetVar(before, indoubt.PlaceVar, &q.place)
 	}
 	rt.requests.add(q)
 	defer func() {

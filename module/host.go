@@ -12,11 +12,10 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/supervisor"
@@ -51,22 +50,50 @@ func (h *hostState) claim(a *App) error {
 	h.mu.Unlock()
 	h.events.follow(a)
 
-	ctx, cancel := untilExiting(context.Background())
+	ctx, cancel := assumed.UntilExiting(context.Background(), errExiting)
 	defer cancel()
 	if err := h.network.apply(a.Network, a.logger); err != nil {
 		h.drop(a)
 		h.restore(a.logger)
 		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(a.specs)) {
-		if err := h.apply(ctx, a, name); err != nil {
-			h.drop(a)
-			h.restore(a.logger)
-			return err
-		}
+	unchanged, err := h.applyAll(ctx, a)
+	if err != nil {
+		h.drop(a)
+		h.restore(a.logger)
+		return err
 	}
 	h.tellParent()
+	for _, name := range unchanged {
+		a.logger.Info("child goes on: nothing that it runs has changed; `caddy broker restart` replaces it", zap.String("child", name))
+	}
 	return nil
+}
+
+// applyAll makes all children what a wants them to be, and returns those that were so
+// already. A Caddy that the operator stopped is an error: nobody would serve what was
+// just loaded.
+func (h *hostState) applyAll(ctx context.Context, a *App) (unchanged []string, err error) {
+	names := slices.Sorted(maps.Keys(a.specs))
+	for _, name := range names {
+		c := h.child(name)
+		if c == nil || a.specs[name].External {
+			continue
+		}
+		if state := c.sup.Status().State; state == "stopped" || state == "stopping" {
+			return nil, fmt.Errorf("child %q is %s, so nothing would serve this configuration: use `caddy broker start`, then load it again", name, state)
+		}
+	}
+	for _, name := range names {
+		c, want := h.child(name), a.specs[name]
+		if c != nil && c.spec.Equal(want.Spec) {
+			unchanged = append(unchanged, name)
+		}
+		if err := h.apply(ctx, a, name); err != nil {
+			return nil, err
+		}
+	}
+	return unchanged, nil
 }
 
 // release ends a's claim; a second time it does nothing.
@@ -107,7 +134,7 @@ func (h *hostState) restore(logger *zap.Logger) {
 		if err := h.network.apply(a.Network, a.logger); err != nil {
 			logger.Error("restoring network of the running configuration", zap.Error(err))
 		}
-		ctx, cancel := untilExiting(context.Background())
+		ctx, cancel := assumed.UntilExiting(context.Background(), errExiting)
 		defer cancel()
 		for _, name := range slices.Sorted(maps.Keys(a.specs)) {
 			if err := h.apply(ctx, a, name); err != nil {
@@ -182,9 +209,7 @@ func (h *hostState) apply(ctx context.Context, a *App, name string) error {
 		case !errors.Is(err, supervisor.ErrStopped) && !errors.Is(err, supervisor.ErrStopping):
 			return err
 		}
-		// One that the operator stopped stays so, and starts with the new settings.
-	} else {
-		a.logger.Info("child goes on: nothing that it runs has changed; `caddy broker restart` replaces it", zap.String("child", name))
+		// A program that the operator stopped stays so, and starts with the new settings.
 	}
 	c.sup.Tune(want.Spec)
 	c.adopt(want)
@@ -211,26 +236,6 @@ func (h *hostState) list() map[string]*hosted {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	return maps.Clone(h.children)
-}
-
-// untilExiting is ctx, ended also when Caddy begins to exit.
-func untilExiting(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	go func() {
-		tick := time.NewTicker(exitingPoll)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				if caddy.Exiting() {
-					cancel(errExiting)
-				}
-			}
-		}
-	}()
-	return ctx, func() { cancel(nil) }
 }
 
 // hosted is one child with what belongs to it.

@@ -18,11 +18,9 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 )
-
-// forwardProxyVar is where reverse_proxy notes the proxy that carries a request.
-const forwardProxyVar = "reverse_proxy.proxy"
 
 var (
 	errOwnNetwork  = errors.New("it is a balancer of this network")
@@ -106,7 +104,7 @@ func (t *transport) checked(dial dialer, b *backend) dialer {
 			}
 			return dial(ctx, network, addr)
 		}
-		if caddyhttp.GetVar(ctx, forwardProxyVar) != nil {
+		if caddyhttp.GetVar(ctx, assumed.ForwardProxyVar) != nil {
 			return nil, f.forbid(u, netip.Addr{}, errUncheckable)
 		}
 		ips, err := t.resolver().LookupNetIP(ctx, "ip", u.Host)
@@ -147,7 +145,7 @@ func dialOne(ctx context.Context, dial dialer, info reverseproxy.DialInfo, left 
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
 		defer cancel()
 	}
-	return dial(context.WithValue(ctx, dialInfoKey, info), info.Network, info.Address)
+	return dial(context.WithValue(ctx, assumed.DialInfoKey, info), info.Network, info.Address)
 }
 
 // forbid counts a refusal and makes its error, which fails the dial.

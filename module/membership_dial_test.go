@@ -176,6 +176,9 @@ func activeCheck(key string, value any) option {
 // The health check of what was announced goes to the port, or to the target, that
 // the operator gave for it.
 func TestHealthCheckOfAnnounced(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits for health checks")
+	}
 	for _, name := range []string{"name", "address"} {
 		for _, key := range []string{"port", "upstream"} {
 			t.Run(key+" for "+name, func(t *testing.T) {

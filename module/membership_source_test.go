@@ -24,6 +24,7 @@ import (
 )
 
 func TestListInFile(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	x, y := newBackendServer(t, "x", nil), newBackendServer(t, "y", nil)
 	path := filepath.Join(t.TempDir(), "list")
 	write := func(text string) {
@@ -56,6 +57,7 @@ func TestListInFile(t *testing.T) {
 }
 
 func TestListIsReadAfterALoss(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	// A connection that is kept would cost the request its one attempt on x.
 	x := newBackendServer(t, "x", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") })
 	y := newBackendServer(t, "y", nil)

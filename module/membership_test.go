@@ -105,6 +105,7 @@ func (a *announcing) list(addresses ...string) *announcing {
 }
 
 func TestBackendAnnouncesList(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	other := newBackendServer(t, "other", nil)
 	a := (&announcing{kind: parlance.TypeURIs + "; charset=utf-8"}).list("http://"+other.addr(), "http://10.9.8.7:80")
 	first := newAnnouncing(t, a)
@@ -130,6 +131,7 @@ func TestBackendAnnouncesList(t *testing.T) {
 // not asked; one that came back is asked anew.
 
 func TestBackendIsAskedOncePerStart(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	var asks atomic.Int64
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == parlance.PathURIs {
@@ -161,6 +163,7 @@ func TestBackendIsAskedOncePerStart(t *testing.T) {
 
 // A backend that gave no answer, or said that it was not ready, is asked again soon.
 func TestBackendIsAskedAgain(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	x := newBackendServer(t, "x", nil)
 	var asks atomic.Int64
 	first := newBackendServer(t, "first", func(w http.ResponseWriter, r *http.Request) {
@@ -185,6 +188,7 @@ func TestBackendIsAskedAgain(t *testing.T) {
 }
 
 func TestStreamOfEvents(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	x, y := newBackendServer(t, "x", nil), newBackendServer(t, "y", nil)
 	a := &announcing{kind: parlance.TypeEvents, push: make(chan string)}
 	first := newAnnouncing(t, a)
@@ -217,6 +221,7 @@ func TestStreamOfEvents(t *testing.T) {
 }
 
 func TestAnnouncementsAreNotWanted(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	x := newBackendServer(t, "x", nil)
 	a := &announcing{kind: parlance.TypeEvents, push: make(chan string)}
 	first := newAnnouncing(t, a)

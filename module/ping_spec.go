@@ -20,16 +20,13 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/policyconfig"
 )
 
 // pingTimeout is how long a ping may take in all, unless the user's health check
 // has a limit of its own.
 const pingTimeout = 5 * time.Second
-
-// dialInfoKey is the key under which reverse_proxy gives its transport what a dial
-// needs.
-const dialInfoKey caddy.CtxKey = "reverse_proxy.dial_info"
 
 // pingSpec is what a ping of one backend sends and expects: option ping, or the
 // active health check where the user configured one.
@@ -155,7 +152,7 @@ func dialInfoOf(up *reverseproxy.Upstream, u address.URI) reverseproxy.DialInfo 
 // to ask for there depends on the request.
 func (t *transport) open(ctx context.Context, b *backend, p *pingSpec) (net.Conn, error) {
 	ctx = context.WithValue(ctx, pingKey{}, b)
-	ctx = context.WithValue(ctx, dialInfoKey, p.dial)
+	ctx = context.WithValue(ctx, assumed.DialInfoKey, p.dial)
 	nc, err := t.http.DialContext(ctx, "tcp", p.dial.Address)
 	if err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 )
 
 // errNoPing says that a transport cannot carry a ping.
@@ -61,7 +62,7 @@ func (f *Failover) askThrough(b *backend, p *pingSpec) (r failover.PingResult) {
 	ctx, cancel := context.WithTimeoutCause(f.ctx, p.timeout, context.DeadlineExceeded)
 	defer cancel()
 	ctx = context.WithValue(ctx, pingKey{}, b)
-	ctx = context.WithValue(ctx, dialInfoKey, p.dial)
+	ctx = context.WithValue(ctx, assumed.DialInfoKey, p.dial)
 	watch := newDialWatch(ctx)
 	req := p.request.Clone(watch)
 	req.URL.Scheme, req.RemoteAddr = "", "127.0.0.1:0" // the transport knows the scheme

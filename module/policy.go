@@ -119,6 +119,7 @@ func (f *Failover) Provision(ctx caddy.Context) error {
 	}
 	rememberClients(ctx)
 	f.warn()
+	f.warnPriority()
 	if f.claim, err = pools.claim(f); err != nil {
 		return err
 	}

@@ -34,6 +34,9 @@ func (ex *exchange) choose(pool reverseproxy.UpstreamPool) *reverseproxy.Upstrea
 		}
 	}
 	b := ex.try.Load().backend
+	if ex.place != nil {
+		ex.place.Set(&f.claim.entry.name, &b.member.Name)
+	}
 	if listed != nil {
 		if up := listed.find(b.member); up != nil {
 			return up

@@ -31,7 +31,8 @@ import (
 //
 //	nonce[8] | (key[8] | home[8]) xor pad(nonce) | mac[16], as base64url
 //
-// key is that of the client's first request, so that the cookie moves nobody.
+// key is that of the client's first request, which was placed by it, so that the
+// cookie moves nobody. It is random: browsers behind one address are many clients.
 type cookieAffinity struct {
 	name   string
 	policy *Failover
@@ -48,7 +49,7 @@ const (
 )
 
 // identify takes key and home from the cookie. A missing, forged or unknown value
-// counts as none: the client's address is the key, and a cookie will be set.
+// counts as none: the request gets a key by chance, and a cookie that has it.
 func (c *cookieAffinity) identify(r *http.Request, to *failover.Request) {
 	for _, cookie := range r.CookiesNamed(c.name) {
 		if key, home, ok := c.open(cookie.Value); ok {
@@ -56,8 +57,7 @@ func (c *cookieAffinity) identify(r *http.Request, to *failover.Request) {
 			return
 		}
 	}
-	keyByClientIP(r, to)
-	to.Keyed = false
+	keyByChance(r, to)
 }
 
 // announce sets the cookie if it has to say something else than it does.

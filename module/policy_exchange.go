@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
@@ -29,6 +30,9 @@ type exchange struct {
 	run *http.Request
 	w   http.ResponseWriter
 	req failover.Request
+	// place is where the process that is about to end looks for an unsafe request; nil
+	// outside of a child.
+	place *indoubt.Place
 
 	attempt *failover.Attempt // the present one
 	first   try               // room for the first, so that most requests need no other
@@ -71,7 +75,9 @@ func (f *Failover) exchange(ctx context.Context) *exchange {
 // begin makes the exchange of a new run.
 func (f *Failover) begin(r *http.Request, w http.ResponseWriter) *exchange {
 	ex := &exchange{policy: f, run: r, w: w}
-	ex.req.Safe = isSafe(r.Method)
+	if ex.req.Safe = isSafe(r.Method); !ex.req.Safe {
+		ex.place, _ = caddyhttp.GetVar(r.Context(), indoubt.PlaceVar).(*indoubt.Place)
+	}
 	f.key(r, &ex.req)
 	if f.tryDuration > 0 {
 		ex.req.Deadline = time.Now().Add(f.tryDuration)

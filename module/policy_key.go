@@ -29,7 +29,7 @@ func (f *Failover) provisionKey(caddy.Context) error {
 	case address.AffinityPool:
 		f.key = func(*http.Request, *failover.Request) {}
 	case address.AffinityRequest:
-		f.key = func(_ *http.Request, to *failover.Request) { to.Key = rand.Uint64() }
+		f.key = keyByChance
 	case address.AffinityHeader:
 		f.key = keyByHeader(textproto.CanonicalMIMEHeaderKey(affinity.Name))
 	case address.AffinityCookie:
@@ -40,6 +40,9 @@ func (f *Failover) provisionKey(caddy.Context) error {
 	}
 	return nil
 }
+
+// keyByChance makes every request its own client.
+func keyByChance(_ *http.Request, to *failover.Request) { to.Key = rand.Uint64() }
 
 func keyByClientIP(r *http.Request, to *failover.Request) {
 	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)

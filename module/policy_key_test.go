@@ -4,6 +4,7 @@
 package module
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/cookiejar"
 	"strings"
@@ -97,6 +98,39 @@ func TestCookie(t *testing.T) {
 	}
 	if a = p.do("GET", "", "Cookie", "lb=x; lb="+cookies[0].Value); len(a.header["Set-Cookie"]) != 0 {
 		t.Errorf("a good cookie behind a bad one was replaced: %v", a.header["Set-Cookie"])
+	}
+}
+
+// TestCookieKeysAreRandom: browsers behind one address are many clients, and each
+// stays where its first request was placed.
+func TestCookieKeysAreRandom(t *testing.T) {
+	const browsers = 60
+	addrs := make([]string, 0, 3)
+	for i := range 3 {
+		addrs = append(addrs, newBackendServer(t, fmt.Sprint(i), nil).addr())
+	}
+	p := newProxy(t, set("affinity", "cookie lb"), set("randomize", true), upstreams(addrs...))
+	placed := map[string]int{}
+	for range browsers {
+		a := p.do("GET", "")
+		cookies := (&http.Response{Header: a.header}).Cookies()
+		if a.status != 200 || len(cookies) != 1 {
+			t.Fatalf("got %+v", a)
+		}
+		first := a.header.Get("X-Backend")
+		placed[first]++
+		a = p.do("GET", "", "Cookie", "lb="+cookies[0].Value)
+		if got := a.header.Get("X-Backend"); got != first || len(a.header["Set-Cookie"]) != 0 {
+			t.Errorf("placed on %s, then sent to %s with %v", first, got, a.header["Set-Cookie"])
+		}
+	}
+	for name, n := range placed {
+		if n > browsers*2/3 { // 20 are expected: more than 40 come once in ten million times
+			t.Errorf("%d of %d are on %s", n, browsers, name)
+		}
+	}
+	if len(placed) != 3 {
+		t.Errorf("they are on %v", placed)
 	}
 }
 

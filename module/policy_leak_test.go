@@ -17,6 +17,9 @@ import (
 // TestNothingIsLeftBehind: whatever backends did, when the handler is gone so are
 // its goroutines, connections and kept bodies.
 func TestNothingIsLeftBehind(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it runs requests of all kinds many times")
+	}
 	left := goleak.IgnoreCurrent()
 	t.Run("faults", func(t *testing.T) {
 		for name, serve := range map[string]func(r rawRequest) bool{

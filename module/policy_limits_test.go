@@ -86,6 +86,7 @@ func TestDrainedPool(t *testing.T) {
 // TestWaitingClientsThatLeave: they are gone at once and never written, also those
 // whose body nobody has read, where net/http does not notice.
 func TestWaitingClientsThatLeave(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	for _, tc := range []struct{ name, head string }{
 		{"GET", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"},
 		{"POST with body", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"},
@@ -301,5 +302,38 @@ func TestRetriesLimit(t *testing.T) {
 	wantStatus(t, p.do("GET", ""), 502, `caddy-broker; error=connection_refused`, false)
 	if n := p.asked.Load(); n != 3 {
 		t.Errorf("tried %d times, want once and two retries", n)
+	}
+}
+
+// TestRestartUnderAKeptConnection: the only backend is restarted while a safe request
+// is on its way on a kept connection. It waits, as one that comes a moment later, and
+// is sent once more on a new connection.
+func TestRestartUnderAKeptConnection(t *testing.T) {
+	address := deadAddress(t)
+	l := revive(t, address)
+	gone := make(chan struct{})
+	b := startRawBackend(t, l, func(r rawRequest) bool {
+		if r.nth == 1 {
+			return r.ok()
+		}
+		_ = l.Close()
+		close(gone)
+		return false
+	})
+	p := newProxy(t, upstreams(address), set("timeout", "20s")).start()
+	if a := p.do("GET", ""); a.status != 200 {
+		t.Fatalf("got %+v", a)
+	}
+	answer := make(chan clientAnswer, 1)
+	go func() { answer <- p.do("GET", "") }()
+	<-gone
+	eventually(t, "it waits", func() bool { return p.pool().Status().Waiting == 1 })
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := startRawBackend(t, l, rawRequest.ok)
+	if a := <-answer; a.status != 200 || b.seen.Load() != 2 || next.seen.Load() != 1 {
+		t.Errorf("got %+v, sent %d times before and %d times after", a, b.seen.Load()-1, next.seen.Load())
 	}
 }

@@ -50,6 +50,17 @@ func (k *poolKeeper) take(id int, s poolsState) error {
 	return nil
 }
 
+// takePlain keeps the sockets on which process id speaks plain HTTP/1.
+func (k *poolKeeper) takePlain(id int, sockets []string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if id != k.serving {
+		return errReplaced
+	}
+	k.sockets = sockets
+	return nil
+}
+
 // plain are the sockets on which the parent may answer.
 func (k *poolKeeper) plain() []string {
 	k.mu.Lock()
@@ -80,11 +91,10 @@ func (c *hosted) reported(id int, topic string, data json.RawMessage) error {
 		return c.pools.take(id, s)
 	case parlance.TopicPlain:
 		var sockets []string
-		if json.Unmarshal(data, &sockets) == nil {
-			c.pools.mu.Lock()
-			c.pools.sockets = sockets
-			c.pools.mu.Unlock()
+		if err := json.Unmarshal(data, &sockets); err != nil {
+			return fmt.Errorf("reading the list of plain sockets: %w", err)
 		}
+		return c.pools.takePlain(id, sockets)
 	case parlance.TopicEvent:
 		var e supervisor.Event
 		if json.Unmarshal(data, &e) == nil && poolEvent.MatchString(e.Name) {

@@ -5,6 +5,7 @@ package module
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 )
 
@@ -28,5 +29,25 @@ func TestKeeperTakesTheServingProcess(t *testing.T) {
 	}
 	if got := k.activate(3); !reflect.DeepEqual(got, says("b")) {
 		t.Errorf("the late report changed the state to %v", got)
+	}
+}
+
+// The parent answers on the sockets of the process that serves: those of one that
+// is only loading, or was replaced, may speak something else.
+func TestKeeperTakesTheServingSockets(t *testing.T) {
+	var k poolKeeper
+	k.activate(1)
+	if err := k.takePlain(1, []string{"tcp/:80"}); err != nil {
+		t.Error(err)
+	}
+	if k.takePlain(2, []string{"tcp/:443"}) == nil {
+		t.Error("a process that does not serve yet was believed")
+	}
+	k.activate(2)
+	if k.takePlain(1, nil) == nil {
+		t.Error("a process that was replaced was believed")
+	}
+	if got := k.plain(); !slices.Equal(got, []string{"tcp/:80"}) {
+		t.Errorf("the parent answers on %v", got)
 	}
 }

@@ -6,6 +6,7 @@ package module
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -21,8 +22,15 @@ func (e *poolEntry) doubt(ex *exchange, b *backend, kind proxystatus.Fault, err 
 	r := ex.run
 	d := indoubt.Record{
 		Time: time.Now(), Pool: e.name, Backend: b.member.Name,
-		Method: r.Method, Host: r.Host, Path: r.URL.Path, RequestID: requestID(r),
+		Method: r.Method, Host: r.Host, Path: r.URL.Path, RequestID: requestID(r), KeyHash: indoubt.HashKey(r.Header.Get("Idempotency-Key")),
 		Reason: fmt.Sprintf("%s: %v", kind.Error, err),
+	}
+	if query := r.URL.RawQuery; query != "" {
+		d.Reason = strings.ReplaceAll(d.Reason, "?"+query, "")
+	}
+	if ex.w != nil {
+		// By it the client's report and this record are brought together.
+		ex.w.Header().Set(requestIDHeader, d.RequestID)
 	}
 	e.counters.doubt()
 	if c := ex.policy.logger.Check(zap.DebugLevel, "request in doubt"); c != nil {
@@ -43,9 +51,16 @@ func (e *poolEntry) doubt(ex *exchange, b *backend, kind proxystatus.Fault, err 
 	})
 }
 
-// requestID is the id that Caddy or a client gave the request.
+// requestIDHeader is the field by which clients and servers name a request.
+const requestIDHeader = "X-Request-Id"
+
+// maxRequestID bounds an id that a client chose, in bytes.
+const maxRequestID = 200
+
+// requestID is the id that the client gave the request, or else Caddy, which has it in
+// the access log as well.
 func requestID(r *http.Request) string {
-	if id := r.Header.Get("X-Request-Id"); id != "" {
+	if id := r.Header.Get(requestIDHeader); id != "" && len(id) <= maxRequestID {
 		return id
 	}
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 )
 
 // errStopping ends a request that only waits to receive when its process stops.
@@ -22,9 +24,10 @@ type inflight struct {
 	http3  bool
 	told   bool // it is in doubt, and was reported; guarded by the shard's mu
 	// What an in-doubt record needs.
-	method, host, uri, id string
-	stream                atomic.Bool // sends events; waits for nothing but to receive
-	hijacked              atomic.Pointer[net.Conn]
+	method, host, path, id, key string
+	place                       indoubt.Place
+	stream                      atomic.Bool // sends events; waits for nothing but to receive
+	hijacked                    atomic.Pointer[net.Conn]
 
 	shard      *requestShard
 	prev, next *inflight

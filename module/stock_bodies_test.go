@@ -40,6 +40,7 @@ func newReceiver(t *testing.T) *backendServer {
 // gets the whole body with its trailer, also when others failed before. That a
 // body is buffered is no proof that it may be sent again.
 func TestBufferedBodies(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	const text = "a body that is longer than the small buffer"
 	fault := map[string]func() string{
 		"no fault": func() string { return newReceiver(t).addr() },
@@ -100,6 +101,7 @@ func (r rawRequest) swallow() bool {
 // TestBodyOverTheSitesLimit: where a site limits bodies, the client is told that
 // its body is too large, whatever is buffered, and no backend is blamed.
 func TestBodyOverTheSitesLimit(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	for _, buffers := range []int64{0, 4, -1} {
 		t.Run(fmt.Sprintf("%d bytes buffered", buffers), func(t *testing.T) {
 			withAndWithout(t, func(t *testing.T, policy option) {

@@ -142,6 +142,14 @@ func portOf(t *testing.T, address string) uint16 {
 // newRecordServer answers questions with its records.
 func newRecordServer(t *testing.T, records map[string][]dnsmessage.ResourceBody) string {
 	t.Helper()
+	return serveRecords(t, func(q dnsmessage.Question) ([]dnsmessage.ResourceBody, dnsmessage.RCode) {
+		return records[q.Name.String()], dnsmessage.RCodeSuccess
+	})
+}
+
+// serveRecords answers questions about names with what it is told to.
+func serveRecords(t *testing.T, of func(dnsmessage.Question) ([]dnsmessage.ResourceBody, dnsmessage.RCode)) string {
+	t.Helper()
 	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -162,7 +170,9 @@ func newRecordServer(t *testing.T, records map[string][]dnsmessage.ResourceBody)
 			}
 			q := m.Questions[0]
 			m.Response, m.Authoritative, m.Additionals = true, true, nil
-			for _, body := range records[q.Name.String()] {
+			var records []dnsmessage.ResourceBody
+			records, m.RCode = of(q)
+			for _, body := range records {
 				_, isA := body.(*dnsmessage.AResource)
 				if isA == (q.Type == dnsmessage.TypeA) && (isA || q.Type == dnsmessage.TypeSRV) {
 					m.Answers = append(m.Answers, dnsmessage.Resource{Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: 60}, Body: body})

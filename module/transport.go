@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 )
 
 // transport wraps the transport of a reverse_proxy that has the failover policy.
@@ -64,10 +65,10 @@ func newTransport(f *Failover, rt http.RoundTripper) *transport {
 	t.layered = t.h2c || ht.TLS != nil
 	t.cancels = t.layered || ht.MaxConnsPerHost > 0
 	if ht.ProxyProtocol != "" {
-		t.dialVars = append(t.dialVars, proxyProtocolVar)
+		t.dialVars = append(t.dialVars, assumed.ProxyProtocolVar)
 	}
 	if ht.TLS != nil {
-		t.dialVars = append(t.dialVars, tlsH1OnlyVar)
+		t.dialVars = append(t.dialVars, assumed.HTTP1OnlyVar)
 	}
 	return t
 }

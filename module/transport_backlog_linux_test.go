@@ -84,6 +84,9 @@ func pendingTo(tb testing.TB, address string) int {
 // TestHandlersShareTheDialsOfABackend: two handlers, and the one of an earlier
 // configuration, make no more dials to a backend that takes none than one does.
 func TestHandlersShareTheDialsOfABackend(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits for dials to expire")
+	}
 	full := fullAddress(t)
 	named, warm := set("pool", t.Name()), set("backup", true)
 	before := newProxy(t, named, upstreams(full)).start()

@@ -17,11 +17,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 )
-
-// stockDialTimeout is what Caddy's transport dials with unless told otherwise.
-const stockDialTimeout = 3 * time.Second
 
 // dialer makes connections: net/http's DialContext.
 type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -64,7 +62,7 @@ func (t *transport) hookDials(ctx caddy.Context) error {
 // default of Caddy's transport, which otherwise would end dials before.
 func (t *transport) stretchDialTimeout(ctx caddy.Context) error {
 	longest := t.policy.longestConnectionTimeout()
-	if time.Duration(t.base.DialTimeout) != stockDialTimeout || longest <= stockDialTimeout {
+	if time.Duration(t.base.DialTimeout) != assumed.DialTimeout || longest <= assumed.DialTimeout {
 		return nil
 	}
 	proxy := t.http.Proxy
@@ -232,7 +230,7 @@ func (t *transport) dialTLS(ctx context.Context, network, addr string) (net.Conn
 	if of := tryOf(ctx); of != nil {
 		vars = of.dialVars()
 	}
-	h1Only, _ := vars[tlsH1OnlyVar].(bool)
+	h1Only, _ := vars[assumed.HTTP1OnlyVar].(bool)
 	b, tr, late := t.dialedFor(ctx, addr)
 	if !late && b != nil && tr != nil && !tr.fresh {
 		if nc := b.takeWarm(); nc != nil {

@@ -12,10 +12,9 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"slices"
-	"strings"
 	"syscall"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
@@ -98,7 +97,7 @@ func tlsFault(err error) (proxystatus.Fault, bool) {
 		return faultCertificate, true
 	case errors.As(err, &alert):
 		return faultTLSAlert, true
-	case errors.As(err, &record), strings.HasPrefix(err.Error(), "tls: "):
+	case errors.As(err, &record), assumed.TLSError(err):
 		return faultTLS, true
 	}
 	return proxystatus.Fault{}, false
@@ -108,7 +107,6 @@ func tlsFault(err error) (proxystatus.Fault, bool) {
 // before the response was there.
 func lossFault(err error) proxystatus.Fault {
 	var op *net.OpError
-	text := err.Error()
 	switch {
 	case errors.Is(err, errHung), errors.Is(err, errSoTimeout):
 		return faultNoAnswer
@@ -120,9 +118,9 @@ func lossFault(err error) proxystatus.Fault {
 		return faultReadTime
 	case errors.Is(err, context.DeadlineExceeded):
 		return faultNoAnswer // the transport's response_header_timeout
-	case strings.Contains(text, "response headers exceeded"), strings.Contains(text, "header list larger than"):
+	case assumed.HeaderTooLarge(err):
 		return faultHeaderSize
-	case strings.Contains(text, "malformed"), strings.Contains(text, "PROTOCOL_ERROR"):
+	case assumed.Malformed(err):
 		return faultProtocol
 	}
 	if k, ok := tlsFault(err); ok {
@@ -136,10 +134,6 @@ func lossFault(err error) proxystatus.Fault {
 func isOwnDeadline(err error) bool {
 	return errors.Is(err, errSoTimeout) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
 }
-
-// lostConnections is what the errors of net/http's HTTP/2 part begin with or hold
-// when a connection ended; it exports no types for them.
-var lostConnections = []string{"http2: client conn", "http2: Transport", "GOAWAY", "connection error: ", "http2: timeout"}
 
 // isLoss tells whether an error that ended an HTTP/2 attempt, before anything
 // was written, is one of the connection. Any other one is the request's.
@@ -156,8 +150,7 @@ func isLoss(err error) bool {
 	if _, ok := tlsFault(err); ok {
 		return true
 	}
-	text := err.Error()
-	return slices.ContainsFunc(lostConnections, func(s string) bool { return strings.Contains(text, s) })
+	return assumed.LostHTTP2(err)
 }
 
 func isTimeout(err error) bool {

@@ -5,9 +5,11 @@ package module
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
+	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -69,6 +71,11 @@ func newH2BackendWith(tb testing.TB, settings []http2.Setting, serve func(s h2St
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return startH2Backend(tb, l, settings, serve)
+}
+
+func startH2Backend(tb testing.TB, l net.Listener, settings []http2.Setting, serve func(s h2Stream) bool) *h2Backend {
+	tb.Helper()
 	b := &h2Backend{Listener: l}
 	b.wg.Go(func() {
 		for {
@@ -190,5 +197,41 @@ func TestHTTP2LossIsInDoubt(t *testing.T) {
 				t.Errorf("GET: got %+v, want the other backend's answer", a)
 			}
 		})
+	}
+}
+
+// TestHTTP2ProtocolErrorIsInDoubt: a stream that the backend resets with
+// PROTOCOL_ERROR may have been executed. Some versions of the library repeat such a
+// request by themselves, as if the backend had refused it: with one of those this
+// fails, and it must not be used.
+func TestHTTP2ProtocolErrorIsInDoubt(t *testing.T) {
+	cert := httptest.NewUnstartedServer(nil)
+	cert.StartTLS()
+	config := cert.TLS.Clone()
+	config.NextProtos = []string{"h2"}
+	cert.Close()
+	insecure := with("transport", map[string]any{"protocol": "http", "tls": map[string]any{"insecure_skip_verify": true}})
+	for name, transport := range map[string]option{"plain": h2c, "tls": insecure} {
+		for _, body := range []string{"", "body"} {
+			t.Run(fmt.Sprintf("%s %q", name, body), func(t *testing.T) {
+				listen := func(serve func(h2Stream) bool) *h2Backend {
+					l, err := net.Listen("tcp", "127.0.0.1:0")
+					if err != nil {
+						t.Fatal(err)
+					}
+					if name == "tls" {
+						l = tls.NewListener(l, config)
+					}
+					return startH2Backend(t, l, nil, serve)
+				}
+				b := listen(func(s h2Stream) bool { return s.fr.WriteRSTStream(s.id, http2.ErrCodeProtocol) == nil })
+				other := listen(h2Stream.ok)
+				p := newProxy(t, transport, upstreams(b.addr(), other.addr()))
+				wantStatus(t, p.do("POST", body), 502, `caddy-broker; error=http_protocol_error; details="in-doubt"`, false)
+				if b.seen.Load() != 1 || other.seen.Load() != 0 {
+					t.Errorf("sent %d times, and %d times to the other", b.seen.Load(), other.seen.Load())
+				}
+			})
+		}
 	}
 }

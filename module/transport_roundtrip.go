@@ -5,10 +5,8 @@ package module
 
 import (
 	"context"
-	"io"
 	"maps"
 	"net/http"
-	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -17,11 +15,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 )
-
-// heldBody is the type of the body of a request that Caddy has read completely
-// (request_buffers): it passes the whole body anew to each attempt.
-var heldBody = reflect.TypeOf(io.NopCloser(strings.NewReader("")))
 
 // RoundTrip sends the request to the backend that the policy chose. An error for
 // which Caddy shall ask the policy once more is a DialError; every other one is
@@ -85,7 +80,7 @@ func (ex *exchange) unwind() {
 func (ex *exchange) takeBody(req *http.Request) {
 	f := ex.policy
 	ex.promise = promise(req, f.options.TrackMessages)
-	if !carriesBody(req) || reflect.TypeOf(req.Body) == heldBody {
+	if !carriesBody(req) || assumed.Buffered(req.Body) {
 		return
 	}
 	keep := ex.promise != noProof || f.retries.any()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 )
 
 // How long a connection may have been idle and still be taken. A request that
@@ -185,7 +186,7 @@ func (t *try) end(cause error) {
 	if rt := t.transport().http; rt != nil {
 		// Without it the poisoned connection alone ends the attempt, but only
 		// after every idle connection was tried.
-		rt.CancelRequest(t.request) //nolint:staticcheck // no context per request: it costs more than all the rest
+		assumed.EndRoundTrip(rt, t.request)
 	}
 }
 

@@ -10,21 +10,17 @@ import (
 	"net/url"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 )
 
-// The variables of a request by which reverse_proxy tells its dialer something,
-// with forwardProxyVar. net/http dials on a goroutine of its own, and may do so
-// when the handler has gone on to write variables; so a dial gets copies of these
-// few, and nothing else of the map.
-const (
-	// tlsH1OnlyVar says that the connection must not speak HTTP/2.
-	tlsH1OnlyVar = "reverse_proxy.tls_h1_only"
-	// proxyProtocolVar is the client's address for the PROXY protocol.
-	proxyProtocolVar = "reverse_proxy.proxy_protocol_info"
-	// serverNameVar is ours: the name that the TLS handshake asks for, where it
-	// depends on the request.
-	serverNameVar = "caddy_broker.server_name"
-)
+// net/http dials on a goroutine of its own, and may do so when the handler has gone
+// on to write variables. So a dial gets copies of the few by which reverse_proxy
+// tells its dialer something, and nothing else of the map.
+
+// serverNameVar is one of ours: the name that the TLS handshake asks for, where it
+// depends on the request.
+const serverNameVar = "caddy_broker.server_name"
 
 // tryKey is the context key by which a dial finds its attempt.
 type tryKey struct{}
@@ -85,7 +81,7 @@ func (t *transport) hookProxy() {
 		u, err := proxy(req)
 		if u != nil && err == nil {
 			if tr := tryOf(req.Context()); tr != nil {
-				tr.noteVar(forwardProxyVar, u)
+				tr.noteVar(assumed.ForwardProxyVar, u)
 			}
 		}
 		return u, err

@@ -5,17 +5,9 @@ package module
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/caddyserver/caddy/v2"
 )
-
-// validating tells whether this process was started to check a configuration and
-// not to run it. Provisioning the child's configuration here as well would start
-// its health checkers and take over its logs, so it is done only then.
-func validating() bool {
-	return len(os.Args) > 1 && (os.Args[1] == "validate" || os.Args[1] == "adapt")
-}
 
 // validateChild checks a child's configuration as `caddy validate` checks any, and
 // whether the child could load it.

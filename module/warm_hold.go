@@ -13,6 +13,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 )
 
 // warmConn is a warm connection that is ready to be taken.
@@ -181,7 +183,7 @@ func (w *warmer) holdShared(ctx context.Context, p *pingSpec) string {
 
 func (w *warmer) pingShared(ctx context.Context, p *pingSpec) error {
 	ctx = context.WithValue(context.WithValue(ctx, warmKey{}, true), pingKey{}, w.backend)
-	ctx = context.WithValue(ctx, dialInfoKey, p.dial)
+	ctx = context.WithValue(ctx, assumed.DialInfoKey, p.dial)
 	res, err := w.policy.transport.RoundTripper.RoundTrip(p.request.WithContext(ctx))
 	if err != nil {
 		return err
