@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 )
 
@@ -37,7 +36,6 @@ type requestBody struct {
 	read    int64 // from the client
 	end     error // io.EOF or why reading failed, once reading ended
 	closed  bool  // by an attempt, before its end
-	upload  *failover.Upload
 }
 
 // newRequestBody keeps what is read from src if keep is set. length is the
@@ -107,13 +105,6 @@ func (rb *requestBody) owes() bool {
 	rb.mu.Lock()
 	defer rb.mu.Unlock()
 	return rb.keep || rb.charged > 0
-}
-
-// report tells u of the progress from now on.
-func (rb *requestBody) report(u *failover.Upload) {
-	rb.mu.Lock()
-	rb.upload = u
-	rb.mu.Unlock()
 }
 
 // release gives back what was kept: no attempt will follow. What the present
@@ -207,8 +198,8 @@ func (v *bodyView) replay(p []byte) (n int, err error, ok bool) {
 	rb := v.body
 	rb.mu.Lock()
 	defer rb.mu.Unlock()
-	if rb.upload != nil {
-		rb.upload.Wrote() // what was read before
+	if v.try.upload != nil {
+		v.try.upload.Wrote() // what was read before
 	}
 	switch {
 	case v.detached.Load():
@@ -232,7 +223,7 @@ func (v *bodyView) replay(p []byte) (n int, err error, ok bool) {
 func (v *bodyView) Close() error {
 	rb := v.body
 	rb.mu.Lock()
-	again := rb.keep || rb.read == 0 && !v.try.wrote.Load()
+	again := rb.keep || rb.read == 0 && !v.try.has(markHeader)
 	if again || v.detached.Load() {
 		// HTTP/2 closes the body of a stream that ended before it begins to read,
 		// and would then wait for the client.

@@ -19,7 +19,6 @@ type responseBody struct {
 	io.ReadCloser
 	ex    *exchange
 	begun bool
-	touch *failover.Member // told of what is read where the connection does not tell
 
 	mu      sync.Mutex // guards the rest, and is held while the place is given back
 	attempt *failover.Attempt
@@ -30,13 +29,10 @@ type responseBody struct {
 // wrap puts itself around the body of res.
 func (b *responseBody) wrap(ex *exchange, t *try, res *http.Response) {
 	b.mu.Lock()
-	b.ReadCloser, b.ex, b.try, b.begun, b.touch = res.Body, ex, t, false, nil
-	if ex.policy.transport.http == nil {
-		b.touch = ex.backend.member
-	}
+	b.ReadCloser, b.ex, b.try, b.begun = res.Body, ex, t, false
 	b.attempt = ex.attempt
 	over := b.over
-	if t.conn != nil && t.proto == protoHTTP1 && res.StatusCode != http.StatusSwitchingProtocols && res.Body != http.NoBody {
+	if t.conn != nil && t.proto() == protoHTTP1 && res.StatusCode != http.StatusSwitchingProtocols && res.Body != http.NoBody {
 		t.conn.answer.Store(b)
 	}
 	b.mu.Unlock()
@@ -64,8 +60,8 @@ func (b *responseBody) Read(p []byte) (int, error) {
 		b.ex.release()
 	}
 	n, err := b.ReadCloser.Read(p)
-	if n > 0 && b.touch != nil {
-		b.touch.Touch()
+	if n > 0 && b.ex.policy.transport.http == nil {
+		b.ex.attempt.Member().Touch() // no connection tells of it
 	}
 	if err != nil {
 		b.finish()
@@ -104,7 +100,7 @@ func (b *responseBody) owes(joint bool) bool {
 // finish notes that the response has ended. It is called by the handler.
 func (b *responseBody) finish() {
 	b.end(nil)
-	if b.ex.rejecting {
+	if b.ex.rejecting() {
 		return
 	}
 	b.ex.release()

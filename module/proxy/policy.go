@@ -172,12 +172,11 @@ func (f *Failover) Select(pool reverseproxy.UpstreamPool, r *http.Request, w htt
 		return f.sentinel
 	}
 	if ex.final == nil {
-		ex.choose(pool)
+		if up := ex.choose(pool); up != nil {
+			return up
+		}
 	}
-	if ex.final != nil {
-		return f.sentinel
-	}
-	return ex.upstream
+	return f.sentinel
 }
 
 // Interface guards

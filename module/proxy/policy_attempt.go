@@ -18,44 +18,38 @@ import (
 // help: long enough to get one that is free.
 const briefly = 10 * time.Millisecond
 
-// choose takes the next member of the pool.
-func (ex *exchange) choose(pool reverseproxy.UpstreamPool) {
+// choose takes the next member of the pool, and returns its upstream. It is nil
+// where the request is refused. An attempt that has no connection yet is one that
+// was chosen before Caddy asked.
+func (ex *exchange) choose(pool reverseproxy.UpstreamPool) *reverseproxy.Upstream {
 	f := ex.policy
+	var listed *dynamicList
 	if f.dynamic {
-		ex.listed = f.backends.list(pool)
-		ex.req.Checker = ex.listed
+		listed = f.backends.list(pool)
+		ex.req.Checker = listed
 	}
-	if !ex.ahead {
+	if ex.attempt == nil || !ex.attempt.Dialing() {
 		if err := ex.next(); err != nil {
 			ex.refuse(err)
-			return
+			return nil
 		}
 	}
-	ex.ahead = false
-	m := ex.attempt.Member()
-	if ex.backend != nil && ex.backend.member != m {
-		f.claim.entry.counters.failover(ex.last.kind, ex.rejecting)
-	}
-	ex.rejecting = false
-	ex.backend = f.backends.of(m)
+	b := ex.try.Load().backend
 	if ex.place != nil {
-		ex.place.Set(&f.claim.entry.name, &m.Name)
+		ex.place.Set(&f.claim.entry.name, &b.member.Name)
 	}
-	// What makes up for a stale connection must not meet another one, also when it
-	// had to wait for the backend.
-	ex.fresh = ex.fresh || slices.ContainsFunc(ex.reattached, func(b *backend) bool { return b.member.Name == m.Name })
-	ex.upstream = ex.backend.upstream
-	if f.dynamic {
-		if up := ex.listed.find(m); up != nil {
-			ex.upstream = up
+	if listed != nil {
+		if up := listed.find(b.member); up != nil {
+			return up
 		}
 	}
+	return b.upstream
 }
 
 // next asks the pool. Where waiting cannot help it takes only what is free: when
 // every backend fails in a way that stays, and when there is a response already.
 func (ex *exchange) next() error {
-	if deadline := ex.req.Deadline; ex.rejecting || ex.policy.backends.allHopeless() {
+	if deadline := ex.req.Deadline; ex.rejecting() || ex.policy.backends.allHopeless() {
 		defer func() { ex.req.Deadline = deadline }()
 		if by := time.Now().Add(briefly); deadline.IsZero() || by.Before(deadline) {
 			ex.req.Deadline = by
@@ -66,11 +60,33 @@ func (ex *exchange) next() error {
 
 // ask begins an attempt of the pool's, which awaits its end from now on.
 func (ex *exchange) ask() error {
-	a, err := ex.policy.pool.Next(ex.run.Context(), &ex.req)
-	if err == nil {
-		ex.attempt, ex.open = a, true
+	f := ex.policy
+	a, err := f.pool.Next(ex.run.Context(), &ex.req)
+	if err != nil {
+		return err
 	}
-	return err
+	m, before := a.Member(), ex.try.Load()
+	t := &ex.first
+	if before != nil {
+		t = new(try)
+		if before.backend.member != m {
+			f.claim.entry.counters.failover(ex.last.kind, before.rejected)
+		}
+	}
+	t.ex, t.backend = ex, f.backends.of(m)
+	t.connectBy, t.abandoned = a.ConnectBy(), a.Abandoned()
+	// What makes up for a stale connection must not meet another one, also when it
+	// had to wait for the backend.
+	t.fresh = slices.ContainsFunc(ex.reattached, func(b *backend) bool { return b.member.Name == m.Name })
+	ex.attempt = a
+	ex.try.Store(t)
+	return nil
+}
+
+// rejecting reports whether lb_retry_match has rejected the last response.
+func (ex *exchange) rejecting() bool {
+	t := ex.try.Load()
+	return t != nil && t.rejected
 }
 
 // resume prepares for another attempt of the same request: the last one failed,
@@ -80,15 +96,15 @@ func (ex *exchange) resume() {
 	if ex.final != nil {
 		return
 	}
-	if ex.rejecting {
+	if ex.rejecting() {
 		ex.rejected, ex.replayed = ex.attempt.Status, true
 		ex.repeats++
 		if c := f.logger.Check(zap.DebugLevel, "sending request again"); c != nil {
-			c.Write(zap.String("upstream", ex.backend.member.Name), zap.String("proof", string(proofOperator)),
+			c.Write(zap.String("upstream", ex.attempt.Member().Name), zap.String("proof", string(proofOperator)),
 				zap.Int("status", ex.rejected))
 		}
 	}
-	if f.tryInterval > 0 && ex.tried > 0 {
+	if f.tryInterval > 0 && ex.attempt != nil {
 		ex.pause(f.tryInterval)
 	}
 }

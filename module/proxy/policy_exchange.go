@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
@@ -35,34 +34,20 @@ type exchange struct {
 	// outside of a child.
 	place *indoubt.Place
 
-	attempt  *failover.Attempt // the present one of the pool
-	backend  *backend
-	upstream *reverseproxy.Upstream
-	listed   *dynamicList // of this attempt, with dynamic upstreams
-
-	open   bool // the pool awaits the end of an attempt
-	joined bool // the pool knows that the attempt has its connection
-	hooked *httptrace.ClientTrace
-	tried  int // attempts begun
-	first  try
-	try    atomic.Pointer[try] // the present attempt
+	attempt *failover.Attempt // the present one
+	first   try               // room for the first, so that most requests need no other
+	try     atomic.Pointer[try]
 
 	body    *requestBody // nil without one, and where Caddy holds it itself
-	held    bool         // Caddy holds it, and has a new one for each attempt of its own
-	upload  *failover.Upload
 	promise proof
 
-	rehearsed  bool       // Caddy has had its chance to refuse the request
-	rehearsing bool       // and has it now
+	rehearsal  rehearsal
 	repeats    int        // how often it went on to another attempt
-	sent       *backend   // which one, the last time
+	sent       *backend   // the last one it may have been written to
 	lost       *backend   // the last one that may have executed it without an answer
 	replayed   bool       // it was sent again after a byte had been written
-	rejecting  bool       // lb_retry_match rejects the response
-	rejected   int        // and had this status
+	rejected   int        // the status of the last response that lb_retry_match rejected
 	last       fault      // how the last attempt failed
-	ahead      bool       // attempt is chosen already for the next time Caddy asks
-	fresh      bool       // which needs a new connection
 	reattached []*backend // each gets one more attempt on a new connection
 	final      error      // what every further attempt is answered
 	cookie     string     // Set-Cookie that was added for a response
@@ -154,29 +139,19 @@ func (ex *exchange) clientPresent() bool {
 }
 
 // connected notes that the attempt has its connection, and nothing was written yet.
-func (ex *exchange) connected() {
-	if ex.joined {
-		return
-	}
-	ex.joined = true
-	ex.policy.backends.note(ex.backend, false)
+func (ex *exchange) connected(t *try) {
+	ex.policy.backends.note(t.backend, false)
 	ex.attempt.Connected()
-	if ex.body != nil {
-		ex.upload = new(failover.Upload)
-		ex.upload.Begin(ex.backend.member)
-		ex.body.report(ex.upload)
+	if ex.body != nil && t.upload == nil {
+		t.upload = new(failover.Upload)
+		t.upload.Begin(t.backend.member)
 	}
 }
 
 // end ends the attempt for the pool.
-func (ex *exchange) end(o failover.Outcome, err error) {
-	if !ex.open {
-		return
-	}
-	ex.open, ex.joined = false, false
-	if ex.upload != nil {
-		ex.upload.End()
-		ex.upload = nil
+func (ex *exchange) end(t *try, o failover.Outcome, err error) {
+	if t.upload != nil {
+		t.upload.End()
 	}
 	ex.attempt.End(o, err)
 }
@@ -200,10 +175,6 @@ func (ex *exchange) hook(t *transport, req *http.Request) {
 		trace = new(httptrace.ClientTrace)
 		*req = *req.WithContext(httptrace.WithClientTrace(req.Context(), trace))
 	}
-	if trace == ex.hooked {
-		return
-	}
-	ex.hooked = trace
 	if next := trace.GotConn; next == nil {
 		trace.GotConn = ex.gotConn
 	} else {
@@ -212,7 +183,7 @@ func (ex *exchange) hook(t *transport, req *http.Request) {
 	next := trace.Got1xxResponse
 	trace.Got1xxResponse = func(code int, h textproto.MIMEHeader) error {
 		if code != http.StatusSwitchingProtocols {
-			ex.try.Load().interim.Store(true)
+			ex.try.Load().mark(markInterim)
 		}
 		if next == nil {
 			return nil
@@ -220,10 +191,10 @@ func (ex *exchange) hook(t *transport, req *http.Request) {
 		return next(code, h)
 	}
 	if t.layered {
-		trace.GotFirstResponseByte = func() { ex.try.Load().firstByte.Store(true) }
+		trace.GotFirstResponseByte = func() { ex.try.Load().mark(markFirstByte) }
 		trace.WroteHeaders = func() {
-			if t := ex.try.Load(); t.proto == protoHTTP2 {
-				t.wrote.Store(true)
+			if t := ex.try.Load(); t.proto() == protoHTTP2 {
+				t.mark(markHeader)
 			}
 		}
 	}

@@ -26,7 +26,7 @@ const (
 	proofOperator proof = "lb_retry_match"
 )
 
-// isSafe tells whether executing a request of that method changes nothing.
+// isSafe reports whether executing a request of that method changes nothing.
 func isSafe(method string) bool {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, "":
@@ -39,7 +39,7 @@ func isSafe(method string) bool {
 // execution has changed.
 var conditionals = []string{"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range"}
 
-// isIdempotent tells whether executing the request twice is as good as once.
+// isIdempotent reports whether executing the request twice is as good as once.
 func isIdempotent(r *http.Request) bool {
 	if isSafe(r.Method) {
 		return true
@@ -50,7 +50,7 @@ func isIdempotent(r *http.Request) bool {
 	return !slices.ContainsFunc(conditionals, func(name string) bool { return len(r.Header[name]) > 0 })
 }
 
-// hasIdempotencyKey tells whether the request names itself.
+// hasIdempotencyKey reports whether the request names itself.
 func hasIdempotencyKey(h http.Header) bool {
 	v := h["Idempotency-Key"]
 	return len(v) > 0 && v[0] != ""
@@ -64,38 +64,6 @@ func promise(r *http.Request, track bool) proof {
 		return proofIdempotent
 	case track && hasIdempotencyKey(r.Header):
 		return proofKey
-	}
-	return noProof
-}
-
-// evidence is what is known of an attempt that failed.
-type evidence struct {
-	written     bool  // a byte of the request may have been written
-	unprocessed bool  // REFUSED_STREAM, or GOAWAY below the stream
-	hung        bool  // ended by a hang verdict
-	began       bool  // the response had begun, 1xx apart
-	replayable  bool  // another attempt would send the same body
-	safe        bool  // of the method
-	promise     proof // of the request
-	operator    bool  // lb_retry_match matches
-}
-
-// weigh is the proof for sending the request once more, if there is one.
-func (e evidence) weigh() proof {
-	switch {
-	case !e.replayable || e.began:
-		return noProof
-	case !e.written:
-		return proofUnwritten
-	case e.unprocessed:
-		return proofUnprocessed
-	case e.hung && !e.safe:
-		// The stopped backend may execute it later, over newer data.
-		return noProof
-	case e.promise != noProof:
-		return e.promise
-	case e.operator:
-		return proofOperator
 	}
 	return noProof
 }

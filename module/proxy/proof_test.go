@@ -13,13 +13,7 @@ import (
 // TestWeigh: the rules for sending again, as invariants.
 func TestWeigh(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		e := evidence{
-			written: rapid.Bool().Draw(t, "written"), unprocessed: rapid.Bool().Draw(t, "unprocessed"),
-			hung: rapid.Bool().Draw(t, "hung"), began: rapid.Bool().Draw(t, "began"),
-			replayable: rapid.Bool().Draw(t, "replayable"), safe: rapid.Bool().Draw(t, "safe"),
-			operator: rapid.Bool().Draw(t, "operator"),
-			promise:  rapid.SampledFrom([]proof{noProof, proofIdempotent, proofKey}).Draw(t, "promise"),
-		}
+		e := drawEvidence(t)
 		switch got := e.weigh(); {
 		case got == noProof:
 			if e.replayable && !e.began && (!e.written || e.unprocessed || !e.hung && (e.promise != noProof || e.operator)) {

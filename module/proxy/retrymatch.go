@@ -99,7 +99,7 @@ type retryNote struct{ policy *Failover }
 // MatchWithError returns true and notes it.
 func (n retryNote) MatchWithError(r *http.Request) (bool, error) {
 	if ex := n.policy.exchange(r.Context()); ex != nil {
-		ex.rejecting = true
+		ex.try.Load().rejected = true
 	}
 	return true, nil
 }

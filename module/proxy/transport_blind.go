@@ -27,11 +27,11 @@ func (t *transport) blindly(ex *exchange, tr *try, req *http.Request) (*http.Res
 	case ex.body != nil:
 		body := ex.body.attempt(tr)
 		req.Body, sever = body, func() { body.detached.Store(true) }
-	case ex.held:
+	case ex.held(req):
 		body := &severable{body: req.Body}
 		req.Body, sever = body, body.sever
 	}
-	ex.connected()
+	ex.connected(tr)
 	ctx, cancel := context.WithCancelCause(ownVars(req.Context()))
 	hung, giveUp := context.WithCancelCause(context.Background())
 	tr.cancel, tr.call = cancel, tr.backend.startDial(func(cause error) { cancel(cause); giveUp(cause) })
@@ -43,7 +43,9 @@ func (t *transport) blindly(ex *exchange, tr *try, req *http.Request) (*http.Res
 	sever()
 	var dial reverseproxy.DialError
 	tr.taken = !errors.As(err, &dial)
-	tr.dialed.Store(!tr.taken)
+	if !tr.taken {
+		tr.mark(markDialed)
+	}
 	tr.hangUp()
 	return nil, err
 }

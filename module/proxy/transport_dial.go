@@ -88,7 +88,7 @@ func (t *transport) dialedFor(ctx context.Context, addr string) (b *backend, tr 
 		if t.policy.backends.another(tr.backend, addr) {
 			return nil, nil, true
 		}
-		tr.dialed.Store(true)
+		tr.mark(markDialed)
 		return tr.backend, tr, false
 	}
 	if di, ok := reverseproxy.GetDialInfo(ctx); ok {
@@ -226,10 +226,11 @@ func (w *dialWatch) explain(err error) error {
 // dialTLS dials and shakes hands as Caddy's transport does where the server's
 // name depends on the request or the PROXY protocol comes first.
 func (t *transport) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
-	h1Only := false
+	var vars map[string]any
 	if of := tryOf(ctx); of != nil {
-		h1Only, _ = of.dialVars()[assumed.HTTP1OnlyVar].(bool)
+		vars = of.dialVars()
 	}
+	h1Only, _ := vars[assumed.HTTP1OnlyVar].(bool)
 	b, tr, late := t.dialedFor(ctx, addr)
 	if !late && b != nil && tr != nil && !tr.fresh {
 		if nc := b.takeWarm(); nc != nil {
@@ -242,7 +243,7 @@ func (t *transport) dialTLS(ctx context.Context, network, addr string) (net.Conn
 	}
 	cfg := t.http.TLSClientConfig.Clone()
 	if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); tr != nil && t.nameless {
-		cfg.ServerName = tr.serverName
+		cfg.ServerName, _ = vars[serverNameVar].(string)
 	} else if ok {
 		cfg.ServerName = repl.ReplaceAll(cfg.ServerName, "")
 	}

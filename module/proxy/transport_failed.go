@@ -16,11 +16,10 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
-// failed ends an attempt that got no response and decides what follows. It
-// returns true if the request goes once more to the same backend, on a new
-// connection. Otherwise either ex.final is the answer, or Caddy asks the policy
-// for another backend.
-func (ex *exchange) failed(req *http.Request, err error) bool {
+// failed ends an attempt that got no response, decides what follows and prepares
+// it: ex.final for an answer, the next attempt for the same backend. For another
+// one Caddy has to ask the policy.
+func (ex *exchange) failed(req *http.Request, err error) decision {
 	f, t := ex.policy, ex.try.Load()
 	if t.conn != nil {
 		err = t.conn.reason(err)
@@ -28,102 +27,98 @@ func (ex *exchange) failed(req *http.Request, err error) bool {
 	if ex.body != nil {
 		ex.body.detach()
 	}
-	o, kind, e := ex.examine(t, err)
-	if o == failover.LostReused && !e.written && !t.idled() && slices.Contains(ex.reattached, ex.backend) {
+	kind, e := ex.examine(t, err)
+	if e.outcome == failover.LostReused && !e.written && !t.idled() && slices.Contains(ex.reattached, t.backend) {
 		// It had its new connection, and lost that one too.
-		o = failover.Lost
+		e.outcome = failover.Lost
 	}
 	e.safe, e.promise, e.replayable = ex.req.Safe, ex.promise, ex.resumable()
+	e.limit = errors.Is(err, errSoTimeout)
 	if e.written {
-		ex.wrote()
+		ex.wrote(t)
 		if !e.unprocessed {
-			ex.lost = ex.backend
+			ex.lost = t.backend
 		}
 	}
 	ex.last = fault{kind, err}
-	if o == failover.DialFailed {
-		f.backends.note(ex.backend, kind.Incurable)
+	if e.outcome == failover.DialFailed {
+		f.backends.note(t.backend, kind.Incurable)
 	}
-	ex.end(o, &attemptError{kind, err})
+	ex.end(t, e.outcome, &attemptError{kind, err})
 	ex.settled(false)
-	if ex.conclude(o, kind, err) {
-		return false
+	if ex.conclude(e.outcome, kind, err) {
+		return giveAnswer
 	}
 	if e.written && e.promise == noProof && e.replayable {
 		e.operator = f.retries.matches(req)
 	}
-	why := e.weigh()
-	if o == failover.Neutral && (why != proofOperator || errors.Is(err, errSoTimeout)) {
-		why = noProof // a limit of ours has ended it, not the backend
-	}
-	// A connection that was stale says nothing of the backend, so that attempt is
-	// made up for even then.
-	if why == noProof || ex.req.Spent() && o != failover.LostReused {
+	e.spent = ex.req.Spent()
+	e.last = f.maxRetries > 0 && ex.repeats >= f.maxRetries
+	next, why := e.decide()
+	if next == giveAnswer {
 		ex.fail(kind, err, "")
-		return false
+		return giveAnswer
 	}
 	if c := f.logger.Check(zap.DebugLevel, "sending request again"); c != nil {
-		c.Write(zap.String("upstream", ex.backend.member.Name), zap.String("proof", string(why)), zap.Error(err))
+		c.Write(zap.String("upstream", t.backend.member.Name), zap.String("proof", string(why)), zap.Error(err))
 	}
 	ex.replayed = ex.replayed || e.written
-	if o == failover.LostReused {
-		return ex.reattach()
+	if next == againHere {
+		return ex.reattach(t, req)
 	}
-	if ex.repeats++; f.maxRetries > 0 && ex.repeats > f.maxRetries {
-		ex.fail(kind, err, "")
-	}
-	return false
+	ex.repeats++
+	return another
 }
 
 // examine says what a failed attempt means for the pool, and what is known of it.
-func (ex *exchange) examine(t *try, err error) (failover.Outcome, proxystatus.Fault, evidence) {
-	e := evidence{written: t.written(), unprocessed: t.unprocessed.Load(), began: t.began()}
+func (ex *exchange) examine(t *try, err error) (kind proxystatus.Fault, e evidence) {
+	e = evidence{written: t.written(), unprocessed: t.has(markUnprocessed), began: t.began()}
 	var stream http2.StreamError
 	switch reset := errors.As(err, &stream); {
 	case ex.run.Context().Err() != nil || t.left || ex.body != nil && ex.body.failure() != nil:
-		if !ex.joined {
-			return failover.DialAborted, faultRequest, e
+		if ex.attempt.Dialing() {
+			return faultRequest, e.as(failover.DialAborted)
 		}
-		return failover.Neutral, faultRequest, e
+		return faultRequest, e.as(failover.Neutral)
 	case answersItself(err):
 		e.written = false
-		if !ex.joined {
-			return failover.DialAborted, faultRequest, e
+		if ex.attempt.Dialing() {
+			return faultRequest, e.as(failover.DialAborted)
 		}
-		return failover.Neutral, faultRequest, e
+		return faultRequest, e.as(failover.Neutral)
 	case !t.taken && (errors.Is(err, errHung) || errors.Is(err, errAbandoned) || errors.Is(err, errNoTime) || errors.Is(err, errQueued)):
-		return failover.DialAborted, faultDialTimeout, e
-	case !t.taken && !t.dialed.Load():
+		return faultDialTimeout, e.as(failover.DialAborted)
+	case !t.taken && !t.has(markDialed):
 		// net/http refuses to send it: that says nothing of any backend.
-		return failover.DialAborted, faultUnsendable, e
+		return faultUnsendable, e.as(failover.DialAborted)
 	case !t.taken:
 		kind := dialFault(err)
 		if kind == faultLocal {
-			return failover.DialAborted, kind, e
+			return kind, e.as(failover.DialAborted)
 		}
-		return failover.DialFailed, kind, e
+		return kind, e.as(failover.DialFailed)
 	case errors.Is(err, errHung):
 		e.hung, e.written = true, true
-		return failover.Hung, faultNoAnswer, e
+		return faultNoAnswer, e.as(failover.Hung)
 	case isLocalFault(err):
-		return failover.Neutral, faultLocal, e
-	case t.tr.http == nil && isLocalPath(err):
+		return faultLocal, e.as(failover.Neutral)
+	case t.transport().http == nil && isLocalPath(err):
 		e.written = false
-		return failover.Neutral, faultLocal, e
+		return faultLocal, e.as(failover.Neutral)
 	case isOwnDeadline(err):
 		e.written = true
-		return failover.Neutral, lossFault(err), e
+		return lossFault(err), e.as(failover.Neutral)
 	case reset && stream.Code == http2.ErrCodeRefusedStream:
 		e.unprocessed = true
-		return failover.LostReused, faultTerminated, e
-	case t.proto == protoHTTP2 && !e.written && !e.unprocessed && !reset && !t.conn.aborted() && !isLoss(err):
-		return failover.Neutral, faultUnsendable, e
-	case t.lost.Load() || t.unprocessed.Load():
-		return failover.LostReused, faultTerminated, e
+		return faultTerminated, e.as(failover.LostReused)
+	case t.proto() == protoHTTP2 && !e.written && !e.unprocessed && !reset && !t.conn.aborted() && !isLoss(err):
+		return faultUnsendable, e.as(failover.Neutral)
+	case t.has(markSecond) || t.has(markUnprocessed):
+		return faultTerminated, e.as(failover.LostReused)
 	case t.reused && !e.began && !reset:
-		return failover.LostReused, lossFault(err), e
+		return lossFault(err), e.as(failover.LostReused)
 	default:
-		return failover.Lost, lossFault(err), e
+		return lossFault(err), e.as(failover.Lost)
 	}
 }
 
@@ -151,8 +146,8 @@ func (ex *exchange) conclude(o failover.Outcome, kind proxystatus.Fault, err err
 }
 
 // wrote notes that a byte of the request may have been written to the backend.
-func (ex *exchange) wrote() {
-	ex.sent = ex.backend
+func (ex *exchange) wrote(t *try) {
+	ex.sent = t.backend
 	ex.attempt.Written()
 }
 
@@ -166,18 +161,16 @@ func (ex *exchange) bodyFailure() error {
 // reattach asks for the same backend once more. If the pool says another, Caddy
 // has to turn the request to it; and Caddy has to come again with a body that it
 // holds itself.
-func (ex *exchange) reattach() bool {
-	ex.reattached = append(ex.reattached, ex.backend)
+func (ex *exchange) reattach(t *try, req *http.Request) decision {
+	ex.reattached = append(ex.reattached, t.backend)
 	if err := ex.ask(); err != nil {
 		ex.refuse(err)
-		return false
+		return giveAnswer
 	}
-	same := ex.attempt.Member() == ex.backend.member
-	if same && !ex.held {
-		return true
+	if ex.attempt.Member() != t.backend.member || ex.held(req) {
+		return another
 	}
-	ex.ahead, ex.fresh = true, same
-	return false
+	return againHere
 }
 
 // attemptError is what the pool shows as a member's last error.

@@ -305,7 +305,7 @@ func TestIdleConnIsNoNewOne(t *testing.T) {
 	}
 	for _, info := range []httptrace.GotConnInfo{{}, {WasIdle: true}, {Reused: true}} {
 		c, _ := pipeConn(t, false)
-		tr := &try{ex: &exchange{run: run}, tr: new(transport), cancel: func(error) {}}
+		tr := &try{ex: &exchange{run: run, policy: &Failover{transport: new(transport)}}, cancel: func(error) {}}
 		info.Conn = c
 		tr.gotConn(info)
 		if want := info.WasIdle || info.Reused; tr.idled() != want {

@@ -44,12 +44,12 @@ func TestADialThatComesLateIsNotMade(t *testing.T) {
 	f := p.policy
 	members := f.claim.entry.pool.Members()
 	f.backends.of(members[0])
-	now := &try{backend: f.backends.of(members[1]), abandoned: t.Context()}
 	ex := &exchange{policy: f}
+	now := &try{ex: ex, backend: f.backends.of(members[1]), abandoned: t.Context()}
 	ex.try.Store(now)
 	ctx := &try{Context: t.Context(), ex: ex}
-	if _, err := f.transport.http.DialContext(ctx, "tcp", first.addr()); !errors.Is(err, errAbandoned) || now.dialed.Load() {
-		t.Errorf("got %v, noted as a dial of the second attempt: %t", err, now.dialed.Load())
+	if _, err := f.transport.http.DialContext(ctx, "tcp", first.addr()); !errors.Is(err, errAbandoned) || now.has(markDialed) {
+		t.Errorf("got %v, noted as a dial of the second attempt: %t", err, now.has(markDialed))
 	}
 	for what, addr := range map[string]string{"its own": second.addr(), "a proxy's": newBackendServer(t, "proxy", nil).addr()} {
 		nc, err := f.transport.http.DialContext(ctx, "tcp", addr)

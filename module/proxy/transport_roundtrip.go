@@ -29,11 +29,11 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if ex.final != nil {
 		return nil, ex.final
 	}
-	if ex.rehearsing {
-		ex.rehearsing = false
+	if ex.rehearsal == rehearsalOn {
+		ex.rehearsal = rehearsalOver
 		return nil, reverseproxy.NewDialError(errRehearsed)
 	}
-	if ex.tried == 0 {
+	if ex.try.Load() == &ex.first {
 		ex.takeBody(req)
 	}
 	returned := false
@@ -46,28 +46,28 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}()
 	ex.hook(t, req)
 	t.policy.markLoop(ex, req)
-	fresh := ex.fresh
-	for ex.fresh = false; ; fresh = true {
-		res, err := t.attempt(ex, req, fresh)
+	for {
+		res, err := t.attempt(ex, req)
 		if err == nil {
 			res = ex.answered(res)
 			returned = true
 			return res, nil
 		}
-		if !ex.failed(req, err) {
-			break
+		next := ex.failed(req, err)
+		if next == againHere {
+			continue
 		}
-	}
-	returned = true
-	if ex.final != nil {
+		returned = true
+		if next == another {
+			return nil, reverseproxy.NewDialError(ex.last.err)
+		}
 		return nil, ex.final
 	}
-	return nil, reverseproxy.NewDialError(ex.last.err)
 }
 
 // unwind ends what a panic below has left open.
 func (ex *exchange) unwind() {
-	ex.end(failover.Neutral, nil)
+	ex.end(ex.try.Load(), failover.Neutral, nil)
 	ex.response.leave()
 	ex.attempt.Done()
 	if ex.body != nil {
@@ -80,32 +80,28 @@ func (ex *exchange) unwind() {
 func (ex *exchange) takeBody(req *http.Request) {
 	f := ex.policy
 	ex.promise = promise(req, f.options.TrackMessages)
-	if req.Body == nil || req.Body == http.NoBody {
-		return
-	}
-	if ex.held = assumed.Buffered(req.Body); ex.held {
+	if !carriesBody(req) || assumed.Buffered(req.Body) {
 		return
 	}
 	keep := ex.promise != noProof || f.retries.any()
 	ex.body = newRequestBody(req.Body, req.ContentLength, keep, &f.claim.entry.budget)
 }
 
-// attempt sends the request once. fresh asks for a new connection.
-func (t *transport) attempt(ex *exchange, req *http.Request, fresh bool) (*http.Response, error) {
-	tr := &ex.first
-	if ex.tried > 0 {
-		tr = new(try)
-	}
-	ex.tried++
-	tr.ex, tr.tr, tr.backend, tr.fresh = ex, t, ex.backend, fresh
-	tr.serverName = t.serverName(req)
-	tr.connectBy, tr.abandoned = ex.attempt.ConnectBy(), ex.attempt.Abandoned()
-	ex.try.Store(tr)
+func carriesBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }
+
+// held reports whether Caddy holds the body itself, and has a new one for each
+// attempt that it makes.
+func (ex *exchange) held(req *http.Request) bool { return ex.body == nil && carriesBody(req) }
+
+// attempt sends the request once.
+func (t *transport) attempt(ex *exchange, req *http.Request) (*http.Response, error) {
+	tr := ex.try.Load()
+	tr.marks.Store(0) // what came before is of the attempt before
 	if t.http == nil {
 		return t.blindly(ex, tr, req)
 	}
 	tr.Context = req.Context()
-	tr.noteVars()
+	tr.noteVars(req)
 	switch {
 	case t.cancels:
 		var ctx context.Context
@@ -151,16 +147,16 @@ func (ex *exchange) resumable() bool { return ex.body == nil || ex.body.replayab
 func (ex *exchange) answered(res *http.Response) *http.Response {
 	f, tr := ex.policy, ex.try.Load()
 	if f.retries.responses {
-		ex.wrote() // lb_retry_match may still reject the response
+		ex.wrote(tr) // lb_retry_match may still reject the response
 	} else {
 		ex.release()
 	}
 	ex.attempt.Status = res.StatusCode
-	ex.end(failover.Answered, nil)
+	ex.end(tr, failover.Answered, nil)
 	if f.cookie != nil {
 		f.cookie.announce(ex)
 	}
-	if tr.proto == protoHTTP1 {
+	if tr.proto() == protoHTTP1 {
 		tr.conn.noteKeepAlive(res.Header)
 	}
 	ex.settled(true)

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 )
 
@@ -32,7 +33,6 @@ type try struct {
 	vars atomic.Pointer[map[string]any]
 
 	ex      *exchange
-	tr      *transport
 	backend *backend
 	// connectBy is when it has to have a connection; abandoned ends when
 	// the pool gives its dial up.
@@ -42,26 +42,47 @@ type try struct {
 	request *http.Request
 	cancel  context.CancelCauseFunc // nil where ending the connection does
 	soTimer *time.Timer
-	// serverName is the one of the TLS handshake where it depends on the request.
-	serverName string
-	call       *dialing // through a transport whose connections are not ours
+	call    *dialing         // through a transport whose connections are not ours
+	upload  *failover.Upload // of the body, from the connection on
 
 	// Of the round trip's own goroutine.
-	conn   *conn // the connection in use; nil also when it is not one of ours
-	base   int64 // conn.written when it was taken
-	proto  uint32
-	taken  bool // there was a connection
-	used   bool // and it was fit to be used
-	reused bool // and it had been there before
-	fresh  bool // only a new connection will do
-	left   bool // the client has left
+	conn     *conn // the connection in use; nil also when it is not one of ours
+	base     int64 // conn.written when it was taken
+	taken    bool  // there was a connection
+	used     bool  // and it was fit to be used
+	reused   bool  // and it had been there before
+	fresh    bool  // only a new connection will do; said before it is sent
+	left     bool  // the client has left
+	rejected bool  // lb_retry_match rejects the response
 
-	dialed      atomic.Bool // a new connection was asked for
-	lost        atomic.Bool // a second connection was asked for after something was written
-	wrote       atomic.Bool // HTTP/2: the header was written
-	firstByte   atomic.Bool // of a response, 1xx included
-	interim     atomic.Bool // and that was a 1xx
-	unprocessed atomic.Bool // HTTP/2: the backend did not process the request
+	marks atomic.Uint32 // from any goroutine
+}
+
+// mark is something that happened to an attempt.
+type mark uint32
+
+const (
+	markDialed      mark = 1 << iota // a new connection was asked for
+	markSecond                       // a second connection was asked for after something was written
+	markHeader                       // HTTP/2: the header was written
+	markFirstByte                    // of a response, 1xx included
+	markInterim                      // and that was a 1xx
+	markUnprocessed                  // HTTP/2: the backend did not process the request
+)
+
+func (t *try) mark(m mark) { t.marks.Or(uint32(m)) }
+
+func (t *try) has(m mark) bool { return t.marks.Load()&uint32(m) != 0 }
+
+// transport is what it is sent through.
+func (t *try) transport() *transport { return t.ex.policy.transport }
+
+// proto is the protocol of the connection in use, where that is ours.
+func (t *try) proto() uint32 {
+	if t.conn == nil {
+		return protoUnknown
+	}
+	return t.conn.proto.Load()
 }
 
 // gotConn is called when net/http has a connection for the request, before
@@ -73,7 +94,7 @@ func (t *try) gotConn(info httptrace.GotConnInfo) {
 	if c == nil {
 		return
 	}
-	t.proto = c.protocol(info.Conn, t.tr.h2c)
+	proto := c.protocol(info.Conn, t.transport().h2c)
 	// net/http opens more than it uses: one that was idle, too, the backend may
 	// have given up.
 	t.reused = info.Reused || info.WasIdle || c.warm
@@ -82,15 +103,15 @@ func (t *try) gotConn(info httptrace.GotConnInfo) {
 	case repeat:
 		// net/http is about to send the request once more by itself. HTTP/2
 		// does so only for what the backend did not process.
-		if t.proto == protoHTTP2 {
-			t.unprocessed.Store(true)
+		if proto == protoHTTP2 {
+			t.mark(markUnprocessed)
 		}
-		t.lost.Store(true)
+		t.mark(markSecond)
 		t.end(errSecondConnection)
 	case t.clientLeft():
 		t.left = true
 		t.end(context.Canceled)
-	case t.proto == protoHTTP1 && t.stale(c, info):
+	case proto == protoHTTP1 && t.stale(c, info):
 		// net/http finds that nothing was written and takes another one.
 		c.poison()
 	default:
@@ -98,13 +119,13 @@ func (t *try) gotConn(info httptrace.GotConnInfo) {
 		c.take()
 		c.unsure.Store(t.idled() && t.ex.promise == noProof)
 		t.limit(c)
-		t.ex.connected()
+		t.ex.connected(t)
 	}
 }
 
 // limit starts the time that the backend has for the response header.
 func (t *try) limit(c *conn) {
-	so := t.ex.backend.member.Limits().SoTimeout
+	so := t.backend.member.Limits().SoTimeout
 	if so <= 0 {
 		return
 	}
@@ -145,7 +166,7 @@ func (t *try) stale(c *conn, info httptrace.GotConnInfo) bool {
 // idled tells whether the connection had been idle: it was no new one, although
 // that may have been asked for. net/http tries another one by itself only where
 // it had used the first.
-func (t *try) idled() bool { return t.proto == protoHTTP1 && t.reused }
+func (t *try) idled() bool { return t.proto() == protoHTTP1 && t.reused }
 
 // clientLeft tells whether nobody waits for the response any more.
 func (t *try) clientLeft() bool {
@@ -155,17 +176,17 @@ func (t *try) clientLeft() bool {
 // end makes net/http give the attempt up without a byte written to the
 // connection just taken.
 func (t *try) end(cause error) {
-	if t.proto == protoHTTP1 {
+	if t.proto() == protoHTTP1 {
 		t.conn.poison()
 	}
 	if t.cancel != nil {
 		t.cancel(cause)
 		return
 	}
-	if t.tr.http != nil {
+	if rt := t.transport().http; rt != nil {
 		// Without it the poisoned connection alone ends the attempt, but only
 		// after every idle connection was tried.
-		assumed.EndRoundTrip(t.tr.http, t.request)
+		assumed.EndRoundTrip(rt, t.request)
 	}
 }
 
@@ -174,14 +195,14 @@ func (t *try) end(cause error) {
 // as there was one.
 func (t *try) written() bool {
 	switch {
-	case t.lost.Load():
+	case t.has(markSecond):
 		return true
 	case !t.taken:
 		return false
 	case t.conn == nil:
 		return true
-	case t.proto == protoHTTP2:
-		return t.wrote.Load()
+	case t.proto() == protoHTTP2:
+		return t.has(markHeader)
 	default:
 		return t.conn.written.Load() != t.base
 	}
@@ -190,10 +211,10 @@ func (t *try) written() bool {
 // began tells whether a byte of a response came that is not a 1xx.
 func (t *try) began() bool {
 	switch {
-	case !t.used || t.interim.Load():
+	case !t.used || t.has(markInterim):
 		return false
-	case t.tr.layered || t.conn == nil:
-		return t.firstByte.Load()
+	case t.transport().layered || t.conn == nil:
+		return t.has(markFirstByte)
 	default:
 		return t.conn.readSome.Load()
 	}
@@ -206,8 +227,8 @@ func (t *try) body() (io.ReadCloser, error) {
 	if !t.written() && t.ex.resumable() {
 		return t.ex.body.attempt(t), nil
 	}
-	if t.proto == protoHTTP2 {
-		t.unprocessed.Store(true) // HTTP/2 repeats nothing else
+	if t.proto() == protoHTTP2 {
+		t.mark(markUnprocessed) // HTTP/2 repeats nothing else
 	}
 	if !t.written() {
 		return nil, errBodyNotKept

@@ -18,6 +18,10 @@ import (
 // on to write variables. So a dial gets copies of the few by which reverse_proxy
 // tells its dialer something, and nothing else of the map.
 
+// serverNameVar is one of ours: the name that the TLS handshake asks for, where it
+// depends on the request.
+const serverNameVar = "caddy_broker.server_name"
+
 // tryKey is the context key by which a dial finds its attempt.
 type tryKey struct{}
 
@@ -35,9 +39,13 @@ func (t *try) Value(key any) any {
 	return t.Context.Value(key)
 }
 
-// noteVars keeps for dials what the request's variables say before it is sent.
-func (t *try) noteVars() {
-	for _, name := range t.tr.dialVars {
+// noteVars keeps for dials what the request says before it is sent.
+func (t *try) noteVars(req *http.Request) {
+	rt := t.transport()
+	if name := rt.serverName(req); name != "" {
+		t.noteVar(serverNameVar, name)
+	}
+	for _, name := range rt.dialVars {
 		if v := caddyhttp.GetVar(t.Context, name); v != nil {
 			t.noteVar(name, v)
 		}
