@@ -147,7 +147,7 @@ func (a *Attempt) move() {
 	if v.affinity == address.AffinityPool || i >= 0 && v.flags[i]&flagHome != 0 {
 		p.feed(inMoved{from: a.from, to: a.moved})
 	}
-	if r.Keyed && v.remembers() && p.moves.put(r.Key, a.moved, p.tick.Load()) {
+	if r.Keyed && v.remembers() && p.moves.Put(r.Key, a.moved, p.tick.Load()) {
 		p.unsaved.Store(true)
 	}
 }

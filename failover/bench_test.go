@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/affinity"
 )
 
 // quietCarrier reaches every member at once.
@@ -50,9 +51,9 @@ func newStill(tb testing.TB, n int, change func(*address.Options)) *Pool {
 
 // benchKeys are the clients of a benchmark: as many as a pool remembers exceptions.
 var benchKeys = func() []uint64 {
-	keys := make([]uint64, maxMoves)
+	keys := make([]uint64, affinity.MaxMoves)
 	for i := range keys {
-		keys[i] = KeyOf(strconv.Itoa(i))
+		keys[i] = affinity.KeyOf(strconv.Itoa(i))
 	}
 	return keys
 }()
@@ -79,9 +80,9 @@ func BenchmarkSelect(b *testing.B) {
 		down(p, 7)
 		v := p.view.Load()
 		for _, key := range benchKeys {
-			p.moves.put(key, v.members[(v.first(bucketOf(key))+8)%1000], 1)
+			p.moves.Put(key, v.members[(v.first(affinity.BucketOf(key))+8)%1000], 1)
 		}
-		b.ReportMetric(float64(p.moves.count.Load()), "exceptions")
+		b.ReportMetric(float64(p.moves.Len()), "exceptions")
 		// Members that were lost do not call their clients home.
 		p.do(func(x *machine) error {
 			for _, m := range x.members {

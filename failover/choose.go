@@ -7,6 +7,7 @@ import (
 	"math/bits"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/affinity"
 )
 
 // chooser chooses a member for one request. It lives on the stack of its
@@ -124,7 +125,7 @@ func (c *chooser) home() (own, away int) {
 			away = i
 		}
 	case r.Keyed && v.remembers():
-		m := c.p.moves.get(r.Key, c.p.tick.Load())
+		m := c.p.moves.Get(r.Key, c.p.tick.Load())
 		if m == nil {
 			return own, -1
 		}
@@ -190,13 +191,13 @@ func (c *chooser) follow(own int) *Member {
 
 // forget ends the client's exception.
 func (c *chooser) forget(m *Member) {
-	if c.r.Keyed && c.v.remembers() && c.p.moves.drop(c.r.Key, m) {
+	if c.r.Keyed && c.v.remembers() && c.p.moves.Drop(c.r.Key, m) {
 		c.p.unsaved.Store(true)
 	}
 }
 
 // spread maps a key evenly to 0…n-1.
 func spread(key uint64, n int) int {
-	hi, _ := bits.Mul64(mix(key), uint64(n))
+	hi, _ := bits.Mul64(affinity.Mix(key), uint64(n))
 	return int(hi)
 }

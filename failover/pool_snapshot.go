@@ -71,7 +71,7 @@ type BackSnapshot struct {
 // Snapshot is what is worth keeping of the pool now.
 func (p *Pool) Snapshot() Snapshot {
 	s := p.machineSnapshot()
-	p.moves.each(func(key uint64, to *Member) {
+	p.moves.Each(func(key uint64, to *Member) {
 		if to.shown.index.Load() >= 0 {
 			s.Moved[to.Name] = binary.BigEndian.AppendUint64(s.Moved[to.Name], key)
 		}
