@@ -5,7 +5,7 @@
 // own below this one. Importing this package registers all of them.
 //
 //		command ──┐
-//		admin ────┼→ broker ──→ child ──→ proxy ──→ policyconfig
+//		admin ────┼→ broker ──→ child ──→ proxy ──→ policyconfig, sources
 //		announce ─┘    │          │         │
 //		               └──────────┴─────────┴─────→ cluster
 //
@@ -14,8 +14,9 @@
 //	  - broker is the parent: the app that supervises children.
 //	  - child is a supervised process: its listeners, its end, its sign of life.
 //	  - proxy is the selection policy with the transport wrapper, and the pools.
-//	  - policyconfig reads the policy's options, cluster keeps what is known of other
-//	    brokers.
+//	  - policyconfig reads the policy's options, sources keeps the members of a pool
+//	    in step with lists, backends and multicast DNS, and cluster keeps what is
+//	    known of other brokers.
 //	  - internal has what several of them need, without a state of the process.
 //
 // Each variable of the whole process belongs to one of these packages, which

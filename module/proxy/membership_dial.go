@@ -21,6 +21,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/metrics"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
+	"github.com/caddy-broker/caddy-broker/module/sources"
 )
 
 // provisionMembership makes what says which addresses may be announced.
@@ -31,7 +32,7 @@ func (f *Failover) provisionMembership(ctx caddy.Context) error {
 	}
 	allow.Own = socket.Listens
 	f.allow = allow
-	if err := metrics.Register(ctx.GetMetricsRegistry(), membershipCollector{Followers: pools.followers}); err != nil {
+	if err := metrics.Register(ctx.GetMetricsRegistry(), sources.Collector{Followers: pools.followers}); err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
 	return nil
@@ -40,13 +41,13 @@ func (f *Failover) provisionMembership(ctx caddy.Context) error {
 // mayJoin tells whether an address that was announced may join the pool.
 func (f *Failover) mayJoin(u address.URI) error {
 	if cluster.Has(u.Host, u.Port) {
-		return ErrOwnNetwork
+		return sources.ErrOwnNetwork
 	}
 	if err := f.allow.Check(u); err != nil {
 		return err
 	}
 	if _, err := netip.ParseAddr(u.Host); err != nil && f.transport.http == nil {
-		return ErrUncheckable
+		return sources.ErrUncheckable
 	}
 	return nil
 }
@@ -56,7 +57,7 @@ func (f *Failover) mayJoin(u address.URI) error {
 // backend that would be refused shall not pass its checks either.
 func (f *Failover) mayDial(u address.URI, ip netip.Addr, port string) error {
 	if cluster.Has(ip.String(), u.Port) {
-		return ErrOwnNetwork
+		return sources.ErrOwnNetwork
 	}
 	return cmp.Or(f.allow.CheckDial(u, ip, u.Port), f.allow.CheckDial(u, ip, port))
 }
@@ -101,7 +102,7 @@ func (t *transport) checked(dial dialer, b *backend) dialer {
 			return dial(ctx, network, addr)
 		}
 		if caddyhttp.GetVar(ctx, assumed.ForwardProxyVar) != nil {
-			return nil, f.forbid(u, netip.Addr{}, ErrUncheckable)
+			return nil, f.forbid(u, netip.Addr{}, sources.ErrUncheckable)
 		}
 		ips, err := t.resolver().LookupNetIP(ctx, "ip", u.Host)
 		if err != nil {

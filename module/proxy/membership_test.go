@@ -19,6 +19,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
+	"github.com/caddy-broker/caddy-broker/module/sources"
 )
 
 // listens makes the pool take what backends announce.
@@ -57,7 +58,7 @@ func (p *proxy) refused() map[string]uint64 {
 	return refused
 }
 
-func (p *proxy) updates() map[Update]uint64 {
+func (p *proxy) updates() map[sources.Update]uint64 {
 	updates, _ := p.policy.claim.entry.members.Counts()
 	return updates
 }
@@ -227,7 +228,7 @@ func TestAnnouncementsAreNotWanted(t *testing.T) {
 	a.push <- "event: uris\ndata: http://" + x.addr() + "\n\n"
 	a.push <- "event: reconnect\ndata: http://" + x.addr() + "\n\n"
 	eventually(t, "reconnect is obeyed all the same", func() bool { return p.do("GET", "").header.Get("X-Backend") == "x" })
-	if u := p.updates(); u[Update{"backend", "accepted"}] != 0 {
+	if u := p.updates(); u[sources.Update{Source: "backend", Outcome: "accepted"}] != 0 {
 		t.Errorf("updates %v", u)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/module/sources"
 )
 
 // reach lets the sources of a pool reach its backends through one of its handlers.
@@ -27,7 +28,7 @@ func (r reach) MayJoin(u address.URI) error { return r.f.mayJoin(u) }
 
 func (r reach) Askable() bool { return r.f.transport.http != nil && !r.f.transport.nameless }
 
-func (r reach) Open(ctx context.Context, m *failover.Member, path string) (*Line, error) {
+func (r reach) Open(ctx context.Context, m *failover.Member, path string) (*sources.Line, error) {
 	f, b := r.f, r.f.backends.of(m)
 	p := &pingSpec{dial: dialInfoOf(b.upstream, m.URI), host: m.URI.Host}
 	p.request = f.pingRequest(http.MethodGet, path, m.URI)
@@ -35,14 +36,14 @@ func (r reach) Open(ctx context.Context, m *failover.Member, path string) (*Line
 	if err != nil {
 		return nil, err
 	}
-	return &Line{Conn: nc, HTTP2: f.transport.speaks(nc) == protoHTTP2, Request: p.request}, nil
+	return &sources.Line{Conn: nc, HTTP2: f.transport.speaks(nc) == protoHTTP2, Request: p.request}, nil
 }
 
 func (r reach) Prune(pool *failover.Pool) { r.f.backends.prune(pool) }
 
 // followers are those of the pools in use, by the names of the pools.
-func (r *poolRegistry) followers() iter.Seq2[string, *follower] {
-	return func(yield func(string, *follower) bool) {
+func (r *poolRegistry) followers() iter.Seq2[string, *sources.Follower] {
+	return func(yield func(string, *sources.Follower) bool) {
 		for _, e := range r.list() {
 			if !yield(e.name, e.members) {
 				return
@@ -52,4 +53,4 @@ func (r *poolRegistry) followers() iter.Seq2[string, *follower] {
 }
 
 // Interface guard
-var _ Backends = reach{}
+var _ sources.Backends = reach{}

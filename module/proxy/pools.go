@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
+	"github.com/caddy-broker/caddy-broker/module/sources"
 )
 
 // poolRegistry holds the pools of this process. They outlive configurations:
@@ -43,7 +44,7 @@ var pools = new(poolRegistry)
 type poolEntry struct {
 	name     string
 	pool     *failover.Pool
-	members  *follower
+	members  *sources.Follower
 	budget   budget
 	counters poolCounters
 	claims   []*poolClaim // in the order they were made
@@ -81,7 +82,7 @@ func (r *poolRegistry) claim(f *Failover) (*poolClaim, error) {
 	}
 	if c.entry == nil {
 		e := &poolEntry{name: c.identity.Name}
-		e.members = newFollower()
+		e.members = sources.New()
 		pool, err := failover.New(c.config(r, e))
 		if err != nil {
 			return nil, err
@@ -108,7 +109,7 @@ func (c *poolClaim) config(r *poolRegistry, e *poolEntry) failover.Config {
 		Carrier: &carrier{entry: e, registry: r},
 		Logger:  f.slogger,
 		Emit: func(ev failover.Event) {
-			e.members.kick()
+			e.members.Kick()
 			r.events.put(queued{f, ev})
 		},
 		Changed: r.changed,
@@ -148,7 +149,7 @@ func (r *poolRegistry) release(c *poolClaim) {
 		r.bury(e, c)
 	}
 	r.mu.Unlock()
-	e.members.close()
+	e.members.Close()
 	e.pool.Close()
 }
 
@@ -185,12 +186,12 @@ func (r *poolRegistry) bind(e *poolEntry) {
 		}
 		e.dynamic.Store(cfg.Dynamic)
 		w.policy.tell(e)
-		e.members.bind(reach{w.policy})
+		e.members.Bind(reach{w.policy})
 	}
 	if !r.held && !e.started {
 		e.started = true
 		e.pool.Start()
-		e.members.start(e.name, e.pool)
+		e.members.Start(e.name, e.pool)
 	}
 }
 
@@ -242,7 +243,7 @@ func (f *Failover) tell(e *poolEntry) {
 	for _, w := range f.options.Warnings() {
 		f.logger.Warn("option without effect", zap.String("pool", e.name), zap.String("reason", w))
 	}
-	if isRemoteList(f.options.UpdateURIsURL) && len(f.uris) == 0 && len(f.options.UpdateURIsAllow) == 0 {
+	if sources.IsRemote(f.options.UpdateURIsURL) && len(f.uris) == 0 && len(f.options.UpdateURIsAllow) == 0 {
 		f.logger.Warn("update_uris_url has no effect: without configured addresses update_uris_allow has to say what the list may name",
 			zap.String("pool", e.name))
 	}

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package sources
 
 import (
 	"context"
@@ -98,7 +98,7 @@ func (idle) Release(*failover.Member)                                   {}
 func (idle) Warm([]*failover.Member)                                    {}
 
 // sourced is the follower of a pool that takes words from the test alone.
-func sourced(t *testing.T, allow ...string) *follower {
+func sourced(t *testing.T, allow ...string) *Follower {
 	t.Helper()
 	u, err := address.ParseURI("http://10.9.9.9:80")
 	if err != nil {
@@ -115,7 +115,7 @@ func sourced(t *testing.T, allow ...string) *follower {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	s := newFollower()
+	s := New()
 	s.name, s.pool, s.said, s.current = "test", pool, pool.Said(), o
 	return s
 }
@@ -126,12 +126,12 @@ func TestListChangesHands(t *testing.T) {
 	s := sourced(t, "10.0.0.1:80")
 	for _, where := range []string{"http://10.0.0.9/list", "/etc/list", "http://10.0.0.9/list"} {
 		s.list.forget(where)
-		s.take(word{source: listSource, where: where, kind: "uris", text: []byte("10.0.0.1:80"), trusted: !isRemoteList(where)})
+		s.take(word{source: listSource, where: where, kind: "uris", text: []byte("10.0.0.1:80"), trusted: !IsRemote(where)})
 		checked := false
 		for m := range s.pool.All() {
 			checked = checked || m.URI.Host == "10.0.0.1" && m.Restricted()
 		}
-		if checked != isRemoteList(where) {
+		if checked != IsRemote(where) {
 			t.Errorf("list at %s: its address is checked: %t", where, checked)
 		}
 	}

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package sources
 
 import (
 	"context"
@@ -57,7 +57,7 @@ func (b *browser) forget(what string, known []address.URI, now time.Time) {
 }
 
 // browse looks for instances when that is due. Nothing waits for it.
-func (s *follower) browse(ctx context.Context, f Backends, now time.Time) {
+func (s *Follower) browse(ctx context.Context, f Backends, now time.Time) {
 	b := &s.agent
 	if b.what == "" || b.done != nil && !b.done.Load() {
 		return
@@ -82,8 +82,8 @@ func (s *follower) browse(ctx context.Context, f Backends, now time.Time) {
 	})
 }
 
-// heard are the addresses that answered one question. Anybody may answer, and as
-// often as he likes: those that may not join take no room from others, and those
+// heard are the addresses that answered one question. Any host may answer, and as
+// often as it likes: those that may not join take no room from others, and those
 // that are new none from those that are known.
 type heard struct {
 	f         Backends
@@ -114,7 +114,7 @@ func (h *heard) add(addr string) {
 }
 
 // takeFound makes what was found, lately or now, the list of the agent.
-func (s *follower) takeFound(f Backends, w word) {
+func (s *Follower) takeFound(f Backends, w word) {
 	good, now, b := s.filter(f, w.source, w.found), time.Now(), &s.agent
 	if len(good) == 0 {
 		s.counts.update(w.source, false)
@@ -150,7 +150,7 @@ func browseMDNS(ctx context.Context, service string, logger *zap.Logger, add fun
 	if err != nil {
 		return err
 	}
-	// The library drops entries that nobody takes at once, and goes on writing to
+	// The library drops entries that are not taken at once, and goes on writing to
 	// them: they are read when the queries are over.
 	entries, failed := make(chan *mdns.ServiceEntry, address.MaxListAddresses), make(chan error, 2)
 	for _, v4 := range []bool{true, false} {

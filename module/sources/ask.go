@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package sources
 
 import (
 	"bufio"
@@ -66,12 +66,12 @@ type askResult struct {
 	etag     string
 }
 
-// alive tells whether what the backend said last still stands.
+// alive reports whether what the backend said last still stands.
 func (a *asking) alive() bool { return !a.done.Load() || a.result.ours }
 
 // askBackends asks each backend that answers what addresses there are: once, and
 // again after it was lost, and keeps streams open.
-func (s *follower) askBackends(ctx context.Context, f Backends, now time.Time) {
+func (s *Follower) askBackends(ctx context.Context, f Backends, now time.Time) {
 	if !f.Askable() || !f.Options().UpdateURIsSupported && !f.Options().ReconnectSupported {
 		return
 	}
@@ -105,12 +105,12 @@ func (s *follower) askBackends(ctx context.Context, f Backends, now time.Time) {
 	}
 }
 
-func (s *follower) startAsking(ctx context.Context, f Backends, m *failover.Member, a *asking) {
+func (s *Follower) startAsking(ctx context.Context, f Backends, m *failover.Member, a *asking) {
 	ctx, cancel := context.WithCancel(ctx)
 	began, done, result := new(atomic.Bool), new(atomic.Bool), &askResult{etag: a.result.etag}
 	a.cancel, a.began, a.done, a.result, a.noted = cancel, began, done, result, false
 	s.work.Go(func() {
-		defer s.kick()
+		defer s.Kick()
 		defer done.Store(true)
 		defer cancel()
 		s.ask(ctx, f, m, began, result)
@@ -136,7 +136,7 @@ func (a *asking) note(now time.Time) {
 }
 
 // ask asks m once, and follows the stream if there is one.
-func (s *follower) ask(ctx context.Context, f Backends, m *failover.Member, began *atomic.Bool, result *askResult) {
+func (s *Follower) ask(ctx context.Context, f Backends, m *failover.Member, began *atomic.Bool, result *askResult) {
 	askCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	timer := time.AfterFunc(askTimeout, func() { cancel(context.DeadlineExceeded) })

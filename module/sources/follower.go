@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package sources
 
 import (
 	"context"
@@ -20,9 +20,9 @@ import (
 )
 
 const (
-	// membershipTick is how often a pool's sources are looked after. It is also
+	// lookPeriod is how often a pool's sources are looked after. It is also
 	// the time in which a list is read anew while no backend answers.
-	membershipTick = time.Second
+	lookPeriod = time.Second
 	// listPeriod is how often the list at update_uris_url is read otherwise, and
 	// how often sources confirm what they said.
 	listPeriod = 30 * time.Second
@@ -31,13 +31,13 @@ const (
 	listSource = "update_uris_url"
 )
 
-// follower keeps the addresses of one pool up to date from its sources: the
+// Follower keeps the addresses of one pool up to date from its sources: the
 // list at update_uris_url, what backends announce and what an agent finds. It is
 // the owner of what they said; sources only tell it.
 //
 // It runs in the process that serves, from the start of the pool to its end.
-type follower struct {
-	counts membershipCounts
+type Follower struct {
+	counts counter
 
 	ways   atomic.Pointer[Backends] // of the configuration in effect
 	kicks  chan struct{}
@@ -72,14 +72,14 @@ type word struct {
 	version listVersion
 }
 
-// bind puts a configuration's options into effect.
-func (s *follower) bind(f Backends) {
+// Bind puts a configuration's options into effect.
+func (s *Follower) Bind(f Backends) {
 	s.ways.Store(&f)
-	s.kick()
+	s.Kick()
 }
 
-// start begins the work on a pool. It is called once or not at all.
-func (s *follower) start(name string, pool *failover.Pool) {
+// Start begins the work on a pool. It is called once or not at all.
+func (s *Follower) Start(name string, pool *failover.Pool) {
 	s.name, s.pool = name, pool
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
@@ -87,35 +87,35 @@ func (s *follower) start(name string, pool *failover.Pool) {
 	go s.run(ctx)
 }
 
-// close ends all sources and waits for them.
-func (s *follower) close() {
+// Close ends all sources and waits for them.
+func (s *Follower) Close() {
 	if s.cancel != nil {
 		s.cancel()
 		s.work.Wait()
 	}
 }
 
-// kick makes the sources be looked after at once: something happened in the pool.
-func (s *follower) kick() {
+// Kick makes the sources be looked after at once: something happened in the pool.
+func (s *Follower) Kick() {
 	select {
 	case s.kicks <- struct{}{}:
 	default:
 	}
 }
 
-// newFollower returns the follower of a pool that is yet to be made.
-func newFollower() *follower {
-	return &follower{
+// New returns the follower of a pool that is yet to be made.
+func New() *Follower {
+	return &Follower{
 		kicks: make(chan struct{}, 1), words: make(chan word),
 		asked: make(map[*failover.Member]*asking), told: make(map[string]complaint), refused: make(map[string]bool),
 	}
 }
 
-func (s *follower) run(ctx context.Context) {
+func (s *Follower) run(ctx context.Context) {
 	defer s.work.Done()
 	defer s.list.close()
 	s.said, s.checked = s.pool.Said(), time.Now()
-	tick := time.NewTicker(membershipTick)
+	tick := time.NewTicker(lookPeriod)
 	defer tick.Stop()
 	for {
 		s.look(ctx, time.Now())
@@ -131,7 +131,7 @@ func (s *follower) run(ctx context.Context) {
 }
 
 // tell hands a word to the owner.
-func (s *follower) tell(ctx context.Context, w word) {
+func (s *Follower) tell(ctx context.Context, w word) {
 	select {
 	case s.words <- w:
 	case <-ctx.Done():
@@ -139,7 +139,7 @@ func (s *follower) tell(ctx context.Context, w word) {
 }
 
 // look starts what is due.
-func (s *follower) look(ctx context.Context, now time.Time) {
+func (s *Follower) look(ctx context.Context, now time.Time) {
 	ways := s.ways.Load()
 	if ways == nil {
 		return
@@ -167,7 +167,7 @@ func (s *follower) look(ctx context.Context, now time.Time) {
 }
 
 // reconsider makes what sources said before fit a new configuration.
-func (s *follower) reconsider(f Backends) {
+func (s *Follower) reconsider(f Backends) {
 	s.list.forget(f.Options().UpdateURIsURL)
 	for _, a := range s.asked {
 		a.cancel()
@@ -180,7 +180,7 @@ func (s *follower) reconsider(f Backends) {
 	}
 	for _, name := range s.said.Sources() {
 		switch {
-		case name == listSource && !isRemoteList(f.Options().UpdateURIsURL):
+		case name == listSource && !IsRemote(f.Options().UpdateURIsURL):
 			continue
 		case isAgent(name) && name == f.Options().Discovery:
 		case isAgent(name):
@@ -199,7 +199,7 @@ func (s *follower) reconsider(f Backends) {
 }
 
 // take obeys a word, as far as the options say so.
-func (s *follower) take(w word) {
+func (s *Follower) take(w word) {
 	f := s.current
 	switch {
 	case w.from != nil && s.asked[w.from] == nil, w.from == nil && w.where != s.list.where && w.where != s.agent.what:
@@ -225,9 +225,9 @@ func (s *follower) take(w word) {
 	}
 }
 
-// takeList makes the addresses of a list members, and tells whether it was a good
+// takeList makes the addresses of a list members, and reports whether it was a good
 // list.
-func (s *follower) takeList(f Backends, w word) bool {
+func (s *Follower) takeList(f Backends, w word) bool {
 	now := time.Now()
 	list, err := address.ParseList(w.text, f.Scheme())
 	if err != nil {
@@ -263,7 +263,7 @@ func (s *follower) takeList(f Backends, w word) bool {
 }
 
 // update makes the pool's members what the sources say.
-func (s *follower) update(f Backends, rebalance bool) error {
+func (s *Follower) update(f Backends, rebalance bool) error {
 	_, removed, err := s.pool.UpdateURIs(s.said, rebalance)
 	if err != nil {
 		return err
@@ -276,7 +276,7 @@ func (s *follower) update(f Backends, rebalance bool) error {
 }
 
 // settle forgets what backends said that are no members any more.
-func (s *follower) settle() {
+func (s *Follower) settle() {
 	members := make(map[string]bool)
 	for m := range s.pool.All() {
 		members[m.Name] = true
@@ -287,7 +287,7 @@ func (s *follower) settle() {
 }
 
 // filter leaves out what the operator did not allow.
-func (s *follower) filter(f Backends, source string, list []address.URI) []address.URI {
+func (s *Follower) filter(f Backends, source string, list []address.URI) []address.URI {
 	allowed := make([]address.URI, 0, len(list))
 	for _, u := range list {
 		err := f.MayJoin(u)
@@ -310,7 +310,7 @@ func (s *follower) filter(f Backends, source string, list []address.URI) []addre
 }
 
 // reconnect moves the clients of the backend that asks for it.
-func (s *follower) reconnect(f Backends, w word) {
+func (s *Follower) reconnect(f Backends, w word) {
 	text := strings.TrimSpace(string(w.text))
 	list, err := address.ParseList([]byte(text), f.Scheme())
 	if err == nil && len(list) != 1 {

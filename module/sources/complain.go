@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package sources
 
 import (
 	"time"
@@ -22,7 +22,7 @@ const listIgnored = "list of addresses ignored"
 
 // complain says, once until it changes, what is wrong with a source. Its last
 // list stays.
-func (s *follower) complain(f Backends, source, what string, err error) {
+func (s *Follower) complain(f Backends, source, what string, err error) {
 	last, now := s.told[source], time.Now()
 	if last.text == err.Error() {
 		return
@@ -39,7 +39,7 @@ func (s *follower) complain(f Backends, source, what string, err error) {
 }
 
 // content notes that nothing is wrong with a source.
-func (s *follower) content(source string) {
+func (s *Follower) content(source string) {
 	if last, ok := s.told[source]; ok {
 		s.told[source] = complaint{at: last.at}
 	}

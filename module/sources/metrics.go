@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package sources
 
 import (
 	"errors"
@@ -14,8 +14,8 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
-// membershipCounts count what sources of addresses said.
-type membershipCounts struct {
+// counter count what sources of addresses said.
+type counter struct {
 	mu      sync.Mutex
 	updates map[Update]uint64
 	refused map[string]uint64
@@ -26,7 +26,7 @@ type membershipCounts struct {
 type Update struct{ Source, Outcome string }
 
 // update counts a list that was taken or ignored.
-func (c *membershipCounts) update(source string, taken bool) {
+func (c *counter) update(source string, taken bool) {
 	key := Update{"backend", "ignored"}
 	switch {
 	case source == listSource:
@@ -46,7 +46,7 @@ func (c *membershipCounts) update(source string, taken bool) {
 }
 
 // refuse counts an address that was refused.
-func (c *membershipCounts) refuse(reason error) {
+func (c *counter) refuse(reason error) {
 	name := "not_allowed"
 	switch {
 	case errors.Is(reason, membership.ErrSpecial):
@@ -69,15 +69,15 @@ func (c *membershipCounts) refuse(reason error) {
 }
 
 // Refused counts an announced address that was refused when it was dialled.
-func (s *follower) Refused(reason error) { s.counts.refuse(reason) }
+func (s *Follower) Refused(reason error) { s.counts.refuse(reason) }
 
 // Counts returns how many lists were taken or ignored, and how many addresses were
 // refused, by the reason.
-func (s *follower) Counts() (updates map[Update]uint64, refused map[string]uint64) {
+func (s *Follower) Counts() (updates map[Update]uint64, refused map[string]uint64) {
 	return s.counts.read()
 }
 
-func (c *membershipCounts) read() (updates map[Update]uint64, refused map[string]uint64) {
+func (c *counter) read() (updates map[Update]uint64, refused map[string]uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return maps.Clone(c.updates), maps.Clone(c.refused)
@@ -88,20 +88,20 @@ var (
 	descRefused = prometheus.NewDesc("caddy_failover_uris_refused_total", "Announced addresses that were refused, when they were announced or when they were to be dialled.", []string{"pool", "reason"}, nil)
 )
 
-// membershipCollector reads the followers of all pools when it is scraped.
-type membershipCollector struct {
+// Collector reads the followers of all pools when it is scraped.
+type Collector struct {
 	// Followers are those of the pools in use, by the names of the pools.
-	Followers func() iter.Seq2[string, *follower]
+	Followers func() iter.Seq2[string, *Follower]
 }
 
 // Describe sends the descriptions.
-func (membershipCollector) Describe(ch chan<- *prometheus.Desc) {
+func (Collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- descUpdates
 	ch <- descRefused
 }
 
 // Collect sends the values.
-func (m membershipCollector) Collect(ch chan<- prometheus.Metric) {
+func (m Collector) Collect(ch chan<- prometheus.Metric) {
 	for pool, s := range m.Followers() {
 		updates, refused := s.Counts()
 		for key, n := range updates {

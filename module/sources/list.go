@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package sources
 
 import (
 	"context"
@@ -46,9 +46,9 @@ type listVersion struct {
 	modified string
 }
 
-// isRemoteList reports whether a list comes over the network: it is not the
+// IsRemote reports whether a list comes over the network: it is not the
 // operator's word, and every address in it is checked.
-func isRemoteList(where string) bool {
+func IsRemote(where string) bool {
 	return strings.HasPrefix(where, "http://") || strings.HasPrefix(where, "https://")
 }
 
@@ -66,18 +66,18 @@ func (l *listReader) close() {
 // readList reads the list when that is due: at the start, every listPeriod, with
 // every look while no backend answers, and when a file has changed. A pass never
 // waits for it: what it brings starts one.
-func (s *follower) readList(ctx context.Context, f Backends, now time.Time) {
+func (s *Follower) readList(ctx context.Context, f Backends, now time.Time) {
 	l := &s.list
 	if l.where == "" || l.done != nil && !l.done.Load() {
 		return
 	}
 	due := !now.Before(l.next) || !s.pool.Online()
-	if due && now.Sub(l.last) < membershipTick/2 {
+	if due && now.Sub(l.last) < lookPeriod/2 {
 		return
 	}
 	var read func() ([]byte, listVersion, error)
 	where, known := l.where, l.known
-	remote := isRemoteList(where)
+	remote := IsRemote(where)
 	if remote {
 		if !due {
 			return
@@ -126,7 +126,7 @@ func listPath(where string) string {
 	return u.Path
 }
 
-// sameFile tells whether a file is as it was.
+// sameFile reports whether a file is as it was.
 func sameFile(a, b os.FileInfo) bool {
 	return b != nil && os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package sources
 
 import (
 	"fmt"
@@ -54,7 +54,7 @@ func TestBrowserKnowsWhatWasFound(t *testing.T) {
 }
 
 // discovering is a pool's membership that looks for instances, without asking.
-func discovering(t *testing.T, allow ...string) *follower {
+func discovering(t *testing.T, allow ...string) *Follower {
 	t.Helper()
 	s := sourced(t, allow...)
 	s.agent.forget("mdns _app._tcp", nil, time.Now())
@@ -62,7 +62,7 @@ func discovering(t *testing.T, allow ...string) *follower {
 }
 
 // hear makes one look that hears these addresses.
-func (s *follower) hear(addresses ...string) {
+func (s *Follower) hear(addresses ...string) {
 	h := &heard{f: s.current, known: maps.Clone(s.agent.found)}
 	for _, a := range addresses {
 		h.add(a)
@@ -70,11 +70,11 @@ func (s *follower) hear(addresses ...string) {
 	s.take(word{source: s.agent.what, where: s.agent.what, kind: "found", found: append(h.good, h.bad...)})
 }
 
-func (s *follower) isFound(addr string) bool {
+func (s *Follower) isFound(addr string) bool {
 	return slices.ContainsFunc(s.said.List(s.agent.what), func(u address.URI) bool { return u.Dial() == addr })
 }
 
-// One host that tells of any number of instances keeps nobody from being found,
+// One host that tells of any number of instances keeps no other from being found,
 // be they somewhere else or among those that may join.
 func TestNoisyHost(t *testing.T) {
 	noise := func(network string) (list []string) {
