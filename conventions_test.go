@@ -36,7 +36,7 @@ var mayImport = map[string][]string{
 
 	"module": {
 		"supervisor", "supervisor/control", "supervisor/sockets",
-		"failover", "failover/address", "failover/membership", "internal/options", "module/internal/block",
+		"failover", "failover/address", "failover/affinity", "failover/membership", "internal/options", "module/internal/block",
 		"module/internal/indoubt", "module/internal/parlance", "module/internal/proxystatus", "module/internal/socket",
 		"module/policyconfig",
 	},
@@ -50,8 +50,9 @@ var mayImport = map[string][]string{
 	"supervisor":          {"supervisor/control", "supervisor/sockets"},
 	"supervisor/control":  {},
 	"supervisor/sockets":  {},
-	"failover":            {"failover/address", "failover/membership", "failover/tracker"},
+	"failover":            {"failover/address", "failover/affinity", "failover/membership", "failover/tracker"},
 	"failover/address":    {"internal/options"},
+	"failover/affinity":   {},
 	"failover/membership": {"failover/address"},
 	"failover/tracker":    {"failover/address"},
 
@@ -74,8 +75,9 @@ var coreImports = map[string][]string{
 	"supervisor":          {"golang.org/x/sys"},
 	"supervisor/control":  {"golang.org/x/sys"},
 	"supervisor/sockets":  {"golang.org/x/sys"},
-	"failover":            {"github.com/cespare/xxhash/v2"},
+	"failover":            {},
 	"failover/address":    {},
+	"failover/affinity":   {"github.com/cespare/xxhash/v2"},
 	"failover/membership": {},
 	"failover/tracker":    {},
 	"internal/options":    {},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/affinity"
 )
 
 func random(c *Config) { c.Options.Randomize = true }
@@ -19,7 +20,7 @@ func (b *stage) round(clients int, cookies map[int]string) map[int]string {
 	b.t.Helper()
 	got := map[int]string{}
 	for i := range clients {
-		r := &Request{Key: KeyOf(strconv.Itoa(i)), Keyed: true, Safe: true, Home: cookies[i]}
+		r := &Request{Key: affinity.KeyOf(strconv.Itoa(i)), Keyed: true, Safe: true, Home: cookies[i]}
 		m, err := b.send(r)
 		if err != nil {
 			b.t.Fatal(err)
@@ -58,7 +59,7 @@ func TestMovedClientsStay(t *testing.T) {
 						moved++
 					}
 				}
-				if n := b.p.moves.count.Load(); test.cookies == nil && n != int64(moved) || test.cookies != nil && n != 0 {
+				if n := b.p.moves.Len(); test.cookies == nil && n != int64(moved) || test.cookies != nil && n != 0 {
 					t.Errorf("%d exceptions are stored for %d moved clients", n, moved)
 				}
 				b.up("c")
@@ -77,7 +78,7 @@ func TestMovedClientsStay(t *testing.T) {
 						t.Errorf("client %d is on %s, not back on %s", i, host, before[i])
 					}
 				}
-				if n := b.p.moves.count.Load(); n != 0 {
+				if n := b.p.moves.Len(); n != 0 {
 					t.Errorf("%d exceptions are kept", n)
 				}
 			})
@@ -178,7 +179,7 @@ func TestEveryRequestItsOwnClient(t *testing.T) {
 		if got := count(); got["b"] > 0 || chiSquared(got, 3, 4000) > 13.82 {
 			t.Errorf("spread over three is %v", got)
 		}
-		if n := b.p.moves.count.Load(); n != 0 {
+		if n := b.p.moves.Len(); n != 0 {
 			t.Errorf("%d exceptions are stored", n)
 		}
 	})

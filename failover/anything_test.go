@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/affinity"
 )
 
 // world is a pool whose backends, clients and operator do anything at any time,
@@ -34,7 +35,7 @@ func TestAnything(t *testing.T) {
 			rt.Repeat(map[string]func(*rapid.T){
 				"request": func(rt *rapid.T) {
 					w.next(rt, &Request{
-						Key: KeyOf(strconv.Itoa(rapid.IntRange(0, 20).Draw(rt, "client"))), Keyed: rapid.Bool().Draw(rt, "keyed"),
+						Key: affinity.KeyOf(strconv.Itoa(rapid.IntRange(0, 20).Draw(rt, "client"))), Keyed: rapid.Bool().Draw(rt, "keyed"),
 						Safe: rapid.Bool().Draw(rt, "safe"), Checker: w.says,
 					})
 				},

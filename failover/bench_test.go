@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/affinity"
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // quietCarrier reaches every member at once.
@@ -50,9 +52,9 @@ func newStill(tb testing.TB, n int, change func(*address.Options)) *Pool {
 
 // benchKeys are the clients of a benchmark: as many as a pool remembers exceptions.
 var benchKeys = func() []uint64 {
-	keys := make([]uint64, maxMoves)
+	keys := make([]uint64, affinity.MaxMoves)
 	for i := range keys {
-		keys[i] = KeyOf(strconv.Itoa(i))
+		keys[i] = affinity.KeyOf(strconv.Itoa(i))
 	}
 	return keys
 }()
@@ -79,9 +81,9 @@ func BenchmarkSelect(b *testing.B) {
 		down(p, 7)
 		v := p.view.Load()
 		for _, key := range benchKeys {
-			p.moves.put(key, v.members[(v.first(bucketOf(key))+8)%1000], 1)
+			p.moves.Put(key, v.members[(v.first(affinity.BucketOf(key))+8)%1000], 1)
 		}
-		b.ReportMetric(float64(p.moves.count.Load()), "exceptions")
+		b.ReportMetric(float64(p.moves.Len()), "exceptions")
 		// Members that were lost do not call their clients home.
 		p.do(func(x *machine) error {
 			for _, m := range x.members {
@@ -95,7 +97,7 @@ func BenchmarkSelect(b *testing.B) {
 }
 
 func down(p *Pool, i int) {
-	p.do(func(x *machine) error { x.fail(x.members[i], "dial", note(errRefused)); return nil })
+	p.do(func(x *machine) error { x.fail(x.members[i], "dial", tracker.Note(errRefused)); return nil })
 }
 
 // benchmarkSelect times Next alone: requests are made and returned beside the clock.

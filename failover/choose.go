@@ -4,9 +4,8 @@
 package failover
 
 import (
-	"math/bits"
-
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/affinity"
 )
 
 // chooser chooses a member for one request. It lives on the stack of its
@@ -86,7 +85,7 @@ func (c *chooser) pass() *Member {
 		// Every request is its own client, so any random order will do, and it
 		// is found without scoring the list.
 		for t := range uint64(4) {
-			own = spread(r.Key+t*0x9e3779b97f4a7c15, len(v.members))
+			own = affinity.Spread(r.Key+t*0x9e3779b97f4a7c15, len(v.members))
 			if c.try(own) == taken {
 				return v.members[own]
 			}
@@ -124,7 +123,7 @@ func (c *chooser) home() (own, away int) {
 			away = i
 		}
 	case r.Keyed && v.remembers():
-		m := c.p.moves.get(r.Key, c.p.tick.Load())
+		m := c.p.moves.Get(r.Key, c.p.tick.Load())
 		if m == nil {
 			return own, -1
 		}
@@ -190,13 +189,7 @@ func (c *chooser) follow(own int) *Member {
 
 // forget ends the client's exception.
 func (c *chooser) forget(m *Member) {
-	if c.r.Keyed && c.v.remembers() && c.p.moves.drop(c.r.Key, m) {
+	if c.r.Keyed && c.v.remembers() && c.p.moves.Drop(c.r.Key, m) {
 		c.p.unsaved.Store(true)
 	}
-}
-
-// spread maps a key evenly to 0…n-1.
-func spread(key uint64, n int) int {
-	hi, _ := bits.Mul64(mix(key), uint64(n))
-	return int(hi)
 }

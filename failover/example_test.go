@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/affinity"
 )
 
 // carrier reaches members: here by looking into a map.
@@ -64,7 +65,7 @@ func ExamplePool() {
 			return
 		}
 	}
-	send(&failover.Request{Key: failover.KeyOf("a client"), Safe: true})
+	send(&failover.Request{Key: affinity.KeyOf("a client"), Safe: true})
 	for _, u := range pool.Status().Upstreams {
 		fmt.Println(u.URI, "is", u.State)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/affinity"
 	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
@@ -261,12 +262,12 @@ func TestALossOnTheBackupDoesNotMakeHomeReady(t *testing.T) {
 
 // Clients with keys of their own move back as well, whatever they were moved to.
 func TestFailbackOfSingleClients(t *testing.T) {
-	for name, affinity := range map[string]address.Affinity{"client_ip": {Kind: address.AffinityClientIP}, "cookie": {Kind: address.AffinityCookie, Name: "x"}} {
+	for name, kind := range map[string]address.Affinity{"client_ip": {Kind: address.AffinityClientIP}, "cookie": {Kind: address.AffinityCookie, Name: "x"}} {
 		t.Run(name, func(t *testing.T) {
 			change := func(c *Config) {
 				priority(c)
 				c.Options.Randomize = true
-				c.Options.Affinity = affinity
+				c.Options.Affinity = kind
 			}
 			inBubble(t, 4, change, func(b *stage) {
 				b.p.Start()
@@ -274,7 +275,7 @@ func TestFailbackOfSingleClients(t *testing.T) {
 				cookies := map[uint64]string{}
 				round := func(count func(key uint64, host string)) {
 					for key := range uint64(60) {
-						r := &Request{Key: KeyOf(string(rune(key))), Keyed: true, Safe: true, Home: cookies[key]}
+						r := &Request{Key: affinity.KeyOf(string(rune(key))), Keyed: true, Safe: true, Home: cookies[key]}
 						m, err := b.send(r)
 						if err != nil {
 							t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/affinity"
 	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
@@ -35,7 +36,7 @@ func (x *machine) publish() {
 		order: x.order, all: x.everyone(), flags: make([]uint8, len(x.order.members)),
 		current: -1, forced: -1, trial: -1,
 		affinity: x.opt.EffectiveAffinity().Kind,
-		poolKey:  KeyOf(x.pool),
+		poolKey:  affinity.KeyOf(x.pool),
 		gated:    x.gated(),
 		timeout:  x.opt.Timeout,
 		clocked:  x.opt.Timeout >= 0,

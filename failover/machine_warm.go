@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/affinity"
 )
 
 // warmUp tells the carrier which members shall have a warm connection: the next
@@ -35,7 +36,7 @@ func (x *machine) nextOnes(n int) (list []*Member) {
 		serves = v.current
 	}
 	spread := v.randomize && v.affinity != address.AffinityPool && v.prio == 0
-	w := v.walk(bucketOf(v.poolKey))
+	w := v.walk(affinity.BucketOf(v.poolKey))
 	for len(list) < n {
 		i := w.next(func(i int) bool { return v.flags[i]&flagOpen != 0 })
 		if i < 0 {

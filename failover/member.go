@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/affinity"
 	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
@@ -107,7 +108,7 @@ func newDialGroup() *dialGroup {
 }
 
 func newMember(u address.URI) *Member {
-	m := &Member{URI: u, Name: u.Name(), seed: KeyOf(u.Name())}
+	m := &Member{URI: u, Name: u.Name(), seed: affinity.KeyOf(u.Name())}
 	m.index = -1
 	m.shown.pending.Store(newDialGroup())
 	m.shown.limits.Store(new(Limits))

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/affinity"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
@@ -44,7 +45,7 @@ func BenchmarkRequestDuringPush(b *testing.B) {
 			took, slowest := time.Since(began), time.Duration(0)
 			for i := uint64(0); b.Loop(); i++ {
 				start := time.Now()
-				r := Request{Key: KeyOf(fmt.Sprint(i % 10000)), Keyed: true, Safe: true}
+				r := Request{Key: affinity.KeyOf(fmt.Sprint(i % 10000)), Keyed: true, Safe: true}
 				if _, err := p.Next(b.Context(), &r); err != nil {
 					b.Fatal(err)
 				}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/affinity"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
@@ -226,7 +227,7 @@ func TestReconnect(t *testing.T) {
 		homes := func() map[uint64]string {
 			at := make(map[uint64]string)
 			for key := range uint64(300) {
-				m, err := b.send(&Request{Key: KeyOf(fmt.Sprint(key)), Keyed: true, Safe: true})
+				m, err := b.send(&Request{Key: affinity.KeyOf(fmt.Sprint(key)), Keyed: true, Safe: true})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -106,7 +106,7 @@ func TestManualFailoverMovesAllClients(t *testing.T) {
 				t.Errorf("client %d is on %s", i, host)
 			}
 		}
-		if n := b.p.moves.count.Load(); n != 0 {
+		if n := b.p.moves.Len(); n != 0 {
 			t.Errorf("%d exceptions are stored", n)
 		}
 		if err := b.p.Failback(); err != nil {

@@ -3,37 +3,11 @@
 
 package failover
 
-import "sync/atomic"
+import "github.com/caddy-broker/caddy-broker/failover/affinity"
 
-// A client's order with randomize is rendezvous hashing: every member has a
-// score for every client, and the client's order is by falling score. It
-// depends on nothing but key and names, so it needs no memory, a lost member's
-// clients spread over all the others, and a new one takes only its share.
-//
-// Clients fall into buckets and scores are per bucket, so that a long list
-// needs to be scored only once for each. There are so many buckets that the
-// spread is as even as with a score per client.
-const (
-	bucketBits = 21
-	buckets    = 1 << bucketBits
-	// tableFrom is the list length from which the winners are remembered; to
-	// score a shorter list takes no longer than to look them up.
-	tableFrom = 48
-)
-
-// bucketOf is the bucket of a client. The key is mixed once more, so that also
-// keys that are no hashes spread.
-func bucketOf(key uint64) uint32 { return uint32(mix(key) >> (64 - bucketBits)) }
-
-// score is the score of the member with that seed; base is mix(bucket+1).
-func score(base, seed uint64) uint64 {
-	x := (base ^ seed) * 0x9fb21c651e98df25
-	x ^= x >> 28
-	x *= 0xd6e8feb86659fd93
-	return x ^ x>>32
-}
-
-func scoreBase(bucket uint32) uint64 { return mix(uint64(bucket) + 1) }
+// tableFrom is the list length from which the winners are remembered; to score a
+// shorter list takes no longer than to look them up.
+const tableFrom = 48
 
 // order is the part of a view that only changes with the list: the members in
 // list order, priority ones first.
@@ -43,7 +17,7 @@ type order struct {
 	seeds     []uint64 // of members[prio:]
 	prio      int      // how many of the first are priority members
 	randomize bool
-	winners   winners // nil for short lists
+	winners   affinity.Winners // nil for short lists
 }
 
 func newOrder(priority, rest []*Member, randomize bool) *order {
@@ -65,8 +39,8 @@ func (o *order) finish() {
 	for i, m := range rest {
 		o.seeds[i] = m.seed
 	}
-	if o.randomize && len(rest) >= tableFrom && len(o.members) <= maxMembers {
-		o.winners = make(winners, buckets/2)
+	if o.randomize && len(rest) >= tableFrom && len(o.members) <= affinity.MaxMembers {
+		o.winners = affinity.NewWinners()
 	}
 }
 
@@ -92,36 +66,20 @@ func (o *order) first(bucket uint32) int {
 	if o.winners == nil {
 		return o.winner(bucket)
 	}
-	if w := o.winners.get(bucket); w != 0 {
+	if w := o.winners.Get(bucket); w != 0 {
 		return w - 1
 	}
 	i := o.winner(bucket)
-	o.winners.set(bucket, i+1)
+	o.winners.Set(bucket, i+1)
 	return i
-}
-
-// winners has index+1 of each bucket's first member, 0 where it is not computed
-// yet. Two are in one word, because memory is what a look-up costs.
-type winners []atomic.Uint32
-
-// maxMembers is how many members winners can name.
-const maxMembers = 1<<16 - 2
-
-func (w winners) get(bucket uint32) int {
-	return int(w[bucket/2].Load() >> (bucket % 2 * 16) & 0xffff)
-}
-
-// set writes an entry that is 0, or is already what it shall be.
-func (w winners) set(bucket uint32, v int) {
-	w[bucket/2].Or(uint32(v) << (bucket % 2 * 16))
 }
 
 // winner is the index of the highest score. The list must have a member
 // without priority.
 func (o *order) winner(bucket uint32) int {
-	base, best, at := scoreBase(bucket), uint64(0), 0
+	base, best, at := affinity.ScoreBase(bucket), uint64(0), 0
 	for i, seed := range o.seeds {
-		if s := score(base, seed); s > best {
+		if s := affinity.Score(base, seed); s > best {
 			best, at = s, i
 		}
 	}
@@ -140,7 +98,7 @@ type walk struct {
 }
 
 func (o *order) walk(bucket uint32) walk {
-	return walk{o: o, base: scoreBase(bucket), at: -1}
+	return walk{o: o, base: affinity.ScoreBase(bucket), at: -1}
 }
 
 // next returns the index of the next member for which may is true, or -1.
@@ -161,7 +119,7 @@ func (w *walk) next(may func(i int) bool) int {
 	// The highest score below the last one; among equal ones the list decides.
 	best, at := uint64(0), -1
 	for i, seed := range w.o.seeds {
-		s := score(w.base, seed)
+		s := affinity.Score(w.base, seed)
 		if w.at >= 0 && (s > w.last || s == w.last && i <= w.at) {
 			continue
 		}

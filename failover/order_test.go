@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/affinity"
 )
 
 func orderOf(names []string, prio int, randomize bool) *order {
@@ -27,7 +28,7 @@ func orderOf(names []string, prio int, randomize bool) *order {
 
 // permutation is the whole order of one client.
 func (o *order) permutation(key uint64) (hosts []string) {
-	w := o.walk(bucketOf(key))
+	w := o.walk(affinity.BucketOf(key))
 	for {
 		i := w.next(func(int) bool { return true })
 		if i < 0 {
@@ -58,7 +59,7 @@ func TestOrderIsAPermutation(t *testing.T) {
 			t.Fatalf("%v does not begin with the priority members %v", got, names[:prio])
 		}
 		for range 2 { // the second time from the table, where there is one
-			if first := o.members[o.first(bucketOf(key))].URI.Host; first != got[0] {
+			if first := o.members[o.first(affinity.BucketOf(key))].URI.Host; first != got[0] {
 				t.Fatalf("first is %s, the order begins with %s", first, got[0])
 			}
 		}
@@ -114,13 +115,13 @@ func TestSpread(t *testing.T) {
 			o := orderOf(names, 0, true)
 			all, second := map[string]int{}, map[string]int{}
 			for i := range clients {
-				key := KeyOf("192.0.2." + strconv.Itoa(i))
-				first := o.members[o.first(bucketOf(key))].URI.Host
+				key := affinity.KeyOf("192.0.2." + strconv.Itoa(i))
+				first := o.members[o.first(affinity.BucketOf(key))].URI.Host
 				all[first]++
 				if first != names[0] {
 					continue
 				}
-				w := o.walk(bucketOf(key))
+				w := o.walk(affinity.BucketOf(key))
 				second[o.members[w.next(func(i int) bool { return i != 0 })].URI.Host]++
 			}
 			if x := chiSquared(all, n, clients); x > chiSquare99[n-1] {

@@ -82,13 +82,13 @@ func (r requestPath) take(c *chooser) (m *Member, dial uint8) {
 	return m, dial
 }
 
-func (r requestPath) away() int64 { return r.p.moves.count.Load() }
+func (r requestPath) away() int64 { return r.p.moves.Len() }
 
 func (r requestPath) forget(m *Member) int {
-	return r.p.moves.dropIf(func(_ uint64, to *Member) bool { return m == nil || to == m })
+	return r.p.moves.DropIf(func(_ uint64, to *Member) bool { return m == nil || to == m })
 }
 
-func (r requestPath) remember(key uint64, m *Member) { r.p.moves.put(key, m, r.p.tick.Load()) }
+func (r requestPath) remember(key uint64, m *Member) { r.p.moves.Put(key, m, r.p.tick.Load()) }
 
 // Interface guard
 var _ requests = requestPath{}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // Snapshot is what the operator and experience taught a pool: what a new
@@ -71,7 +72,7 @@ type BackSnapshot struct {
 // Snapshot is what is worth keeping of the pool now.
 func (p *Pool) Snapshot() Snapshot {
 	s := p.machineSnapshot()
-	p.moves.each(func(key uint64, to *Member) {
+	p.moves.Each(func(key uint64, to *Member) {
 		if to.shown.index.Load() >= 0 {
 			s.Moved[to.Name] = binary.BigEndian.AppendUint64(s.Moved[to.Name], key)
 		}
@@ -141,7 +142,7 @@ func (x *machine) restore(s Snapshot) error {
 		m.since, m.home, m.lost = d.Since, false, true
 		m.base = x.now
 		if d.Error != "" {
-			m.err = told(d.Error)
+			m.err = tracker.Told(d.Error)
 		}
 	}
 	x.restoreBack(s.Back, byName)

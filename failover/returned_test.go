@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/affinity"
 )
 
 // restarted runs before in one pool and after in another one that starts from what
@@ -68,7 +69,7 @@ func TestMovedClientsStayOverARestart(t *testing.T) {
 				b.up("b")
 				time.Sleep(5 * time.Second)
 				for key := range uint64(50) { // new clients prove it
-					if _, err := b.send(&Request{Key: mix(1000 + key), Safe: true}); err != nil {
+					if _, err := b.send(&Request{Key: affinity.Mix(1000 + key), Safe: true}); err != nil {
 						t.Fatal(err)
 					}
 				}

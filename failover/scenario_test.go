@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/affinity"
 )
 
 var update = flag.Bool("update", false, "rewrite the consequences in testdata/scenarios")
@@ -240,7 +241,7 @@ func (s *scenario) request(args []string) (string, error) {
 		case arg == "in":
 			in, _ = time.ParseDuration(args[i+1])
 		case keyed:
-			r.Key, r.Keyed = KeyOf(key), true
+			r.Key, r.Keyed = affinity.KeyOf(key), true
 		}
 	}
 	start := time.Now()

@@ -93,7 +93,7 @@ func TestChangesAreTold(t *testing.T) {
 		told("its end", func() { b.p.Failback() })
 		told("a loss", func() { b.downAll("a"); b.round(20, nil) })
 		b.round(20, nil)
-		b.p.moves.dropIf(func(uint64, *Member) bool { return true })
+		b.p.moves.DropIf(func(uint64, *Member) bool { return true })
 		told("an exception", func() { b.round(20, nil) })
 		before := changes.Load()
 		for range 10 {

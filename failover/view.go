@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/affinity"
 )
 
 // What a view says of a member. Without any of these no request may choose it.
@@ -52,9 +53,9 @@ type view struct {
 // bucket is the bucket of the client that r comes from.
 func (v *view) bucket(r *Request) uint32 {
 	if v.affinity == address.AffinityPool {
-		return bucketOf(v.poolKey)
+		return affinity.BucketOf(v.poolKey)
 	}
-	return bucketOf(r.Key)
+	return affinity.BucketOf(r.Key)
 }
 
 // find is the index of a member, or -1 when it is not in this view.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/affinity"
 )
 
 // keyFunc tells the pool who the client of a request is.
@@ -50,10 +51,10 @@ func keyByClientIP(r *http.Request, to *failover.Request) {
 	if err != nil {
 		// A client on a unix socket: all are one, and that is no key of theirs.
 		host, _, _ := strings.Cut(ip, "%")
-		to.Key = failover.KeyOf(host)
+		to.Key = affinity.KeyOf(host)
 		return
 	}
-	to.Key, to.Keyed = failover.KeyOfAddr(addr), true
+	to.Key, to.Keyed = affinity.KeyOfAddr(addr), true
 }
 
 // keyByHeader keys a request by the value of a header, and one that has none by
@@ -68,6 +69,6 @@ func keyByHeader(name string) keyFunc {
 			keyByClientIP(r, to)
 			return
 		}
-		to.Key, to.Keyed = failover.KeyOf(v), true
+		to.Key, to.Keyed = affinity.KeyOf(v), true
 	}
 }

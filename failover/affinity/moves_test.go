@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package affinity
 
 import (
 	"testing"
@@ -11,23 +11,23 @@ import (
 
 // The table does what a map would do, as long as it is not full.
 func TestMovesAreAMap(t *testing.T) {
-	members := []*Member{newMember(uris(3)[0]), newMember(uris(3)[1]), newMember(uris(3)[2])}
+	members := []*int{new(int), new(int), new(int)}
 	rapid.Check(t, func(t *rapid.T) {
-		var table moves
-		want := map[uint64]*Member{}
+		var table Moves[int]
+		want := map[uint64]*int{}
 		// Few keys, so that removing meets chains; all in one shard.
 		key := rapid.Custom(func(t *rapid.T) uint64 { return shardKeys[rapid.IntRange(0, 200).Draw(t, "i")] })
 		t.Repeat(map[string]func(*rapid.T){
 			"put": func(t *rapid.T) {
 				k, m := key.Draw(t, "key"), rapid.SampledFrom(members).Draw(t, "to")
-				if table.put(k, m, 1) != (want[k] != m) {
+				if table.Put(k, m, 1) != (want[k] != m) {
 					t.Fatal("put does not tell what is new")
 				}
 				want[k] = m
 			},
 			"drop": func(t *rapid.T) {
 				k, m := key.Draw(t, "key"), rapid.SampledFrom(members).Draw(t, "to")
-				if table.drop(k, m) != (want[k] == m && m != nil) {
+				if table.Drop(k, m) != (want[k] == m && m != nil) {
 					t.Fatal("drop does not tell what was there")
 				}
 				if want[k] == m {
@@ -43,16 +43,16 @@ func TestMovesAreAMap(t *testing.T) {
 						n++
 					}
 				}
-				if got := table.dropIf(func(_ uint64, to *Member) bool { return to == m }); got != n {
+				if got := table.DropIf(func(_ uint64, to *int) bool { return to == m }); got != n {
 					t.Fatalf("dropped %d, want %d", got, n)
 				}
 			},
 			"": func(t *rapid.T) {
-				if n := table.count.Load(); n != int64(len(want)) {
+				if n := table.Len(); n != int64(len(want)) {
 					t.Fatalf("count is %d, want %d", n, len(want))
 				}
 				for _, k := range shardKeys[:201] {
-					if got := table.get(k, 1); got != want[k] {
+					if got := table.Get(k, 1); got != want[k] {
 						t.Fatalf("key %x: got %v, want %v", k, got, want[k])
 					}
 				}
@@ -64,7 +64,7 @@ func TestMovesAreAMap(t *testing.T) {
 // shardKeys are keys of one shard, more than it holds.
 var shardKeys = func() (keys []uint64) {
 	for k := uint64(0); len(keys) < shardMoves+10; k++ {
-		if mix(k)>>58 == 5 {
+		if Mix(k)>>58 == 5 {
 			keys = append(keys, k)
 		}
 	}
@@ -72,32 +72,32 @@ var shardKeys = func() (keys []uint64) {
 }()
 
 func TestTheLongestUnusedMoveMakesRoom(t *testing.T) {
-	var table moves
-	m := newMember(uris(1)[0])
+	var table Moves[int]
+	m := new(int)
 	for i, k := range shardKeys[:shardMoves] {
-		table.put(k, m, uint32(i))
+		table.Put(k, m, uint32(i))
 	}
-	table.get(shardKeys[0], shardMoves) // used again: now the second is the oldest
+	table.Get(shardKeys[0], shardMoves) // used again: now the second is the oldest
 	for i, k := range shardKeys[shardMoves:] {
-		table.put(k, m, shardMoves+uint32(i))
+		table.Put(k, m, shardMoves+uint32(i))
 	}
-	if n := table.count.Load(); n != shardMoves {
+	if n := table.Len(); n != shardMoves {
 		t.Errorf("%d moves are kept, want %d", n, shardMoves)
 	}
 	for i, k := range shardKeys {
-		if kept := table.get(k, 0) != nil; kept == (1 <= i && i <= 10) {
+		if kept := table.Get(k, 0) != nil; kept == (1 <= i && i <= 10) {
 			t.Errorf("move %d: kept is %v", i, kept)
 		}
 	}
 }
 
 func TestMovesAreBounded(t *testing.T) {
-	var table moves
-	m := newMember(uris(1)[0])
-	for k := range uint64(maxMoves + 8000) {
-		table.put(k, m, 0)
+	var table Moves[int]
+	m := new(int)
+	for k := range uint64(MaxMoves + 8000) {
+		table.Put(k, m, 0)
 	}
-	if n := table.count.Load(); n > maxMoves || n < maxMoves*99/100 {
-		t.Errorf("%d moves are kept, want %d", n, maxMoves)
+	if n := table.Len(); n > MaxMoves || n < MaxMoves*99/100 {
+		t.Errorf("%d moves are kept, want %d", n, MaxMoves)
 	}
 }

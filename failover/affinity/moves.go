@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package affinity
 
 import (
 	"sync"
@@ -9,41 +9,43 @@ import (
 )
 
 const (
-	// maxMoves is how many clients a pool remembers that are not on their own
-	// member.
-	maxMoves   = 65536
+	// MaxMoves is how many clients are remembered that are not on their own member.
+	MaxMoves   = 65536
 	moveShards = 64
-	shardMoves = maxMoves / moveShards
+	shardMoves = MaxMoves / moveShards
 )
 
-// moves are the exceptions: which client was moved to which member. The longest
+// Moves are the exceptions: which client was moved to which member. The longest
 // unused one of a shard makes room for a new one; keys are hashes, so the shards
 // fill evenly. Use is noted to the clock given, which need not be fine.
 //
 // Invariants: count is the number of entries of all shards; no shard has more
 // than shardMoves; no entry leads to nil.
-type moves struct {
+type Moves[T any] struct {
 	count  atomic.Int64
-	shards [moveShards]moveShard
+	shards [moveShards]moveShard[T]
 }
 
 // moveShard has the clients whose hash begins with its number.
-type moveShard struct {
-	mu sync.Mutex      // guards to; nothing else is locked under it
-	to map[uint64]move // by the client's key
-	_  [48]byte        // shards do not share cache lines
+type moveShard[T any] struct {
+	mu sync.Mutex         // guards to; nothing else is locked under it
+	to map[uint64]move[T] // by the client's key
+	_  [48]byte           // shards do not share cache lines
 }
 
 // move is where a client is, and the tick at which that was last of use.
-type move struct {
-	to   *Member
+type move[T any] struct {
+	to   *T
 	used uint32
 }
 
-func (t *moves) shard(key uint64) *moveShard { return &t.shards[mix(key)>>58] }
+// Len is how many there are.
+func (t *Moves[T]) Len() int64 { return t.count.Load() }
 
-// get returns where the client was moved to, or nil.
-func (t *moves) get(key uint64, now uint32) *Member {
+func (t *Moves[T]) shard(key uint64) *moveShard[T] { return &t.shards[Mix(key)>>58] }
+
+// Get returns where the client was moved to, or nil.
+func (t *Moves[T]) Get(key uint64, now uint32) *T {
 	if t.count.Load() == 0 {
 		return nil
 	}
@@ -52,13 +54,13 @@ func (t *moves) get(key uint64, now uint32) *Member {
 	defer s.mu.Unlock()
 	e, ok := s.to[key]
 	if ok && e.used != now {
-		s.to[key] = move{e.to, now}
+		s.to[key] = move[T]{e.to, now}
 	}
 	return e.to
 }
 
-// put remembers where the client was moved to. It reports whether that is new.
-func (t *moves) put(key uint64, to *Member, now uint32) bool {
+// Put remembers where the client was moved to. It reports whether that is new.
+func (t *Moves[T]) Put(key uint64, to *T, now uint32) bool {
 	s := t.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,16 +72,16 @@ func (t *moves) put(key uint64, to *Member, now uint32) bool {
 	default:
 		t.count.Add(1)
 		if s.to == nil {
-			s.to = make(map[uint64]move)
+			s.to = make(map[uint64]move[T])
 		}
 	}
-	s.to[key] = move{to, now}
+	s.to[key] = move[T]{to, now}
 	return e.to != to
 }
 
-// drop forgets the client's move, if it still is the one to that member. It
+// Drop forgets the client's move, if it still is the one to that member. It
 // reports whether it was.
-func (t *moves) drop(key uint64, to *Member) bool {
+func (t *Moves[T]) Drop(key uint64, to *T) bool {
 	s := t.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,8 +93,8 @@ func (t *moves) drop(key uint64, to *Member) bool {
 	return true
 }
 
-// dropIf forgets all moves for which gone is true, and returns how many.
-func (t *moves) dropIf(gone func(key uint64, to *Member) bool) (n int) {
+// DropIf forgets all moves for which gone is true, and returns how many.
+func (t *Moves[T]) DropIf(gone func(key uint64, to *T) bool) (n int) {
 	for k := range t.shards {
 		s := &t.shards[k]
 		s.mu.Lock()
@@ -108,8 +110,8 @@ func (t *moves) dropIf(gone func(key uint64, to *Member) bool) (n int) {
 	return n
 }
 
-// each calls f for every move.
-func (t *moves) each(f func(key uint64, to *Member)) {
+// Each calls f for every move.
+func (t *Moves[T]) Each(f func(key uint64, to *T)) {
 	for k := range t.shards {
 		s := &t.shards[k]
 		s.mu.Lock()
@@ -122,7 +124,7 @@ func (t *moves) each(f func(key uint64, to *Member)) {
 
 // oldest is the key of the entry that was not used for the longest time. The
 // shard must not be empty.
-func (s *moveShard) oldest(now uint32) (at uint64) {
+func (s *moveShard[T]) oldest(now uint32) (at uint64) {
 	age := int64(-1)
 	for key, e := range s.to {
 		if a := int64(now - e.used); a > age { // the clock may have wrapped
