@@ -14,7 +14,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
-	"github.com/caddy-broker/caddy-broker/module"
+	"github.com/caddy-broker/caddy-broker/module/broker"
+	"github.com/caddy-broker/caddy-broker/module/child"
 )
 
 func init() {
@@ -53,7 +54,7 @@ func adaptInner(body []byte, options map[string]any) ([]byte, []caddyconfig.Warn
 	return inner.Adapt(body, options)
 }
 
-func sourceOf(options map[string]any) *module.Source {
+func sourceOf(options map[string]any) *broker.Source {
 	name, _ := options["filename"].(string)
 	if name == "" || name == "-" {
 		return nil
@@ -62,16 +63,16 @@ func sourceOf(options map[string]any) *module.Source {
 	if err != nil {
 		return nil
 	}
-	return &module.Source{File: abs, Adapter: adapterName}
+	return &broker.Source{File: abs, Adapter: adapterName}
 }
 
 // split makes the broker's configuration of a plain one.
-func split(config []byte, source *module.Source) ([]byte, error) {
+func split(config []byte, source *broker.Source) ([]byte, error) {
 	var whole map[string]json.RawMessage
 	if err := json.Unmarshal(config, &whole); err != nil {
 		return nil, fmt.Errorf("reading adapted config: %w", err)
 	}
-	if err := module.ExactNames(whole, "admin", "apps", "logging", "storage"); err != nil {
+	if err := child.ExactNames(whole, "admin", "apps", "logging", "storage"); err != nil {
 		return nil, fmt.Errorf("reading adapted config: %w", err)
 	}
 	var apps map[string]json.RawMessage
@@ -80,14 +81,14 @@ func split(config []byte, source *module.Source) ([]byte, error) {
 			return nil, fmt.Errorf("reading adapted config: apps: %w", err)
 		}
 	}
-	app := new(module.App)
+	app := new(broker.App)
 	if raw, ok := apps["broker"]; ok {
 		if err := caddy.StrictUnmarshalJSON(raw, app); err != nil {
 			return nil, fmt.Errorf("reading adapted config: apps.broker: %w", err)
 		}
 		delete(apps, "broker")
 	}
-	if app.Children[module.DefaultChild] != nil {
+	if app.Children[broker.DefaultChild] != nil {
 		return nil, errors.New("the configuration has a child named \"default\" already: it is a broker's own, load it without --adapter broker")
 	}
 
@@ -124,9 +125,9 @@ func split(config []byte, source *module.Source) ([]byte, error) {
 		return nil, fmt.Errorf("writing the child's config: %w", err)
 	}
 	if app.Children == nil {
-		app.Children = make(map[string]*module.Child)
+		app.Children = make(map[string]*broker.Child)
 	}
-	app.Children[module.DefaultChild] = &module.Child{Config: childConfig}
+	app.Children[broker.DefaultChild] = &broker.Child{Config: childConfig}
 	app.Source = source
 
 	parentApps := map[string]any{"broker": app}
@@ -145,7 +146,7 @@ func adminListen(raw json.RawMessage) (string, error) {
 			return "", fmt.Errorf("reading adapted config: admin: %w", err)
 		}
 	}
-	if err := module.ExactNames(admin, "disabled", "listen"); err != nil {
+	if err := child.ExactNames(admin, "disabled", "listen"); err != nil {
 		return "", fmt.Errorf("reading adapted config: admin: %w", err)
 	}
 	var disabled bool
@@ -176,7 +177,7 @@ func parentLogging(raw json.RawMessage) (any, error) {
 	}
 	def := map[string]any{"writer": map[string]string{"output": "stderr"}}
 	own, keys := logging.Logs["default"], []string{"level", "encoder"}
-	if err := module.ExactNames(own, keys...); err != nil {
+	if err := child.ExactNames(own, keys...); err != nil {
 		return nil, fmt.Errorf("reading adapted config: logging.logs.default: %w", err)
 	}
 	for _, key := range keys {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-broker/caddy-broker/module"
+	"github.com/caddy-broker/caddy-broker/module/broker"
 )
 
 // FuzzSplit: whatever a configuration says, it is refused or becomes the broker's,
@@ -49,11 +49,11 @@ func FuzzSplit(f *testing.F) {
 		if err := json.Unmarshal(out, &parent); err != nil {
 			t.Fatalf("%s: %v", out, err)
 		}
-		app := new(module.App)
+		app := new(broker.App)
 		if err := caddy.StrictUnmarshalJSON(parent.AppsRaw["broker"], app); err != nil {
 			t.Fatalf("%s: %v", out, err)
 		}
-		if err := json.Unmarshal(app.Children[module.DefaultChild].Config, &child); err != nil {
+		if err := json.Unmarshal(app.Children[broker.DefaultChild].Config, &child); err != nil {
 			t.Fatalf("%s: %v", out, err)
 		}
 		if child.Admin != nil || child.AppsRaw["broker"] != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
-	"github.com/caddy-broker/caddy-broker/module"
+	"github.com/caddy-broker/caddy-broker/module/broker"
 )
 
 func adapt(t *testing.T, caddyfile string) map[string]any {
@@ -197,7 +197,7 @@ func TestOptionErrors(t *testing.T) {
 
 func TestWatchdogOffIsNotADuration(t *testing.T) {
 	t.Parallel()
-	if module.WatchdogOff >= 0 {
+	if broker.WatchdogOff >= 0 {
 		t.Error("a duration that a user can write means off")
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
-	"github.com/caddy-broker/caddy-broker/module"
+	"github.com/caddy-broker/caddy-broker/module/broker"
 	"github.com/caddy-broker/caddy-broker/module/policyconfig"
 )
 
@@ -53,7 +53,7 @@ func FuzzOption(f *testing.F) {
 		if !ok || app.Name != "broker" {
 			t.Fatalf("the option became %#v", value)
 		}
-		read := new(module.App)
+		read := new(broker.App)
 		if err := caddy.StrictUnmarshalJSON(app.Value, read); err != nil {
 			t.Fatalf("%s: %v", app.Value, err)
 		}

@@ -9,7 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
-	"github.com/caddy-broker/caddy-broker/module"
+	"github.com/caddy-broker/caddy-broker/module/broker"
+	"github.com/caddy-broker/caddy-broker/module/cluster"
 )
 
 func init() {
@@ -37,7 +38,7 @@ func init() {
 //			<options as above>
 //		}
 //		network {
-//			<see [module.Network.UnmarshalCaddyfileBlock]>
+//			<see [cluster.Network.UnmarshalCaddyfileBlock]>
 //		}
 //	}
 func parseOption(d *caddyfile.Dispenser, existing any) (any, error) {
@@ -45,7 +46,7 @@ func parseOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
 		return nil, d.Err("broker is already specified: put all its options into one block")
 	}
-	app := new(module.App)
+	app := new(broker.App)
 	if d.NextArg() {
 		return nil, d.ArgErr()
 	}
@@ -67,8 +68,8 @@ func parseOption(d *caddyfile.Dispenser, existing any) (any, error) {
 			return nil, err
 		}
 	}
-	sites := &module.Child{Config: json.RawMessage("{}")}
-	if err := sites.Check(module.DefaultChild, app.ChildOptions); err != nil {
+	sites := &broker.Child{Config: json.RawMessage("{}")}
+	if err := sites.Check(broker.DefaultChild, app.ChildOptions); err != nil {
 		return nil, d.WrapErr(err)
 	}
 	value, err := json.Marshal(app)
@@ -78,12 +79,12 @@ func parseOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	return httpcaddyfile.App{Name: "broker", Value: value}, nil
 }
 
-func parseChild(d *caddyfile.Dispenser, app *module.App) error {
+func parseChild(d *caddyfile.Dispenser, app *broker.App) error {
 	if !d.NextArg() {
 		return d.ArgErr()
 	}
 	name := d.Val()
-	if name == module.DefaultChild {
+	if name == broker.DefaultChild {
 		return d.Errf("child %q runs the sites of this Caddyfile; give its options in the broker block itself", name)
 	}
 	if app.Children[name] != nil {
@@ -92,7 +93,7 @@ func parseChild(d *caddyfile.Dispenser, app *module.App) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	child := new(module.Child)
+	child := new(broker.Child)
 	given := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if err := child.UnmarshalOption(d, given); err != nil {
@@ -106,19 +107,19 @@ func parseChild(d *caddyfile.Dispenser, app *module.App) error {
 		return d.Errf("child %q: %v", name, err)
 	}
 	if app.Children == nil {
-		app.Children = make(map[string]*module.Child)
+		app.Children = make(map[string]*broker.Child)
 	}
 	app.Children[name] = child
 	return nil
 }
 
-func parseNetwork(d *caddyfile.Dispenser, app *module.App) error {
+func parseNetwork(d *caddyfile.Dispenser, app *broker.App) error {
 	if app.Network != nil {
 		return d.Err("network is already specified")
 	}
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	app.Network = new(module.Network)
+	app.Network = new(cluster.Network)
 	return app.Network.UnmarshalCaddyfileBlock(d)
 }

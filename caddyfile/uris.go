@@ -7,7 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-broker/caddy-broker/module"
+	"github.com/caddy-broker/caddy-broker/module/announce"
 )
 
 func init() {
@@ -24,7 +24,7 @@ func init() {
 // tells those that the network of the global option broker advertises.
 func parseURIs(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	h.Next() // the name of the directive
-	handler := &module.URIs{Addresses: h.RemainingArgs()}
+	handler := &announce.URIs{Addresses: h.RemainingArgs()}
 	if h.NextBlock(0) {
 		return nil, h.Errf("unrecognized subdirective %q: broker_uris has none", h.Val())
 	}

@@ -152,7 +152,7 @@ type PingResult struct {
 	// Unanswered says that there was a connection, and no answer in time: the
 	// backend may be busy. Without it no connection could be made.
 	Unanswered bool
-	// Refused says that the backend's host refused the connection: nobody listens,
+	// Refused says that the backend's host refused the connection: nothing listens,
 	// but the host lives, and so may requests that the backend has.
 	Refused bool
 	// Neutral says that Err is a local fault (descriptors, ports), which says

@@ -60,6 +60,9 @@ const (
 // Member is where the request is sent. It stays known when the attempt is over.
 func (a *Attempt) Member() *Member { return a.member }
 
+// Dialing reports whether the attempt has neither its connection nor an end yet.
+func (a *Attempt) Dialing() bool { return a.phase == phaseDialing }
+
 // Connected says that the attempt has its connection: time without one (option
 // timeout) ends here.
 func (a *Attempt) Connected() {

@@ -114,7 +114,7 @@ func TestTheFirstRequestAtHomeIsATrial(t *testing.T) {
 	})
 }
 
-// ready tells whether a priority member looks for its trial.
+// ready reports whether a priority member looks for its trial.
 func (b *stage) ready(host string) (ready bool) {
 	b.p.do(func(x *machine) error {
 		for _, m := range x.members {

@@ -54,10 +54,16 @@ var binary = sync.OnceValues(func() (string, error) {
 	return harness.Build(context.Background(), scratch)
 })
 
+// core are the tests that run with -short too: what users do first, and one reload.
+var core = []string{"TestQuickstart", "TestReload", "TestStatus"}
+
 // newBroker is a broker with a directory of its own, not started. It is stopped
 // when the test ends, and the test fails if a process of it is left then.
 func newBroker(t *testing.T, caddyfile string, env ...string) *harness.Broker {
 	t.Helper()
+	if first, _, _ := strings.Cut(t.Name(), "/"); testing.Short() && !slices.Contains(core, first) {
+		t.Skip("it takes seconds, with real processes")
+	}
 	bin, err := binary()
 	if err != nil {
 		t.Fatal(err)
@@ -172,7 +178,7 @@ func get(t *testing.T, addr string) *harness.Result {
 	return res
 }
 
-// inDoubt tells whether the answer says that the request may have been executed.
+// inDoubt reports whether the answer says that the request may have been executed.
 func inDoubt(res *harness.Result) bool {
 	return strings.Contains(res.Header.Get("Proxy-Status"), `details="in-doubt"`)
 }
@@ -210,7 +216,7 @@ func (s *strikes) strike(t *testing.T, kill func() error) {
 	*s = append(*s, struct{ before, after time.Time }{before, time.Now()})
 }
 
-// hit tells whether the request had its connection, and no answer, at a strike. A
+// hit reports whether the request had its connection, and no answer, at a strike. A
 // connection may have been there since its sender began to dial.
 func (s strikes) hit(r *harness.Result) bool {
 	return slices.ContainsFunc(s, func(at struct{ before, after time.Time }) bool {

@@ -112,6 +112,13 @@ func TestClusterExample(t *testing.T) {
 		"lb_policy failover {", "lb_policy failover {\n\t\t\taffinity request").Replace(c.front))
 	awaitPool(t, front, c.ports["8081"], c.ports["8082"], c.ports["8083"])
 	addr := "127.0.0.1:" + c.ports["8080"]
+	// What the comments of the example say to ask.
+	if body := get(t, "localhost:"+c.ports["8080"]).Body; !strings.HasPrefix(body, "backend ") {
+		t.Errorf("asked by the name localhost it answers %q", body)
+	}
+	if body := getPath(t, "localhost:"+c.ports["8081"], "/.well-known/broker-uris"); strings.Count(body, "http://") != 3 {
+		t.Errorf("asked by the name localhost, edge1 tells %q", body)
+	}
 
 	// The child of a balancer dies: membership lives in its parent, and its next
 	// child tells the same list.

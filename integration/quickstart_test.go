@@ -40,8 +40,10 @@ func quickstart(t *testing.T) (caddyfile, addr string) {
 func TestQuickstart(t *testing.T) {
 	caddyfile, addr := quickstart(t)
 	b := startBroker(t, caddyfile)
-	if got := get(t, addr).Body; got != "primary\n" {
-		t.Errorf("answered %q, want the primary", got)
+	for _, host := range []string{"127.0.0.1:", "localhost:"} {
+		if got := get(t, strings.Replace(addr, "127.0.0.1:", host, 1)).Body; got != "primary\n" {
+			t.Errorf("asked for %s it answered %q, want the primary", host, got)
+		}
 	}
 
 	// What the comments of the example say: take the primary away, reload.

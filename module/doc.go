@@ -1,10 +1,25 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package module holds the Caddy modules of this plugin: the app that
-// supervises broker processes, the child they run, the listener networks they
-// share, the selection policy with the transport wrapper that applies failover
-// semantics to reverse_proxy, and their admin API, commands, events and metrics.
+// Package module holds the Caddy modules of this plugin, each in a package of its
+// own below this one. Importing this package registers all of them.
+//
+//		command ──┐
+//		admin ────┼→ broker ──→ child ──→ proxy ──→ policyconfig
+//		announce ─┘    │          │         │
+//		               └──────────┴─────────┴─────→ cluster
+//
+//	  - command has the commands `caddy broker …`, admin the API under /broker/, and
+//	    announce the handler broker_uris; nothing imports them.
+//	  - broker is the parent: the app that supervises children.
+//	  - child is a supervised process: its listeners, its end, its sign of life.
+//	  - proxy is the selection policy with the transport wrapper, and the pools.
+//	  - policyconfig reads the policy's options, cluster keeps what is known of other
+//	    brokers.
+//	  - internal has what several of them need, without a state of the process.
+//
+// Each variable of the whole process belongs to one of these packages, which
+// offers functions to the others.
 //
 // Its guarantee: it is thin where others decide. Processes are the business of
 // package supervisor, pools and their members that of package failover; what is

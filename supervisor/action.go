@@ -63,7 +63,7 @@ type Event struct {
 
 func (m *machine) do(a action) { m.out = append(m.out, a) }
 
-// reply answers a request once all else of this step is done: whoever is told that
+// reply answers a request once all else of this step is done: who is told that
 // something is over finds it so.
 func (m *machine) reply(token int, err error) {
 	m.answers = append(m.answers, action{kind: actReply, reply: token, err: err})

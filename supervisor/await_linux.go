@@ -24,11 +24,10 @@ func (p *process) await() {
 	}
 }
 
-// groupLives tells whether somebody in the process's group still runs, who has
-// not only to be reaped. Where /proc does not tell, somebody may. Once the process
-// is reaped, the kernel itself knows when nobody is left, at once: to go through
-// /proc would keep a standby waiting. As long as somebody is, the group's id is not
-// given to others.
+// groupLives reports whether a process of the group still runs and is not only to be
+// reaped. Where /proc does not tell, one may. Once the process is reaped, the kernel
+// itself knows at once when none is left: to go through /proc would keep a standby
+// waiting. As long as there is one, the group's id is not given to others.
 func (p *process) groupLives() bool {
 	if errors.Is(unix.Kill(-p.cmd.Process.Pid, 0), unix.ESRCH) {
 		return false

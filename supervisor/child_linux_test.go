@@ -29,6 +29,7 @@ type behaviour struct {
 	Never  bool     `json:",omitempty"` // gets never ready
 	Defies bool     `json:",omitempty"` // ends by SIGKILL alone
 	Drains bool     `json:",omitempty"` // never ends draining
+	Breaks bool     `json:",omitempty"` // says something that is no message, once it serves
 	Filler string   `json:",omitempty"`
 	Offset int      `json:",omitempty"` // makes one configuration differ from another
 }
@@ -56,6 +57,8 @@ func childSpec(t *testing.T, b behaviour, adjust ...func(*Spec)) *Spec {
 
 // childMain is a child that speaks our protocol.
 func childMain() int {
+	number, _ := strconv.Atoi(os.Getenv(control.Env))
+	raw, dupErr := unix.Dup(number)
 	link, hello, err := control.Connect()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -63,17 +66,20 @@ func childMain() int {
 	}
 	var b behaviour
 	if err := json.Unmarshal(hello.Config, &b); err != nil {
-		link.Failed(err)
+		_ = link.Failed(err)
 		return 9
 	}
 	c := &child{b: b, link: link, activated: make(chan struct{}), packets: make(chan struct{}), end: make(chan int, 10)}
 	go link.Serve(c.orders())
 	if err := c.load(); err != nil {
-		link.Failed(err)
+		_ = link.Failed(err)
 		return 1
 	}
 	if !b.Never {
 		_ = link.Ready()
+	}
+	if b.Breaks && dupErr == nil {
+		_, _ = unix.Write(raw, []byte("no message\n"))
 	}
 	beat := time.NewTicker(20 * time.Millisecond)
 	for {
@@ -199,7 +205,7 @@ func (c *child) orders() control.Orders {
 			}
 			end(0)
 		},
-		Orphaned: func() { end(0) },
+		Orphaned: func(error) { end(0) },
 		Tell:     c.told,
 	}
 }

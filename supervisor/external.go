@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// CheckListen tells whether addresses are what an external program can be given:
+// CheckListen reports whether addresses are what an external program can be given:
 // "network/address" with a network of which sockets can be opened here.
 func CheckListen(addresses []string) error {
 	for _, a := range addresses {

@@ -5,7 +5,11 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
+	"syscall"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
@@ -63,6 +67,7 @@ func (s *Supervisor) hear(p *process) {
 	for {
 		m, err := p.wire.Recv()
 		if err != nil {
+			go s.lose(p, err)
 			return
 		}
 		switch m.Kind {
@@ -81,6 +86,24 @@ func (s *Supervisor) hear(p *process) {
 		}
 	}
 }
+
+// lose says why nothing is heard of a process any more, unless it ends by itself, as
+// one does whose connection just ends.
+func (s *Supervisor) lose(p *process, err error) {
+	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) {
+		ending := time.NewTimer(endingTime)
+		defer ending.Stop()
+		select {
+		case <-p.gone:
+			return
+		case <-ending.C:
+		}
+	}
+	s.put(inBroken{p.id, fmt.Sprintf("its control connection has ended: %v", err)})
+}
+
+// endingTime is what a process may take to be gone after its control connection.
+const endingTime = 2 * time.Second
 
 // report hands on what a process says, and answers it if it waits for that.
 func (s *Supervisor) report(p *process, m control.Message) {

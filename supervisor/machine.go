@@ -21,35 +21,35 @@ import (
 // die.
 type machine struct {
 	name   string
-	spec   *Spec // of the running generation
-	gen    int
-	lastID int
-	lastGn int
+	spec   *Spec // of the running generation; nil before the first start
+	gen    int   // the running generation: grows with each spec that serves
+	lastID int   // ids of processes grow, and are never used again
+	lastGn int   // at least gen; more while there is a candidate, or was one
 
-	wanted    bool
-	closed    bool // for ever
-	procs     []*proc
-	candidate *candidate
+	wanted    bool       // the child is to run: between a start and a stop
+	closed    bool       // for ever; not wanted then
+	procs     []*proc    // all that have not exited, the oldest first
+	candidate *candidate // only while wanted; nil when nothing is to be replaced
 
 	served    bool      // some process was ready since the child was last wanted
 	deaths    int       // in a row, without being ready for Restart.Reset
-	nextStart time.Time // no start before this
+	nextStart time.Time // no start before this; zero is at once
 	restart   bool      // the next start follows a death: it is logged as a restart
 
 	starting []int // replies due when the child serves, or cannot start
 	stopping []int // replies due when nothing runs any more
 
-	gapSince time.Time // nobody accepts since then, though somebody should; zero is none
+	gapSince time.Time // no process accepts since then, though one should; zero is none
 	hold     time.Time // the owner answers on the held sockets until then; zero is not
-	lastExit *Exit
+	lastExit *Exit     // nil before the first
 	stats    Stats
 	shown    string    // the child's state, as told to users
 	since    time.Time // it is shown
-	seen     time.Time
+	seen     time.Time // when the last input came
 
-	random func() float64
+	random func() float64 // evenly from [0, 1), for jitter
 
-	out     []action
+	out     []action // of the present step, in order
 	answers []action // replies, which come after out
 }
 
@@ -57,8 +57,8 @@ type machine struct {
 // is ready, and those who wait for that.
 type candidate struct {
 	spec  *Spec
-	gen   int
-	reply []int
+	gen   int   // that of its processes; it becomes the machine's when one is ready
+	reply []int // replies due when it serves, or cannot
 	// replaced is the process that was active before what must be alone could start.
 	replaced int
 }
@@ -188,7 +188,7 @@ func (m *machine) spawn(now time.Time) {
 	if c := m.candidate; c != nil && (c.spec.StopFirst || m.spec.StopFirst) {
 		return // they do not run side by side
 	}
-	need := 1 // spares come when somebody serves
+	need := 1 // spares come when a process serves
 	if m.active() != nil {
 		if need = m.spec.Standby; m.candidate != nil {
 			return // those that it would have are not this generation's
@@ -203,14 +203,14 @@ func (m *machine) spawn(now time.Time) {
 }
 
 // coming counts the running generation's processes that may yet serve, and what
-// hangs: nothing takes its place before it is gone.
+// hangs or cannot be understood: nothing takes its place before it is gone.
 func (m *machine) coming() int {
 	n := 0
 	for _, p := range m.procs {
 		if p.gen != m.gen {
 			continue
 		}
-		failing := p.phase == phaseKilled && !p.lost && (p.cause == exitHang || p.cause == exitStartFailure)
+		failing := p.phase == phaseKilled && !p.lost && (p.cause == exitHang || p.cause == exitStartFailure || p.cause == exitCrash)
 		if p.phase == phaseStarting || p.phase == phaseStandby || failing {
 			n++
 		}
@@ -235,7 +235,7 @@ func (m *machine) start(now time.Time, spec *Spec, gen int) {
 	m.do(action{kind: actSpawn, id: p.id, spec: spec})
 }
 
-// restarting notes that somebody takes a dead process's place.
+// restarting notes that another process takes a dead one's place.
 func (m *machine) restarting() {
 	m.restart = false
 	m.stats.Restarts++
@@ -243,7 +243,7 @@ func (m *machine) restarting() {
 }
 
 // holding decides whether the owner answers users itself: only while the next
-// start is more than holdBefore away and nobody else could.
+// start is more than holdBefore away and no process could.
 func (m *machine) holding(now time.Time) {
 	if !m.wanted || m.active() != nil || m.count(phaseStarting)+m.count(phaseStandby) > 0 || m.nextStart.Sub(now) <= holdBefore {
 		m.release()

@@ -4,6 +4,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 )
@@ -23,18 +24,26 @@ func (in inExited) apply(m *machine, now time.Time) {
 			exit.Reason = exitStartFailure
 		}
 	}
+	exit.Error = cmp.Or(in.said, p.broken)
+	if p.cause == exitStartFailure && exit.Error == "" {
+		exit.Error = fmt.Sprintf("not ready within %s", p.spec.ReadyTimeout)
+	}
 	m.stats.Exits[exit.Reason]++
 	m.lastExit = &exit
 	if p.pid != 0 {
 		m.log(haTerminated, "child process terminated")
 		m.log(haExitCode, fmt.Sprintf("child broker terminated with code %d", exit.Code))
 	}
-	m.event("broker_child_exited", p, map[string]any{"code": exit.Code, "signal": exit.Signal, "reason": exit.Reason})
+	data := map[string]any{"code": exit.Code, "signal": exit.Signal, "reason": exit.Reason}
+	if exit.Error != "" {
+		data["error"] = exit.Error
+	}
+	m.event("broker_child_exited", p, data)
 	m.packets()
 
-	failed := &StartError{Child: m.name, Exit: exit, Cause: in.said}
-	if p.cause == exitStartFailure && failed.Cause == "" {
-		failed.Cause = fmt.Sprintf("not ready within %s", p.spec.ReadyTimeout)
+	failed := &StartError{Child: m.name, Exit: exit, Cause: exit.Error}
+	if in.said != "" { // which says it all
+		failed.Exit.Stderr = ""
 	}
 	if c := m.candidate; c != nil && p.gen == c.gen { // it was never ready: the old generation goes on
 		m.candidateFailed(c, failed)
@@ -61,7 +70,7 @@ func (m *machine) ended(failed error) {
 }
 
 // died decides what follows when a process of the running generation is gone
-// though nobody asked for it.
+// though it was not asked for.
 func (m *machine) died(now time.Time, p *proc, failed error) {
 	if p.ready.IsZero() {
 		m.replies(&m.starting, failed)

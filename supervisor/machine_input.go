@@ -26,6 +26,11 @@ type (
 	inBeat  struct{ id int }
 	// inHung is a process that says itself that it hangs.
 	inHung struct{ id int }
+	// inBroken is a process that lives and whose control connection has ended.
+	inBroken struct {
+		id  int
+		why string
+	}
 	// inReleased is a draining process that reads no datagram socket any more.
 	inReleased struct{ id int }
 	inExited   struct {
@@ -61,6 +66,21 @@ func (in inHung) apply(m *machine, now time.Time) {
 	if p := m.find(in.id); p != nil && p.phase != phaseKilled {
 		m.abort(now, p, exitHang)
 	}
+}
+
+// A process of which nothing is heard any more cannot be told anything either: it
+// would serve until the watchdog ends it, and nobody would know why.
+func (in inBroken) apply(m *machine, now time.Time) {
+	p := m.find(in.id)
+	if p == nil || p.phase == phaseKilled {
+		return
+	}
+	p.broken = in.why
+	cause := exitCrash
+	if p.ready.IsZero() {
+		cause = exitStartFailure
+	}
+	m.kill(now, p, cause)
 }
 
 func (in inReleased) apply(m *machine, _ time.Time) {

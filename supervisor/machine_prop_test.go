@@ -72,7 +72,7 @@ func (w *world) maybeSpec() *Spec {
 }
 
 func (w *world) input() input {
-	switch rapid.IntRange(0, 14).Draw(w.T, "what") {
+	switch rapid.IntRange(0, 15).Draw(w.T, "what") {
 	case 0:
 		return inStart{w.maybeSpec(), w.token()}
 	case 1:
@@ -97,6 +97,8 @@ func (w *world) input() input {
 		return inExited{id: id, exit: Exit{Code: rapid.IntRange(0, 3).Draw(w.T, "code")}}
 	case 13:
 		return inTell{topic: "news"}
+	case 14:
+		return inBroken{w.id(), "its control connection has ended"}
 	default:
 		return inTick{}
 	}

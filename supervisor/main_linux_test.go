@@ -184,7 +184,7 @@ func until(t *testing.T, what string, check func() error) {
 	}
 }
 
-// alive tells whether a process runs, and is not only waited for.
+// alive reports whether a process runs, and is not only waited for.
 func alive(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

@@ -30,8 +30,9 @@ type proc struct {
 	pid     int
 	phase   phase
 	cause   string
-	packets bool // may read datagram sockets
-	lost    bool // SIGKILL does not end it: nobody waits for it any more
+	packets bool   // may read datagram sockets
+	lost    bool   // SIGKILL does not end it: it is not waited for any more
+	broken  string // why nothing can be heard of it any more; empty while it can
 
 	started  time.Time
 	ready    time.Time
@@ -69,6 +70,9 @@ type Exit struct {
 	Stderr string `json:"stderr,omitempty"`
 	// Reason is one of [ExitReasons].
 	Reason string `json:"reason"`
+	// Error is what is known of the reason: what the process said about it, or why it
+	// was ended or could not be started.
+	Error string `json:"error,omitempty"`
 	// Pid is the process's id.
 	Pid int `json:"pid,omitempty"`
 }
@@ -94,7 +98,7 @@ func (m *machine) activate(p *proc) {
 	m.sweep()
 }
 
-// packets lets the active process read datagram sockets once nobody else does:
+// packets lets the active process read datagram sockets once no other one does:
 // two readers of one socket would tear HTTP/3 connections apart.
 func (m *machine) packets() {
 	p := m.active()
@@ -110,8 +114,8 @@ func (m *machine) packets() {
 	m.do(action{kind: actSend, id: p.id, msg: control.Message{Kind: control.KindPackets}})
 }
 
-// sweep closes the sockets that no process uses. While nobody is active all are
-// kept: users are queueing there for the next one.
+// sweep closes the sockets that no process uses. While no process is active
+// all are kept: users are queueing there for the next one.
 func (m *machine) sweep() {
 	if m.active() != nil {
 		m.do(action{kind: actSweep})

@@ -36,7 +36,7 @@ type process struct {
 	said atomic.Pointer[string]
 
 	mu     sync.Mutex
-	reaped bool          // by mu: its id may be somebody else's
+	reaped bool          // by mu: its id may be another process's
 	asked  bool          // by mu: it was asked to end by a signal
 	killed chan struct{} // closed by mu when SIGKILL was sent
 }
@@ -110,7 +110,7 @@ func (p *process) start(output io.Writer) error {
 }
 
 // besteffort swallows errors: a full disk behind our own standard error must not
-// stop the child, which would hang on a pipe that nobody reads.
+// stop the child, which would hang on a pipe that is not read.
 type besteffort struct{ w io.Writer }
 
 func (b besteffort) Write(data []byte) (int, error) {

@@ -4,6 +4,8 @@
 package supervisor
 
 import (
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -45,11 +47,7 @@ func (e *StartError) Error() string {
 	if e.Exit.Signal != "" {
 		how = e.Exit.Signal
 	}
-	cause := e.Cause
-	if cause == "" {
-		cause = "ended before it was ready"
-	}
-	msg := fmt.Sprintf("starting child %q: %s (%s)", e.Child, cause, how)
+	msg := fmt.Sprintf("starting child %q: %s (%s)", e.Child, cmp.Or(e.Cause, "ended before it was ready"), how)
 	if last := e.lastLines(); last != "" {
 		msg += ": " + last
 	}
@@ -64,7 +62,24 @@ func (e *StartError) lastLines() string {
 		lines := slices.DeleteFunc(strings.Split(text, "\n"), func(l string) bool { return strings.Contains(l, e.Cause) })
 		text = strings.Join(lines, "\n")
 	}
-	return LastLines(text, 3)
+	return plainLines(LastLines(text, 3))
+}
+
+// plainLines are lines of a log as a user reads them inside another message: of one
+// that is JSON, what it says and its error.
+func plainLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		var entry struct{ Msg, Error string }
+		if json.Unmarshal([]byte(line), &entry) != nil || entry.Msg == "" {
+			continue
+		}
+		lines[i] = entry.Msg
+		if entry.Error != "" {
+			lines[i] += ": " + entry.Error
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 type (
@@ -141,7 +156,7 @@ func (in inTune) apply(m *machine, now time.Time) {
 	}
 }
 
-// dismissSpares ends the spares that are too many while somebody serves.
+// dismissSpares ends the spares that are too many while a process serves.
 func (m *machine) dismissSpares(now time.Time) {
 	for m.active() != nil && m.count(phaseStandby) > m.spec.Standby {
 		m.stop(now, m.first(phaseStandby), exitStop)
@@ -178,7 +193,7 @@ func (in inReplace) apply(m *machine, now time.Time) {
 	}
 }
 
-// end kills the starting processes that match: they serve nobody.
+// end kills the starting processes that match: they serve no user.
 func (m *machine) end(now time.Time, match func(*proc) bool) {
 	for _, p := range m.procs {
 		if p.phase == phaseStarting && match(p) {
@@ -220,7 +235,7 @@ func (in inClose) apply(m *machine, now time.Time) {
 
 func (m *machine) stopAll(now time.Time, mode control.Mode) {
 	m.wanted = false
-	// Nobody will accept from them, and somebody else may serve there already.
+	// No process will accept from them, and another program may serve there already.
 	m.do(action{kind: actCloseSockets})
 	m.replies(&m.starting, fmt.Errorf("starting child %q: %w", m.name, ErrSuperseded))
 	if c := m.candidate; c != nil {

@@ -178,6 +178,8 @@ func (s *scenario) input(verb string, args []string) input {
 		return inReady{id()}
 	case "beat":
 		return inBeat{id()}
+	case "broken":
+		return inBroken{id(), strings.Join(args[1:], " ")}
 	case "hung":
 		return inHung{id()}
 	case "released":

@@ -61,7 +61,7 @@ type Supervisor struct {
 	release func()
 }
 
-// request is an input and, if somebody waits for its reply, who.
+// request is an input and, if its reply is waited for, where it goes.
 type request struct {
 	in    input
 	token int
@@ -119,7 +119,7 @@ func (s *Supervisor) Tell(topic string, data json.RawMessage) {
 }
 
 // Close ends the child by force if it still runs, and the supervisor with it. It
-// returns when no process is left. Whoever still waits for a reply gets an error.
+// returns when no process is left. Calls that still wait for a reply get an error.
 func (s *Supervisor) Close() {
 	s.put(inClose{})
 	<-s.done
@@ -204,7 +204,7 @@ func (s *Supervisor) handle(in input) {
 	}
 }
 
-// step publishes the new state before anybody hears of it.
+// step publishes the new state before its actions are carried out.
 func (s *Supervisor) step(in input) []action {
 	todo := s.m.step(time.Now(), in)
 	s.publish()

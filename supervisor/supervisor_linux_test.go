@@ -195,3 +195,15 @@ func TestDeliveredReports(t *testing.T) {
 		t.Errorf("processes %v became active, want 1 and then 2", activated)
 	}
 }
+
+// A process that lives and cannot be understood any more is replaced at once, and its
+// status says why.
+func TestBrokenControlConnection(t *testing.T) {
+	t.Parallel()
+	w := watch(t)
+	w.start(childSpec(t, behaviour{Breaks: true}))
+	w.other(w.Status().Pid)
+	if exit := w.Status().LastExit; exit == nil || exit.Reason != exitCrash || !strings.Contains(exit.Error, "decoding control message") {
+		t.Errorf("last exit %+v, want a crash because of the message", exit)
+	}
+}

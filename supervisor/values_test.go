@@ -120,6 +120,7 @@ func TestStartErrorShowsLastLines(t *testing.T) {
 		{"cause", "not ready within 30s", "loading\nwaiting for a lock\n", "not ready within 30s (exit code 2): loading\nwaiting for a lock"},
 		{"said twice", "unknown module: x", "loading\nError: unknown module: x\n", "unknown module: x (exit code 2): loading"},
 		{"aborted", "not ready within 30s", "waiting for a lock\nSIGABRT: abort\nPC=0x1 m=0\n\ngoroutine 1:\nmain()\n", "(exit code 2): waiting for a lock"},
+		{"log lines", "not ready within 30s", `{"level":"info","msg":"loading"}` + "\n" + `{"level":"error","msg":"opening","error":"no space"}` + "\n{}\n", "(exit code 2): loading\nopening: no space\n{}"},
 		{"only aborted", "not ready within 30s", "SIGABRT: abort\nPC=0x1 m=0\n", "not ready within 30s (exit code 2)"},
 	} {
 		err := &StartError{Child: "a", Exit: Exit{Code: 2, Stderr: c.stderr}, Cause: c.cause}

@@ -31,7 +31,7 @@ type Subject struct {
 	Name string
 	// Peer tells others from this plugin.
 	Peer bool
-	// HA tells whether the worker is a process beside its parent.
+	// HA reports whether the worker is a process beside its parent.
 	HA bool
 
 	start func(site *Site) (kind, error)

@@ -32,7 +32,7 @@ const (
 	clientTimeout = 30 * time.Second
 )
 
-// keyed tells whether a request of that name carried an Idempotency-Key.
+// keyed reports whether a request of that name carried an Idempotency-Key.
 func keyed(id string) bool { return strings.Contains(id, keyedSuffix) }
 
 // loads are all requests of a soak: two sites, kept and new connections, methods

@@ -54,7 +54,7 @@ func Command(ctx context.Context, args []string, out io.Writer) error {
 	return errors.Join(err, os.RemoveAll(dir))
 }
 
-// soak tells whether its files are worth keeping.
+// soak reports whether its files are worth keeping.
 func soak(ctx context.Context, dir string, length time.Duration, seed uint64, out io.Writer) (keep bool, err error) {
 	w, err := newWorld(ctx, dir)
 	defer func() {

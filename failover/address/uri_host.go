@@ -98,7 +98,7 @@ func normalHost(s string) (string, error) {
 		}
 	}
 	// Some resolvers read 010.0.0.1, 0x7f.1 or 2130706433 as IPv4 addresses in
-	// notations of their own, others as names: nobody could say where they lead.
+	// notations of their own, others as names: where they lead is not known.
 	if last := labels[len(labels)-1]; onlyHas(last, isDigit) || strings.HasPrefix(last, "0x") {
 		addr, err := netip.ParseAddr(s)
 		if err != nil {

@@ -296,7 +296,7 @@ func (b *Broker) Dump() {
 	}
 }
 
-// Stop ends the broker in order, by SIGTERM to the parent, and tells whether
+// Stop ends the broker in order, by SIGTERM to the parent, and reports whether
 // something of it was left over; that is killed, and the parent's goroutines are
 // in the output then.
 func (b *Broker) Stop(ctx context.Context) error {

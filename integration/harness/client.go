@@ -111,7 +111,7 @@ func (c *clientConn) watch() {
 	}()
 }
 
-// over tells whether a connection, kept for at most idle, is of no more use.
+// over reports whether a connection, kept for at most idle, is of no more use.
 func (c *clientConn) over(idle time.Duration) bool {
 	if idle > 0 && time.Since(c.kept) > idle {
 		return true

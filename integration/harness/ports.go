@@ -12,7 +12,7 @@ import (
 )
 
 // Ports that clients are not given by the kernel: a dead backend's port must not
-// become the local end of somebody's connection before it is started again.
+// become the local end of a connection before it is started again.
 const (
 	lowestPort  = 12000
 	highestPort = 32000
@@ -23,7 +23,7 @@ var (
 	portsUsed = map[int]bool{} // by portsMu; what FreePort gave away
 )
 
-// FreePort returns a port on 127.0.0.1 that nobody listens on, another one each
+// FreePort returns a port on 127.0.0.1 that is not listened on, another one each
 // time.
 func FreePort() (string, error) {
 	portsMu.Lock()
@@ -43,7 +43,7 @@ func FreePort() (string, error) {
 	return "", fmt.Errorf("finding a free port: %w", last)
 }
 
-// PortFree returns nil when nobody listens on the port, on any address.
+// PortFree returns nil when the port is not listened on, on any address.
 func PortFree(port string) error {
 	l, err := net.Listen("tcp", ":"+port)
 	if err != nil {

@@ -63,7 +63,7 @@ func (p *Process) ExitCode() int {
 func (p *Process) Signal(sig syscall.Signal) error {
 	select {
 	case <-p.exited:
-		return nil // its id may be somebody else's by now
+		return nil // its id may be another process's by now
 	default:
 		return p.cmd.Process.Signal(sig)
 	}
@@ -87,7 +87,7 @@ func (p *Process) Output() string {
 	return string(out)
 }
 
-// Alive tells whether a process runs. One that has ended and that nobody waited
+// Alive reports whether a process runs. One that has ended and that nobody waited
 // for does not.
 func Alive(pid int) bool {
 	state := stateOf(pid)

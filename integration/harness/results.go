@@ -52,7 +52,7 @@ func (rs Results) Percentile(p float64) time.Duration {
 	return latencies[min(int(p*float64(len(rs))), len(rs)-1)]
 }
 
-// InDoubt tells whether an error answer says that the request may have been executed.
+// InDoubt reports whether an error answer says that the request may have been executed.
 func InDoubt(r *Result) bool {
 	return strings.Contains(r.Header.Get("Proxy-Status"), `details="in-doubt"`)
 }

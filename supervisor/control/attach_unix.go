@@ -66,6 +66,6 @@ func inherited(value string) (*Wire, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.max, w.takes = maxOrder, true
+	w.max, w.most, w.takes = maxOrder, maxReport, true
 	return w, nil
 }

@@ -10,7 +10,7 @@
 //
 //	link, hello, err := control.Connect()
 //	if err != nil {
-//		return err // ErrNoParent: nobody supervises this process
+//		return err // ErrNoParent: this process is not supervised
 //	}
 //	go link.Serve(control.Orders{Activate: accept, Drain: drain, Stop: stop, Orphaned: exit})
 //	// Load hello.Config; link.Listen lends a socket.

@@ -8,9 +8,17 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
+
+// ErrTooLarge says that a message was not sent, because a supervisor takes none of that
+// size. The connection is as it was.
+var ErrTooLarge = errors.New("message is too large")
+
+// MaxReport bounds the data of one report, in bytes.
+const MaxReport = maxReport - 4096
 
 // ErrNoParent says that this process was not started by a supervisor.
 var ErrNoParent = errors.New("this process was not started by a broker")
@@ -59,7 +67,7 @@ func (l *Link) Serve(o Orders) {
 		m, err := l.wire.Recv()
 		if err != nil {
 			l.fail(fmt.Errorf("broker is gone: %w", err))
-			o.Orphaned()
+			o.Orphaned(err)
 			return
 		}
 		if m.Kind == KindListened || m.Kind == KindReported {
@@ -109,10 +117,17 @@ func (l *Link) Released() error { return l.wire.Send(Message{Kind: KindReleased}
 
 // Failed says why this process is about to exit. It waits a second at most, and
 // is the last thing that is said.
-func (l *Link) Failed(err error) {
+func (l *Link) Failed(why error) error {
 	l.wire.within(time.Second)
-	_ = l.wire.Send(Message{Kind: KindFailed, Error: err.Error()})
+	text := why.Error()
+	if len(text) > maxReason {
+		text = strings.ToValidUTF8(text[:maxReason], "") + "..."
+	}
+	return l.wire.Send(Message{Kind: KindFailed, Error: text})
 }
+
+// maxReason bounds the reason of an exit, in bytes.
+const maxReason = 1 << 20
 
 // ask sends m and waits for the answer, which has an Error when there is none.
 func (l *Link) ask(m Message) Message {
@@ -126,7 +141,10 @@ func (l *Link) ask(m Message) Message {
 	m.ID = l.lastID
 	l.pending[m.ID] = ch
 	l.mu.Unlock()
-	if err := l.wire.Send(m); err != nil {
+	switch err := l.wire.Send(m); {
+	case errors.Is(err, ErrTooLarge):
+		l.answered(Message{ID: m.ID, Error: err.Error()})
+	case err != nil:
 		l.fail(err)
 	}
 	return <-ch

@@ -9,6 +9,13 @@ import (
 	"time"
 )
 
+const (
+	// maxOrder bounds one message to a child: the largest is its configuration.
+	maxOrder = 256 << 20
+	// maxReport bounds one message of a child, which may be broken or hostile.
+	maxReport = 16 << 20
+)
+
 // Kind names a message on the control connection.
 type Kind string
 

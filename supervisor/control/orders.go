@@ -33,6 +33,6 @@ type Orders struct {
 	Stop func(mode Mode)
 	// Tell: something from the parent's user.
 	Tell func(topic string, data json.RawMessage)
-	// Orphaned: the supervisor is gone; nothing else follows.
-	Orphaned func()
+	// Orphaned: the supervisor is gone, or cannot be understood; nothing else follows.
+	Orphaned func(why error)
 }

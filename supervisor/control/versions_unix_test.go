@@ -35,7 +35,7 @@ func TestParentOfAnotherVersion(t *testing.T) {
 			Packets:  func() { got = append(got, "packets") },
 			Drain:    func(timeout time.Duration) { got = append(got, "drain "+timeout.String()) },
 			Stop:     func(mode Mode) { got = append(got, "stop "+string(mode)) },
-			Orphaned: func() { got = append(got, "orphaned") },
+			Orphaned: func(error) { got = append(got, "orphaned") },
 		})
 	}()
 	say(t, parent, `{"kind":"hibernate","until":{"hour":7}}`)

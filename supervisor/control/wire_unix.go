@@ -18,10 +18,6 @@ import (
 )
 
 const (
-	// maxOrder bounds one message to a child: the largest is its configuration.
-	maxOrder = 256 << 20
-	// maxReport bounds one message of a child, which may be broken or hostile.
-	maxReport = 16 << 20
 	// keptBuffer is how much memory a connection keeps between messages.
 	keptBuffer = 64 << 10
 )
@@ -32,6 +28,7 @@ const (
 type Wire struct {
 	conn *net.UnixConn
 	max  int // bytes of a message that is received
+	most int // bytes of a message that is sent; the other side takes no larger one
 	// takes allows descriptors to come in: only from a parent to its child.
 	takes bool
 
@@ -55,7 +52,7 @@ func wireFrom(file *os.File) (*Wire, error) {
 		_ = conn.Close()
 		return nil, fmt.Errorf("opening control connection: descriptor is a %T, not a unix socket", conn)
 	}
-	return &Wire{conn: uc}, nil
+	return &Wire{conn: uc, most: maxOrder}, nil
 }
 
 // send writes m and waits until the peer has room for it, or the connection is
@@ -67,6 +64,9 @@ func (w *Wire) Send(m Message, files ...int) error {
 		return fmt.Errorf("encoding control message: %w", err)
 	}
 	line = append(line, '\n')
+	if len(line) > w.most {
+		return fmt.Errorf("sending control message: %w: %d bytes, the limit is %d", ErrTooLarge, len(line), w.most)
+	}
 	var rights []byte
 	if len(files) > 0 {
 		rights = unix.UnixRights(files...)

@@ -143,7 +143,7 @@ func TestListenWithoutParent(t *testing.T) {
 	parent, child := wires(t)
 	link := &Link{wire: child, pending: make(map[uint64]chan Message)}
 	orphaned := make(chan struct{})
-	go link.Serve(Orders{Orphaned: func() { close(orphaned) }})
+	go link.Serve(Orders{Orphaned: func(error) { close(orphaned) }})
 	answer := make(chan error)
 	go func() {
 		_, err := link.Listen("tcp", ":1", 0)
@@ -172,7 +172,7 @@ func TestListenedWithoutFile(t *testing.T) {
 	t.Parallel()
 	parent, child := wires(t)
 	link := &Link{wire: child, pending: make(map[uint64]chan Message)}
-	go link.Serve(Orders{Orphaned: func() {}})
+	go link.Serve(Orders{Orphaned: func(error) {}})
 	go func() {
 		m, _ := parent.Recv()
 		_ = parent.Send(Message{Kind: KindListened, ID: m.ID})

@@ -23,8 +23,12 @@ import (
 func bindsMain() int {
 	network, address, share := os.Args[1], os.Args[2], os.Args[3]
 	if len(os.Args) == 4 {
+		self, err := os.Executable()
+		if err != nil {
+			panic(err)
+		}
 		attr := &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}}
-		p, err := os.StartProcess("/proc/self/exe", []string{os.Args[0], network, address, share, "inner"}, attr)
+		p, err := os.StartProcess(self, []string{self, network, address, share, "inner"}, attr)
 		if err == nil {
 			_, err = p.Wait()
 		}

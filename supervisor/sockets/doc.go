@@ -8,7 +8,7 @@
 // process a descriptor of the same socket. The socket outlives the processes: while
 // none of them accepts, connections wait in its queue, and no client is refused. Users
 // are process numbers of the supervisor; it says which of them are gone ([Holder.Leave])
-// and when what nobody uses is closed ([Holder.Sweep]).
+// and when what no process uses is closed ([Holder.Sweep]).
 //
 // A descriptor that is lent is the borrower's, which closes it with [CloseFD]. A file
 // of a unix socket is only replaced or removed if nothing serves there, or if it is

@@ -51,12 +51,12 @@ var ErrShut = errors.New("the broker is stopping")
 // if need be, and notes that user uses it. The descriptor is the caller's. The
 // error is the system's, as a listener of one's own would get it.
 //
-// The user is a process that runs as uid. One that runs as somebody else than this
+// The user is a process that runs as uid. One that runs as another user than this
 // process is not lent what it takes from others (see [file.clear]). Of perm,
 // a unix socket's, only the nine permission bits count.
 //
 // Finding out what a host's name means may take its time; it ends with ctx, and
-// nobody waits meanwhile but those who want another socket opened.
+// meanwhile only those wait that want another socket opened.
 func (h *Holder) Lend(ctx context.Context, user, uid int, network, address string, perm uint32) (int, error) {
 	key := socketKey{network, address}
 	if fd, err := h.lendHeld(user, key); !errors.Is(err, errNotHeld) {
@@ -138,7 +138,7 @@ func (h *Holder) Leave(user int) {
 	}
 }
 
-// Sweep closes what nobody uses.
+// Sweep closes what no process uses.
 func (h *Holder) Sweep() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -39,7 +39,7 @@ func keepFromChildren() {
 	}
 }
 
-// forUsers tells whether fd is a socket that listens or receives datagrams.
+// forUsers reports whether fd is a socket that listens or receives datagrams.
 func forUsers(fd int) bool {
 	if kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err == nil && kind == unix.SOCK_DGRAM {
 		return true

@@ -4,6 +4,8 @@
 package indoubt
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 	"strings"
 	"sync"
@@ -21,16 +23,41 @@ const MaxText = 2048
 // event.
 const Window = time.Second
 
+// RequestIDHeader is the field by which clients and servers name a request.
+const RequestIDHeader = "X-Request-Id"
+
 // Record is a request that may have been executed without an answer.
 type Record struct {
-	Time      time.Time `json:"time"`
-	Pool      string    `json:"pool"`
-	Backend   string    `json:"backend"`
-	Method    string    `json:"method"`
-	Host      string    `json:"host"`
-	Path      string    `json:"path"`
-	RequestID string    `json:"request_id"`
-	Reason    string    `json:"reason"`
+	Time    time.Time `json:"time"`
+	Pool    string    `json:"pool"`
+	Backend string    `json:"backend"`
+	Method  string    `json:"method"`
+	Host    string    `json:"host"`
+	// Path is without the query, which may hold secrets.
+	Path string `json:"path"`
+	// RequestID is the client's X-Request-Id, or the id that the error answer had there.
+	RequestID string `json:"request_id"`
+	// KeyHash is the SHA-256 of the Idempotency-Key in hex, "" without one.
+	KeyHash string `json:"idempotency_key_sha256,omitempty"`
+	Reason  string `json:"reason"`
+}
+
+// Bound cuts the texts, which clients and children choose, to MaxText.
+func (d *Record) Bound() {
+	for _, text := range []*string{&d.Pool, &d.Backend, &d.Method, &d.Host, &d.Path, &d.RequestID, &d.KeyHash, &d.Reason} {
+		if len(*text) > MaxText {
+			*text = strings.ToValidUTF8((*text)[:MaxText], "") + "..."
+		}
+	}
+}
+
+// HashKey is what a record has of an Idempotency-Key.
+func HashKey(key string) string {
+	if key == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:])
 }
 
 // Ledger remembers the last requests in doubt of all pools, and tells of
@@ -47,11 +74,7 @@ type doubtKey struct{ pool, backend string }
 
 // Add remembers a record.
 func (l *Ledger) Add(d Record) {
-	for _, text := range []*string{&d.Pool, &d.Backend, &d.Method, &d.Host, &d.Path, &d.RequestID, &d.Reason} {
-		if len(*text) > MaxText {
-			*text = strings.ToValidUTF8((*text)[:MaxText], "") + "..."
-		}
-	}
+	d.Bound()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.ring) < Kept {

@@ -1,0 +1,101 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package admin
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-broker/caddy-broker/module/broker"
+)
+
+func init() {
+	caddy.RegisterModule(Admin{})
+}
+
+// Admin is the admin API under /broker/. It keeps nothing: Caddy may serve it from
+// a configuration that failed, so state is looked up with each request.
+type Admin struct{}
+
+// CaddyModule returns the Caddy module information.
+func (Admin) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "admin.api.broker", New: func() caddy.Module { return new(Admin) }}
+}
+
+// Routes returns the routes of the API: one prefix, so that an operator can grant it.
+func (Admin) Routes() []caddy.AdminRoute {
+	return []caddy.AdminRoute{{Pattern: "/broker/", Handler: caddy.AdminHandlerFunc(serveAdmin)}}
+}
+
+// apiError is an error with the status that fits it.
+type apiError struct {
+	status int
+	err    error
+}
+
+func (e apiError) Error() string { return e.err.Error() }
+
+func failure(status int, format string, args ...any) error {
+	return apiError{status, fmt.Errorf(format, args...)}
+}
+
+// serveAdmin answers errors itself, as {"error": "…"}.
+func serveAdmin(w http.ResponseWriter, r *http.Request) error {
+	err := routeAdmin(w, r)
+	if err == nil {
+		return nil
+	}
+	status := http.StatusInternalServerError
+	if e, ok := errors.AsType[apiError](err); ok {
+		status = e.status
+	}
+	return answer(w, status, map[string]string{"error": err.Error()})
+}
+
+func answer(w http.ResponseWriter, status int, body any) error {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(body)
+}
+
+func routeAdmin(w http.ResponseWriter, r *http.Request) error {
+	path := strings.Trim(strings.TrimPrefix(r.URL.Path, "/broker/"), "/")
+	parts := strings.Split(path, "/")
+	switch parts[0] {
+	case "":
+		if err := method(r, http.MethodGet); err != nil {
+			return err
+		}
+		pools, err := adminPools(r)
+		if err != nil {
+			return err
+		}
+		return answer(w, http.StatusOK, map[string]any{"children": broker.Statuses(), "pools": pools})
+	case "children":
+		return adminChildren(w, r, parts[1:])
+	case "events":
+		return adminEvents(w, r)
+	case "pools", "in-doubt", "drain", "resume":
+		return adminPool(w, r, parts)
+	}
+	return failure(http.StatusNotFound, "no resource %q under /broker/: there are children, pools, drain, resume, in-doubt and events", parts[0])
+}
+
+func method(r *http.Request, allowed ...string) error {
+	if slices.Contains(allowed, r.Method) {
+		return nil
+	}
+	return failure(http.StatusMethodNotAllowed, "method %s is not allowed here: use %s", r.Method, strings.Join(allowed, " or "))
+}
+
+// Interface guard
+var _ caddy.AdminRouter = Admin{}

@@ -1,0 +1,140 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/caddy-broker/caddy-broker/module/broker"
+	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
+)
+
+func adminChildren(w http.ResponseWriter, r *http.Request, parts []string) error {
+	if len(parts) == 0 {
+		if err := method(r, http.MethodGet); err != nil {
+			return err
+		}
+		return answer(w, http.StatusOK, broker.Statuses())
+	}
+	c := broker.Find(parts[0])
+	if c == nil {
+		names := broker.Names()
+		if len(names) == 0 {
+			return failure(http.StatusNotFound, "no child %q: this process supervises none", parts[0])
+		}
+		return failure(http.StatusNotFound, "no child %q: there are %s", parts[0], strings.Join(names, ", "))
+	}
+	if len(parts) == 1 {
+		if err := method(r, http.MethodGet); err != nil {
+			return err
+		}
+		return answer(w, http.StatusOK, c.Status())
+	}
+	if parts[1] == "admin" {
+		// As it stands in the request: a slash at the end counts.
+		_, path, _ := strings.Cut(r.URL.Path, c.Name()+"/admin")
+		return forward(c, w, r, "/"+strings.TrimPrefix(path, "/"))
+	}
+	if len(parts) > 2 {
+		return failure(http.StatusNotFound, "no resource %q of child %q", strings.Join(parts[1:], "/"), c.Name())
+	}
+	operation, known := childOperations[parts[1]]
+	if !known {
+		return failure(http.StatusNotFound, "no operation %q of child %q: there are %s", parts[1], c.Name(),
+			strings.Join(slices.Sorted(maps.Keys(childOperations)), ", "))
+	}
+	if err := method(r, http.MethodPost); err != nil {
+		return err
+	}
+	if err := operation(c, r); err != nil {
+		return conflict(err)
+	}
+	return answer(w, http.StatusOK, c.Status())
+}
+
+// childOperations are those of the API. An operation goes on when the one who
+// asked for it leaves: its end must not depend on a client.
+var childOperations = map[string]func(c *broker.Hosted, r *http.Request) error{
+	"start": func(c *broker.Hosted, _ *http.Request) error { return c.Start(context.Background()) },
+	"stop": func(c *broker.Hosted, r *http.Request) error {
+		mode := control.Mode(r.URL.Query().Get("mode"))
+		switch mode {
+		case "":
+			mode = control.Immediate
+		case control.Immediate, control.Force:
+		default:
+			return failure(http.StatusBadRequest, "stop mode %q: it is immediate or force", mode)
+		}
+		return c.Stop(context.Background(), mode)
+	},
+	"restart": func(c *broker.Hosted, _ *http.Request) error { return c.Restart(context.Background()) },
+	"reload":  reloadChild,
+	"promote": func(c *broker.Hosted, _ *http.Request) error { return c.Promote(context.Background()) },
+}
+
+// reloadChild carries out a reload, and gives its error a status.
+func reloadChild(c *broker.Hosted, _ *http.Request) error {
+	err := c.Reload()
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, broker.ErrNoFile):
+		return apiError{http.StatusConflict, err}
+	default:
+		return apiError{http.StatusBadRequest, err}
+	}
+}
+
+// conflict gives an error of a supervisor its status.
+func conflict(err error) error {
+	if _, ok := errors.AsType[apiError](err); ok {
+		return err
+	}
+	for _, known := range []error{supervisor.ErrStopped, supervisor.ErrStopping, supervisor.ErrRunning, supervisor.ErrNoStandby, supervisor.ErrSuperseded, supervisor.ErrClosed} {
+		if errors.Is(err, known) {
+			return apiError{http.StatusConflict, err}
+		}
+	}
+	return apiError{http.StatusBadGateway, err}
+}
+
+// forward passes a request to the active process's own admin endpoint, as one for
+// path, with which the request's own path ends.
+func forward(c *broker.Hosted, w http.ResponseWriter, r *http.Request, path string) error {
+	transport, err := c.Transport()
+	if err != nil {
+		return apiError{http.StatusServiceUnavailable, err}
+	}
+	prefix := strings.TrimSuffix(r.URL.Path, path)
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(pr *httputil.ProxyRequest) {
+			pr.Out.URL = &url.URL{Scheme: "http", Host: "127.0.0.1", Path: path, RawQuery: r.URL.RawQuery}
+			pr.Out.Host = "127.0.0.1"
+			pr.Out.Header.Del("Origin") // the parent's endpoint has checked it
+			pr.Out.Header.Del("Sec-Fetch-Mode")
+		},
+		ModifyResponse: func(res *http.Response) error {
+			if to := res.Header.Get("Location"); strings.HasPrefix(to, "/") {
+				res.Header.Set("Location", prefix+to)
+			}
+			return nil
+		},
+		Transport:     transport,
+		FlushInterval: -1,
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			_ = answer(w, http.StatusBadGateway, map[string]string{"error": fmt.Sprintf("asking child %q: %v", c.Name(), err)})
+		},
+	}
+	proxy.ServeHTTP(w, r)
+	return nil
+}

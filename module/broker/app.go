@@ -1,0 +1,179 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/caddy-broker/caddy-broker/module/cluster"
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
+	"github.com/caddy-broker/caddy-broker/module/internal/metrics"
+	"github.com/caddy-broker/caddy-broker/supervisor"
+)
+
+func init() {
+	caddy.RegisterModule(new(App))
+}
+
+// App runs programs as supervised child processes, first of all the balancing
+// broker: this same Caddy binary, serving the user's sites. The app holds the
+// listening sockets, so that a child that crashes, hangs or is replaced refuses
+// nobody.
+//
+// Usually the `broker` config adapter writes this app's configuration: it moves
+// everything a Caddyfile serves into a child named `default`.
+type App struct {
+	ChildOptions
+
+	// Source names the file that this configuration was adapted from, so that a
+	// reload can be asked for without naming it again.
+	Source *Source `json:"source,omitempty"`
+
+	// AdminListen is the address of this process's admin endpoint, which no other
+	// process may have; if empty, that is not looked at.
+	AdminListen string `json:"admin_listen,omitempty"`
+
+	// Children are the programs to run, by name. The child `default` runs Caddy.
+	Children map[string]*Child `json:"children,omitempty"`
+
+	// Network makes this broker one of a network of brokers.
+	Network *cluster.Network `json:"network,omitempty"`
+
+	ctx    caddy.Context
+	logger *zap.Logger
+	events *caddyevents.App
+	specs  map[string]*childSpec
+	ready  chan struct{} // closed when Start returns
+	over   chan struct{} // closed when the claim ended
+}
+
+// Source is where a configuration came from.
+type Source struct {
+	// File is the path of the adapted file.
+	File string `json:"file"`
+	// Adapter is the adapter's name.
+	Adapter string `json:"adapter"`
+}
+
+// Child is one supervised program: a Caddy with a configuration, or a command.
+type Child struct {
+	ChildOptions
+
+	// Config is the configuration of a Caddy that runs as this child.
+	Config json.RawMessage `json:"config,omitempty"`
+	// Command is another program to run, with its arguments.
+	Command []string `json:"command,omitempty"`
+	// Listen are the sockets of that program, as Caddy network addresses
+	// (`tcp/127.0.0.1:9000`). They are opened and held here and handed over as
+	// systemd hands them over (`LISTEN_FDS`).
+	Listen []string `json:"listen,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "broker", New: func() caddy.Module { return new(App) }}
+}
+
+// Provision checks the configuration. It starts nothing.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx = ctx
+	a.logger = ctx.Logger()
+	a.ready, a.over = make(chan struct{}), make(chan struct{})
+	events, err := ctx.App("events")
+	if err != nil {
+		return fmt.Errorf("getting events app: %w", err)
+	}
+	var ok bool
+	if a.events, ok = events.(*caddyevents.App); !ok {
+		return fmt.Errorf("getting events app: it is a %T", events)
+	}
+	for _, c := range []prometheus.Collector{childCollector{}, forwardCollector{a.logger}} {
+		if err := metrics.Register(ctx.GetMetricsRegistry(), c); err != nil {
+			return fmt.Errorf("registering metrics: %w", err)
+		}
+	}
+	if a.Network != nil {
+		if err := a.Network.Provision(); err != nil {
+			return err
+		}
+		if err := metrics.Register(ctx.GetMetricsRegistry(), cluster.Collector{}); err != nil {
+			return fmt.Errorf("registering metrics: %w", err)
+		}
+	}
+	a.specs, err = a.childSpecs()
+	return err
+}
+
+// Validate checks the child's own configuration where nothing will be started:
+// in `caddy validate` and `caddy adapt --validate`. Elsewhere the child is the check.
+func (a *App) Validate() error {
+	if !assumed.Validating(os.Args) {
+		return nil
+	}
+	for name, child := range a.Children {
+		if child.Config == nil {
+			continue
+		}
+		if err := validateChild(child.Config); err != nil {
+			return fmt.Errorf("child %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Start makes this configuration the one that decides what runs, and returns
+// when all of it serves. If it cannot, everything is as it was before.
+func (a *App) Start() error {
+	defer close(a.ready)
+	return host.claim(a)
+}
+
+// Stop releases this configuration's claim. What no other configuration claims
+// is stopped, in order.
+func (a *App) Stop() error {
+	return host.release(a)
+}
+
+// Cleanup releases what a failed start left.
+func (a *App) Cleanup() error {
+	return host.release(a)
+}
+
+// emit hands an event to this configuration's subscribers, one at a time.
+func (a *App) emit(e supervisor.Event) {
+	fields := make([]zap.Field, 0, len(e.Data))
+	for k, v := range e.Data {
+		fields = append(fields, zap.Any(k, v))
+	}
+	a.logger.Info(e.Name, fields...)
+	a.events.Emit(a.ctx, e.Name, e.Data)
+}
+
+// waitReady returns when Start has returned, or the start has failed: an event
+// emitted earlier would not find the user's subscriptions.
+func (a *App) waitReady() {
+	select {
+	case <-a.ready:
+	case <-a.over:
+	}
+}
+
+// errExiting ends a wait when the whole process is on its way out.
+var errExiting = errors.New("caddy is exiting")
+
+// Interface guards
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.Validator    = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

@@ -1,0 +1,179 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-broker/caddy-broker/internal/options"
+	"github.com/caddy-broker/caddy-broker/module/internal/block"
+	"github.com/caddy-broker/caddy-broker/supervisor"
+)
+
+const (
+	// maxStandby bounds spares: each is a whole Caddy.
+	maxStandby = 8
+	// minWatchdog leaves room for heartbeats, which come every second.
+	minWatchdog = 3 * time.Second
+
+	notNegative = "a duration, at least 0"
+)
+
+// childTable has the options of children, which the app takes as well. To add one,
+// add a field to ChildOptions, a row, and what it does in Child.spec.
+var childTable = options.Table[ChildOptions]{
+	{
+		Name: "standby", Kind: options.Int,
+		Default: "0", Allowed: fmt.Sprintf("a whole number from 0 to %d", maxStandby),
+		Effect: "Spare processes: loaded and warm, accepting nothing until they are needed. Each costs the memory of a Caddy. Not for a `command`.",
+		Access: options.Optional(func(o *ChildOptions) **int { return &o.Standby }, options.Within(0, maxStandby)),
+	},
+	{
+		Name: "restart_delay", Kind: options.Duration,
+		Default: "2s", Allowed: notNegative,
+		Effect: "From a crash to the next start; a standby is promoted at once instead.",
+		Access: options.OptionalDuration(func(o *ChildOptions) **caddy.Duration { return &o.RestartDelay }, options.NotNegative),
+	},
+	{
+		Name: "max_restart_delay", Kind: options.Duration,
+		Default: "1m", Allowed: "a duration, at least `restart_delay`",
+		Effect: "A child that dies before `restart_reset`: the delay doubles up to this, ±20 %. Equal to `restart_delay`: always that.",
+		Access: options.OptionalDuration(func(o *ChildOptions) **caddy.Duration { return &o.MaxRestartDelay }, options.NotNegative),
+	},
+	{
+		Name: "restart_reset", Kind: options.Duration,
+		Default: "10s", Allowed: notNegative,
+		Effect: "Ready this long, and the delay starts over.",
+		Access: options.OptionalDuration(func(o *ChildOptions) **caddy.Duration { return &o.RestartReset }, options.NotNegative),
+	},
+	{
+		Name: "ready_timeout", Kind: options.Duration,
+		Default: "30s", Allowed: "a duration, above 0",
+		Effect: "Not ready by then: ended, and counted as crashed.",
+		Access: options.OptionalDuration(func(o *ChildOptions) **caddy.Duration { return &o.ReadyTimeout }, options.Positive),
+	},
+	{
+		Name: "watchdog", Kind: options.Duration, Off: options.NoLimit,
+		Default: "15s", Allowed: "a duration, at least " + options.DurationString(minWatchdog) + ", or off (-1 in JSON)",
+		Effect: "No heartbeat for this long: ended with a goroutine dump, and restarted.",
+		Access: options.OptionalDuration(func(o *ChildOptions) **caddy.Duration { return &o.Watchdog }, options.NoLimitOr(checkWatchdog)),
+	},
+	{
+		Name: "drain_timeout", Kind: options.Duration,
+		Default: "1m", Allowed: notNegative,
+		Effect: "What a replaced child's requests in progress may take; 0 is for ever.",
+		Access: options.OptionalDuration(func(o *ChildOptions) **caddy.Duration { return &o.DrainTimeout }, options.NotNegative),
+	},
+	{
+		Name: "stop_timeout", Kind: options.Duration,
+		Default: "0", Allowed: notNegative,
+		Effect: "An immediate stop turns into force after this; 0 is never by itself.",
+		Access: options.OptionalDuration(func(o *ChildOptions) **caddy.Duration { return &o.StopTimeout }, options.NotNegative),
+	},
+	{
+		Name: "replace", Kind: options.String,
+		Default: "`stop_first` where a module is configured that is known to need it, such as `acme_server`; else `overlap`", Allowed: replaceOverlap + " or " + replaceStopFirst,
+		Effect: "`stop_first` ends the old process before the new one is loaded, for modules that cannot be loaded twice at a time.",
+		Access: options.Omissible(options.Field(func(o *ChildOptions) *string { return &o.Replace }, checkReplace)),
+	},
+	{
+		Name: "ha_log", Kind: options.String,
+		Default: "`broker_ha.log`, for a `child` off", Allowed: "the path of a file, or off",
+		Effect: "The life of the child, a line per event.",
+		Access: options.Optional(func(o *ChildOptions) **string { return &o.HALog }, notEmpty),
+	},
+	{
+		Name: "user", Kind: options.String,
+		Default: "the parent's", Allowed: "the name of a user of this system",
+		Effect: "The child runs as this user, the parent stays root (and holds the ports below 1024 and the unix sockets).",
+		Access: options.Omissible(options.Field(func(o *ChildOptions) *string { return &o.User }, checkUser)),
+	},
+	{
+		Name: "env", Kind: options.Pairs, Repeat: true,
+		Default: "none", Allowed: "a name without = and a value",
+		Effect: "Added to the child's environment; one variable a line.",
+		Access: pairs(func(o *ChildOptions) *map[string]string { return &o.Env }, checkEnvName),
+	},
+}
+
+// programTable has what a child that is another program has besides.
+var programTable = options.Table[Child]{
+	{
+		Name: "command", Kind: options.List,
+		Default: options.Required, Allowed: "a program and its arguments",
+		Effect: "The program to run.",
+		Access: options.Field(func(c *Child) *[]string { return &c.Command }),
+	},
+	{
+		Name: "listen", Kind: options.List, Repeat: true,
+		Default: "none", Allowed: "addresses such as tcp/127.0.0.1:9000 or unix//run/app.sock",
+		Effect: "Sockets that the program is handed.",
+		Access: options.Field(func(c *Child) *[]string { return &c.Listen }, supervisor.CheckListen),
+	},
+}
+
+// childDefaults are the defaults of the table that are values.
+var childDefaults = func() (o ChildOptions) {
+	for i := range childTable {
+		row := &childTable[i]
+		if row.Kind != options.Duration && row.Kind != options.Int {
+			continue
+		}
+		if err := row.Read(&o, row.Default, block.Units); err != nil {
+			panic("default of option " + row.Name + ": " + err.Error())
+		}
+	}
+	return o
+}()
+
+// pairs is the access to a map whose keys are checked.
+func pairs(at func(*ChildOptions) *map[string]string, check func(key string) error) options.Access[ChildOptions] {
+	return options.Omissible(options.Field(at, func(m map[string]string) error {
+		for _, key := range slices.Sorted(maps.Keys(m)) {
+			if err := check(key); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+func checkWatchdog(d time.Duration) error {
+	switch {
+	case d == 0:
+		return errors.New("use off to disable it")
+	case d < minWatchdog:
+		return options.ErrRange
+	}
+	return nil
+}
+
+func notEmpty(s string) error {
+	if s == "" {
+		return options.ErrRange
+	}
+	return nil
+}
+
+func checkUser(name string) error {
+	if name == "" {
+		return options.ErrRange
+	}
+	_, err := supervisor.LookupUser(name)
+	return err
+}
+
+func checkEnvName(name string) error {
+	if name == "" || strings.ContainsAny(name, "=\x00") {
+		return fmt.Errorf("%s is not a name", options.Quote(name))
+	}
+	return nil
+}

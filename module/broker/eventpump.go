@@ -1,0 +1,115 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"sync"
+
+	"github.com/caddy-broker/caddy-broker/supervisor"
+)
+
+// eventPump takes events from supervisors, which must not wait, and hands them
+// to the deciding configuration's subscribers and to those who watch the admin
+// API, in order, on one goroutine of its own.
+type eventPump struct {
+	mu    sync.Mutex
+	queue []supervisor.Event
+	app   *App
+	busy  bool // the goroutine runs
+	idle  *sync.Cond
+
+	hub eventHub
+}
+
+func newEventPump() *eventPump {
+	p := new(eventPump)
+	p.idle = sync.NewCond(&p.mu)
+	return p
+}
+
+// put queues e.
+func (p *eventPump) put(e supervisor.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.queue = append(p.queue, e)
+	if !p.busy {
+		p.busy = true
+		go p.run()
+	}
+}
+
+// follow hands what comes from now on to a's subscribers. With nil it first
+// waits until everything queued was delivered: the last configuration is ending.
+func (p *eventPump) follow(a *App) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for a == nil && p.busy {
+		p.idle.Wait()
+	}
+	p.app = a
+}
+
+func (p *eventPump) run() {
+	for {
+		p.mu.Lock()
+		if len(p.queue) == 0 {
+			p.busy = false
+			p.idle.Broadcast()
+			p.mu.Unlock()
+			return
+		}
+		e := p.queue[0]
+		p.queue = p.queue[1:]
+		a := p.app
+		p.mu.Unlock()
+		if a != nil {
+			a.waitReady()
+			a.emit(e)
+		}
+		p.hub.send(e)
+	}
+}
+
+// watcherQueue bounds what one watcher of the admin API may be behind.
+const watcherQueue = 256
+
+// eventHub hands events to watchers. One that does not keep up is disconnected.
+type eventHub struct {
+	mu       sync.Mutex
+	watchers map[chan supervisor.Event]struct{}
+}
+
+// watch returns a channel of events; it is closed when the watcher was too slow.
+func (h *eventHub) watch() (events <-chan supervisor.Event, end func()) {
+	ch := make(chan supervisor.Event, watcherQueue)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.watchers == nil {
+		h.watchers = make(map[chan supervisor.Event]struct{})
+	}
+	h.watchers[ch] = struct{}{}
+	return ch, func() { h.remove(ch) }
+}
+
+func (h *eventHub) remove(ch chan supervisor.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, ok := h.watchers[ch]; ok {
+		delete(h.watchers, ch)
+		close(ch)
+	}
+}
+
+func (h *eventHub) send(e supervisor.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for ch := range h.watchers {
+		select {
+		case ch <- e:
+		default:
+			delete(h.watchers, ch)
+			close(ch)
+		}
+	}
+}

@@ -1,0 +1,314 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
+	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
+)
+
+// host holds what outlives one configuration: the running children. Every
+// configuration that was started holds a claim; the newest decides what runs.
+// When it is released, because it was replaced or because a neighbour of it
+// failed to start, the newest one left decides again. So an unchanged child is
+// not touched by a reload, and a failed reload leaves everything as it was.
+var host = &hostState{children: make(map[string]*Hosted), events: newEventPump()}
+
+type hostState struct {
+	turn sync.Mutex // one claim or release at a time; held while children start and stop
+
+	mu       sync.RWMutex // guards what follows, briefly
+	claims   []*App
+	children map[string]*Hosted
+
+	network clusterHost // guarded by turn
+	events  *eventPump
+	doubts  indoubt.Ledger // requests in doubt that children reported
+}
+
+// claim makes a decide, and returns when all its children serve.
+func (h *hostState) claim(a *App) error {
+	h.turn.Lock()
+	defer h.turn.Unlock()
+	h.mu.Lock()
+	h.claims = append(h.claims, a)
+	h.mu.Unlock()
+	h.events.follow(a)
+
+	ctx, cancel := assumed.UntilExiting(context.Background(), errExiting)
+	defer cancel()
+	if err := h.network.apply(a.Network, a.logger); err != nil {
+		h.drop(a)
+		h.restore(a.logger)
+		return err
+	}
+	unchanged, err := h.applyAll(ctx, a)
+	if err != nil {
+		h.drop(a)
+		h.restore(a.logger)
+		return err
+	}
+	h.tellParent()
+	for _, name := range unchanged {
+		a.logger.Info("child goes on: nothing that it runs has changed; `caddy broker restart` replaces it", zap.String("child", name))
+	}
+	return nil
+}
+
+// applyAll makes all children what a wants them to be, and returns those that were so
+// already. A Caddy that the operator stopped is an error: nobody would serve what was
+// just loaded.
+func (h *hostState) applyAll(ctx context.Context, a *App) (unchanged []string, err error) {
+	names := slices.Sorted(maps.Keys(a.specs))
+	for _, name := range names {
+		c := h.child(name)
+		if c == nil || a.specs[name].External {
+			continue
+		}
+		if state := c.sup.Status().State; state == "stopped" || state == "stopping" {
+			return nil, fmt.Errorf("child %q is %s, so nothing would serve this configuration: use `caddy broker start`, then load it again", name, state)
+		}
+	}
+	for _, name := range names {
+		c, want := h.child(name), a.specs[name]
+		if c != nil && c.spec.Equal(want.Spec) {
+			unchanged = append(unchanged, name)
+		}
+		if err := h.apply(ctx, a, name); err != nil {
+			return nil, err
+		}
+	}
+	return unchanged, nil
+}
+
+// release ends a's claim; a second time it does nothing.
+func (h *hostState) release(a *App) error {
+	h.turn.Lock()
+	defer h.turn.Unlock()
+	top, held := h.drop(a)
+	if !held {
+		return nil
+	}
+	if top {
+		h.restore(a.logger)
+		return nil
+	}
+	h.prune(a.logger)
+	return nil
+}
+
+// drop takes a's claim away and tells whether it was the deciding one, and
+// whether there was one.
+func (h *hostState) drop(a *App) (top, held bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i := slices.Index(h.claims, a)
+	if i < 0 {
+		return false, false
+	}
+	close(a.over)
+	top = i == len(h.claims)-1
+	h.claims = slices.Delete(h.claims, i, i+1)
+	return top, true
+}
+
+// restore lets the newest claim left decide again.
+func (h *hostState) restore(logger *zap.Logger) {
+	if a := h.deciding(); a != nil {
+		h.events.follow(a)
+		if err := h.network.apply(a.Network, a.logger); err != nil {
+			logger.Error("restoring network of the running configuration", zap.Error(err))
+		}
+		ctx, cancel := assumed.UntilExiting(context.Background(), errExiting)
+		defer cancel()
+		for _, name := range slices.Sorted(maps.Keys(a.specs)) {
+			if err := h.apply(ctx, a, name); err != nil {
+				logger.Error("restoring child of the running configuration", zap.String("child", name), zap.Error(err))
+			}
+		}
+	}
+	h.prune(logger)
+}
+
+// prune stops, side by side, what no claim wants.
+func (h *hostState) prune(logger *zap.Logger) {
+	a := h.deciding()
+	if a == nil {
+		h.network.end()
+	}
+	var wg sync.WaitGroup
+	for name, c := range h.list() {
+		if a != nil && a.specs[name] != nil {
+			continue
+		}
+		wg.Go(func() {
+			err := c.sup.Stop(context.Background(), control.Immediate)
+			if err != nil && !errors.Is(err, supervisor.ErrStopped) {
+				logger.Error("stopping child", zap.String("child", name), zap.Error(err))
+			}
+			c.close()
+			h.mu.Lock()
+			delete(h.children, name)
+			h.mu.Unlock()
+		})
+	}
+	wg.Wait()
+	if a == nil {
+		h.events.follow(nil)
+	}
+}
+
+// apply makes one child what a wants it to be.
+func (h *hostState) apply(ctx context.Context, a *App, name string) error {
+	want := a.specs[name]
+	c := h.child(name)
+	if c == nil {
+		var err error
+		if c, err = newHosted(name, want, h.events, a.logger); err != nil {
+			return err
+		}
+		h.mu.Lock()
+		h.children[name] = c
+		h.mu.Unlock()
+		if err := c.sup.Start(ctx, want.Spec); err != nil {
+			c.close()
+			h.mu.Lock()
+			delete(h.children, name)
+			h.mu.Unlock()
+			return err
+		}
+		return nil
+	}
+	if err := c.admit(want.User); err != nil {
+		return err
+	}
+	if !c.spec.Equal(want.Spec) {
+		if want.locks != "" {
+			a.logger.Info("child ends before its replacement starts, because one of its modules cannot be loaded twice; `replace overlap` in the broker's options denies it",
+				zap.String("child", name), zap.String("module", want.locks))
+		}
+		switch err := c.replace(ctx, want.Spec); {
+		case err == nil:
+			c.adopt(want)
+			return nil
+		case !errors.Is(err, supervisor.ErrStopped) && !errors.Is(err, supervisor.ErrStopping):
+			return err
+		}
+		// A program that the operator stopped stays so, and starts with the new settings.
+	}
+	c.sup.Tune(want.Spec)
+	c.adopt(want)
+	return nil
+}
+
+// deciding is the newest claim, nil if there is none.
+func (h *hostState) deciding() *App {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if len(h.claims) == 0 {
+		return nil
+	}
+	return h.claims[len(h.claims)-1]
+}
+
+func (h *hostState) child(name string) *Hosted {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.children[name]
+}
+
+func (h *hostState) list() map[string]*Hosted {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return maps.Clone(h.children)
+}
+
+// Hosted is one child with what belongs to it.
+type Hosted struct {
+	name  string
+	sup   *supervisor.Supervisor
+	spec  *supervisor.Spec // what was applied last; owned by whoever holds host.turn
+	haLog string
+	log   *supervisor.HALog
+	pools *poolKeeper
+	// dirs are the directories of the private admin sockets, by user: a process can
+	// make its socket in its own user's only. They stay until the child goes.
+	dirs sync.Map
+	// inDoubt counts the unsafe requests that stops and replacements cut off.
+	inDoubt atomic.Uint64
+}
+
+func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logger) (*Hosted, error) {
+	c := &Hosted{name: name, spec: want.Spec, haLog: want.haLog, pools: new(poolKeeper)}
+	if err := c.admit(want.User); err != nil {
+		return nil, err
+	}
+	c.log = supervisor.OpenHALog(want.haLog, func(err error) {
+		logger.Warn("high-availability log is not written; the service goes on", zap.String("child", name), zap.Error(err))
+	})
+	c.sup = supervisor.New(supervisor.Config{
+		Name:        name,
+		Stderr:      os.Stderr,
+		HALog:       c.log,
+		AdminSocket: c.adminSocket,
+		Hello:       c.hello,
+		Activate:    c.activated,
+		Report:      c.reported,
+		Event:       events.put,
+		Hold:        c.hold,
+	})
+	return c, nil
+}
+
+// adopt notes what was applied. Only then the log changes: a reload that fails
+// leaves it as it was.
+func (c *Hosted) adopt(want *childSpec) {
+	c.spec = want.Spec
+	if c.haLog != want.haLog {
+		c.haLog = want.haLog
+		c.log.Reopen(want.haLog)
+	}
+}
+
+func (c *Hosted) close() {
+	c.sup.Close()
+	c.log.Close()
+	c.dirs.Range(func(_, dir any) bool {
+		_ = os.RemoveAll(dir.(string))
+		return true
+	})
+}
+
+// admit makes a directory for the admin sockets of user's processes, once.
+func (c *Hosted) admit(user string) error {
+	if _, ok := c.dirs.Load(user); ok {
+		return nil
+	}
+	dir, err := adminDir(user)
+	if err != nil {
+		return fmt.Errorf("child %q: %w", c.name, err)
+	}
+	c.dirs.Store(user, dir)
+	return nil
+}
+
+// adminSocket is the path of the private admin endpoint of process id, which runs
+// as user.
+func (c *Hosted) adminSocket(id int, user string) string {
+	dir, _ := c.dirs.Load(user)
+	return fmt.Sprintf("%s/%d.sock", dir, id)
+}

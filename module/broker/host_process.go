@@ -1,0 +1,61 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
+	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
+)
+
+// Find is the child of that name, nil if there is none.
+func Find(name string) *Hosted { return host.child(name) }
+
+// Names are the children's, in order.
+func Names() []string { return slices.Sorted(maps.Keys(host.list())) }
+
+// Statuses are all children's, by name.
+func Statuses() []*supervisor.Status {
+	children := host.list()
+	out := make([]*supervisor.Status, 0, len(children))
+	for _, name := range slices.Sorted(maps.Keys(children)) {
+		out = append(out, children[name].sup.Status())
+	}
+	return out
+}
+
+// Doubts are the requests in doubt that children reported.
+func Doubts() []indoubt.Record { return host.doubts.List() }
+
+// Watch returns a channel of the children's events and of their pools'; it is
+// closed when the watcher was too slow. over ends with the configuration in effect.
+func Watch() (events <-chan supervisor.Event, over <-chan struct{}, end func()) {
+	events, end = host.events.hub.watch()
+	if a := host.deciding(); a != nil {
+		over = a.ctx.Done()
+	}
+	return events, over, end
+}
+
+// Name is the child's in the configuration.
+func (c *Hosted) Name() string { return c.name }
+
+// Status is what the child is like now.
+func (c *Hosted) Status() *supervisor.Status { return c.sup.Status() }
+
+// Start starts a child that was stopped.
+func (c *Hosted) Start(ctx context.Context) error { return c.sup.Start(ctx, nil) }
+
+// Stop stops the child.
+func (c *Hosted) Stop(ctx context.Context, mode control.Mode) error { return c.sup.Stop(ctx, mode) }
+
+// Restart replaces the child's process by a new one.
+func (c *Hosted) Restart(ctx context.Context) error { return c.replace(ctx, nil) }
+
+// Promote swaps the active process for a standby.
+func (c *Hosted) Promote(ctx context.Context) error { return c.sup.Promote(ctx) }

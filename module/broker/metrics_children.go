@@ -1,0 +1,50 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddy-broker/caddy-broker/supervisor"
+)
+
+var (
+	descUp     = prometheus.NewDesc("caddy_broker_child_up", "Whether a process of the child accepts connections.", []string{"child"}, nil)
+	descStarts = prometheus.NewDesc("caddy_broker_child_starts_total", "Processes started for the child.", []string{"child"}, nil)
+	descExits  = prometheus.NewDesc("caddy_broker_child_exits_total", "Processes of the child that ended, by reason.", []string{"child", "reason"}, nil)
+	descStart  = prometheus.NewDesc("caddy_broker_child_start_seconds", "Time from spawn to readiness of the child's last start.", []string{"child"}, nil)
+	descCut    = prometheus.NewDesc("caddy_broker_child_in_doubt_total", "Unsafe requests that a stop or a replacement cut off: they may have been executed without an answer.", []string{"child"}, nil)
+	descGap    = prometheus.NewDesc("caddy_broker_child_gap_seconds", "Total time without a process of the child that accepts connections.", []string{"child"}, nil)
+)
+
+// childCollector reads the children when it is scraped: nothing to reset, nothing
+// to go stale.
+type childCollector struct{}
+
+// Describe sends the descriptions.
+func (childCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descUp, descStarts, descExits, descStart, descGap, descCut} {
+		ch <- d
+	}
+}
+
+// Collect sends the values.
+func (childCollector) Collect(ch chan<- prometheus.Metric) {
+	for _, s := range Statuses() {
+		up := 0.0
+		if s.State == "active" {
+			up = 1
+		}
+		ch <- prometheus.MustNewConstMetric(descUp, prometheus.GaugeValue, up, s.Name)
+		ch <- prometheus.MustNewConstMetric(descStarts, prometheus.CounterValue, float64(s.Stats.Starts), s.Name)
+		for _, reason := range supervisor.ExitReasons() { // every series exists from the start
+			ch <- prometheus.MustNewConstMetric(descExits, prometheus.CounterValue, float64(s.Stats.Exits[reason]), s.Name, reason)
+		}
+		ch <- prometheus.MustNewConstMetric(descStart, prometheus.GaugeValue, s.Stats.StartSeconds, s.Name)
+		ch <- prometheus.MustNewConstMetric(descGap, prometheus.CounterValue, s.Stats.Gap.Seconds(), s.Name)
+		if c := host.child(s.Name); c != nil {
+			ch <- prometheus.MustNewConstMetric(descCut, prometheus.CounterValue, float64(c.inDoubt.Load()), s.Name)
+		}
+	}
+}

@@ -1,0 +1,118 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package child
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/standard"
+	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
+	_ "github.com/caddyserver/caddy/v2/modules/logging"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/proxytest"
+)
+
+// site is what a Caddyfile serves, in a child or in a process of its own.
+type site struct {
+	*httptest.Server
+	log string // the file that {log} stands for
+}
+
+// newSite makes Caddy's HTTP app from routes and serves its only server. In a
+// child, the configuration is what a child makes of it.
+func newSite(t *testing.T, child bool, routes string) *site {
+	t.Helper()
+	s := &site{log: filepath.Join(t.TempDir(), "access.log")}
+	text := ":80 {\n" + strings.ReplaceAll(routes, "{log}", s.log) + "\n}\n"
+	raw, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime.Store(nil)
+	if child {
+		runtime.Store(newChildRuntime(nil, "secret"))
+		t.Cleanup(func() { runtime.Store(nil) })
+		if raw, err = PrepareConfig(raw, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg := new(caddy.Config)
+	if err := json.Unmarshal(raw, cfg); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Admin = &caddy.AdminConfig{Disabled: true}
+	cfg.StorageRaw = json.RawMessage(fmt.Sprintf(`{"module": "file_system", "root": %q}`, t.TempDir()))
+	if cfg.Logging == nil {
+		cfg.Logging = new(caddy.Logging)
+	}
+	if cfg.Logging.Logs == nil {
+		cfg.Logging.Logs = make(map[string]*caddy.CustomLog)
+	}
+	cfg.Logging.Logs["default"] = &caddy.CustomLog{BaseLog: caddy.BaseLog{Level: proxytest.LogLevel()}}
+	ctx, err := caddy.ProvisionContext(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app, err := ctx.App("http")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Server = httptest.NewServer(app.(*caddyhttp.App).Servers["srv0"])
+	t.Cleanup(s.Close)
+	return s
+}
+
+// ask sends a body and tells all that the client gets and the access log has.
+func (s *site) ask(t *testing.T, chunked bool) string {
+	t.Helper()
+	var body io.Reader = strings.NewReader("the secret")
+	if chunked {
+		body = struct{ io.Reader }{body}
+	}
+	req, err := http.NewRequest(http.MethodPost, s.URL+"/old?q=1", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = "www.site.example"
+	res, err := s.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := fmt.Sprintf("%d %s", res.StatusCode, b)
+	if v := res.Header.Get("X-Seen"); v != "" {
+		out += " seen " + v
+	}
+	s.Close() // the access log is written when the handler has returned
+	text, err := os.ReadFile(s.log)
+	if err != nil {
+		return out
+	}
+	var entry struct {
+		Request struct{ Method, Host, URI string }
+		Read    int `json:"bytes_read"`
+		Size    int
+		Status  int
+		Extra   string
+	}
+	if err := json.Unmarshal(text, &entry); err != nil {
+		t.Fatalf("the access log is %q: %v", text, err)
+	}
+	return out + fmt.Sprintf(" logged %+v", entry)
+}

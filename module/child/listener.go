@@ -1,0 +1,190 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package child
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// systemListener is a *net.TCPListener or a *net.UnixListener.
+type systemListener interface {
+	net.Listener
+	SetDeadline(time.Time) error
+}
+
+// listener accepts from a socket that the parent holds: not before the child is
+// activated, and not after it was told to leave. While it must not accept it
+// blocks, so that http.Server keeps its state. Probe connections pass at any time.
+type listener struct {
+	systemListener
+	rt        *childRuntime
+	keepAlive net.KeepAliveConfig
+	injected  chan net.Conn
+
+	accepting  sync.Mutex // held from asking the system for a connection until it is counted
+	closed     chan struct{}
+	closeOnce  sync.Once
+	systemOnce sync.Once
+}
+
+func (rt *childRuntime) newListener(ln net.Listener, cfg net.ListenConfig) net.Listener {
+	sys, ok := ln.(systemListener)
+	if !ok { // no such listener exists on the systems that pass sockets
+		return ln
+	}
+	l := &listener{
+		systemListener: sys, rt: rt, keepAlive: cfg.KeepAliveConfig,
+		injected: make(chan net.Conn, 1), closed: make(chan struct{}),
+	}
+	rt.mu.Lock()
+	rt.listeners[l] = struct{}{}
+	rt.mu.Unlock()
+	return l
+}
+
+// Accept returns the next connection.
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		select {
+		case <-l.closed:
+			return nil, net.ErrClosed
+		case c := <-l.injected:
+			return c, nil
+		default:
+		}
+		if !l.open() {
+			select {
+			case <-l.closed:
+				return nil, net.ErrClosed
+			case c := <-l.injected:
+				return c, nil
+			case <-l.gate():
+			}
+			continue
+		}
+		c, err := l.accept()
+		switch {
+		case err == nil:
+			return c, nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			// Somebody wants our attention. What he put into the queue was put
+			// there before, so it is seen now.
+			_ = l.systemListener.SetDeadline(time.Time{})
+		case closed(l.rt.leaving) || closed(l.closed):
+		default:
+			return nil, err
+		}
+	}
+}
+
+// accept takes a connection from the system's queue and counts it.
+func (l *listener) accept() (net.Conn, error) {
+	l.accepting.Lock()
+	defer l.accepting.Unlock()
+	c, err := l.systemListener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return l.wrap(c), nil
+}
+
+// open tells whether the system's queue may be read.
+func (l *listener) open() bool { return closed(l.rt.activated) && !closed(l.rt.leaving) }
+
+// gate is closed when open may have changed to true; nil for ever after leaving.
+func (l *listener) gate() <-chan struct{} {
+	if closed(l.rt.leaving) {
+		return nil
+	}
+	return l.rt.activated
+}
+
+func closed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
+
+// inject puts c into the listener's own queue; it reports whether there was room.
+func (l *listener) inject(c net.Conn) bool {
+	select {
+	case l.injected <- c:
+		_ = l.systemListener.SetDeadline(time.Unix(1, 0))
+		return true
+	default:
+		return false
+	}
+}
+
+// release closes this process's copy of the socket. The parent's stays, and with
+// it the queue of those who wait. When it returns, every connection that was
+// taken from there is counted: nobody may find that none is left before.
+func (l *listener) release() {
+	l.systemOnce.Do(func() {
+		_ = l.systemListener.Close()
+		l.accepting.Lock()
+		defer l.accepting.Unlock()
+	})
+}
+
+// Close ends Accept. It may be called more than once: http.Server does.
+func (l *listener) Close() error {
+	l.closeOnce.Do(func() {
+		close(l.closed)
+		l.rt.mu.Lock()
+		delete(l.rt.listeners, l)
+		l.rt.mu.Unlock()
+		l.release()
+	})
+	return nil
+}
+
+// wrap makes a connection counted. The concrete types stay reachable, so that
+// the kernel can still move the bytes (splice, sendfile).
+func (l *listener) wrap(c net.Conn) net.Conn {
+	switch c := c.(type) {
+	case *net.TCPConn:
+		if l.keepAlive.Enable {
+			_ = c.SetKeepAliveConfig(l.keepAlive)
+		} else {
+			_ = c.SetKeepAlive(false)
+		}
+		t := &tcpConn{TCPConn: c, rt: l.rt}
+		l.rt.track(t)
+		return t
+	case *net.UnixConn:
+		u := &unixConn{UnixConn: c, rt: l.rt}
+		l.rt.track(u)
+		return u
+	default:
+		return c
+	}
+}
+
+type tcpConn struct {
+	*net.TCPConn
+	rt *childRuntime
+}
+
+func (c *tcpConn) Close() error {
+	c.rt.untrack(c)
+	return c.TCPConn.Close()
+}
+
+type unixConn struct {
+	*net.UnixConn
+	rt *childRuntime
+}
+
+func (c *unixConn) Close() error {
+	c.rt.untrack(c)
+	return c.UnixConn.Close()
+}

@@ -1,0 +1,118 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package child
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+func init() {
+	for ours := range networks {
+		caddy.RegisterNetwork(ours, listen)
+	}
+	caddyhttp.RegisterNetworkHTTP3("broker", "brokerudp")
+	caddyhttp.RegisterNetworkHTTP3("broker4", "brokerudp4")
+	caddyhttp.RegisterNetworkHTTP3("broker6", "brokerudp6")
+	caddyhttp.RegisterNetworkHTTP3("brokerudp", "brokerudp")
+	caddyhttp.RegisterNetworkHTTP3("brokerudp4", "brokerudp4")
+	caddyhttp.RegisterNetworkHTTP3("brokerudp6", "brokerudp6")
+	caddyhttp.RegisterNetworkHTTP3("fdgrambroker", "fdgrambroker")
+}
+
+// networks are our listener networks and what they stand for. A child listens on
+// them instead of the system's own, and gets each socket from its parent. The
+// names for unix sockets and descriptors must begin as Caddy's do, because Caddy
+// parses their addresses by that.
+var networks = map[string]string{
+	"broker":       "tcp",
+	"broker4":      "tcp4",
+	"broker6":      "tcp6",
+	"brokerudp":    "udp",
+	"brokerudp4":   "udp4",
+	"brokerudp6":   "udp6",
+	"unixbroker":   "unix",
+	"fdbroker":     "fd",
+	"fdgrambroker": "fdgram",
+}
+
+// datagram tells whether a network of the system's has packets, not connections.
+func datagram(network string) bool { return strings.HasPrefix(network, "udp") || network == "fdgram" }
+
+// defaultUnixPerm is what Caddy gives a unix socket without permission bits.
+const defaultUnixPerm fs.FileMode = 0o200
+
+// listen is the [caddy.ListenerFunc] of our networks.
+func listen(_ context.Context, network, host, portRange string, portOffset uint, cfg net.ListenConfig) (any, error) {
+	rt := runtime.Load()
+	if rt == nil {
+		return nil, fmt.Errorf("network %q exists in a supervised child only: run `caddy broker run --ha`", network)
+	}
+	real := networks[network]
+	address, perm, err := socketAddress(real, host, portRange, portOffset)
+	if err != nil {
+		return nil, err
+	}
+	asked := real
+	if real == "fdgram" { // to the parent a descriptor is a descriptor
+		asked = "fd"
+	}
+	file, err := rt.link.Listen(asked, address, perm)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return rt.takeSocket(file, real, address, cfg)
+}
+
+// takeSocket makes a socket from the parent what Caddy expects of its network.
+func (rt *childRuntime) takeSocket(file *os.File, real, address string, cfg net.ListenConfig) (any, error) {
+	if datagram(real) {
+		pc, err := net.FilePacketConn(file)
+		if err != nil {
+			return nil, fmt.Errorf("taking over socket %s/%s: %w", real, address, err)
+		}
+		return rt.newPacketConn(pc), nil
+	}
+	ln, err := net.FileListener(file)
+	if err != nil {
+		return nil, fmt.Errorf("taking over socket %s/%s: %w", real, address, err)
+	}
+	return rt.newListener(ln, cfg), nil
+}
+
+// socketAddress turns what Caddy gives a listener function into an address.
+func socketAddress(network, host, portRange string, portOffset uint) (string, fs.FileMode, error) {
+	switch network {
+	case "unix":
+		path, bits, found := strings.Cut(host, "|")
+		if !found {
+			return path, defaultUnixPerm, nil
+		}
+		mode, err := strconv.ParseUint(bits, 8, 32)
+		if err != nil {
+			return "", 0, fmt.Errorf("parsing permission bits %q of %s: not an octal number", bits, path)
+		}
+		return path, fs.FileMode(mode), nil
+	case "fd", "fdgram":
+		return host, 0, nil
+	}
+	first, _, _ := strings.Cut(portRange, "-")
+	port := uint64(0)
+	if first != "" {
+		var err error
+		if port, err = strconv.ParseUint(first, 10, 16); err != nil {
+			return "", 0, fmt.Errorf("parsing port %q: %w", portRange, err)
+		}
+	}
+	return net.JoinHostPort(host, strconv.FormatUint(port+uint64(portOffset), 10)), 0, nil
+}

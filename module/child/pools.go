@@ -1,0 +1,177 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package child
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
+	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
+	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
+	"github.com/caddy-broker/caddy-broker/module/proxy"
+	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
+)
+
+const (
+	// poolsReportDelay gathers changes of the pools' state into one report.
+	poolsReportDelay = 200 * time.Millisecond
+	// reportQueue bounds the events and doubts that wait to be reported.
+	reportQueue = 4096
+)
+
+// poolReporter tells the parent what happens to this process's pools. Only the
+// process that serves has anything to tell. What is worth keeping of the pools is
+// sent by one goroutine, so that an older state never follows a newer one.
+type poolReporter struct {
+	link    *control.Link
+	changed chan struct{}
+	queue   chan report
+	flushes chan chan error
+	left    string // what was left out of the last report of the pools; of run alone
+}
+
+type report struct {
+	topic string
+	data  json.RawMessage
+}
+
+// poolsActivate lets the pools begin, with what the parent keeps of them, and
+// reports on them from now on.
+func poolsActivate(link *control.Link, kept json.RawMessage) {
+	var learnt poolstate.State
+	if len(kept) > 0 {
+		if err := json.Unmarshal(kept, &learnt); err != nil {
+			caddy.Log().Named("broker").Error("reading the pools' state", zap.Error(err))
+		}
+	}
+	r := &poolReporter{
+		link: link, changed: make(chan struct{}, 1), queue: make(chan report, reportQueue), flushes: make(chan chan error),
+	}
+	proxy.OnChange(r.change)
+	proxy.Watch(func(e failover.Event) { r.put(parlance.TopicEvent, supervisor.Event{Name: e.Name, Data: e.Data}) })
+	proxy.Doubts().Follow(func(d indoubt.Record) { r.put(parlance.TopicDoubt, d) })
+	proxy.Start(learnt)
+	r.change() // what has no place any more is forgotten
+	go r.run()
+	reporter.Store(r)
+}
+
+// reporter is this process's, once it serves or has served.
+var reporter atomic.Pointer[poolReporter]
+
+// put queues a report. One that finds the queue full is dropped: the parent hangs.
+func (r *poolReporter) put(topic string, v any) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return
+	}
+	select {
+	case r.queue <- report{topic, data}:
+	default:
+	}
+}
+
+// change makes what is worth keeping be reported soon.
+func (r *poolReporter) change() {
+	select {
+	case r.changed <- struct{}{}:
+	default:
+	}
+}
+
+// run reports as long as the process lives or the parent listens.
+func (r *poolReporter) run() {
+	var due <-chan time.Time
+	for {
+		select {
+		case next := <-r.queue:
+			if err := r.link.Report(next.topic, next.data); errors.Is(err, control.ErrTooLarge) {
+				caddy.Log().Named("broker").Error("reporting to the broker", zap.String("topic", next.topic), zap.Error(err))
+			} else if err != nil {
+				return // the broker is gone, which is said by whoever hears of it first
+			}
+		case <-r.changed:
+			if due == nil {
+				due = time.After(poolsReportDelay)
+			}
+		case <-due:
+			due = nil
+			_ = r.send() // a process that was replaced has nothing to say any more
+		case reply := <-r.flushes:
+			reply <- r.send()
+		}
+	}
+}
+
+// send reports what is worth keeping now and returns when the parent has it.
+func (r *poolReporter) send() error {
+	data, left, err := proxy.Snapshot().Encode(maxPoolsReport)
+	if err != nil {
+		left = "everything"
+	}
+	if left != "" && r.left == "" {
+		caddy.Log().Named("broker").Warn("the state of the pools is too large to be kept whole for the next process, which learns the rest anew",
+			zap.String("left_out", left), zap.Int("limit", maxPoolsReport), zap.Error(err))
+	}
+	if r.left = left; err != nil {
+		return err
+	}
+	return r.link.Deliver(parlance.TopicPools, data)
+}
+
+// flush returns when the parent has what was changed, or with the reason why not.
+func (r *poolReporter) flush(ctx context.Context) error {
+	reply := make(chan error, 1)
+	select {
+	case r.flushes <- reply:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	select {
+	case err := <-reply:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// maxPoolsReport bounds a report of the pools' state, in bytes: the parent keeps it in
+// memory, and takes no larger message than [control.MaxReport].
+const maxPoolsReport = control.MaxReport / 2
+
+// cutReport is how many requests in doubt go into one report: of so many the longest
+// texts fit, seven in each, of whose bytes each may need six as JSON.
+const cutReport = control.MaxReport / (8 * 6 * indoubt.MaxText)
+
+// reportCut tells of the unsafe requests that the end of this process cuts off:
+// they may have been executed, and nobody will hear the answer. It returns when
+// the parent has it.
+func reportCut(link *control.Link, cut []indoubt.Record) {
+	for i := range cut {
+		cut[i].Bound()
+		d := cut[i]
+		caddy.Log().Named("broker").Warn("request in doubt: it may have been executed without an answer",
+			zap.String("pool", d.Pool), zap.String("upstream", d.Backend), zap.String("method", d.Method), zap.String("host", d.Host),
+			zap.String("path", d.Path), zap.String("request_id", d.RequestID), zap.String("reason", d.Reason))
+	}
+	for part := range slices.Chunk(cut, cutReport) {
+		data, err := json.Marshal(part)
+		if err == nil {
+			err = link.Report(parlance.TopicCut, data)
+		}
+		if err != nil {
+			caddy.Log().Named("broker").Error("reporting requests in doubt to the broker", zap.Error(err))
+		}
+	}
+}

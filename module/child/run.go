@@ -1,0 +1,249 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package child
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
+	"go.uber.org/zap/exp/zapslog"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
+	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
+	"github.com/caddy-broker/caddy-broker/module/proxy"
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
+)
+
+// Run is the whole life of a supervised child: it takes its configuration
+// from the parent, loads it, says that it is ready, and then does what it is told.
+func Run() (int, error) {
+	caddy.TrapSignals()
+	logger, original, _ := caddy.BufferedLog()
+	defer caddy.UnbufferDefaultLogger(original)
+	limitMemory(logger)
+
+	link, hello, err := control.Connect()
+	if errors.Is(err, control.ErrNoParent) {
+		return caddy.ExitCodeFailedStartup,
+			fmt.Errorf("--child is what a running broker starts by itself: use `caddy broker run --ha`")
+	}
+	if err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
+	rt := newChildRuntime(link, rand.Text())
+	runtime.Store(rt)
+	childStart(hello.Data)
+	go link.Serve(rt.orders(hello))
+
+	config, err := PrepareConfig(hello.Config, hello.Admin)
+	if err == nil {
+		err = caddy.Load(config, true)
+	}
+	if err != nil {
+		if link.Failed(err) == nil {
+			os.Exit(caddy.ExitCodeFailedStartup) // the broker says it
+		}
+		return caddy.ExitCodeFailedStartup, fmt.Errorf("loading the child's configuration: %w", err)
+	}
+	if missing := awaitCertificates(config); len(missing) > 0 {
+		caddy.Log().Named("broker").Warn("stored certificates are not in memory yet; the child serves without them", zap.Strings("names", missing))
+	}
+	if err := link.Ready(); err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
+	rt.heartbeat(context.Background(), proxy.Echo, link.Beat)
+	select {} // the signal handler, or an order, ends the process
+}
+
+// limitMemory makes Go keep to the memory that this system or its container
+// has, as `caddy run` does.
+func limitMemory(logger *zap.Logger) {
+	handler := zapslog.NewHandler(logger.Core(), zapslog.WithName("memlimit"), zapslog.AddStacktraceAt(slog.Level(127)))
+	_, _ = memlimit.Set(
+		memlimit.WithLogger(slog.New(handler)),
+		memlimit.WithProvider(memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)),
+	)
+}
+
+// orders are what the parent's words mean here. Those that take time run on
+// their own: an immediate stop must not keep its escalation waiting.
+func (rt *childRuntime) orders(hello control.Hello) control.Orders {
+	return control.Orders{
+		Activate: func(kept json.RawMessage) {
+			poolsActivate(rt.link, kept)
+			rt.activate()
+			// Not before: it is about the sockets of the process that serves.
+			if sockets, err := json.Marshal(plainSockets()); err == nil {
+				_ = rt.link.Report(parlance.TopicPlain, sockets)
+			}
+		},
+		Packets: rt.readPackets,
+		Drain:   func(timeout time.Duration) { go rt.drain(timeout) },
+		Stop: func(mode control.Mode) {
+			if mode == control.Force {
+				rt.force()
+				return
+			}
+			go rt.stop()
+		},
+		Tell: childTold,
+		Orphaned: func(why error) {
+			caddy.Log().Named("broker").Error("the broker is gone; stopping", zap.Error(why))
+			removeAdminDir(hello.Admin)
+			if hello.DrainTimeout > 0 {
+				time.AfterFunc(hello.DrainTimeout, rt.force)
+			}
+			// The next broker may read the same datagram sockets already.
+			rt.leave()
+			rt.closeHTTP3()
+			rt.stop()
+		},
+	}
+}
+
+// removeAdminDir removes the directory of the children's private sockets, which
+// the parent can no more.
+func removeAdminDir(socket string) {
+	if dir := filepath.Dir(socket); strings.HasPrefix(filepath.Base(dir), parlance.AdminDirPrefix) {
+		_ = os.RemoveAll(dir)
+	}
+}
+
+// drain finishes what is in progress within timeout, while clients move to the
+// process that replaced this one, and ends this process.
+func (rt *childRuntime) drain(timeout time.Duration) {
+	rt.leave()
+	rt.cutOff("the process was replaced, which ends HTTP/3 connections", func(q *inflight) bool { return q.http3 })
+	rt.closeHTTP3()
+	_ = rt.link.Released()
+	proxy.Interrupt()
+	proxy.CloseIdle()
+	var deadline <-chan time.Time
+	if timeout > 0 {
+		timer := time.NewTimer(timeout)
+		defer timer.Stop()
+		deadline = timer.C
+	}
+	if !rt.awaitConns(deadline, unusedGrace) {
+		rt.cutOff("the process was replaced and drain_timeout is over", everyRequest)
+		rt.closeConns()
+	}
+	terminate()
+}
+
+// unusedGrace is how long a client that has opened a connection to a process that
+// was replaced may be silent before it must open another one.
+const unusedGrace = 5 * time.Second
+
+// awaitConns waits until no connection is open, or until the deadline, and tells
+// which. Browsers open connections in advance: one that is not used is cut after
+// grace.
+func (rt *childRuntime) awaitConns(deadline <-chan time.Time, grace time.Duration) bool {
+	none := rt.noConns()
+	tick := time.NewTicker(grace / 5)
+	defer tick.Stop()
+	for {
+		select {
+		case <-none:
+			return true
+		case <-deadline:
+			return false
+		case <-tick.C:
+			rt.closeUnused(grace)
+		}
+	}
+}
+
+// stop takes nothing new, ends what only waits to receive, waits for the
+// requests in progress and ends this process. It does not return.
+func (rt *childRuntime) stop() {
+	rt.leave()
+	proxy.Interrupt()
+	packets := make(chan struct{})
+	go func() {
+		rt.finishHTTP3()
+		_ = rt.link.Released()
+		close(packets)
+	}()
+	tick := time.NewTicker(idlePoll)
+	defer tick.Stop()
+	for rt.requests.len() > 0 {
+		rt.requests.interrupt()
+		<-tick.C
+	}
+	<-packets
+	terminate()
+	// http.Server would give connections on which nothing came seconds to begin.
+	for ; ; <-tick.C {
+		rt.closeUnused(0)
+	}
+}
+
+// answerTime is what the end of an answer over HTTP/3 gets to reach its client.
+const answerTime = 500 * time.Millisecond
+
+// finishHTTP3 ends HTTP/3 connections when the requests on them are answered, no
+// later: somebody else may read the same sockets already.
+func (rt *childRuntime) finishHTTP3() {
+	gone := rt.shutdownHTTP3()
+	tick := time.NewTicker(idlePoll)
+	defer tick.Stop()
+	for rt.requests.http3() {
+		<-tick.C
+	}
+	select {
+	case <-gone:
+	case <-time.After(answerTime):
+	}
+	rt.closeHTTP3()
+}
+
+// force cuts everything and ends this process at once.
+func (rt *childRuntime) force() {
+	rt.cutOff("the process was stopped by force", everyRequest)
+	rt.closeConns()
+	certmagic.CleanUpOwnLocks(context.Background(), caddy.Log())
+	os.Exit(caddy.ExitCodeForceQuit)
+}
+
+// everyRequest is for cutOff.
+func everyRequest(*inflight) bool { return true }
+
+// cutOff reports the unsafe requests in progress that match.
+func (rt *childRuntime) cutOff(reason string, match func(*inflight) bool) {
+	if cut := rt.inDoubt(reason, match); len(cut) > 0 {
+		reportCut(rt.link, cut)
+	}
+}
+
+// inDoubt lists the unsafe requests in progress that match, each only once.
+func (rt *childRuntime) inDoubt(reason string, match func(*inflight) bool) (cut []indoubt.Record) {
+	now := time.Now()
+	rt.requests.each(func(q *inflight) {
+		if q.unsafe() && !q.told && match(q) {
+			q.told = true
+			d := indoubt.Record{
+				Time: now, Method: q.method, Host: q.host, Path: q.path, RequestID: q.id, KeyHash: indoubt.HashKey(q.key), Reason: reason,
+			}
+			d.Pool, d.Backend = q.place.Get()
+			if d.RequestID == "" {
+				d.RequestID = rand.Text() // it has none that anyone knows of; the log and the list agree at least
+			}
+			cut = append(cut, d)
+		}
+	})
+	return cut
+}

@@ -1,0 +1,63 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-broker/caddy-broker/module/broker"
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
+)
+
+// childCommands are the operations on children, named as in the admin API.
+func childCommands() []*cobra.Command {
+	var out []*cobra.Command
+	for _, c := range []struct{ verb, short string }{
+		{"start", "Starts a stopped child"},
+		{"stop", "Stops a child"},
+		{"restart", "Replaces a child's process by a new one, without losing a request"},
+		{"reload", "Reads the configuration file again and replaces what changed"},
+		{"promote", "Swaps a child's active process for a standby"},
+	} {
+		cmd := &cobra.Command{
+			Use:   c.verb + " [<child>]",
+			Short: c.short,
+			Args:  cobra.MaximumNArgs(1),
+		}
+		addressFlags(cmd)
+		if c.verb == "stop" {
+			cmd.Flags().StringP("mode", "", string(control.Immediate),
+				"immediate: requests in progress finish; force: everything is cut. An immediate stop under way can be turned into force")
+		}
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			return caddycmd.WrapCommandFuncForCobra(func(fl caddycmd.Flags) (int, error) {
+				return cmdChild(fl, c.verb, args)
+			})(cmd, args)
+		}
+		out = append(out, cmd)
+	}
+	return out
+}
+
+func cmdChild(fl caddycmd.Flags, verb string, args []string) (int, error) {
+	name := broker.DefaultChild
+	if len(args) > 0 {
+		name = args[0]
+	}
+	path := "/broker/children/" + url.PathEscape(name) + "/" + verb
+	if verb == "stop" {
+		path += "?mode=" + url.QueryEscape(fl.String("mode"))
+	}
+	if _, err := ask(fl, http.MethodPost, path, nil); err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
+	fmt.Printf("%s %s: done\n", verb, name)
+	return caddy.ExitCodeSuccess, nil
+}

@@ -1,0 +1,56 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-broker/caddy-broker/internal/options"
+)
+
+func init() {
+	caddycmd.RegisterCommand(caddycmd.Command{
+		Name:  "broker",
+		Usage: "<command>",
+		Short: "Runs and controls the highly available load balancer",
+		Long: `
+Runs Caddy as a highly available load balancer, and controls a running one.
+
+'broker run --ha' serves a configuration with two processes: a parent that holds
+the listening sockets, and a child that serves the sites and is started again
+when it dies. The other commands talk to a running broker's admin endpoint.
+`,
+		CobraFunc: func(cmd *cobra.Command) {
+			cmd.AddCommand(runCommand(), statusCommand())
+			cmd.AddCommand(childCommands()...)
+			cmd.AddCommand(poolCommands()...)
+			cmd.RunE = withArgs(func(_ caddycmd.Flags, args []string) (int, error) {
+				if len(args) == 0 {
+					return caddy.ExitCodeSuccess, cmd.Help()
+				}
+				return caddy.ExitCodeFailedStartup, unknownCommand(cmd, args[0])
+			})
+		},
+	})
+}
+
+// unknownCommand is the error of a command that cmd does not have.
+func unknownCommand(cmd *cobra.Command, name string) error {
+	var known []string
+	for _, c := range cmd.Commands() {
+		if !c.Hidden && c.Name() != "help" {
+			known = append(known, c.Name())
+		}
+	}
+	return options.Unknown("command", name, known)
+}
+
+// addressFlags are those of every command that talks to a running broker.
+func addressFlags(cmd *cobra.Command) {
+	cmd.Flags().StringP("address", "", "", "Address of the administration endpoint, if not the default")
+	cmd.Flags().StringP("config", "c", "", "Configuration file to take the address from")
+	cmd.Flags().StringP("adapter", "a", "", "Name of config adapter to apply (when --config is used)")
+}

@@ -1,0 +1,50 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/proxytest"
+)
+
+// TestManualFailoverIsShown in the table of pools.
+func TestManualFailoverIsShown(t *testing.T) {
+	pool := proxytest.NewPool(t, "http://10.0.0.1:80", "http://10.0.0.2:80")
+	pool.Start()
+	check := func(manual bool) {
+		t.Helper()
+		s := pool.Status()
+		var table strings.Builder
+		if err := drawPools(&table, []failover.PoolStatus{s}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		rows := 0
+		for line := range strings.Lines(table.String()) {
+			second := strings.HasPrefix(line, "http://10.0.0.2:80")
+			if second {
+				rows++
+			}
+			if shown := strings.Contains(line, "manual failover"); shown != (manual && second) {
+				t.Errorf("the table shows %q", line)
+			}
+		}
+		if rows != 1 {
+			t.Errorf("the table has %d rows for the second upstream:\n%s", rows, &table)
+		}
+	}
+	check(false)
+	to := pool.Members()[1].URI
+	if err := pool.Failover(&to); err != nil {
+		t.Fatal(err)
+	}
+	check(true)
+	if err := pool.Failback(); err != nil {
+		t.Fatal(err)
+	}
+	check(false)
+}

@@ -1,0 +1,59 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build unix
+
+package assumed
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// stopping is an app that says, when it is stopped, whether Caddy exits.
+type stopping struct{}
+
+func init() { caddy.RegisterModule(stopping{}) }
+
+func (stopping) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "assumed_stopping", New: func() caddy.Module { return new(stopping) }}
+}
+
+func (stopping) Start() error { return nil }
+
+func (stopping) Stop() error {
+	fmt.Println("exiting:", caddy.Exiting())
+	return nil
+}
+
+// exitsVar is set in the process that TestCaddyExitsBeforeItStopsApps ends.
+const exitsVar = "ASSUMED_TEST_EXITS"
+
+func TestCaddyExitsBeforeItStopsApps(t *testing.T) {
+	if os.Getenv(exitsVar) != "" {
+		caddy.TrapSignals()
+		if err := caddy.Load([]byte(`{"admin": {"disabled": true, "config": {"persist": false}}, "apps": {"assumed_stopping": {}}}`), true); err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(os.Getpid(), syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		select {} // Caddy ends the process
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestCaddyExitsBeforeItStopsApps$")
+	cmd.Env = append(cmd.Environ(), exitsVar+"=1", "XDG_CONFIG_HOME="+t.TempDir(), "XDG_DATA_HOME="+t.TempDir())
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "exiting: true") {
+		t.Errorf("%v, want Caddy to say that it exits when it stops an app:\n%s", err, out)
+	}
+}

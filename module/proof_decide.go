@@ -1,0 +1,77 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package module
+
+import "github.com/caddy-broker/caddy-broker/failover"
+
+// decision is what follows an attempt that failed.
+type decision uint8
+
+const (
+	giveAnswer decision = iota // the request is answered with the fault
+	againHere                  // it goes to the same backend, on a new connection
+	another                    // Caddy asks the policy for another backend
+)
+
+// evidence is what is known of an attempt that failed, and of its request.
+type evidence struct {
+	outcome     failover.Outcome // for the pool
+	written     bool             // a byte of the request may have been written
+	unprocessed bool             // REFUSED_STREAM, or GOAWAY below the stream
+	hung        bool             // ended by a hang verdict
+	began       bool             // the response had begun, 1xx apart
+	limit       bool             // so_timeout ended it
+	replayable  bool             // another attempt would send the same body
+	safe        bool             // of the method
+	promise     proof            // of the request
+	operator    bool             // lb_retry_match matches
+	spent       bool             // the request was written as often as it may be
+	last        bool             // and has gone to other backends as often as it may (lb_retries)
+}
+
+// as is the evidence of an attempt with that outcome.
+func (e evidence) as(o failover.Outcome) evidence {
+	e.outcome = o
+	return e
+}
+
+// decide says what follows, and by which proof a request is sent once more. It
+// knows nothing but the evidence, and does nothing.
+func (e evidence) decide() (decision, proof) {
+	why := e.weigh()
+	stale := e.outcome == failover.LostReused
+	switch {
+	case why == noProof:
+		return giveAnswer, noProof
+	case e.outcome == failover.Neutral && (why != proofOperator || e.limit):
+		return giveAnswer, noProof // a limit of ours has ended it, not the backend
+	case stale:
+		// A connection that was stale says nothing of the backend, so that attempt
+		// is made up for, however often the request was written.
+		return againHere, why
+	case e.spent, e.last:
+		return giveAnswer, noProof
+	}
+	return another, why
+}
+
+// weigh is the proof for sending the request once more, if there is one.
+func (e evidence) weigh() proof {
+	switch {
+	case !e.replayable || e.began:
+		return noProof
+	case !e.written:
+		return proofUnwritten
+	case e.unprocessed:
+		return proofUnprocessed
+	case e.hung && !e.safe:
+		// The stopped backend may execute it later, over newer data.
+		return noProof
+	case e.promise != noProof:
+		return e.promise
+	case e.operator:
+		return proofOperator
+	}
+	return noProof
+}

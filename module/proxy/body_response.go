@@ -1,0 +1,161 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+
+	"github.com/caddy-broker/caddy-broker/failover"
+)
+
+// responseBody is the body of a response on its way to the client. It tells the
+// exchange when the response has ended, and is otherwise what it wraps. It is a
+// part of the exchange, so that it costs no memory of its own.
+type responseBody struct {
+	io.ReadCloser
+	ex    *exchange
+	begun bool
+
+	mu      sync.Mutex // guards the rest, and is held while the place is given back
+	attempt *failover.Attempt
+	try     *try // nil before the response and after its end
+	over    bool // the handler's run has ended, or its client has left
+}
+
+// wrap puts itself around the body of res.
+func (b *responseBody) wrap(ex *exchange, t *try, res *http.Response) {
+	b.mu.Lock()
+	b.ReadCloser, b.ex, b.try, b.begun = res.Body, ex, t, false
+	b.attempt = ex.attempt
+	over := b.over
+	if t.conn != nil && t.proto() == protoHTTP1 && res.StatusCode != http.StatusSwitchingProtocols && res.Body != http.NoBody {
+		t.conn.answer.Store(b)
+	}
+	b.mu.Unlock()
+	tunnel, _ := res.Body.(io.ReadWriteCloser)
+	switch {
+	case res.StatusCode == http.StatusSwitchingProtocols && tunnel != nil:
+		res.Body = &tunnelBody{responseBody: b, rwc: tunnel}
+	case res.StatusCode == http.StatusSwitchingProtocols:
+		res.Body = b
+	case res.Body == nil, res.Body == http.NoBody && !ex.policy.retries.responses:
+		b.finish()
+	default:
+		res.Body = b
+	}
+	if over {
+		b.finish()
+	}
+}
+
+// Read reads what the backend sends. With the first one it is clear that the
+// response is the answer: nothing needs to be kept for another attempt.
+func (b *responseBody) Read(p []byte) (int, error) {
+	if !b.begun {
+		b.begun = true
+		b.ex.release()
+	}
+	n, err := b.ReadCloser.Read(p)
+	if n > 0 && b.ex.policy.transport.http == nil {
+		b.ex.attempt.Member().Touch() // no connection tells of it
+	}
+	if err != nil {
+		b.finish()
+	}
+	return n, err
+}
+
+// Close ends the response.
+func (b *responseBody) Close() error {
+	err := b.ReadCloser.Close()
+	b.finish()
+	return err
+}
+
+// waiting reports whether the response is there and has not ended.
+func (b *responseBody) waiting() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.try != nil
+}
+
+// owes reports whether the response is there and only its handler would end it.
+// Otherwise it ends with its connection: net/http closes that, if the response has
+// not been read to its end, when the request's context ends. joint says that this
+// is when the handler's run ends.
+func (b *responseBody) owes(joint bool) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.try == nil {
+		return false
+	}
+	c := b.try.conn
+	return !joint || c == nil || c.answer.Load() != b || isClosed(c.closed)
+}
+
+// finish notes that the response has ended. It is called by the handler.
+func (b *responseBody) finish() {
+	b.end(nil)
+	if b.ex.rejecting() {
+		return
+	}
+	b.ex.release()
+	if b.ex.forget != nil {
+		b.ex.forget()
+	}
+}
+
+// end gives the place back, once. With a connection it does so only if that is
+// what the response comes from.
+func (b *responseBody) end(of *conn) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t := b.try
+	if t == nil || of != nil && t.conn != of {
+		return
+	}
+	if t.conn != nil {
+		t.conn.answer.CompareAndSwap(b, nil)
+	}
+	t.hangUp()
+	b.try = nil
+	b.attempt.Done()
+}
+
+// leave ends the response for a handler that never will: its run is over.
+func (b *responseBody) leave() {
+	b.mu.Lock()
+	b.over = true
+	b.mu.Unlock()
+	b.end(nil)
+}
+
+// tunnelBody is the body of 101 Switching Protocols: the connection itself.
+type tunnelBody struct {
+	*responseBody
+	rwc io.ReadWriteCloser
+}
+
+// Read reads from the backend; the end of one direction is not the end.
+func (t *tunnelBody) Read(p []byte) (int, error) { return t.rwc.Read(p) }
+
+// Write writes to the backend.
+func (t *tunnelBody) Write(p []byte) (int, error) { return t.rwc.Write(p) }
+
+// CloseWrite ends the direction to the backend.
+func (t *tunnelBody) CloseWrite() error {
+	if cw, ok := t.rwc.(interface{ CloseWrite() error }); ok {
+		return cw.CloseWrite()
+	}
+	return fmt.Errorf("closing one direction of %T: %w", t.rwc, http.ErrNotSupported)
+}
+
+// Interface guards
+var (
+	_ io.ReadCloser      = (*responseBody)(nil)
+	_ io.ReadWriteCloser = (*tunnelBody)(nil)
+)

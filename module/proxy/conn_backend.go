@@ -1,0 +1,87 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/caddy-broker/caddy-broker/failover"
+)
+
+// backend is what one handler knows of one member: the upstream that Caddy
+// proxies to, the connections to it and the dials under way. It makes it
+// possible to end all that is blocked on the member at once.
+type backend struct {
+	member   *failover.Member
+	upstream *reverseproxy.Upstream
+
+	mu    sync.Mutex
+	conns map[*conn]struct{}
+	dials map[*dialing]struct{}
+	ready *warmConn // a warm connection nobody has taken yet
+
+	pinging *blindPing // on its way through a transport that is not ours; or nil
+
+	// hopeless: reaching it failed in a way that waiting does not cure.
+	hopeless atomic.Bool
+}
+
+// dialing is one dial under way, name lookup included, or one attempt through a
+// transport whose connections are not ours.
+type dialing struct{ cancel context.CancelCauseFunc }
+
+func newBackend(m *failover.Member, u *reverseproxy.Upstream) *backend {
+	return &backend{
+		member: m, upstream: u,
+		conns: make(map[*conn]struct{}),
+		dials: make(map[*dialing]struct{}),
+	}
+}
+
+func (b *backend) add(c *conn) {
+	b.mu.Lock()
+	b.conns[c] = struct{}{}
+	b.mu.Unlock()
+}
+
+func (b *backend) remove(c *conn) {
+	b.mu.Lock()
+	delete(b.conns, c)
+	b.mu.Unlock()
+}
+
+func (b *backend) startDial(cancel context.CancelCauseFunc) *dialing {
+	d := &dialing{cancel: cancel}
+	b.mu.Lock()
+	b.dials[d] = struct{}{}
+	b.mu.Unlock()
+	return d
+}
+
+func (b *backend) endDial(d *dialing) {
+	b.mu.Lock()
+	delete(b.dials, d)
+	b.mu.Unlock()
+}
+
+// release ends everything that is blocked on the member: dials, and all
+// connections with the requests on them.
+func (b *backend) release(cause error) {
+	b.mu.Lock()
+	for d := range b.dials {
+		d.cancel(cause)
+	}
+	conns := make([]*conn, 0, len(b.conns))
+	for c := range b.conns {
+		conns = append(conns, c)
+	}
+	b.mu.Unlock()
+	for _, c := range conns {
+		c.abort(cause)
+	}
+}

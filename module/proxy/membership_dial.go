@@ -1,0 +1,172 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/membership"
+	"github.com/caddy-broker/caddy-broker/module/cluster"
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
+	"github.com/caddy-broker/caddy-broker/module/internal/metrics"
+	"github.com/caddy-broker/caddy-broker/module/internal/socket"
+)
+
+var (
+	errOwnNetwork  = errors.New("it is a balancer of this network")
+	errUncheckable = errors.New("this transport resolves names by itself, so where the name leads cannot be checked: only IP addresses may be announced")
+)
+
+// provisionMembership makes what says which addresses may be announced.
+func (f *Failover) provisionMembership(ctx caddy.Context) error {
+	allow, err := membership.NewAllowList(f.options.UpdateURIsAllow, f.uris)
+	if err != nil {
+		return err
+	}
+	allow.Own = socket.Listens
+	f.allow = allow
+	if err := metrics.Register(ctx.GetMetricsRegistry(), membershipCollector{}); err != nil {
+		return fmt.Errorf("registering metrics: %w", err)
+	}
+	return nil
+}
+
+// mayJoin tells whether an address that was announced may join the pool.
+func (f *Failover) mayJoin(u address.URI) error {
+	if cluster.Has(u.Host, u.Port) {
+		return errOwnNetwork
+	}
+	if err := f.allow.Check(u); err != nil {
+		return err
+	}
+	if _, err := netip.ParseAddr(u.Host); err != nil && f.transport.http == nil {
+		return errUncheckable
+	}
+	return nil
+}
+
+// mayDial tells whether an announced address may be dialled at what its host
+// resolves to, and at that port: the one of the health check may differ, and a
+// backend that would be refused shall not pass its checks either.
+func (f *Failover) mayDial(u address.URI, ip netip.Addr, port string) error {
+	if cluster.Has(ip.String(), u.Port) {
+		return errOwnNetwork
+	}
+	return cmp.Or(f.allow.CheckDial(u, ip, u.Port), f.allow.CheckDial(u, ip, port))
+}
+
+// forbiddenError says that an announced address leads where nothing may be sent.
+type forbiddenError struct {
+	uri    address.URI
+	at     netip.Addr
+	reason error
+}
+
+func (e *forbiddenError) Error() string {
+	if !e.at.IsValid() {
+		return fmt.Sprintf("announced address %s refused: %v", e.uri.Name(), e.reason)
+	}
+	return fmt.Sprintf("announced address %s leads to %s, which is refused: %v", e.uri.Name(), e.at, e.reason)
+}
+
+func (e *forbiddenError) Unwrap() error { return e.reason }
+
+// checked dials a member that only others than the operator named: at each dial
+// its name is resolved and every address is checked before a packet is sent to it.
+// A health check may have another port (health_port), or the operator's own
+// target (health_upstream), which is not checked.
+func (t *transport) checked(dial dialer, b *backend) dialer {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		f, u := t.policy, b.member.URI
+		if err := f.mayJoin(u); err != nil {
+			return nil, f.forbid(u, netip.Addr{}, err)
+		}
+		info, ok := reverseproxy.GetDialInfo(ctx)
+		if !ok {
+			info.Port = u.Port
+		}
+		if ctx.Value(pingKey{}) != nil && info.Upstream != b.upstream {
+			return dial(ctx, network, addr)
+		}
+		if ip, err := netip.ParseAddr(u.Host); err == nil {
+			if err := f.mayDial(u, ip, info.Port); err != nil {
+				return nil, f.forbid(u, ip, err)
+			}
+			return dial(ctx, network, addr)
+		}
+		if caddyhttp.GetVar(ctx, assumed.ForwardProxyVar) != nil {
+			return nil, f.forbid(u, netip.Addr{}, errUncheckable)
+		}
+		ips, err := t.resolver().LookupNetIP(ctx, "ip", u.Host)
+		if err != nil {
+			return nil, reverseproxy.NewDialError(err)
+		}
+		var refused, failed error
+		for i, each := range ips {
+			ip := each.Unmap()
+			if err := f.mayDial(u, ip, info.Port); err != nil {
+				refused = f.forbid(u, ip, err)
+				continue
+			}
+			info.Network, info.Address = "tcp", net.JoinHostPort(ip.String(), info.Port)
+			nc, err := dialOne(ctx, dial, info, len(ips)-i)
+			if err == nil {
+				return nc, nil
+			}
+			failed = err
+			if ctx.Err() != nil {
+				break
+			}
+		}
+		if failed == nil {
+			failed = refused
+		}
+		if failed == nil {
+			failed = reverseproxy.NewDialError(&net.DNSError{Err: "no address", Name: u.Host})
+		}
+		return nil, failed
+	}
+}
+
+// dialOne dials one of several addresses, with its share of the time.
+func dialOne(ctx context.Context, dial dialer, info reverseproxy.DialInfo, left int) (net.Conn, error) {
+	if deadline, ok := ctx.Deadline(); ok && left > 1 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
+		defer cancel()
+	}
+	return dial(context.WithValue(ctx, assumed.DialInfoKey, info), info.Network, info.Address)
+}
+
+// forbid counts a refusal and makes its error, which fails the dial.
+func (f *Failover) forbid(u address.URI, at netip.Addr, reason error) error {
+	f.claim.entry.members.counts.refuse(reason)
+	return reverseproxy.NewDialError(&forbiddenError{u, at, reason})
+}
+
+// resolver is the one that the transport uses.
+func (t *transport) resolver() *net.Resolver {
+	if t.base == nil || t.base.Resolver == nil || len(t.base.Resolver.Addresses) == 0 {
+		return net.DefaultResolver
+	}
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		addr, err := caddy.ParseNetworkAddressWithDefaults(t.base.Resolver.Addresses[0], "udp", 53)
+		if err != nil {
+			return nil, err
+		}
+		var d net.Dialer
+		return d.DialContext(ctx, addr.Network, addr.JoinHostPort(0))
+	}}
+}

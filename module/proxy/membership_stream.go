@@ -1,0 +1,80 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+)
+
+// errStreamBroken says that a stream is none of ours, whatever its type says.
+var errStreamBroken = errors.New("the event stream is broken")
+
+// maxStreamLine bounds a line of a stream, and all data of one event.
+const maxStreamLine = address.MaxListSize
+
+// pace spaces the events of a stream: each costs streamPause, and streamBurst of
+// them may be owed.
+type pace struct{ paid time.Time }
+
+// next is how long the event that came now has to wait.
+func (p *pace) next(now time.Time) time.Duration {
+	if p.paid.Before(now) {
+		p.paid = now
+	}
+	p.paid = p.paid.Add(streamPause)
+	return max(0, p.paid.Sub(now)-streamBurst*streamPause)
+}
+
+// follow reads a stream of events until it ends, and calls do for those that
+// are ours, in their order. One that sends more than a balancer has to say is
+// read no faster.
+func follow(ctx context.Context, nc net.Conn, body io.Reader, do func(event string, data []byte)) error {
+	lines := bufio.NewScanner(body)
+	lines.Buffer(make([]byte, 0, 4096), maxStreamLine)
+	event := ""
+	var data []byte
+	var p pace
+	for {
+		_ = nc.SetReadDeadline(time.Now().Add(streamIdle))
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !lines.Scan() {
+			if errors.Is(lines.Err(), bufio.ErrTooLong) {
+				return fmt.Errorf("%w: a line is longer than %d bytes", errStreamBroken, maxStreamLine)
+			}
+			return lines.Err()
+		}
+		name, value, _ := bytes.Cut(lines.Bytes(), []byte(":"))
+		value = bytes.TrimPrefix(value, []byte(" "))
+		switch string(name) {
+		case "event":
+			event = string(value)
+		case "data":
+			if len(data)+len(value) > maxStreamLine {
+				return fmt.Errorf("%w: an event is longer than %d bytes", errStreamBroken, maxStreamLine)
+			}
+			data = append(append(data, value...), '\n')
+		case "":
+			if len(lines.Bytes()) > 0 {
+				continue // a comment
+			}
+			switch event {
+			case "uris", "rebalance", "reconnect":
+				wait(ctx, p.next(time.Now()))
+				do(event, bytes.Clone(data))
+			}
+			event, data = "", data[:0]
+		}
+	}
+}

@@ -1,0 +1,56 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddy-broker/caddy-broker/failover"
+)
+
+var (
+	descUpstreamUp = prometheus.NewDesc("caddy_failover_upstream_up", "Whether the backend takes requests.", []string{"pool", "upstream"}, nil)
+	descRequests   = prometheus.NewDesc("caddy_failover_requests_total", "Attempts to proxy a request, by backend and how they ended.", []string{"pool", "upstream", "outcome"}, nil)
+	descFailovers  = prometheus.NewDesc("caddy_failover_failovers_total", "Requests that went on to another backend, by the fault of the one before.", []string{"pool", "reason"}, nil)
+	descReplays    = prometheus.NewDesc("caddy_failover_replays_total", "Requests that were sent again after something of them had been written, by outcome.", []string{"pool", "outcome"}, nil)
+	descInDoubt    = prometheus.NewDesc("caddy_failover_in_doubt_total", "Requests that may have been executed without an answer.", []string{"pool"}, nil)
+	descWaiting    = prometheus.NewDesc("caddy_failover_waiting", "Requests that wait for a backend.", []string{"pool"}, nil)
+	descAttempts   = prometheus.NewDesc("caddy_failover_reconnect_attempts_total", "Passes over the backends that were down.", []string{"pool"}, nil)
+)
+
+// poolCollector reads the pools of this process when it is scraped.
+type poolCollector struct{}
+
+// Describe sends the descriptions.
+func (poolCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descUpstreamUp, descRequests, descFailovers, descReplays, descInDoubt, descWaiting, descAttempts} {
+		ch <- d
+	}
+}
+
+// Collect sends the values.
+func (poolCollector) Collect(ch chan<- prometheus.Metric) {
+	for _, e := range pools.list() {
+		stats, counts := e.pool.Stats(), e.counters.counts()
+		for _, u := range stats.Upstreams {
+			up := 0.0
+			if u.Up {
+				up = 1
+			}
+			ch <- prometheus.MustNewConstMetric(descUpstreamUp, prometheus.GaugeValue, up, e.name, u.Name)
+			for outcome, n := range u.Attempts {
+				ch <- prometheus.MustNewConstMetric(descRequests, prometheus.CounterValue, float64(n), e.name, u.Name, failover.Outcome(outcome).String())
+			}
+		}
+		for reason, n := range counts.Failovers {
+			ch <- prometheus.MustNewConstMetric(descFailovers, prometheus.CounterValue, float64(n), e.name, reason)
+		}
+		for outcome, n := range counts.Replays {
+			ch <- prometheus.MustNewConstMetric(descReplays, prometheus.CounterValue, float64(n), e.name, outcome)
+		}
+		ch <- prometheus.MustNewConstMetric(descInDoubt, prometheus.CounterValue, float64(counts.InDoubt), e.name)
+		ch <- prometheus.MustNewConstMetric(descWaiting, prometheus.GaugeValue, float64(stats.Waiting), e.name)
+		ch <- prometheus.MustNewConstMetric(descAttempts, prometheus.CounterValue, float64(stats.ReconnectAttempts), e.name)
+	}
+}

@@ -1,0 +1,115 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
+)
+
+// finalError is the error of a request that is not tried any more. It hides what
+// it was made of: Caddy asks once more for anything that has a dial error in it,
+// and takes a cancelled dial for a client that left.
+type finalError struct{ text string }
+
+func (e *finalError) Error() string { return e.text }
+
+// fail answers the request with a fault. retry is the Retry-After, "" for none.
+func (ex *exchange) fail(kind proxystatus.Fault, err error, retry string) {
+	f := ex.policy
+	details := ""
+	if ex.sent != nil && !ex.req.Safe {
+		details, retry = proxystatus.InDoubt, ""
+		f.claim.entry.doubt(ex, ex.sent, kind, err)
+	}
+	ex.announce(kind, details, retry)
+	ex.conclusion(caddyhttp.Error(kind.Status, &finalError{fmt.Sprintf("pool %s: %v", f.claim.entry.name, err)}))
+}
+
+// failRequest answers a request whose body could not be read, or that the transport
+// does not take, as Caddy would: whatever found that may have said with which status.
+func (ex *exchange) failRequest(err error) {
+	details := ""
+	if ex.sent != nil && !ex.req.Safe {
+		details = proxystatus.InDoubt
+		ex.policy.claim.entry.doubt(ex, ex.sent, faultRequest, err)
+	}
+	ex.announce(faultRequest, details, "")
+	status := http.StatusBadRequest
+	if isTimeout(err) {
+		status = http.StatusGatewayTimeout
+	}
+	ex.conclusion(caddyhttp.Error(status, err))
+}
+
+// stop ends the request without an answer: nobody waits for it.
+func (ex *exchange) stop(err error) { ex.conclusion(err) }
+
+// conclusion is the last word: every further attempt gets it.
+func (ex *exchange) conclusion(err error) {
+	ex.final = err
+	ex.release()
+}
+
+func (ex *exchange) announce(kind proxystatus.Fault, details, retry string) {
+	if ex.w != nil {
+		proxystatus.Announce(ex.w.Header(), proxystatus.Field(ex.policy.proxyName, kind, details), retry)
+	}
+}
+
+// refuse answers a request for which the pool has no member.
+func (ex *exchange) refuse(err error) {
+	// Asked first: it holds the error of a backend, which is not that of the request.
+	var none *failover.UnavailableError
+	refused := errors.As(err, &none)
+	switch {
+	case !refused && errors.Is(err, failover.ErrClientGone) && !ex.policy.serving():
+		ex.fail(faultUnavailable, errors.New("this configuration is being replaced"), "1")
+	case !refused && (errors.Is(err, failover.ErrClientGone) || errors.Is(err, context.Canceled)):
+		ex.stop(context.Canceled)
+	case !refused:
+		ex.fail(faultUnavailable, err, proxystatus.RetryAfter(time.Second))
+	case ex.rejected != 0:
+		details := ""
+		if ex.lost != nil && !ex.req.Safe {
+			details = proxystatus.InDoubt // not for the response rejected, but for the attempt before
+			ex.policy.claim.entry.doubt(ex, ex.lost, ex.last.kind, ex.last.err)
+		}
+		ex.announce(faultUnavailable, details, "")
+		ex.conclusion(caddyhttp.Error(ex.rejected, &finalError{fmt.Sprintf(
+			"pool %s: lb_retry_match rejected the response with status %d, and there is no other backend: %s",
+			ex.policy.claim.entry.name, ex.rejected, none.Reason.String())}))
+	case ex.failedFor(none) && (none.Reason == failover.ReasonSpent || none.Reason == failover.ReasonNoFailover || ex.policy.backends.allHopeless()):
+		ex.fail(ex.last.kind, ex.last.err, "")
+	case none.Reason == failover.ReasonClosed:
+		ex.fail(faultUnavailable, errors.New(none.Reason.String()), "1")
+	default:
+		text := none.Reason.String()
+		if none.Last != nil {
+			text += "; last error: " + none.Last.Error()
+		}
+		ex.fail(faultUnavailable, errors.New(text), proxystatus.RetryAfter(none.RetryAfter))
+	}
+}
+
+// failedFor finds out why the request failed. Where it was only given up, or not
+// even tried, the pool knows why its backends are down.
+func (ex *exchange) failedFor(none *failover.UnavailableError) bool {
+	if (ex.last.err == nil || errors.Is(ex.last.err, errAbandoned)) && none.Last != nil {
+		var known *attemptError
+		if !errors.As(none.Last, &known) {
+			known = &attemptError{dialFault(none.Last), none.Last}
+		}
+		ex.last = fault{known.kind, known.err}
+	}
+	return ex.last.err != nil
+}

@@ -1,0 +1,157 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"slices"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"go.uber.org/zap"
+
+	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/lifecycle"
+)
+
+// briefly is how long a request waits for another backend where waiting cannot
+// help: long enough to get one that is free.
+const briefly = 10 * time.Millisecond
+
+// choose takes the next member of the pool, and returns its upstream. It is nil
+// where the request is refused. An attempt that has no connection yet is one that
+// was chosen before Caddy asked.
+func (ex *exchange) choose(pool reverseproxy.UpstreamPool) *reverseproxy.Upstream {
+	f := ex.policy
+	var listed *dynamicList
+	if f.dynamic {
+		listed = f.backends.list(pool)
+		ex.req.Checker = listed
+	}
+	if ex.attempt == nil || !ex.attempt.Dialing() {
+		if err := ex.next(); err != nil {
+			ex.refuse(err)
+			return nil
+		}
+	}
+	b := ex.try.Load().backend
+	if ex.place != nil {
+		ex.place.Set(&f.claim.entry.name, &b.member.Name)
+	}
+	if listed != nil {
+		if up := listed.find(b.member); up != nil {
+			return up
+		}
+	}
+	return b.upstream
+}
+
+// next asks the pool. Where waiting cannot help it takes only what is free: when
+// every backend fails in a way that stays, and when there is a response already.
+func (ex *exchange) next() error {
+	if deadline := ex.req.Deadline; ex.rejecting() || ex.policy.backends.allHopeless() {
+		defer func() { ex.req.Deadline = deadline }()
+		if by := time.Now().Add(briefly); deadline.IsZero() || by.Before(deadline) {
+			ex.req.Deadline = by
+		}
+	}
+	return ex.ask()
+}
+
+// ask begins an attempt of the pool's, which awaits its end from now on.
+func (ex *exchange) ask() error {
+	f := ex.policy
+	a, err := f.pool.Next(ex.run.Context(), &ex.req)
+	if err != nil {
+		return err
+	}
+	m, before := a.Member(), ex.try.Load()
+	t := &ex.first
+	if before != nil {
+		t = new(try)
+		if before.backend.member != m {
+			f.claim.entry.counters.failover(ex.last.kind, before.rejected)
+		}
+	}
+	t.ex, t.backend = ex, f.backends.of(m)
+	t.connectBy, t.abandoned = a.ConnectBy(), a.Abandoned()
+	// What makes up for a stale connection must not meet another one, also when it
+	// had to wait for the backend.
+	t.fresh = slices.ContainsFunc(ex.reattached, func(b *backend) bool { return b.member.Name == m.Name })
+	ex.attempt = a
+	ex.try.Store(t)
+	return nil
+}
+
+// rejecting reports whether lb_retry_match has rejected the last response.
+func (ex *exchange) rejecting() bool {
+	t := ex.try.Load()
+	return t != nil && t.rejected
+}
+
+// resume prepares for another attempt of the same request: the last one failed,
+// or lb_retry_match rejected its response.
+func (ex *exchange) resume() {
+	f := ex.policy
+	if ex.final != nil {
+		return
+	}
+	if ex.rejecting() {
+		ex.rejected, ex.replayed = ex.attempt.Status, true
+		ex.repeats++
+		if c := f.logger.Check(zap.DebugLevel, "sending request again"); c != nil {
+			c.Write(zap.String("upstream", ex.attempt.Member().Name), zap.String("proof", string(proofOperator)),
+				zap.Int("status", ex.rejected))
+		}
+	}
+	if f.tryInterval > 0 && ex.attempt != nil {
+		ex.pause(f.tryInterval)
+	}
+}
+
+// pause is lb_try_interval: unlike Caddy's it ends when the client leaves.
+func (ex *exchange) pause(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ex.run.Context().Done():
+	case <-ex.policy.ctx.Done():
+	}
+}
+
+// settled counts how a request that was sent again fared.
+func (ex *exchange) settled(answered bool) {
+	if ex.replayed {
+		ex.replayed = false
+		ex.policy.claim.entry.counters.replay(answered)
+	}
+}
+
+// serving tells whether the policy's configuration is in use. Requests that only
+// wait for a backend do not hold up the end of an old one.
+func (f *Failover) serving() bool { return !f.stopping.Load() }
+
+// activate puts the claim into effect: with the first request, or when the
+// configuration has started, whichever comes first.
+func (f *Failover) activate() {
+	if !f.active.Load() {
+		pools.activate(f.claim)
+		f.active.Store(true)
+	}
+}
+
+// follow makes the policy learn when its configuration starts and stops.
+func (f *Failover) follow() error {
+	if err := lifecycle.On(f.events, "started", f.activate); err != nil {
+		return err
+	}
+	return lifecycle.On(f.events, "stopping", func() { f.stopping.Store(true) })
+}
+
+// emit passes an event of the pool on to Caddy's events app.
+func (f *Failover) emit(e failover.Event) {
+	if f.ctx.Err() == nil && f.events.ShouldEmit(e.Name) {
+		f.events.Emit(f.ctx, e.Name, e.Data)
+	}
+}

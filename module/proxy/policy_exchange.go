@@ -1,0 +1,203 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
+	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
+)
+
+// exchange is one run of a reverse_proxy handler for one client request, over
+// all its attempts. It is made when the policy is first asked for a backend, and
+// found again by the transport through the request's variables.
+//
+// It belongs to the goroutine of the handler, except where noted.
+type exchange struct {
+	policy *Failover
+	// run identifies the handler run: Caddy passes the same pointer for each
+	// attempt of one run, and another one for another.
+	run *http.Request
+	w   http.ResponseWriter
+	req failover.Request
+	// place is where the process that is about to end looks for an unsafe request; nil
+	// outside of a child.
+	place *indoubt.Place
+
+	attempt *failover.Attempt // the present one
+	first   try               // room for the first, so that most requests need no other
+	try     atomic.Pointer[try]
+
+	body    *requestBody // nil without one, and where Caddy holds it itself
+	promise proof
+
+	rehearsal  rehearsal
+	repeats    int        // how often it went on to another attempt
+	sent       *backend   // the last one it may have been written to
+	lost       *backend   // the last one that may have executed it without an answer
+	replayed   bool       // it was sent again after a byte had been written
+	rejected   int        // the status of the last response that lb_retry_match rejected
+	last       fault      // how the last attempt failed
+	reattached []*backend // each gets one more attempt on a new connection
+	final      error      // what every further attempt is answered
+	cookie     string     // Set-Cookie that was added for a response
+	response   responseBody
+	forget     func() bool // no watching over the end of the run any more; nil before
+}
+
+// fault is how an attempt failed.
+type fault struct {
+	kind proxystatus.Fault
+	err  error
+}
+
+// exchange finds the exchange of a request that goes through the policy's
+// handler; nil for requests that do not, such as health checks.
+func (f *Failover) exchange(ctx context.Context) *exchange {
+	vars, ok := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)
+	if !ok {
+		return nil
+	}
+	ex, _ := vars[f.varKey].(*exchange)
+	return ex
+}
+
+// begin makes the exchange of a new run.
+func (f *Failover) begin(r *http.Request, w http.ResponseWriter) *exchange {
+	ex := &exchange{policy: f, run: r, w: w}
+	if ex.req.Safe = isSafe(r.Method); !ex.req.Safe {
+		ex.place, _ = caddyhttp.GetVar(r.Context(), indoubt.PlaceVar).(*indoubt.Place)
+	}
+	f.key(r, &ex.req)
+	if f.tryDuration > 0 {
+		ex.req.Deadline = time.Now().Add(f.tryDuration)
+	}
+	ex.req.Checker = &f.backends
+	ex.req.Present = f.waiting
+	if r.ProtoMajor == 1 && r.Body != nil {
+		ex.req.Present = func() bool { return f.serving() && ex.clientPresent() }
+	}
+	if w != nil && len(w.Header()[proxystatus.Header]) > 0 {
+		// An error of ours led here, to another attempt to answer the client.
+		w.Header().Del(proxystatus.Header)
+		w.Header().Del(proxystatus.RetryAfterHeader)
+	}
+	caddyhttp.SetVar(r.Context(), f.varKey, ex)
+	if f.looped(r) {
+		ex.refuseLoop()
+	}
+	return ex
+}
+
+// owes reports whether, after a round trip, something is left to give back that
+// only the handler would: a place for the response, or a kept body. Most responses
+// end with their connection, which net/http closes when the request's context
+// ends. It does not where the response is not what the connection carries (HTTP/2,
+// an upgrade, no body at all), or where Caddy has taken the context's end away.
+func (ex *exchange) owes(req *http.Request) bool {
+	if ex.body != nil && ex.body.owes() {
+		return true
+	}
+	return ex.response.owes(req.Context().Done() == ex.run.Context().Done())
+}
+
+// watch makes the exchange end with its request, whatever the handler does with
+// the response: a route that handles it may panic, as one that aborts does, or
+// leave its body open. Until the server's handler has ended, or the client has
+// left, nothing of the exchange but its place and its kept body is touched.
+func (ex *exchange) watch() {
+	if ex.forget != nil {
+		return
+	}
+	ex.forget = context.AfterFunc(ex.run.Context(), func() {
+		ex.response.leave()
+		if ex.body != nil {
+			ex.body.detach()
+			ex.body.release()
+		}
+	})
+}
+
+// clientPresent tells whether the client is still there, where the request's
+// context does not.
+func (ex *exchange) clientPresent() bool {
+	r := ex.run
+	if r.ProtoMajor != 1 || r.Body == nil || ex.body != nil && !ex.body.unread() {
+		return true
+	}
+	return clientPresent(r)
+}
+
+// connected notes that the attempt has its connection, and nothing was written yet.
+func (ex *exchange) connected(t *try) {
+	ex.policy.backends.note(t.backend, false)
+	ex.attempt.Connected()
+	if ex.body != nil && t.upload == nil {
+		t.upload = new(failover.Upload)
+		t.upload.Begin(t.backend.member)
+	}
+}
+
+// end ends the attempt for the pool.
+func (ex *exchange) end(t *try, o failover.Outcome, err error) {
+	if t.upload != nil {
+		t.upload.End()
+	}
+	ex.attempt.End(o, err)
+}
+
+// release gives back what was kept for another attempt.
+func (ex *exchange) release() {
+	if ex.body != nil {
+		ex.body.release()
+	}
+}
+
+// hook makes the exchange see how far its attempts get. Caddy makes a trace for
+// every attempt of its own; to join that costs less than to add another one,
+// which would need a copy of the request.
+func (ex *exchange) hook(t *transport, req *http.Request) {
+	if t.http == nil {
+		return
+	}
+	trace := httptrace.ContextClientTrace(req.Context())
+	if trace == nil {
+		trace = new(httptrace.ClientTrace)
+		*req = *req.WithContext(httptrace.WithClientTrace(req.Context(), trace))
+	}
+	if next := trace.GotConn; next == nil {
+		trace.GotConn = ex.gotConn
+	} else {
+		trace.GotConn = func(info httptrace.GotConnInfo) { next(info); ex.gotConn(info) }
+	}
+	next := trace.Got1xxResponse
+	trace.Got1xxResponse = func(code int, h textproto.MIMEHeader) error {
+		if code != http.StatusSwitchingProtocols {
+			ex.try.Load().mark(markInterim)
+		}
+		if next == nil {
+			return nil
+		}
+		return next(code, h)
+	}
+	if t.layered {
+		trace.GotFirstResponseByte = func() { ex.try.Load().mark(markFirstByte) }
+		trace.WroteHeaders = func() {
+			if t := ex.try.Load(); t.proto() == protoHTTP2 {
+				t.mark(markHeader)
+			}
+		}
+	}
+}
+
+func (ex *exchange) gotConn(info httptrace.GotConnInfo) { ex.try.Load().gotConn(info) }

@@ -1,0 +1,37 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import "github.com/caddy-broker/caddy-broker/failover/address"
+
+// drain carries out a decision of the operator about an address of a pool: for
+// that pool alone if the user named it, else for every pool that has the address.
+func (r *poolRegistry) drain(e *poolEntry, u address.URI, drained bool) error {
+	m, err := e.pool.Find(u)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.decide(e.identity().Scope(), m.Name, drained)
+	return nil
+}
+
+// drainEverywhere carries out a decision about addresses, by their names, for every
+// pool.
+func (r *poolRegistry) drainEverywhere(names []string, drained bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, name := range names {
+		r.decide("", name, drained)
+	}
+}
+
+// decide puts a decision into effect. r.mu is held.
+func (r *poolRegistry) decide(scope, address string, drained bool) {
+	r.drains = r.drains.Decide(scope, address, drained)
+	for _, e := range r.entries {
+		e.pool.SetDrained(r.drains.In(e.identity().Scope()))
+	}
+}

@@ -1,0 +1,114 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"maps"
+	"sync"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
+	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
+)
+
+// interruptAll ends all waiting for backends with 503: this process drains or
+// stops. Choosing goes on for what needs no waiting.
+func (r *poolRegistry) interruptAll() {
+	for _, e := range r.list() {
+		e.pool.Interrupt()
+	}
+}
+
+// echo returns when all pools have answered, and the registry, too.
+func (r *poolRegistry) echo() {
+	for _, e := range r.list() {
+		e.pool.Echo()
+	}
+}
+
+// onChange sets what is called after the state worth keeping has changed. It
+// must not block.
+func (r *poolRegistry) onChange(f func()) {
+	r.mu.Lock()
+	r.changes = f
+	r.mu.Unlock()
+}
+
+// changed is called by pools; nothing of theirs or ours is locked then.
+func (r *poolRegistry) changed() {
+	r.mu.Lock()
+	f := r.changes
+	r.mu.Unlock()
+	if f != nil {
+		f()
+	}
+}
+
+// snapshot is what is worth keeping of all pools in use.
+func (r *poolRegistry) snapshot() poolstate.State {
+	r.mu.Lock()
+	s, list := poolstate.State{Drains: r.drains}, r.inEffect()
+	for _, id := range identities(list) {
+		s.Pools = append(s.Pools, poolstate.Pool{Identity: id})
+	}
+	r.mu.Unlock()
+	for i, e := range list {
+		s.Pools[i].Snapshot = e.pool.Snapshot()
+	}
+	return s
+}
+
+// poolCounters count what is not a member's own.
+type poolCounters struct {
+	mu        sync.Mutex
+	failovers map[string]uint64 // by the fault that led to it, as in Proxy-Status
+	replays   map[string]uint64 // by outcome: answered, failed
+	doubts    uint64
+}
+
+// failover counts a request that went on to another backend.
+func (c *poolCounters) failover(kind proxystatus.Fault, rejected bool) {
+	reason := kind.Error
+	if rejected {
+		reason = "lb_retry_match"
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failovers == nil {
+		c.failovers = make(map[string]uint64)
+	}
+	c.failovers[reason]++
+}
+
+// replay counts a request that was sent again after a byte had been written.
+func (c *poolCounters) replay(answered bool) {
+	outcome := "failed"
+	if answered {
+		outcome = "answered"
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.replays == nil {
+		c.replays = make(map[string]uint64)
+	}
+	c.replays[outcome]++
+}
+
+func (c *poolCounters) doubt() {
+	c.mu.Lock()
+	c.doubts++
+	c.mu.Unlock()
+}
+
+// poolCounts are a pool's counters at one moment.
+type poolCounts struct {
+	Failovers, Replays map[string]uint64
+	InDoubt            uint64
+}
+
+// counts are the counters now.
+func (c *poolCounters) counts() poolCounts {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return poolCounts{maps.Clone(c.failovers), maps.Clone(c.replays), c.doubts}
+}

@@ -1,0 +1,124 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
+)
+
+// fullAddress is an address whose queue of connections is full: dialling it takes
+// until one gives up.
+func fullAddress(tb testing.TB) string {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = l.Close() })
+	rc, err := l.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := rc.Control(func(fd uintptr) { err = syscall.Listen(int(fd), 0) }); err != nil {
+		tb.Fatal(err)
+	}
+	for range 100 {
+		c, err := net.DialTimeout("tcp", l.Addr().String(), 200*time.Millisecond)
+		if err != nil {
+			return l.Addr().String()
+		}
+		tb.Cleanup(func() { _ = c.Close() })
+	}
+	tb.Fatal("the queue takes any number of connections")
+	return ""
+}
+
+// TestClientThatIsStillThere gets an answer, although the error of the last dial
+// says that it was cancelled.
+func TestClientThatIsStillThere(t *testing.T) {
+	for name, options := range map[string][]option{
+		"timeout":           {set("timeout", "300ms")},
+		"lb_try_duration":   {lb("try_duration", "300ms")},
+		"one after another": {set("timeout", "300ms"), set("nested", map[string]any{"connection_timeout": "100ms"})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newProxy(t, append(options, upstreams(fullAddress(t)))...)
+			for range 2 {
+				a := p.do("POST", "body")
+				if a.status != 503 && a.status != 504 || !strings.HasPrefix(a.header.Get(proxystatus.Header), "caddy-broker; error=") {
+					t.Errorf("got %+v, want 503 or 504 with Proxy-Status", a)
+				}
+			}
+		})
+	}
+}
+
+// pendingTo counts the connections to a TCP address that the kernel is still
+// trying to make.
+func pendingTo(tb testing.TB, address string) int {
+	tb.Helper()
+	table, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(address)
+	n, _ := strconv.Atoi(port)
+	const sent = "02" // SYN_SENT
+	return strings.Count(string(table), fmt.Sprintf(" 0100007F:%04X %s ", n, sent))
+}
+
+// TestHandlersShareTheDialsOfABackend: two handlers, and the one of an earlier
+// configuration, make no more dials to a backend that takes none than one does.
+func TestHandlersShareTheDialsOfABackend(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits for dials to expire")
+	}
+	full := fullAddress(t)
+	named, warm := set("pool", t.Name()), set("backup", true)
+	before := newProxy(t, named, upstreams(full)).start()
+	one := newProxy(t, named, upstreams(full), warm).start()
+	two := one.beside(named, upstreams(full), warm).start()
+	var requests sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	for range 20 {
+		for _, p := range []*proxy{before, one, two} {
+			requests.Go(func() {
+				req, _ := http.NewRequestWithContext(ctx, http.MethodGet, p.URL, nil)
+				if res, err := p.Client().Do(req); err == nil {
+					_ = res.Body.Close()
+				}
+			})
+		}
+	}
+	most := 0
+	watch := func() int {
+		n := pendingTo(t, full)
+		most = max(most, n)
+		return n
+	}
+	eventually(t, "as many dials pend as may", func() bool { return watch() >= failover.DialWidth })
+	for range 50 { // the others would follow in no time
+		<-time.After(10 * time.Millisecond)
+		watch()
+	}
+	cancel()
+	requests.Wait()
+	if most > 16 {
+		t.Errorf("%d dials were pending, want 16 at most", most)
+	}
+	t.Logf("%d dials were pending", most)
+}

@@ -1,0 +1,139 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"net/http"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+)
+
+// blindly sends the request through a transport whose connections are not ours
+// (HTTP/3, FastCGI and others): how far it got is not known, except that a
+// DialError says that it got nowhere.
+func (t *transport) blindly(ex *exchange, tr *try, req *http.Request) (*http.Response, error) {
+	if tr.left = tr.clientLeft(); tr.left {
+		return nil, context.Canceled
+	}
+	sever := func() {}
+	switch {
+	case ex.body != nil:
+		body := ex.body.attempt(tr)
+		req.Body, sever = body, func() { body.detached.Store(true) }
+	case ex.held(req):
+		body := &severable{body: req.Body}
+		req.Body, sever = body, body.sever
+	}
+	ex.connected(tr)
+	ctx, cancel := context.WithCancelCause(ownVars(req.Context()))
+	hung, giveUp := context.WithCancelCause(context.Background())
+	tr.cancel, tr.call = cancel, tr.backend.startDial(func(cause error) { cancel(cause); giveUp(cause) })
+	res, err := await(hung, func() (*http.Response, error) { return t.RoundTripper.RoundTrip(req.WithContext(ctx)) })
+	if err == nil {
+		tr.backend.member.Touch()
+		return res, nil
+	}
+	sever()
+	var dial reverseproxy.DialError
+	tr.taken = !errors.As(err, &dial)
+	if !tr.taken {
+		tr.mark(markDialed)
+	}
+	tr.hangUp()
+	return nil, err
+}
+
+// hangUp ends what a transport that is not ours still does for the attempt.
+func (t *try) hangUp() {
+	if t.cancel != nil {
+		t.cancel(nil)
+	}
+	if t.call != nil {
+		t.backend.endDial(t.call)
+	}
+}
+
+// await waits for a round trip until a hang verdict: not every transport ends with
+// the context. One that goes on has the rest of its life for itself, and its
+// response is thrown away.
+func await(hung context.Context, roundTrip func() (*http.Response, error)) (*http.Response, error) {
+	type end struct {
+		res      *http.Response
+		err      error
+		panicked any
+	}
+	ended := make(chan end, 1)
+	go func() {
+		var e end
+		defer func() {
+			e.panicked = recover()
+			ended <- e
+		}()
+		e.res, e.err = roundTrip()
+	}()
+	select {
+	case e := <-ended:
+		switch {
+		case e.panicked != nil:
+			panic(e.panicked) // where net/http and Caddy expect it
+		case e.err != nil && hung.Err() != nil:
+			e.err = context.Cause(hung)
+		}
+		return e.res, e.err
+	case <-hung.Done():
+	}
+	go func() {
+		if e := <-ended; e.res != nil && e.res.Body != nil {
+			_ = e.res.Body.Close()
+		}
+	}()
+	return nil, context.Cause(hung)
+}
+
+// severable is a body that Caddy holds, for a transport that may outlive the
+// request: then it reads no more of what Caddy uses for another one.
+type severable struct {
+	mu   sync.Mutex // guards body, and is held while it is read, which never waits
+	body io.ReadCloser
+}
+
+// Read reads until the body is severed.
+func (s *severable) Read(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.body == nil {
+		return 0, errBodyDetached
+	}
+	return s.body.Read(p)
+}
+
+// Close does nothing: the body is Caddy's.
+func (*severable) Close() error { return nil }
+
+func (s *severable) sever() {
+	s.mu.Lock()
+	s.body = nil
+	s.mu.Unlock()
+}
+
+// answersItself reports whether err is an answer that a transport gives by itself,
+// such as 411 for a body without a length, which FastCGI cannot carry. No backend
+// has seen the request.
+func answersItself(err error) bool {
+	var answer caddyhttp.HandlerError
+	return errors.As(err, &answer) && answer.StatusCode > 0
+}
+
+// isLocalPath reports whether a transport failed at a path of this machine, such as
+// the root folder that FastCGI resolves.
+func isLocalPath(err error) bool {
+	var path *fs.PathError
+	return errors.As(err, &path)
+}

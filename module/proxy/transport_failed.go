@@ -1,0 +1,184 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+
+	"go.uber.org/zap"
+	"golang.org/x/net/http2"
+
+	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
+)
+
+// failed ends an attempt that got no response, decides what follows and prepares
+// it: ex.final for an answer, the next attempt for the same backend. For another
+// one Caddy has to ask the policy.
+func (ex *exchange) failed(req *http.Request, err error) decision {
+	f, t := ex.policy, ex.try.Load()
+	if t.conn != nil {
+		err = t.conn.reason(err)
+	}
+	if ex.body != nil {
+		ex.body.detach()
+	}
+	kind, e := ex.examine(t, err)
+	if e.outcome == failover.LostReused && !e.written && !t.idled() && slices.Contains(ex.reattached, t.backend) {
+		// It had its new connection, and lost that one too.
+		e.outcome = failover.Lost
+	}
+	e.safe, e.promise, e.replayable = ex.req.Safe, ex.promise, ex.resumable()
+	e.limit = errors.Is(err, errSoTimeout)
+	if e.written {
+		ex.wrote(t)
+		if !e.unprocessed {
+			ex.lost = t.backend
+		}
+	}
+	ex.last = fault{kind, err}
+	if e.outcome == failover.DialFailed {
+		f.backends.note(t.backend, kind.Incurable)
+	}
+	ex.end(t, e.outcome, &attemptError{kind, err})
+	ex.settled(false)
+	if ex.conclude(e.outcome, kind, err) {
+		return giveAnswer
+	}
+	if e.written && e.promise == noProof && e.replayable {
+		e.operator = f.retries.matches(req)
+	}
+	e.spent = ex.req.Spent()
+	e.last = f.maxRetries > 0 && ex.repeats >= f.maxRetries
+	next, why := e.decide()
+	if next == giveAnswer {
+		ex.fail(kind, err, "")
+		return giveAnswer
+	}
+	if c := f.logger.Check(zap.DebugLevel, "sending request again"); c != nil {
+		c.Write(zap.String("upstream", t.backend.member.Name), zap.String("proof", string(why)), zap.Error(err))
+	}
+	ex.replayed = ex.replayed || e.written
+	if next == againHere {
+		return ex.reattach(t, req)
+	}
+	ex.repeats++
+	return another
+}
+
+// examine says what a failed attempt means for the pool, and what is known of it.
+func (ex *exchange) examine(t *try, err error) (kind proxystatus.Fault, e evidence) {
+	e = evidence{written: t.written(), unprocessed: t.has(markUnprocessed), began: t.began()}
+	var stream http2.StreamError
+	switch reset := errors.As(err, &stream); {
+	case ex.run.Context().Err() != nil || t.left || ex.body != nil && ex.body.failure() != nil:
+		if ex.attempt.Dialing() {
+			return faultRequest, e.as(failover.DialAborted)
+		}
+		return faultRequest, e.as(failover.Neutral)
+	case answersItself(err):
+		e.written = false
+		if ex.attempt.Dialing() {
+			return faultRequest, e.as(failover.DialAborted)
+		}
+		return faultRequest, e.as(failover.Neutral)
+	case !t.taken && (errors.Is(err, errHung) || errors.Is(err, errAbandoned) || errors.Is(err, errNoTime) || errors.Is(err, errQueued)):
+		return faultDialTimeout, e.as(failover.DialAborted)
+	case !t.taken && !t.has(markDialed):
+		// net/http refuses to send it: that says nothing of any backend.
+		return faultUnsendable, e.as(failover.DialAborted)
+	case !t.taken:
+		kind := dialFault(err)
+		if kind == faultLocal {
+			return kind, e.as(failover.DialAborted)
+		}
+		return kind, e.as(failover.DialFailed)
+	case errors.Is(err, errHung):
+		e.hung, e.written = true, true
+		return faultNoAnswer, e.as(failover.Hung)
+	case isLocalFault(err):
+		return faultLocal, e.as(failover.Neutral)
+	case t.transport().http == nil && isLocalPath(err):
+		e.written = false
+		return faultLocal, e.as(failover.Neutral)
+	case isOwnDeadline(err):
+		e.written = true
+		return lossFault(err), e.as(failover.Neutral)
+	case reset && stream.Code == http2.ErrCodeRefusedStream:
+		e.unprocessed = true
+		return faultTerminated, e.as(failover.LostReused)
+	case t.proto() == protoHTTP2 && !e.written && !e.unprocessed && !reset && !t.conn.aborted() && !isLoss(err):
+		return faultUnsendable, e.as(failover.Neutral)
+	case t.has(markSecond) || t.has(markUnprocessed):
+		return faultTerminated, e.as(failover.LostReused)
+	case t.reused && !e.began && !reset:
+		return lossFault(err), e.as(failover.LostReused)
+	default:
+		return lossFault(err), e.as(failover.Lost)
+	}
+}
+
+// conclude answers what no other backend could do better: what the transport has
+// answered itself, a client that left or whose body cannot be read, a request that cannot be sent, and a fault of this
+// machine.
+func (ex *exchange) conclude(o failover.Outcome, kind proxystatus.Fault, err error) bool {
+	switch {
+	case ex.run.Context().Err() != nil:
+		ex.stop(ex.run.Context().Err())
+	case kind == faultRequest && answersItself(err):
+		ex.failRequest(err)
+	case kind == faultRequest:
+		if cause := ex.bodyFailure(); cause != nil {
+			ex.failRequest(cause)
+		} else {
+			ex.stop(context.Canceled)
+		}
+	case kind == faultUnsendable, kind == faultLocal && o != failover.LostReused:
+		ex.fail(kind, err, "")
+	default:
+		return false
+	}
+	return true
+}
+
+// wrote notes that a byte of the request may have been written to the backend.
+func (ex *exchange) wrote(t *try) {
+	ex.sent = t.backend
+	ex.attempt.Written()
+}
+
+func (ex *exchange) bodyFailure() error {
+	if ex.body == nil {
+		return nil
+	}
+	return ex.body.failure()
+}
+
+// reattach asks for the same backend once more. If the pool says another, Caddy
+// has to turn the request to it; and Caddy has to come again with a body that it
+// holds itself.
+func (ex *exchange) reattach(t *try, req *http.Request) decision {
+	ex.reattached = append(ex.reattached, t.backend)
+	if err := ex.ask(); err != nil {
+		ex.refuse(err)
+		return giveAnswer
+	}
+	if ex.attempt.Member() != t.backend.member || ex.held(req) {
+		return another
+	}
+	return againHere
+}
+
+// attemptError is what the pool shows as a member's last error.
+type attemptError struct {
+	kind proxystatus.Fault
+	err  error
+}
+
+func (e *attemptError) Error() string { return e.kind.Error + ": " + e.err.Error() }
+
+func (e *attemptError) Unwrap() error { return e.err }

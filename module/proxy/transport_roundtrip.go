@@ -1,0 +1,182 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
+)
+
+// RoundTrip sends the request to the backend that the policy chose. An error for
+// which Caddy shall ask the policy once more is a DialError; every other one is
+// the answer, and never one.
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	ex := t.policy.exchange(req.Context())
+	if ex == nil {
+		return t.RoundTripper.RoundTrip(req)
+	}
+	if ex.final != nil {
+		return nil, ex.final
+	}
+	if ex.rehearsal == rehearsalOn {
+		ex.rehearsal = rehearsalOver
+		return nil, reverseproxy.NewDialError(errRehearsed)
+	}
+	if ex.try.Load() == &ex.first {
+		ex.takeBody(req)
+	}
+	returned := false
+	defer func() {
+		if !returned {
+			ex.unwind()
+		} else if ex.owes(req) {
+			ex.watch()
+		}
+	}()
+	ex.hook(t, req)
+	t.policy.markLoop(ex, req)
+	for {
+		res, err := t.attempt(ex, req)
+		if err == nil {
+			res = ex.answered(res)
+			returned = true
+			return res, nil
+		}
+		next := ex.failed(req, err)
+		if next == againHere {
+			continue
+		}
+		returned = true
+		if next == another {
+			return nil, reverseproxy.NewDialError(ex.last.err)
+		}
+		return nil, ex.final
+	}
+}
+
+// unwind ends what a panic below has left open.
+func (ex *exchange) unwind() {
+	ex.end(ex.try.Load(), failover.Neutral, nil)
+	ex.response.leave()
+	ex.attempt.Done()
+	if ex.body != nil {
+		ex.body.detach()
+		ex.body.release()
+	}
+}
+
+// takeBody puts itself between the client's body and the attempts.
+func (ex *exchange) takeBody(req *http.Request) {
+	f := ex.policy
+	ex.promise = promise(req, f.options.TrackMessages)
+	if !carriesBody(req) || assumed.Buffered(req.Body) {
+		return
+	}
+	keep := ex.promise != noProof || f.retries.any()
+	ex.body = newRequestBody(req.Body, req.ContentLength, keep, &f.claim.entry.budget)
+}
+
+func carriesBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }
+
+// held reports whether Caddy holds the body itself, and has a new one for each
+// attempt that it makes.
+func (ex *exchange) held(req *http.Request) bool { return ex.body == nil && carriesBody(req) }
+
+// attempt sends the request once.
+func (t *transport) attempt(ex *exchange, req *http.Request) (*http.Response, error) {
+	tr := ex.try.Load()
+	tr.marks.Store(0) // what came before is of the attempt before
+	if t.http == nil {
+		return t.blindly(ex, tr, req)
+	}
+	tr.Context = req.Context()
+	tr.noteVars(req)
+	switch {
+	case t.cancels:
+		var ctx context.Context
+		ctx, tr.cancel = context.WithCancelCause(tr)
+		req = req.WithContext(ctx)
+	case tr == &ex.first:
+		// The request is Caddy's copy for this attempt, and nothing has seen it yet:
+		// to give it the context in place costs no memory.
+		*req = *req.WithContext(tr)
+	default:
+		req = req.WithContext(tr)
+	}
+	if ex.body != nil {
+		req.Body, req.GetBody = ex.body.attempt(tr), tr.body
+	}
+	tr.request = req
+	res, err := t.RoundTripper.RoundTrip(req)
+	tr.settle()
+	if err != nil && tr.cancel != nil {
+		if cause := context.Cause(req.Context()); cause != nil {
+			err = cause
+		}
+		tr.cancel(nil)
+	}
+	return res, err
+}
+
+// ownVars gives an attempt a copy of the request's variables. A transport whose
+// connections are not ours may still read them when the handler has gone on to
+// write them.
+func ownVars(ctx context.Context) context.Context {
+	vars, ok := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)
+	if !ok {
+		return ctx
+	}
+	return context.WithValue(ctx, caddyhttp.VarsCtxKey, maps.Clone(vars))
+}
+
+// resumable tells whether the body can be sent from its beginning.
+func (ex *exchange) resumable() bool { return ex.body == nil || ex.body.replayable() }
+
+// answered ends the attempt with a response.
+func (ex *exchange) answered(res *http.Response) *http.Response {
+	f, tr := ex.policy, ex.try.Load()
+	if f.retries.responses {
+		ex.wrote(tr) // lb_retry_match may still reject the response
+	} else {
+		ex.release()
+	}
+	ex.attempt.Status = res.StatusCode
+	ex.end(tr, failover.Answered, nil)
+	if f.cookie != nil {
+		f.cookie.announce(ex)
+	}
+	if tr.proto() == protoHTTP1 {
+		tr.conn.noteKeepAlive(res.Header)
+	}
+	ex.settled(true)
+	ex.response.wrap(ex, tr, res)
+	return res
+}
+
+// noteKeepAlive remembers how long the backend says it keeps an idle connection.
+func (c *conn) noteKeepAlive(h http.Header) {
+	v := h["Keep-Alive"]
+	if len(v) == 0 {
+		return
+	}
+	for part := range strings.SplitSeq(v[0], ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+		if !strings.EqualFold(name, "timeout") {
+			continue
+		}
+		if s, err := strconv.Atoi(value); err == nil && s >= 0 && s < int(time.Hour/time.Second) {
+			c.keepAlive.Store(int64(max(time.Duration(s)*time.Second, 1)))
+		}
+	}
+}

@@ -1,0 +1,237 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
+)
+
+// How long a connection may have been idle and still be taken. A request that
+// could not be sent again must not meet a backend that is just closing it.
+const (
+	idleLimit       = 4 * time.Second
+	idleLimitUnsafe = time.Second
+	// idleMargin is what is left of the patience that a backend advertises.
+	idleMargin = time.Second
+)
+
+// try is one attempt as net/http carries it out: which connections it took, and
+// how far it got on them.
+type try struct {
+	// The attempt is the context of its request, so that dials find it.
+	context.Context //nolint:containedctx // it is one
+	// vars is what dials may read of the request's variables; nil for nothing.
+	vars atomic.Pointer[map[string]any]
+
+	ex      *exchange
+	backend *backend
+	// connectBy is when it has to have a connection; abandoned ends when
+	// the pool gives its dial up.
+	connectBy time.Time
+	abandoned context.Context //nolint:containedctx // the pool's, for all dials to the backend
+	// request is what net/http was given, to end it by.
+	request *http.Request
+	cancel  context.CancelCauseFunc // nil where ending the connection does
+	soTimer *time.Timer
+	call    *dialing         // through a transport whose connections are not ours
+	upload  *failover.Upload // of the body, from the connection on
+
+	// Of the round trip's own goroutine.
+	conn     *conn // the connection in use; nil also when it is not one of ours
+	base     int64 // conn.written when it was taken
+	taken    bool  // there was a connection
+	used     bool  // and it was fit to be used
+	reused   bool  // and it had been there before
+	fresh    bool  // only a new connection will do; said before it is sent
+	left     bool  // the client has left
+	rejected bool  // lb_retry_match rejects the response
+
+	marks atomic.Uint32 // from any goroutine
+}
+
+// mark is something that happened to an attempt.
+type mark uint32
+
+const (
+	markDialed      mark = 1 << iota // a new connection was asked for
+	markSecond                       // a second connection was asked for after something was written
+	markHeader                       // HTTP/2: the header was written
+	markFirstByte                    // of a response, 1xx included
+	markInterim                      // and that was a 1xx
+	markUnprocessed                  // HTTP/2: the backend did not process the request
+)
+
+func (t *try) mark(m mark) { t.marks.Or(uint32(m)) }
+
+func (t *try) has(m mark) bool { return t.marks.Load()&uint32(m) != 0 }
+
+// transport is what it is sent through.
+func (t *try) transport() *transport { return t.ex.policy.transport }
+
+// proto is the protocol of the connection in use, where that is ours.
+func (t *try) proto() uint32 {
+	if t.conn == nil {
+		return protoUnknown
+	}
+	return t.conn.proto.Load()
+}
+
+// gotConn is called when net/http has a connection for the request, before
+// anything is written to it, on the goroutine of the round trip.
+func (t *try) gotConn(info httptrace.GotConnInfo) {
+	repeat := t.written()
+	c := connOf(info.Conn)
+	t.conn, t.taken, t.used, t.reused = c, true, c == nil, info.Reused
+	if c == nil {
+		return
+	}
+	proto := c.protocol(info.Conn, t.transport().h2c)
+	// net/http opens more than it uses: one that was idle, too, the backend may
+	// have given up.
+	t.reused = info.Reused || info.WasIdle || c.warm
+	t.base = c.written.Load()
+	switch {
+	case repeat:
+		// net/http is about to send the request once more by itself. HTTP/2
+		// does so only for what the backend did not process.
+		if proto == protoHTTP2 {
+			t.mark(markUnprocessed)
+		}
+		t.mark(markSecond)
+		t.end(errSecondConnection)
+	case t.clientLeft():
+		t.left = true
+		t.end(context.Canceled)
+	case proto == protoHTTP1 && t.stale(c, info):
+		// net/http finds that nothing was written and takes another one.
+		c.poison()
+	default:
+		t.used = true
+		c.take()
+		c.unsure.Store(t.idled() && t.ex.promise == noProof)
+		t.limit(c)
+		t.ex.connected(t)
+	}
+}
+
+// limit starts the time that the backend has for the response header.
+func (t *try) limit(c *conn) {
+	so := t.backend.member.Limits().SoTimeout
+	if so <= 0 {
+		return
+	}
+	t.settle()
+	t.soTimer = time.AfterFunc(so, func() {
+		if t.cancel != nil {
+			t.cancel(errSoTimeout)
+		} else {
+			c.abort(errSoTimeout)
+		}
+	})
+}
+
+// settle stops what runs for the attempt: it has ended, or its response began.
+func (t *try) settle() {
+	if t.soTimer != nil {
+		t.soTimer.Stop()
+	}
+}
+
+// stale tells whether the backend may be about to close the connection.
+func (t *try) stale(c *conn, info httptrace.GotConnInfo) bool {
+	if t.fresh {
+		return t.reused
+	}
+	if !info.WasIdle {
+		return false
+	}
+	limit := idleLimit
+	if t.ex.promise == noProof {
+		limit = idleLimitUnsafe
+	} else if told := time.Duration(c.keepAlive.Load()); told > 0 {
+		limit = told - idleMargin
+	}
+	return info.IdleTime > limit
+}
+
+// idled tells whether the connection had been idle: it was no new one, although
+// that may have been asked for. net/http tries another one by itself only where
+// it had used the first.
+func (t *try) idled() bool { return t.proto() == protoHTTP1 && t.reused }
+
+// clientLeft tells whether nobody waits for the response any more.
+func (t *try) clientLeft() bool {
+	return t.ex.run.Context().Err() != nil || !t.ex.clientPresent()
+}
+
+// end makes net/http give the attempt up without a byte written to the
+// connection just taken.
+func (t *try) end(cause error) {
+	if t.proto() == protoHTTP1 {
+		t.conn.poison()
+	}
+	if t.cancel != nil {
+		t.cancel(cause)
+		return
+	}
+	if rt := t.transport().http; rt != nil {
+		// Without it the poisoned connection alone ends the attempt, but only
+		// after every idle connection was tried.
+		assumed.EndRoundTrip(rt, t.request)
+	}
+}
+
+// written tells whether a byte of the request may have been written. For
+// HTTP/1 it is exact; where the connection is not ours, it may have been as soon
+// as there was one.
+func (t *try) written() bool {
+	switch {
+	case t.has(markSecond):
+		return true
+	case !t.taken:
+		return false
+	case t.conn == nil:
+		return true
+	case t.proto() == protoHTTP2:
+		return t.has(markHeader)
+	default:
+		return t.conn.written.Load() != t.base
+	}
+}
+
+// began tells whether a byte of a response came that is not a 1xx.
+func (t *try) began() bool {
+	switch {
+	case !t.used || t.has(markInterim):
+		return false
+	case t.transport().layered || t.conn == nil:
+		return t.has(markFirstByte)
+	default:
+		return t.conn.readSome.Load()
+	}
+}
+
+// body is the request's GetBody: it is called when net/http or its HTTP/2 part
+// is about to repeat a request with a body by itself. It may, as long as nothing
+// was written.
+func (t *try) body() (io.ReadCloser, error) {
+	if !t.written() && t.ex.resumable() {
+		return t.ex.body.attempt(t), nil
+	}
+	if t.proto() == protoHTTP2 {
+		t.mark(markUnprocessed) // HTTP/2 repeats nothing else
+	}
+	if !t.written() {
+		return nil, errBodyNotKept
+	}
+	return nil, errSecondConnection
+}
