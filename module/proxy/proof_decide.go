@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package module
+package proxy
 
 import "github.com/caddy-broker/caddy-broker/failover"
 
