@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 func TestAttemptLimits(t *testing.T) {
@@ -54,7 +56,7 @@ func TestAttemptLimits(t *testing.T) {
 					// Its own dials fail before the pings do.
 					b.p.do(func(x *machine) error {
 						for _, m := range x.members {
-							x.fail(m, "dial", note(errRefused))
+							x.fail(m, "dial", tracker.Note(errRefused))
 						}
 						return nil
 					})
@@ -209,7 +211,7 @@ func TestReloadBringsALimit(t *testing.T) {
 		b.expect("a")
 		b.downAll("a")
 		waits := b.waiting(t.Context(), &Request{Safe: true})
-		b.p.do(func(x *machine) error { x.fail(x.members[0], "dial", told("refused")); return nil })
+		b.p.do(func(x *machine) error { x.fail(x.members[0], "dial", tracker.Told("refused")); return nil })
 		time.Sleep(5 * time.Second)
 		cfg := b.p.cfg
 		cfg.Options.MaxReconnectAttempts = 2

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // pingKind says why a member is pinged.
@@ -47,7 +48,7 @@ type (
 		epoch       uint32
 		gated, slot bool
 		status      int
-		failure     *failure // nil for an answer
+		failure     *tracker.Failure // nil for an answer
 	}
 	inMoved struct{ from, to *Member }
 	inPing  struct {
@@ -55,7 +56,7 @@ type (
 		kind    pingKind
 		epoch   uint32
 		result  PingResult
-		failure *failure // of the result
+		failure *tracker.Failure // of the result
 	}
 	inAsk struct{ w *waiter }
 	// inConsulted is what the carrier answered to actConsult.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // Snapshot is what the operator and experience taught a pool: what a new
@@ -141,7 +142,7 @@ func (x *machine) restore(s Snapshot) error {
 		m.since, m.home, m.lost = d.Since, false, true
 		m.base = x.now
 		if d.Error != "" {
-			m.err = told(d.Error)
+			m.err = tracker.Told(d.Error)
 		}
 	}
 	x.restoreBack(s.Back, byName)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // times makes durations of milliseconds.
@@ -61,7 +62,7 @@ func (b *stage) lose(names ...string) {
 	b.set(func() { b.pings, b.start = nil, time.Now() })
 	b.p.do(func(x *machine) error {
 		for _, m := range x.members {
-			x.fail(m, "dial", note(errRefused))
+			x.fail(m, "dial", tracker.Note(errRefused))
 		}
 		return nil
 	})
