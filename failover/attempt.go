@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
-	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // Attempt is one send of a request to one member: it begins when Next has chosen
@@ -115,7 +114,7 @@ func (a *Attempt) End(o Outcome, err error) {
 	// Only now, so that a failure is known before another request gets the free place.
 	a.request.failed(a, o)
 	if news || o == DialFailed || o == Lost {
-		a.pool.feed(inEnd{m: m, outcome: o, epoch: a.epoch, gated: a.gated, slot: a.slot, failure: tracker.Note(err)})
+		a.pool.feed(inEnd{m: m, outcome: o, epoch: a.epoch, gated: a.gated, slot: a.slot, failure: note(err)})
 	}
 	a.free()
 }

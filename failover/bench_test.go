@@ -11,7 +11,6 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/affinity"
-	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // quietCarrier reaches every member at once.
@@ -97,7 +96,7 @@ func BenchmarkSelect(b *testing.B) {
 }
 
 func down(p *Pool, i int) {
-	p.do(func(x *machine) error { x.fail(x.members[i], "dial", tracker.Note(errRefused)); return nil })
+	p.do(func(x *machine) error { x.fail(x.members[i], "dial", note(errRefused)); return nil })
 }
 
 // benchmarkSelect times Next alone: requests are made and returned beside the clock.

@@ -13,7 +13,6 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
-	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // intruder is a carrier all of whose code calls the pool back, from wherever the
@@ -211,7 +210,7 @@ func TestNoCodeOfTheCarrierUnderTheLock(t *testing.T) {
 	i.set(func() { i.lost = true })
 	must(p.do(func(x *machine) error {
 		for _, m := range x.members {
-			x.fail(m, "dial", tracker.Told("refused"))
+			x.fail(m, "dial", told("refused"))
 			x.renew(m) // what a ping under way will say counts no more
 		}
 		return nil

@@ -4,6 +4,8 @@
 package failover
 
 import (
+	"math/bits"
+
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/affinity"
 )
@@ -85,7 +87,7 @@ func (c *chooser) pass() *Member {
 		// Every request is its own client, so any random order will do, and it
 		// is found without scoring the list.
 		for t := range uint64(4) {
-			own = affinity.Spread(r.Key+t*0x9e3779b97f4a7c15, len(v.members))
+			own = spread(r.Key+t*0x9e3779b97f4a7c15, len(v.members))
 			if c.try(own) == taken {
 				return v.members[own]
 			}
@@ -192,4 +194,10 @@ func (c *chooser) forget(m *Member) {
 	if c.r.Keyed && c.v.remembers() && c.p.moves.Drop(c.r.Key, m) {
 		c.p.unsaved.Store(true)
 	}
+}
+
+// spread maps a key evenly to 0…n-1.
+func spread(key uint64, n int) int {
+	hi, _ := bits.Mul64(affinity.Mix(key), uint64(n))
+	return int(hi)
 }

@@ -9,6 +9,6 @@
 // affinity, what sources say of a pool's members in package membership, the back-off
 // and other counters in package tracker. Its guarantee: a member it hands out is
 // eligible at that moment, and a request is never given a member it was already
-// written to, except once to make up for a connection that was stale. It neither dials nor proxies:
+// written to, except once to make up for a stale connection. It neither dials nor proxies:
 // its user carries requests and pings, and reports how they ended.
 package failover

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 func TestAllDrainedIsSaid(t *testing.T) {
@@ -86,7 +84,7 @@ func TestResumedIsUpWithItsPing(t *testing.T) {
 				}
 				// The word of the operator is for once.
 				b.downAll("a")
-				b.p.do(func(x *machine) error { x.fail(x.members[0], "dial", tracker.Told("refused")); return nil })
+				b.p.do(func(x *machine) error { x.fail(x.members[0], "dial", told("refused")); return nil })
 				b.up("a")
 				time.Sleep(5 * time.Second)
 				if u := status(b, "a"); u.State != "trial" {

@@ -7,8 +7,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 func TestAttemptLimits(t *testing.T) {
@@ -56,7 +54,7 @@ func TestAttemptLimits(t *testing.T) {
 					// Its own dials fail before the pings do.
 					b.p.do(func(x *machine) error {
 						for _, m := range x.members {
-							x.fail(m, "dial", tracker.Note(errRefused))
+							x.fail(m, "dial", note(errRefused))
 						}
 						return nil
 					})
@@ -211,7 +209,7 @@ func TestReloadBringsALimit(t *testing.T) {
 		b.expect("a")
 		b.downAll("a")
 		waits := b.waiting(t.Context(), &Request{Safe: true})
-		b.p.do(func(x *machine) error { x.fail(x.members[0], "dial", tracker.Told("refused")); return nil })
+		b.p.do(func(x *machine) error { x.fail(x.members[0], "dial", told("refused")); return nil })
 		time.Sleep(5 * time.Second)
 		cfg := b.p.cfg
 		cfg.Options.MaxReconnectAttempts = 2

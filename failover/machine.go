@@ -37,7 +37,7 @@ type machine struct {
 	running     bool // started
 	interrupted bool // nothing waits, is probed or kept warm any more
 	reached     bool // some member has answered, ever
-	lastErr     *tracker.Failure
+	lastErr     *failure
 	lastRequest time.Time
 	short       bool // a request or a client is waited for: no wait is longer than a second
 

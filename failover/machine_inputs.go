@@ -9,7 +9,6 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
-	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // pingKind says why a member is pinged.
@@ -48,7 +47,7 @@ type (
 		epoch       uint32
 		gated, slot bool
 		status      int
-		failure     *tracker.Failure // nil for an answer
+		failure     *failure // nil for an answer
 	}
 	inMoved struct{ from, to *Member }
 	inPing  struct {
@@ -56,7 +55,7 @@ type (
 		kind    pingKind
 		epoch   uint32
 		result  PingResult
-		failure *tracker.Failure // of the result
+		failure *failure // of the result
 	}
 	inAsk struct{ w *waiter }
 	// inConsulted is what the carrier answered to actConsult.

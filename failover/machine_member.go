@@ -47,13 +47,13 @@ type node struct {
 	limits  Limits
 
 	state   memberState
-	since   time.Time        // of the state
-	slow    bool             // suspect because of a dial that hangs
-	cleared bool             // suspect, but has answered a ping since
-	seen    bool             // has answered anything since it was last down, or at all
-	lost    bool             // has been told as lost
-	resumed bool             // put back by the operator: answered pings are enough for it to be up
-	err     *tracker.Failure // the last one since it was up; nil for none
+	since   time.Time // of the state
+	slow    bool      // suspect because of a dial that hangs
+	cleared bool      // suspect, but has answered a ping since
+	seen    bool      // has answered anything since it was last down, or at all
+	lost    bool      // has been told as lost
+	resumed bool      // put back by the operator: answered pings are enough for it to be up
+	err     *failure  // the last one since it was up; nil for none
 
 	// On whose word it is a member: see roster.
 	gone       bool      // no longer in the list
@@ -164,7 +164,7 @@ func (x *machine) see(m *Member) {
 }
 
 // fail takes a member down.
-func (x *machine) fail(m *Member, why string, f *tracker.Failure) {
+func (x *machine) fail(m *Member, why string, f *failure) {
 	m.err = f
 	x.lastErr = f
 	if m.state == stateDown {

@@ -58,7 +58,7 @@ func (x *machine) pinged(in inPing) {
 		x.ponged(m, in.result.Status)
 	case in.result.Neutral:
 		m.base, m.delay = x.now, x.wait(max(m.step, 1))
-	case in.kind == pingWatch && f.Late:
+	case in.kind == pingWatch && f.late:
 		// No answer is what the hang verdict is about, not a failure by itself.
 	case m.state == stateDown:
 		m.err = f
@@ -71,7 +71,7 @@ func (x *machine) pinged(in inPing) {
 		if m.slow {
 			x.set(m, stateUp)
 		}
-	case m.state == stateUp && m.seen && f.Late:
+	case m.state == stateUp && m.seen && f.late:
 		// Dials are slow; those of requests decide.
 	default:
 		x.fail(m, "dial", f)

@@ -83,7 +83,7 @@ func (x *machine) unavailable(reason Reason) *UnavailableError {
 	after := max((wait + time.Second - 1).Truncate(time.Second), time.Second)
 	e := &UnavailableError{Pool: x.pool, Reason: reason, RetryAfter: after}
 	if reason != ReasonDrained && reason != ReasonClosed && x.lastErr != nil {
-		e.Last = x.lastErr.Err
+		e.Last = x.lastErr.err
 	}
 	return e
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
-	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // simple are requests without a request path: whoever waits gets the first member
@@ -74,7 +73,7 @@ func (b *bench) wantsPinged() (hosts []string) {
 }
 
 func (b *bench) answers(m *Member, err error) {
-	b.in(time.Millisecond, inPing{m: m, epoch: m.epoch, result: PingResult{Status: 200, Err: err}, failure: tracker.Note(err)})
+	b.in(time.Millisecond, inPing{m: m, epoch: m.epoch, result: PingResult{Status: 200, Err: err}, failure: note(err)})
 }
 
 // A machine is stepped by inputs alone: a pool that finds no backend, waits as the
@@ -119,7 +118,7 @@ func TestAStepWritesNothingThatRequestsRead(t *testing.T) {
 	b.answers(a, nil)
 	a.show()
 	dialing := a.shown.pending.Load()
-	b.in(time.Second, inEnd{m: a, outcome: DialFailed, epoch: a.epoch, failure: tracker.Note(errRefused)})
+	b.in(time.Second, inEnd{m: a, outcome: DialFailed, epoch: a.epoch, failure: note(errRefused)})
 	if a.shown.epoch.Load() != 0 || a.shown.pending.Load() != dialing || dialing.waiting.Err() != nil {
 		t.Error("the step itself was seen")
 	}

@@ -147,7 +147,7 @@ func (x *machine) endPass() {
 	x.passFailed()
 }
 
-var noAddresses = tracker.Told("the pool has no addresses")
+var noAddresses = told("the pool has no addresses")
 
 // warn logs failed passes.
 func (x *machine) warn() {

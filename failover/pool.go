@@ -26,7 +26,7 @@ type Pool struct {
 	name string
 
 	view    atomic.Pointer[view]
-	moves   affinity.Moves[Member]
+	moves   affinity.Moves[*Member]
 	tick    atomic.Uint32 // a coarse clock; new dials are counted by it
 	idle    atomic.Bool   // the counters are not sampled: the next request has to wake the machine
 	places  atomic.Bool   // a request waits for a place on a full member

@@ -6,8 +6,6 @@ package failover
 import (
 	"context"
 	"time"
-
-	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // run is the pool's own goroutine: it carries out what the machine wants done,
@@ -99,6 +97,6 @@ func (p *Pool) ping(c Carrier, a actPing) {
 	}
 	result := c.Ping(ctx, a.m)
 	if p.ctx.Err() == nil {
-		p.feed(inPing{m: a.m, kind: a.kind, epoch: a.epoch, result: result, failure: tracker.Note(result.Err)})
+		p.feed(inPing{m: a.m, kind: a.kind, epoch: a.epoch, result: result, failure: note(result.Err)})
 	}
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
-	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // Snapshot is what the operator and experience taught a pool: what a new
@@ -142,7 +141,7 @@ func (x *machine) restore(s Snapshot) error {
 		m.since, m.home, m.lost = d.Since, false, true
 		m.base = x.now
 		if d.Error != "" {
-			m.err = tracker.Told(d.Error)
+			m.err = told(d.Error)
 		}
 	}
 	x.restoreBack(s.Back, byName)

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
-	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // pick lets a request choose, and leaves it dialling.
@@ -164,7 +163,7 @@ func TestARepeatWithNobodyLeftDoesNotWait(t *testing.T) {
 		b.p.Start()
 		b.expect("a")
 		synctest.Wait()
-		b.p.do(func(x *machine) error { x.fail(x.members[1], "dial", tracker.Note(errRefused)); return nil })
+		b.p.do(func(x *machine) error { x.fail(x.members[1], "dial", note(errRefused)); return nil })
 		b.downAll("b")
 		r := &Request{Safe: true}
 		b.pick(r)

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
-	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // times makes durations of milliseconds.
@@ -62,7 +61,7 @@ func (b *stage) lose(names ...string) {
 	b.set(func() { b.pings, b.start = nil, time.Now() })
 	b.p.do(func(x *machine) error {
 		for _, m := range x.members {
-			x.fail(m, "dial", tracker.Note(errRefused))
+			x.fail(m, "dial", note(errRefused))
 		}
 		return nil
 	})

@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package affinity says which member of a list a client belongs to.
+// Package affinity says which member of a list is a client's own, and remembers
+// which clients are elsewhere.
 //
-// It hashes clients to keys, scores members for them, and remembers the exceptions:
-// the clients that were moved elsewhere. Its guarantee: what a client gets depends on
-// its key and the names of the members alone, and all that is stored is bounded. It
-// knows no pool and no state of a member.
+// Its guarantee: the order of the members for a client depends only on the client's
+// key and the members' names, so it is the same in every process; what is remembered
+// is bounded. It knows no states: whether a member may be chosen is for its caller.
 package affinity

@@ -9,58 +9,60 @@ import (
 )
 
 const (
-	// MaxMoves is how many clients are remembered that are not on their own member.
+	// MaxMoves is how many clients a pool remembers that are not on their own
+	// member.
 	MaxMoves   = 65536
 	moveShards = 64
 	shardMoves = MaxMoves / moveShards
 )
 
-// Moves are the exceptions: which client was moved to which member. The longest
+// Moves are the exceptions of a pool: which client was moved to which M. The longest
 // unused one of a shard makes room for a new one; keys are hashes, so the shards
 // fill evenly. Use is noted to the clock given, which need not be fine.
 //
 // Invariants: count is the number of entries of all shards; no shard has more
-// than shardMoves; no entry leads to nil.
-type Moves[T any] struct {
+// than shardMoves; no entry leads to the zero M.
+type Moves[M comparable] struct {
 	count  atomic.Int64
-	shards [moveShards]moveShard[T]
+	shards [moveShards]moveShard[M]
 }
 
 // moveShard has the clients whose hash begins with its number.
-type moveShard[T any] struct {
+type moveShard[M comparable] struct {
 	mu sync.Mutex         // guards to; nothing else is locked under it
-	to map[uint64]move[T] // by the client's key
+	to map[uint64]move[M] // by the client's key
 	_  [48]byte           // shards do not share cache lines
 }
 
 // move is where a client is, and the tick at which that was last of use.
-type move[T any] struct {
-	to   *T
+type move[M comparable] struct {
+	to   M
 	used uint32
 }
 
-// Len is how many there are.
-func (t *Moves[T]) Len() int64 { return t.count.Load() }
+func (t *Moves[M]) shard(key uint64) *moveShard[M] { return &t.shards[Mix(key)>>58] }
 
-func (t *Moves[T]) shard(key uint64) *moveShard[T] { return &t.shards[Mix(key)>>58] }
-
-// Get returns where the client was moved to, or nil.
-func (t *Moves[T]) Get(key uint64, now uint32) *T {
+// Get returns where the client was moved to, or the zero M.
+func (t *Moves[M]) Get(key uint64, now uint32) M {
 	if t.count.Load() == 0 {
-		return nil
+		var none M
+		return none
 	}
 	s := t.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e, ok := s.to[key]
 	if ok && e.used != now {
-		s.to[key] = move[T]{e.to, now}
+		s.to[key] = move[M]{e.to, now}
 	}
 	return e.to
 }
 
+// Len is how many there are.
+func (t *Moves[M]) Len() int64 { return t.count.Load() }
+
 // Put remembers where the client was moved to. It reports whether that is new.
-func (t *Moves[T]) Put(key uint64, to *T, now uint32) bool {
+func (t *Moves[M]) Put(key uint64, to M, now uint32) bool {
 	s := t.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,16 +74,16 @@ func (t *Moves[T]) Put(key uint64, to *T, now uint32) bool {
 	default:
 		t.count.Add(1)
 		if s.to == nil {
-			s.to = make(map[uint64]move[T])
+			s.to = make(map[uint64]move[M])
 		}
 	}
-	s.to[key] = move[T]{to, now}
+	s.to[key] = move[M]{to, now}
 	return e.to != to
 }
 
 // Drop forgets the client's move, if it still is the one to that member. It
 // reports whether it was.
-func (t *Moves[T]) Drop(key uint64, to *T) bool {
+func (t *Moves[M]) Drop(key uint64, to M) bool {
 	s := t.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,7 +96,7 @@ func (t *Moves[T]) Drop(key uint64, to *T) bool {
 }
 
 // DropIf forgets all moves for which gone is true, and returns how many.
-func (t *Moves[T]) DropIf(gone func(key uint64, to *T) bool) (n int) {
+func (t *Moves[M]) DropIf(gone func(key uint64, to M) bool) (n int) {
 	for k := range t.shards {
 		s := &t.shards[k]
 		s.mu.Lock()
@@ -111,7 +113,7 @@ func (t *Moves[T]) DropIf(gone func(key uint64, to *T) bool) (n int) {
 }
 
 // Each calls f for every move.
-func (t *Moves[T]) Each(f func(key uint64, to *T)) {
+func (t *Moves[M]) Each(f func(key uint64, to M)) {
 	for k := range t.shards {
 		s := &t.shards[k]
 		s.mu.Lock()
@@ -124,7 +126,7 @@ func (t *Moves[T]) Each(f func(key uint64, to *T)) {
 
 // oldest is the key of the entry that was not used for the longest time. The
 // shard must not be empty.
-func (s *moveShard[T]) oldest(now uint32) (at uint64) {
+func (s *moveShard[M]) oldest(now uint32) (at uint64) {
 	age := int64(-1)
 	for key, e := range s.to {
 		if a := int64(now - e.used); a > age { // the clock may have wrapped
