@@ -244,3 +244,13 @@ func (c *conn) protocol(nc net.Conn, h2c bool) uint32 {
 	c.proto.Store(p)
 	return p
 }
+
+// isClosed reports whether a channel on which nothing is sent is closed.
+func isClosed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}

@@ -37,10 +37,9 @@ const (
 //
 // It runs in the process that serves, from the start of the pool to its end.
 type follower struct {
-	entry  *poolEntry
 	counts membershipCounts
 
-	policy atomic.Pointer[Failover] // of the configuration in effect
+	ways   atomic.Pointer[Backends] // of the configuration in effect
 	kicks  chan struct{}
 	words  chan word
 	cancel context.CancelFunc
@@ -48,7 +47,9 @@ type follower struct {
 
 	// Owned by the goroutine of run.
 	said    *membership.Membership
-	current *Failover // whose options the state below was made with
+	name    string
+	pool    *failover.Pool
+	current Backends // with whose options the state below was made
 	list    listReader
 	agent   browser
 	asked   map[*failover.Member]*asking
@@ -72,13 +73,14 @@ type word struct {
 }
 
 // bind puts a configuration's options into effect.
-func (s *follower) bind(f *Failover) {
-	s.policy.Store(f)
+func (s *follower) bind(f Backends) {
+	s.ways.Store(&f)
 	s.kick()
 }
 
-// start begins the work. It is called once or not at all.
-func (s *follower) start() {
+// start begins the work on a pool. It is called once or not at all.
+func (s *follower) start(name string, pool *failover.Pool) {
+	s.name, s.pool = name, pool
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.work.Add(1)
@@ -101,9 +103,10 @@ func (s *follower) kick() {
 	}
 }
 
-func newFollower(e *poolEntry) *follower {
+// newFollower returns the follower of a pool that is yet to be made.
+func newFollower() *follower {
 	return &follower{
-		entry: e, kicks: make(chan struct{}, 1), words: make(chan word),
+		kicks: make(chan struct{}, 1), words: make(chan word),
 		asked: make(map[*failover.Member]*asking), told: make(map[string]complaint), refused: make(map[string]bool),
 	}
 }
@@ -111,7 +114,7 @@ func newFollower(e *poolEntry) *follower {
 func (s *follower) run(ctx context.Context) {
 	defer s.work.Done()
 	defer s.list.close()
-	s.said, s.checked = s.entry.pool.Said(), time.Now()
+	s.said, s.checked = s.pool.Said(), time.Now()
 	tick := time.NewTicker(membershipTick)
 	defer tick.Stop()
 	for {
@@ -137,10 +140,11 @@ func (s *follower) tell(ctx context.Context, w word) {
 
 // look starts what is due.
 func (s *follower) look(ctx context.Context, now time.Time) {
-	f := s.policy.Load()
-	if f == nil {
+	ways := s.ways.Load()
+	if ways == nil {
 		return
 	}
+	f := *ways
 	if f != s.current {
 		s.current = f
 		s.reconsider(f)
@@ -157,40 +161,40 @@ func (s *follower) look(ctx context.Context, now time.Time) {
 			s.said.Confirm(m.Name, now)
 		}
 	}
-	if gone := s.said.Forget(s.entry.pool.Unanswering(), now); len(gone) > 0 {
+	if gone := s.said.Forget(s.pool.Unanswering(), now); len(gone) > 0 {
 		_ = s.update(f, false) // there are fewer than before
 	}
 }
 
 // reconsider makes what sources said before fit a new configuration.
-func (s *follower) reconsider(f *Failover) {
-	s.list.forget(f.options.UpdateURIsURL)
+func (s *follower) reconsider(f Backends) {
+	s.list.forget(f.Options().UpdateURIsURL)
 	for _, a := range s.asked {
 		a.cancel()
 	}
 	clear(s.asked)
 	clear(s.told)
 	clear(s.refused)
-	if f.options.UpdateURIsURL == "" {
+	if f.Options().UpdateURIsURL == "" {
 		s.said.Drop(listSource)
 	}
 	for _, name := range s.said.Sources() {
 		switch {
-		case name == listSource && !isRemoteList(f.options.UpdateURIsURL):
+		case name == listSource && !isRemoteList(f.Options().UpdateURIsURL):
 			continue
-		case isAgent(name) && name == f.options.Discovery:
+		case isAgent(name) && name == f.Options().Discovery:
 		case isAgent(name):
 			s.said.Drop(name)
 			continue
-		case name != listSource && !f.options.UpdateURIsSupported:
+		case name != listSource && !f.Options().UpdateURIsSupported:
 			s.said.Drop(name)
 			continue
 		}
 		s.said.Set(name, s.filter(f, name, s.said.List(name)), false, time.Now())
 	}
-	s.agent.forget(f.options.Discovery, s.said.List(f.options.Discovery), time.Now())
+	s.agent.forget(f.Options().Discovery, s.said.List(f.Options().Discovery), time.Now())
 	if err := s.update(f, false); err != nil {
-		f.logger.Warn("addresses of sources ignored", zap.String("pool", s.entry.name), zap.Error(err))
+		f.Logger().Warn("addresses of sources ignored", zap.String("pool", s.name), zap.Error(err))
 	}
 }
 
@@ -206,12 +210,12 @@ func (s *follower) take(w word) {
 		s.content(w.source)
 		s.said.Confirm(w.source, time.Now())
 	case w.kind == "reconnect":
-		if f.options.ReconnectSupported {
+		if f.Options().ReconnectSupported {
 			s.reconnect(f, w)
 		}
-	case w.from != nil && !f.options.UpdateURIsSupported:
+	case w.from != nil && !f.Options().UpdateURIsSupported:
 	case w.kind == "rebalance":
-		s.entry.pool.Rebalance()
+		s.pool.Rebalance()
 	case w.kind == "uris":
 		if s.takeList(f, w) && w.source == listSource {
 			s.list.known = w.version
@@ -223,9 +227,9 @@ func (s *follower) take(w word) {
 
 // takeList makes the addresses of a list members, and tells whether it was a good
 // list.
-func (s *follower) takeList(f *Failover, w word) bool {
+func (s *follower) takeList(f Backends, w word) bool {
 	now := time.Now()
-	list, err := address.ParseList(w.text, f.transport.scheme())
+	list, err := address.ParseList(w.text, f.Scheme())
 	if err != nil {
 		s.complain(f, w.source, listIgnored, err)
 		return false
@@ -246,7 +250,7 @@ func (s *follower) takeList(f *Failover, w word) bool {
 	s.said.Set(w.source, list, w.trusted, now)
 	err = failover.ErrTooMany
 	if !s.said.Full() {
-		err = s.update(f, w.source == listSource && f.options.RebalanceUpdateURIs)
+		err = s.update(f, w.source == listSource && f.Options().RebalanceUpdateURIs)
 	}
 	if err != nil {
 		s.complain(f, w.source, listIgnored, err)
@@ -259,22 +263,22 @@ func (s *follower) takeList(f *Failover, w word) bool {
 }
 
 // update makes the pool's members what the sources say.
-func (s *follower) update(f *Failover, rebalance bool) error {
-	_, removed, err := s.entry.pool.UpdateURIs(s.said, rebalance)
+func (s *follower) update(f Backends, rebalance bool) error {
+	_, removed, err := s.pool.UpdateURIs(s.said, rebalance)
 	if err != nil {
 		return err
 	}
 	if removed > 0 {
 		s.settle()
 	}
-	f.backends.prune(s.entry.pool)
+	f.Prune(s.pool)
 	return nil
 }
 
 // settle forgets what backends said that are no members any more.
 func (s *follower) settle() {
 	members := make(map[string]bool)
-	for m := range s.entry.pool.All() {
+	for m := range s.pool.All() {
 		members[m.Name] = true
 	}
 	speaks := func(name string) bool { return members[name] || name == listSource || isAgent(name) }
@@ -283,10 +287,10 @@ func (s *follower) settle() {
 }
 
 // filter leaves out what the operator did not allow.
-func (s *follower) filter(f *Failover, source string, list []address.URI) []address.URI {
+func (s *follower) filter(f Backends, source string, list []address.URI) []address.URI {
 	allowed := make([]address.URI, 0, len(list))
 	for _, u := range list {
-		err := f.mayJoin(u)
+		err := f.MayJoin(u)
 		if err == nil {
 			allowed = append(allowed, u)
 			continue
@@ -298,7 +302,7 @@ func (s *follower) filter(f *Failover, source string, list []address.URI) []addr
 		s.counts.refuse(err)
 		if len(s.refused) < address.MaxListAddresses {
 			s.refused[key] = true
-			f.logger.Warn("announced address refused", zap.String("pool", s.entry.name),
+			f.Logger().Warn("announced address refused", zap.String("pool", s.name),
 				zap.String("source", source), zap.String("address", u.Name()), zap.Error(err))
 		}
 	}
@@ -306,42 +310,16 @@ func (s *follower) filter(f *Failover, source string, list []address.URI) []addr
 }
 
 // reconnect moves the clients of the backend that asks for it.
-func (s *follower) reconnect(f *Failover, w word) {
+func (s *follower) reconnect(f Backends, w word) {
 	text := strings.TrimSpace(string(w.text))
-	list, err := address.ParseList([]byte(text), f.transport.scheme())
+	list, err := address.ParseList([]byte(text), f.Scheme())
 	if err == nil && len(list) != 1 {
 		err = errors.New("one address is expected")
 	}
 	if err == nil {
-		err = s.entry.pool.Reconnect(w.from, list[0])
+		err = s.pool.Reconnect(w.from, list[0])
 	}
 	if err != nil {
 		s.complain(f, w.source, "request to move clients ignored", err)
 	}
-}
-
-// prune forgets the backends of members that are gone, once nothing goes on there.
-// The pool is asked before the table is locked, and only about what the table had
-// before: a member that joins meanwhile keeps its backend.
-func (t *backendTable) prune(pool *failover.Pool) {
-	before := *t.all.Load()
-	members := pool.All()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	all := maps.Clone(*t.all.Load())
-	maps.DeleteFunc(all, func(m *failover.Member, b *backend) bool {
-		if before[m] != b || members[m] || b.busy() {
-			return false
-		}
-		t.note(b, false)
-		return true
-	})
-	t.all.Store(&all)
-}
-
-// busy tells whether there are connections to the backend, or will be.
-func (b *backend) busy() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.conns) > 0 || len(b.dials) > 0 || b.ready != nil
 }

@@ -10,7 +10,6 @@ import (
 	"io"
 	"math"
 	"mime"
-	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -30,6 +29,8 @@ const (
 	// askAgain is when a backend is asked again that answered otherwise, or with
 	// a list that is no stream.
 	askAgain = time.Hour
+	// maxAnswerHead bounds what is read before the body of an answer.
+	maxAnswerHead = 1 << 20
 	// maxAsking is how many backends are asked at a time.
 	maxAsking = 16
 	// streamIdle is how long a stream may be silent: it has a comment every 15 s.
@@ -45,12 +46,12 @@ const (
 )
 
 // asking is how one backend was asked. It belongs to the owner; the result is
-// that of whoever asks until done is closed.
+// that of the question until it is over.
 type asking struct {
 	epoch  uint32
 	cancel context.CancelFunc
-	began  *atomic.Bool  // the answer began
-	done   chan struct{} // closed when nobody asks any more
+	began  *atomic.Bool // the answer began
+	done   *atomic.Bool // the question is over
 	result *askResult
 	next   time.Time
 	retry  time.Duration
@@ -66,15 +67,15 @@ type askResult struct {
 }
 
 // alive tells whether what the backend said last still stands.
-func (a *asking) alive() bool { return !isClosed(a.done) || a.result.ours }
+func (a *asking) alive() bool { return !a.done.Load() || a.result.ours }
 
 // askBackends asks each backend that answers what addresses there are: once, and
 // again after it was lost, and keeps streams open.
-func (s *follower) askBackends(ctx context.Context, f *Failover, now time.Time) {
-	if f.transport.http == nil || f.transport.nameless || !f.options.UpdateURIsSupported && !f.options.ReconnectSupported {
+func (s *follower) askBackends(ctx context.Context, f Backends, now time.Time) {
+	if !f.Askable() || !f.Options().UpdateURIsSupported && !f.Options().ReconnectSupported {
 		return
 	}
-	answering := s.entry.pool.Answering()
+	answering := s.pool.Answering()
 	busy := 0
 	for m, a := range s.asked {
 		epoch, ok := answering[m]
@@ -82,7 +83,7 @@ func (s *follower) askBackends(ctx context.Context, f *Failover, now time.Time) 
 		case !ok || epoch != a.epoch:
 			a.cancel()
 			delete(s.asked, m)
-		case isClosed(a.done):
+		case a.done.Load():
 			a.note(now)
 		case !a.began.Load():
 			busy++
@@ -96,7 +97,7 @@ func (s *follower) askBackends(ctx context.Context, f *Failover, now time.Time) 
 		if a == nil {
 			a = &asking{epoch: epoch, result: new(askResult), retry: streamRetry}
 			s.asked[m] = a
-		} else if !isClosed(a.done) || now.Before(a.next) {
+		} else if !a.done.Load() || now.Before(a.next) {
 			continue
 		}
 		busy++
@@ -104,13 +105,13 @@ func (s *follower) askBackends(ctx context.Context, f *Failover, now time.Time) 
 	}
 }
 
-func (s *follower) startAsking(ctx context.Context, f *Failover, m *failover.Member, a *asking) {
+func (s *follower) startAsking(ctx context.Context, f Backends, m *failover.Member, a *asking) {
 	ctx, cancel := context.WithCancel(ctx)
-	began, done, result := new(atomic.Bool), make(chan struct{}), &askResult{etag: a.result.etag}
+	began, done, result := new(atomic.Bool), new(atomic.Bool), &askResult{etag: a.result.etag}
 	a.cancel, a.began, a.done, a.result, a.noted = cancel, began, done, result, false
 	s.work.Go(func() {
 		defer s.kick()
-		defer close(done)
+		defer done.Store(true)
 		defer cancel()
 		s.ask(ctx, f, m, began, result)
 	})
@@ -135,26 +136,24 @@ func (a *asking) note(now time.Time) {
 }
 
 // ask asks m once, and follows the stream if there is one.
-func (s *follower) ask(ctx context.Context, f *Failover, m *failover.Member, began *atomic.Bool, result *askResult) {
+func (s *follower) ask(ctx context.Context, f Backends, m *failover.Member, began *atomic.Bool, result *askResult) {
 	askCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	timer := time.AfterFunc(askTimeout, func() { cancel(context.DeadlineExceeded) })
 	defer timer.Stop()
-	b := f.backends.of(m)
-	p := &pingSpec{dial: dialInfoOf(b.upstream, m.URI), host: m.URI.Host}
-	p.request = f.pingRequest(http.MethodGet, parlance.PathURIs, m.URI)
-	p.request.Header.Set("Accept", parlance.TypeEvents+", "+parlance.TypeURIs)
-	if result.etag != "" {
-		p.request.Header.Set("If-None-Match", result.etag)
-	}
-	nc, err := f.transport.open(askCtx, b, p)
+	line, err := f.Open(askCtx, m, parlance.PathURIs)
 	if err != nil {
 		result.failed = true // whether it is there is for pings to say
 		return
 	}
+	nc := line.Conn
 	defer nc.Close()
 	defer context.AfterFunc(askCtx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })()
-	res, err := askOn(askCtx, nc, f.transport.speaks(nc), p.request)
+	line.Request.Header.Set("Accept", parlance.TypeEvents+", "+parlance.TypeURIs)
+	if result.etag != "" {
+		line.Request.Header.Set("If-None-Match", result.etag)
+	}
+	res, err := line.ask(askCtx)
 	if err != nil {
 		result.failed = true
 		return
@@ -197,10 +196,10 @@ func (s *follower) ask(ctx context.Context, f *Failover, m *failover.Member, beg
 	s.tell(ctx, w)
 }
 
-// askOn sends the request on a new connection and returns the answer. The body
-// ends with the connection.
-func askOn(ctx context.Context, nc net.Conn, proto uint32, r *http.Request) (*http.Response, error) {
-	if proto == protoHTTP2 {
+// ask sends the request and returns the answer. The body ends with the connection.
+func (l *Line) ask(ctx context.Context) (*http.Response, error) {
+	nc, r := l.Conn, l.Request
+	if l.HTTP2 {
 		cc, err := new(http2.Transport).NewClientConn(nc) //nolint:staticcheck // one connection by hand, without a pool
 		if err != nil {
 			return nil, err
@@ -213,7 +212,7 @@ func askOn(ctx context.Context, nc net.Conn, proto uint32, r *http.Request) (*ht
 	}
 	// What is read in vain, before a final header, is bounded; the body has
 	// bounds of its own.
-	header := &io.LimitedReader{R: nc, N: maxPingAnswer}
+	header := &io.LimitedReader{R: nc, N: maxAnswerHead}
 	br := bufio.NewReader(header)
 	for {
 		res, err := http.ReadResponse(br, r)
@@ -224,14 +223,5 @@ func askOn(ctx context.Context, nc net.Conn, proto uint32, r *http.Request) (*ht
 			header.N = math.MaxInt64
 			return res, nil
 		}
-	}
-}
-
-func isClosed(ch <-chan struct{}) bool {
-	select {
-	case <-ch:
-		return true
-	default:
-		return false
 	}
 }

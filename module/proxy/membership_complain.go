@@ -22,7 +22,7 @@ const listIgnored = "list of addresses ignored"
 
 // complain says, once until it changes, what is wrong with a source. Its last
 // list stays.
-func (s *follower) complain(f *Failover, source, what string, err error) {
+func (s *follower) complain(f Backends, source, what string, err error) {
 	last, now := s.told[source], time.Now()
 	if last.text == err.Error() {
 		return
@@ -33,9 +33,9 @@ func (s *follower) complain(f *Failover, source, what string, err error) {
 	}
 	s.told[source] = complaint{err.Error(), now}
 	if source == listSource {
-		source = f.options.UpdateURIsURL
+		source = f.Options().UpdateURIsURL
 	}
-	f.logger.Warn(what, zap.String("pool", s.entry.name), zap.String("source", source), zap.Error(err))
+	f.Logger().Warn(what, zap.String("pool", s.name), zap.String("source", source), zap.Error(err))
 }
 
 // content notes that nothing is wrong with a source.

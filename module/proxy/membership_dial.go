@@ -6,7 +6,6 @@ package proxy
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -24,11 +23,6 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 )
 
-var (
-	errOwnNetwork  = errors.New("it is a balancer of this network")
-	errUncheckable = errors.New("this transport resolves names by itself, so where the name leads cannot be checked: only IP addresses may be announced")
-)
-
 // provisionMembership makes what says which addresses may be announced.
 func (f *Failover) provisionMembership(ctx caddy.Context) error {
 	allow, err := membership.NewAllowList(f.options.UpdateURIsAllow, f.uris)
@@ -37,7 +31,7 @@ func (f *Failover) provisionMembership(ctx caddy.Context) error {
 	}
 	allow.Own = socket.Listens
 	f.allow = allow
-	if err := metrics.Register(ctx.GetMetricsRegistry(), membershipCollector{}); err != nil {
+	if err := metrics.Register(ctx.GetMetricsRegistry(), membershipCollector{Followers: pools.followers}); err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
 	return nil
@@ -46,13 +40,13 @@ func (f *Failover) provisionMembership(ctx caddy.Context) error {
 // mayJoin tells whether an address that was announced may join the pool.
 func (f *Failover) mayJoin(u address.URI) error {
 	if cluster.Has(u.Host, u.Port) {
-		return errOwnNetwork
+		return ErrOwnNetwork
 	}
 	if err := f.allow.Check(u); err != nil {
 		return err
 	}
 	if _, err := netip.ParseAddr(u.Host); err != nil && f.transport.http == nil {
-		return errUncheckable
+		return ErrUncheckable
 	}
 	return nil
 }
@@ -62,7 +56,7 @@ func (f *Failover) mayJoin(u address.URI) error {
 // backend that would be refused shall not pass its checks either.
 func (f *Failover) mayDial(u address.URI, ip netip.Addr, port string) error {
 	if cluster.Has(ip.String(), u.Port) {
-		return errOwnNetwork
+		return ErrOwnNetwork
 	}
 	return cmp.Or(f.allow.CheckDial(u, ip, u.Port), f.allow.CheckDial(u, ip, port))
 }
@@ -107,7 +101,7 @@ func (t *transport) checked(dial dialer, b *backend) dialer {
 			return dial(ctx, network, addr)
 		}
 		if caddyhttp.GetVar(ctx, assumed.ForwardProxyVar) != nil {
-			return nil, f.forbid(u, netip.Addr{}, errUncheckable)
+			return nil, f.forbid(u, netip.Addr{}, ErrUncheckable)
 		}
 		ips, err := t.resolver().LookupNetIP(ctx, "ip", u.Host)
 		if err != nil {
@@ -152,7 +146,7 @@ func dialOne(ctx context.Context, dial dialer, info reverseproxy.DialInfo, left 
 
 // forbid counts a refusal and makes its error, which fails the dial.
 func (f *Failover) forbid(u address.URI, at netip.Addr, reason error) error {
-	f.claim.entry.members.counts.refuse(reason)
+	f.claim.entry.members.Refused(reason)
 	return reverseproxy.NewDialError(&forbiddenError{u, at, reason})
 }
 

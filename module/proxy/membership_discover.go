@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/mdns"
@@ -41,7 +42,7 @@ type browser struct {
 	what  string // option discovery
 	last  time.Time
 	next  time.Time
-	done  chan struct{}        // of the last browsing; nil before the first
+	done  *atomic.Bool         // the last browsing is over; nil before the first
 	found map[string]time.Time // when an address that may join answered last
 }
 
@@ -56,25 +57,25 @@ func (b *browser) forget(what string, known []address.URI, now time.Time) {
 }
 
 // browse looks for instances when that is due. Nothing waits for it.
-func (s *follower) browse(ctx context.Context, f *Failover, now time.Time) {
+func (s *follower) browse(ctx context.Context, f Backends, now time.Time) {
 	b := &s.agent
-	if b.what == "" || b.done != nil && !isClosed(b.done) {
+	if b.what == "" || b.done != nil && !b.done.Load() {
 		return
 	}
-	if now.Before(b.next) && (s.entry.pool.Online() || now.Sub(b.last) < browseAgain) {
+	if now.Before(b.next) && (s.pool.Online() || now.Sub(b.last) < browseAgain) {
 		return
 	}
-	what, done := b.what, make(chan struct{})
+	what, done := b.what, new(atomic.Bool)
 	h := &heard{f: f, known: maps.Clone(b.found)}
 	b.last, b.next, b.done = now, now.Add(browsePeriod), done
-	logger := f.logger.Named("mdns")
+	logger := f.Logger().Named("mdns")
 	s.work.Go(func() {
 		w := word{source: what, where: what, kind: "found"}
 		if err := browseMDNS(ctx, strings.TrimPrefix(what, agentMDNS), logger, h.add); err != nil {
 			w.kind, w.err = "bad", err
 		}
 		w.found = append(h.good, h.bad...)
-		close(done)
+		done.Store(true)
 		if w.err != nil || len(w.found) > 0 { // silence says nothing
 			s.tell(ctx, w)
 		}
@@ -85,7 +86,7 @@ func (s *follower) browse(ctx context.Context, f *Failover, now time.Time) {
 // often as he likes: those that may not join take no room from others, and those
 // that are new none from those that are known.
 type heard struct {
-	f         *Failover
+	f         Backends
 	known     map[string]time.Time
 	seen      map[string]bool
 	good, bad []address.URI // may join, and may not
@@ -97,9 +98,9 @@ func (h *heard) add(addr string) {
 	if err != nil || h.seen[u.Dial()] {
 		return
 	}
-	u.Scheme = h.f.transport.scheme()
+	u.Scheme = h.f.Scheme()
 	into := &h.good
-	if h.f.mayJoin(u) != nil {
+	if h.f.MayJoin(u) != nil {
 		into = &h.bad
 	}
 	if _, ok := h.known[u.Dial()]; !ok && len(*into) >= address.MaxListAddresses {
@@ -113,7 +114,7 @@ func (h *heard) add(addr string) {
 }
 
 // takeFound makes what was found, lately or now, the list of the agent.
-func (s *follower) takeFound(f *Failover, w word) {
+func (s *follower) takeFound(f Backends, w word) {
 	good, now, b := s.filter(f, w.source, w.found), time.Now(), &s.agent
 	if len(good) == 0 {
 		s.counts.update(w.source, false)

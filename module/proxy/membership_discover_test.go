@@ -88,7 +88,7 @@ func TestNoisyHost(t *testing.T) {
 	if !s.isFound("10.0.0.1:80") || len(s.said.List(s.agent.what)) != 1 {
 		t.Fatalf("found %v besides 3,000 that may not join", s.said.List(s.agent.what))
 	}
-	_, refused := s.counts.read()
+	_, refused := s.Counts()
 	if n := refused["not_allowed"]; n != address.MaxListAddresses {
 		t.Errorf("%d were counted as refused", n)
 	}

@@ -5,6 +5,7 @@ package proxy
 
 import (
 	"errors"
+	"iter"
 	"maps"
 	"sync"
 
@@ -16,28 +17,30 @@ import (
 // membershipCounts count what sources of addresses said.
 type membershipCounts struct {
 	mu      sync.Mutex
-	updates map[updateKey]uint64
+	updates map[Update]uint64
 	refused map[string]uint64
 }
 
-type updateKey struct{ source, outcome string }
+// Update is what became of a list: its kind of source (list, backend or
+// discovery), and whether it was accepted or ignored.
+type Update struct{ Source, Outcome string }
 
 // update counts a list that was taken or ignored.
 func (c *membershipCounts) update(source string, taken bool) {
-	key := updateKey{"backend", "ignored"}
+	key := Update{"backend", "ignored"}
 	switch {
 	case source == listSource:
-		key.source = "list"
+		key.Source = "list"
 	case isAgent(source):
-		key.source = "discovery"
+		key.Source = "discovery"
 	}
 	if taken {
-		key.outcome = "accepted"
+		key.Outcome = "accepted"
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.updates == nil {
-		c.updates = make(map[updateKey]uint64)
+		c.updates = make(map[Update]uint64)
 	}
 	c.updates[key]++
 }
@@ -50,9 +53,9 @@ func (c *membershipCounts) refuse(reason error) {
 		name = "special_address"
 	case errors.Is(reason, membership.ErrOwn):
 		name = "own_socket"
-	case errors.Is(reason, errOwnNetwork):
+	case errors.Is(reason, ErrOwnNetwork):
 		name = "own_network"
-	case errors.Is(reason, errUncheckable):
+	case errors.Is(reason, ErrUncheckable):
 		name = "uncheckable"
 	case errors.Is(reason, membership.ErrOptions):
 		name = "options"
@@ -65,7 +68,16 @@ func (c *membershipCounts) refuse(reason error) {
 	c.refused[name]++
 }
 
-func (c *membershipCounts) read() (updates map[updateKey]uint64, refused map[string]uint64) {
+// Refused counts an announced address that was refused when it was dialled.
+func (s *follower) Refused(reason error) { s.counts.refuse(reason) }
+
+// Counts returns how many lists were taken or ignored, and how many addresses were
+// refused, by the reason.
+func (s *follower) Counts() (updates map[Update]uint64, refused map[string]uint64) {
+	return s.counts.read()
+}
+
+func (c *membershipCounts) read() (updates map[Update]uint64, refused map[string]uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return maps.Clone(c.updates), maps.Clone(c.refused)
@@ -76,8 +88,11 @@ var (
 	descRefused = prometheus.NewDesc("caddy_failover_uris_refused_total", "Announced addresses that were refused, when they were announced or when they were to be dialled.", []string{"pool", "reason"}, nil)
 )
 
-// membershipCollector reads the pools when it is scraped.
-type membershipCollector struct{}
+// membershipCollector reads the followers of all pools when it is scraped.
+type membershipCollector struct {
+	// Followers are those of the pools in use, by the names of the pools.
+	Followers func() iter.Seq2[string, *follower]
+}
 
 // Describe sends the descriptions.
 func (membershipCollector) Describe(ch chan<- *prometheus.Desc) {
@@ -86,14 +101,14 @@ func (membershipCollector) Describe(ch chan<- *prometheus.Desc) {
 }
 
 // Collect sends the values.
-func (membershipCollector) Collect(ch chan<- prometheus.Metric) {
-	for _, e := range pools.list() {
-		updates, refused := e.members.counts.read()
+func (m membershipCollector) Collect(ch chan<- prometheus.Metric) {
+	for pool, s := range m.Followers() {
+		updates, refused := s.Counts()
 		for key, n := range updates {
-			ch <- prometheus.MustNewConstMetric(descUpdates, prometheus.CounterValue, float64(n), e.name, key.source, key.outcome)
+			ch <- prometheus.MustNewConstMetric(descUpdates, prometheus.CounterValue, float64(n), pool, key.Source, key.Outcome)
 		}
 		for reason, n := range refused {
-			ch <- prometheus.MustNewConstMetric(descRefused, prometheus.CounterValue, float64(n), e.name, reason)
+			ch <- prometheus.MustNewConstMetric(descRefused, prometheus.CounterValue, float64(n), pool, reason)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
@@ -31,9 +32,9 @@ const (
 // URL with conditional requests.
 type listReader struct {
 	where string
-	last  time.Time     // when it was read
-	next  time.Time     // when it is read next
-	done  chan struct{} // of the last reading; nil before the first
+	last  time.Time    // when it was read
+	next  time.Time    // when it is read next
+	done  *atomic.Bool // the last reading is over; nil before the first
 	known listVersion
 	http  *http.Client
 }
@@ -45,7 +46,8 @@ type listVersion struct {
 	modified string
 }
 
-// isRemoteList tells whether a list comes over the network: somebody else's word.
+// isRemoteList reports whether a list comes over the network: it is not the
+// operator's word, and every address in it is checked.
 func isRemoteList(where string) bool {
 	return strings.HasPrefix(where, "http://") || strings.HasPrefix(where, "https://")
 }
@@ -64,12 +66,12 @@ func (l *listReader) close() {
 // readList reads the list when that is due: at the start, every listPeriod, with
 // every look while no backend answers, and when a file has changed. A pass never
 // waits for it: what it brings starts one.
-func (s *follower) readList(ctx context.Context, f *Failover, now time.Time) {
+func (s *follower) readList(ctx context.Context, f Backends, now time.Time) {
 	l := &s.list
-	if l.where == "" || l.done != nil && !isClosed(l.done) {
+	if l.where == "" || l.done != nil && !l.done.Load() {
 		return
 	}
-	due := !now.Before(l.next) || !s.entry.pool.Online()
+	due := !now.Before(l.next) || !s.pool.Online()
 	if due && now.Sub(l.last) < membershipTick/2 {
 		return
 	}
@@ -96,7 +98,7 @@ func (s *follower) readList(ctx context.Context, f *Failover, now time.Time) {
 			return text, listVersion{file: info}, err
 		}
 	}
-	done := make(chan struct{})
+	done := new(atomic.Bool)
 	l.last, l.next, l.done = now, now.Add(listPeriod), done
 	s.work.Go(func() {
 		w := word{source: listSource, kind: "uris", trusted: !remote, where: where}
@@ -107,7 +109,7 @@ func (s *follower) readList(ctx context.Context, f *Failover, now time.Time) {
 		case w.text == nil:
 			w.kind = "same"
 		}
-		close(done)
+		done.Store(true)
 		s.tell(ctx, w)
 	})
 }

@@ -4,97 +4,25 @@
 package proxy
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
-
-func TestListInFile(t *testing.T) {
-	t.Parallel() // it waits, and its pool is its own
-	x, y := newBackendServer(t, "x", nil), newBackendServer(t, "y", nil)
-	path := filepath.Join(t.TempDir(), "list")
-	write := func(text string) {
-		t.Helper()
-		if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(path+".new", path); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("http://" + x.addr() + " ,\n")
-	p := newProxy(t, set("update_uris_url", path)).start() // and no other address
-	if got := p.do("GET", ""); got.header.Get("X-Backend") != "x" {
-		t.Fatalf("got %d from %q", got.status, got.header.Get("X-Backend"))
-	}
-	for _, bad := range []string{"", "<html>", "not a list", strings.Repeat("http://10.0.0.1:80\n", 10000)} {
-		write(bad)
-	}
-	write(y.addr() + "," + x.addr() + "\n")
-	p.awaitMember(y.addr(), "up")
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	write("http://" + y.addr())
-	eventually(t, "x is gone", func() bool { _, ok := p.members()[x.addr()]; return !ok })
-	if got := p.do("GET", ""); got.header.Get("X-Backend") != "y" {
-		t.Errorf("got %d from %q", got.status, got.header.Get("X-Backend"))
-	}
-}
-
-func TestListIsReadAfterALoss(t *testing.T) {
-	t.Parallel() // it waits, and its pool is its own
-	// A connection that is kept would cost the request its one attempt on x.
-	x := newBackendServer(t, "x", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") })
-	y := newBackendServer(t, "y", nil)
-	var gets, unchanged atomic.Int64
-	list := "http://" + x.addr()
-	var mu sync.Mutex
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		text := list
-		mu.Unlock()
-		gets.Add(1)
-		tag := fmt.Sprintf("%q", text)
-		if r.Header.Get("If-None-Match") == tag {
-			unchanged.Add(1)
-			w.WriteHeader(http.StatusNotModified)
-			return
-		}
-		w.Header().Set("ETag", tag)
-		_, _ = io.WriteString(w, text)
-	}))
-	defer srv.Close()
-	p := newProxy(t, set("update_uris_url", srv.URL), set("update_uris_allow", []string{x.addr(), y.addr()})).start()
-	if got := p.do("GET", ""); got.header.Get("X-Backend") != "x" {
-		t.Fatalf("got %d from %q", got.status, got.header.Get("X-Backend"))
-	}
-	// With nobody there the list is read again and again, and answered shortly.
-	x.Close()
-	answer := make(chan clientAnswer)
-	go func() { answer <- p.do("GET", "") }()
-	eventually(t, "the list was asked for conditionally", func() bool { return unchanged.Load() > 0 })
-	mu.Lock()
-	list = "http://" + y.addr()
-	mu.Unlock()
-	if got := <-answer; got.header.Get("X-Backend") != "y" {
-		t.Errorf("got %d from %q: %s", got.status, got.header.Get("X-Backend"), got.body)
-	}
-}
 
 func TestBrokenListServers(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -139,16 +67,60 @@ func TestListFileThatIsNone(t *testing.T) {
 	}
 }
 
-// sourced is the membership of a pool that takes words from nobody but the test.
+// operator is what a configuration says of the backends, without any.
+type operator struct {
+	options address.Options
+	allow   *membership.AllowList
+	logger  *zap.Logger
+}
+
+func (o *operator) Options() *address.Options { return &o.options }
+
+func (o *operator) Scheme() string { return address.SchemeHTTP }
+
+func (o *operator) Logger() *zap.Logger { return o.logger }
+
+func (o *operator) MayJoin(u address.URI) error { return o.allow.Check(u) }
+
+func (o *operator) Askable() bool { return false }
+
+func (o *operator) Open(context.Context, *failover.Member, string) (*Line, error) {
+	return nil, errors.New("there is nothing to open")
+}
+
+func (o *operator) Prune(*failover.Pool) {}
+
+// idle is the carrier of a pool that is never started.
+type idle struct{}
+
+func (idle) Ping(context.Context, *failover.Member) failover.PingResult { return failover.PingResult{} }
+func (idle) Release(*failover.Member)                                   {}
+func (idle) Warm([]*failover.Member)                                    {}
+
+// sourced is the follower of a pool that takes words from the test alone.
 func sourced(t *testing.T, allow ...string) *follower {
 	t.Helper()
-	p := newProxy(t, upstreams("10.9.9.9:80"), set("update_uris_allow", allow))
-	s := newFollower(p.policy.claim.entry)
-	s.said, s.current = s.entry.pool.Said(), p.policy
+	u, err := address.ParseURI("http://10.9.9.9:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &operator{options: address.DefaultOptions(), logger: zap.NewNop()}
+	if o.allow, err = membership.NewAllowList(allow, []address.URI{u}); err != nil {
+		t.Fatal(err)
+	}
+	pool, err := failover.New(failover.Config{
+		Name: "test", URIs: []address.URI{u}, Options: o.options, Carrier: idle{}, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	s := newFollower()
+	s.name, s.pool, s.said, s.current = "test", pool, pool.Said(), o
 	return s
 }
 
-// A list that was somebody else's word and is the operator's now, with the same
+// A list that was another's word and is the operator's now, with the same
 // addresses, is not checked any more; and the other way round.
 func TestListChangesHands(t *testing.T) {
 	s := sourced(t, "10.0.0.1:80")
@@ -156,7 +128,7 @@ func TestListChangesHands(t *testing.T) {
 		s.list.forget(where)
 		s.take(word{source: listSource, where: where, kind: "uris", text: []byte("10.0.0.1:80"), trusted: !isRemoteList(where)})
 		checked := false
-		for m := range s.entry.pool.All() {
+		for m := range s.pool.All() {
 			checked = checked || m.URI.Host == "10.0.0.1" && m.Restricted()
 		}
 		if checked != isRemoteList(where) {
@@ -165,14 +137,14 @@ func TestListChangesHands(t *testing.T) {
 	}
 }
 
-// Whoever says something else that is wrong each time is complained of once in a
-// while, and so is one who says something right in between.
+// A source that says something else that is wrong each time is complained of once
+// in a while, and so is one that says something right in between.
 func TestComplaintsAreFew(t *testing.T) {
 	s := sourced(t, "10.0.0.1:80")
 	core, logs := observer.New(zap.WarnLevel)
-	s.current.logger = zap.New(core)
-	s.current.options.UpdateURIsURL = "http://10.0.0.9/list"
-	s.list.forget(s.current.options.UpdateURIsURL)
+	o := s.current.(*operator)
+	o.logger, o.options.UpdateURIsURL = zap.New(core), "http://10.0.0.9/list"
+	s.list.forget(o.options.UpdateURIsURL)
 	say := func(text string) {
 		s.take(word{source: listSource, where: s.list.where, kind: "uris", text: []byte(text)})
 	}
@@ -218,9 +190,9 @@ func TestListThatDoesNotFit(t *testing.T) {
 	for range 3 {
 		say(s.agent.what, s.agent.what, many[0], "10.2.0.1:80")
 	}
-	updates, _ := s.counts.read()
-	want := map[updateKey]uint64{{"list", "accepted"}: 1, {"discovery", "ignored"}: 1}
-	if n := len(s.entry.pool.All()); n != 1+len(many) || !maps.Equal(updates, want) {
+	updates, _ := s.Counts()
+	want := map[Update]uint64{{"list", "accepted"}: 1, {"discovery", "ignored"}: 1}
+	if n := len(s.pool.All()); n != 1+len(many) || !maps.Equal(updates, want) {
 		t.Errorf("%d members, counted %v", n, updates)
 	}
 }

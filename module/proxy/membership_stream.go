@@ -71,7 +71,10 @@ func follow(ctx context.Context, nc net.Conn, body io.Reader, do func(event stri
 			}
 			switch event {
 			case "uris", "rebalance", "reconnect":
-				wait(ctx, p.next(time.Now()))
+				select {
+				case <-time.After(p.next(time.Now())):
+				case <-ctx.Done():
+				}
 				do(event, bytes.Clone(data))
 			}
 			event, data = "", data[:0]

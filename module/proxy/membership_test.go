@@ -5,7 +5,6 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -23,7 +22,6 @@ import (
 )
 
 // listens makes the pool take what backends announce.
-
 func listens(o option) option {
 	return func(h map[string]any) {
 		set("update_uris_supported", true)(h)
@@ -35,14 +33,12 @@ func listens(o option) option {
 func (p *proxy) pool() *failover.Pool { return p.policy.claim.entry.pool }
 
 // start makes the configuration count as started, so that pool and sources work.
-
 func (p *proxy) start() *proxy {
 	p.policy.activate()
 	return p
 }
 
 // members are the pool's addresses in status, and their states.
-
 func (p *proxy) members() map[string]failover.UpstreamStatus {
 	all := make(map[string]failover.UpstreamStatus)
 	for _, u := range p.pool().Status().Upstreams {
@@ -57,22 +53,23 @@ func (p *proxy) awaitMember(address, state string) {
 }
 
 func (p *proxy) refused() map[string]uint64 {
-	_, refused := p.policy.claim.entry.members.counts.read()
+	_, refused := p.policy.claim.entry.members.Counts()
 	return refused
 }
 
-func (p *proxy) updates() map[updateKey]uint64 {
-	updates, _ := p.policy.claim.entry.members.counts.read()
+func (p *proxy) updates() map[Update]uint64 {
+	updates, _ := p.policy.claim.entry.members.Counts()
 	return updates
 }
 
 // announcing serves a list as a backend does, and plain answers elsewhere.
-
 type announcing struct {
 	kind string
 	say  atomic.Pointer[string]
 	asks atomic.Int64
-	push chan string // events of the stream
+	// streams are those that are being sent.
+	streams atomic.Int64
+	push    chan string // events of the stream
 }
 
 func newAnnouncing(tb testing.TB, a *announcing) *backendServer {
@@ -86,6 +83,8 @@ func newAnnouncing(tb testing.TB, a *announcing) *backendServer {
 			_, _ = io.WriteString(w, *a.say.Load())
 			return
 		}
+		a.streams.Add(1)
+		defer a.streams.Add(-1)
 		for {
 			w.(http.Flusher).Flush()
 			select {
@@ -129,7 +128,6 @@ func TestBackendAnnouncesList(t *testing.T) {
 // A backend that has nothing of ours there is left alone; one that is not up is
 
 // not asked; one that came back is asked anew.
-
 func TestBackendIsAskedOncePerStart(t *testing.T) {
 	t.Parallel() // it waits, and its pool is its own
 	var asks atomic.Int64
@@ -229,50 +227,21 @@ func TestAnnouncementsAreNotWanted(t *testing.T) {
 	a.push <- "event: uris\ndata: http://" + x.addr() + "\n\n"
 	a.push <- "event: reconnect\ndata: http://" + x.addr() + "\n\n"
 	eventually(t, "reconnect is obeyed all the same", func() bool { return p.do("GET", "").header.Get("X-Backend") == "x" })
-	if u := p.updates(); u[updateKey{"backend", "accepted"}] != 0 {
+	if u := p.updates(); u[Update{"backend", "accepted"}] != 0 {
 		t.Errorf("updates %v", u)
 	}
 }
 
-// What no backend may do: send the balancer to its own sockets, to this machine,
-
-// to metadata services, or anywhere it was not told that it may go.
-
-// A name that is allowed and leads elsewhere later is not dialled there.
-
-// newNameServer answers every question for an IPv4 address.
-
-// The list is read when all backends are lost, and its addresses serve at once.
-
-// A stream that never ends a line is given up.
-
-func TestEndlessLine(t *testing.T) {
-	a, b := net.Pipe()
-	defer a.Close()
-	go func() {
-		for {
-			if _, err := b.Write([]byte(strings.Repeat("x", 1000))); err != nil {
-				return
-			}
-		}
-	}()
-	defer b.Close()
-	err := follow(t.Context(), a, a, func(string, []byte) { t.Error("an event came of it") })
-	if !errors.Is(err, errStreamBroken) {
-		t.Errorf("error %v", err)
-	}
-}
-
 // Nothing is left of sources when a pool ends.
-
 func TestSourcesEndWithTheirPool(t *testing.T) {
 	a := &announcing{kind: parlance.TypeEvents, push: make(chan string)}
 	first := newAnnouncing(t, a)
 	p := newProxy(t, upstreams(first.addr()), listens(set("update_uris_allow", []string{"10.0.0.0/8:*"}))).start()
-	eventually(t, "the stream began", func() bool { return a.asks.Load() == 1 })
+	eventually(t, "the stream began", func() bool { return a.streams.Load() == 1 })
 	entry := p.policy.claim.entry
 	p.end()
-	if entry.members.work.Wait(); slices.Contains(pools.list(), entry) {
+	eventually(t, "the stream ended", func() bool { return a.streams.Load() == 0 })
+	if slices.Contains(pools.list(), entry) {
 		t.Error("the pool is still there")
 	}
 }

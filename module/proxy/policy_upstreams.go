@@ -152,3 +152,29 @@ func (t *backendTable) dialed(up *reverseproxy.Upstream) *backend {
 
 // Interface guard
 var _ failover.Checker = (*backendTable)(nil)
+
+// prune forgets the backends of members that are gone, once nothing goes on there.
+// The pool is asked before the table is locked, and only about what the table had
+// before: a member that joins meanwhile keeps its backend.
+func (t *backendTable) prune(pool *failover.Pool) {
+	before := *t.all.Load()
+	members := pool.All()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := maps.Clone(*t.all.Load())
+	maps.DeleteFunc(all, func(m *failover.Member, b *backend) bool {
+		if before[m] != b || members[m] || b.busy() {
+			return false
+		}
+		t.note(b, false)
+		return true
+	})
+	t.all.Store(&all)
+}
+
+// busy tells whether there are connections to the backend, or will be.
+func (b *backend) busy() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.conns) > 0 || len(b.dials) > 0 || b.ready != nil
+}

@@ -81,7 +81,7 @@ func (r *poolRegistry) claim(f *Failover) (*poolClaim, error) {
 	}
 	if c.entry == nil {
 		e := &poolEntry{name: c.identity.Name}
-		e.members = newFollower(e)
+		e.members = newFollower()
 		pool, err := failover.New(c.config(r, e))
 		if err != nil {
 			return nil, err
@@ -185,12 +185,12 @@ func (r *poolRegistry) bind(e *poolEntry) {
 		}
 		e.dynamic.Store(cfg.Dynamic)
 		w.policy.tell(e)
-		e.members.bind(w.policy)
+		e.members.bind(reach{w.policy})
 	}
 	if !r.held && !e.started {
 		e.started = true
 		e.pool.Start()
-		e.members.start()
+		e.members.start(e.name, e.pool)
 	}
 }
 
