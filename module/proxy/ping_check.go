@@ -26,7 +26,7 @@ func (f *Failover) activeCheck() *reverseproxy.ActiveHealthChecks {
 func (f *Failover) uncheckable(a *reverseproxy.ActiveHealthChecks, u address.URI) error {
 	switch {
 	case !f.transport.speaksHTTP():
-		return errors.New("Caddy's active health checks need the transport http")
+		return errors.New("active health checks need the transport http")
 	case a.Upstream != "":
 		_, err := policyconfig.UpstreamURI(&reverseproxy.Upstream{Dial: a.Upstream}, u.Scheme)
 		return err

@@ -76,7 +76,7 @@ func await(hung context.Context, roundTrip func() (*http.Response, error)) (*htt
 			e.panicked = recover()
 			ended <- e
 		}()
-		e.res, e.err = roundTrip()
+		e.res, e.err = roundTrip() //nolint:bodyclose // the receiver has it
 	}()
 	select {
 	case e := <-ended:

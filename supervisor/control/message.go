@@ -41,7 +41,7 @@ const (
 	KindTell     Kind = "tell"     // Topic, Data: for the child's user
 )
 
-// message is one line of JSON on the control connection. Files travel beside it.
+// Message is one line of JSON on the control connection. Files travel beside it.
 type Message struct {
 	Kind    Kind            `json:"kind"`
 	ID      uint64          `json:"id,omitempty"`

@@ -22,7 +22,7 @@ const (
 	keptBuffer = 64 << 10
 )
 
-// wire carries messages, one line of JSON each, with the files that go with
+// Wire carries messages, one line of JSON each, with the files that go with
 // them, over a stream socket pair. A stream has no limit for a message's size,
 // and descriptors arrive with or before the bytes they were sent with.
 type Wire struct {
@@ -55,7 +55,7 @@ func wireFrom(file *os.File) (*Wire, error) {
 	return &Wire{conn: uc, most: maxOrder}, nil
 }
 
-// send writes m and waits until the peer has room for it, or the connection is
+// Send writes m and waits until the peer has room for it, or the connection is
 // closed. The descriptors stay the caller's.
 func (w *Wire) Send(m Message, files ...int) error {
 	m.Files = len(files)
@@ -87,7 +87,7 @@ func (w *Wire) Send(m Message, files ...int) error {
 // within makes every send that is under way or begins after it fail when d is over.
 func (w *Wire) within(d time.Duration) { _ = w.conn.SetWriteDeadline(time.Now().Add(d)) }
 
-// recv reads the next message. Its files are the caller's. Only one goroutine may
+// Recv reads the next message. Its files are the caller's. Only one goroutine may
 // call it; after an error nothing more can be read.
 func (w *Wire) Recv() (Message, error) {
 	for {

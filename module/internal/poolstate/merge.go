@@ -140,6 +140,7 @@ func (s State) Merge(next []Identity) (states []*Pool, kept Drains, lost []Lost)
 	return states, kept, lost
 }
 
+// Lost is what is said of a drain that has no place any more.
 func (d Drain) Lost() Lost {
 	decision := "drain"
 	if d.Serves {

@@ -57,6 +57,7 @@ func SetNames(ids []Identity, fixed []bool) {
 	}
 }
 
+// Digest is a short name for a text, the same in every process.
 func Digest(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])
