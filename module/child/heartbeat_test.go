@@ -5,6 +5,7 @@ package child
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -45,25 +46,25 @@ func TestHeartbeatEndsWithAPoolThatIsStuck(t *testing.T) {
 		pool.Start()
 		defer pool.Close()
 
-		beats := 0
-		during := func(d time.Duration) int {
-			before := beats
+		var beats atomic.Int64
+		during := func(d time.Duration) int64 {
+			before := beats.Load()
 			time.Sleep(d)
 			synctest.Wait()
-			return beats - before
+			return beats.Load() - before
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			newChildRuntime(nil, "").heartbeat(ctx, pool.Echo, func() error { beats++; return nil })
+			newChildRuntime(nil, "").heartbeat(ctx, pool.Echo, func() error { beats.Add(1); return nil })
 		}()
 		time.Sleep(beatEvery / 2) // no tick and no answer at the same instant
 		if n := during(5 * beatEvery); n != 5 {
 			t.Errorf("%d heartbeats in the time of 5", n)
 		}
 		pool.SetDrained([]string{uri.Name()}) // which the pool tells of, and is stuck
-		if n := during(EchoTime - beatEvery); n != int(EchoTime/beatEvery)-1 {
+		if n := during(EchoTime - beatEvery); n != int64(EchoTime/beatEvery)-1 {
 			t.Errorf("%d heartbeats while the pool may only be slow", n)
 		}
 		carrier.free <- struct{}{}
