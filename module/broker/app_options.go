@@ -123,7 +123,7 @@ func checkName(name string) error {
 	return nil
 }
 
-// Check tells whether a child of that name could be run with what defaults give
+// Check reports whether a child of that name could be run with what defaults give
 // for the options it leaves open.
 func (c *Child) Check(name string, defaults ChildOptions) error {
 	if err := checkName(name); err != nil {
@@ -214,7 +214,7 @@ func (c *Child) program(s *supervisor.Spec) error {
 	return supervisor.CheckListen(c.Listen)
 }
 
-// checkRoot tells whether this process can start a child as that user. It is a
+// checkRoot reports whether this process can start a child as that user. It is a
 // matter of the process that runs the broker, not of one that adapts its file.
 func checkRoot(user string) error {
 	if user != "" && os.Geteuid() != 0 {

@@ -111,7 +111,7 @@ func (h *hostState) release(a *App) error {
 	return nil
 }
 
-// drop takes a's claim away and tells whether it was the deciding one, and
+// drop takes a's claim away and reports whether it was the deciding one, and
 // whether there was one.
 func (h *hostState) drop(a *App) (top, held bool) {
 	h.mu.Lock()

@@ -61,7 +61,7 @@ func (f forwardCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// isGuard tells whether a metric is that of our own handler in front of every
+// isGuard reports whether a metric is that of our own handler in front of every
 // site: it counts each request once more.
 func isGuard(l *dto.LabelPair) bool {
 	return l.GetName() == "handler" && l.GetValue() == child.GuardName

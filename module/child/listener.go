@@ -93,7 +93,7 @@ func (l *listener) accept() (net.Conn, error) {
 	return l.wrap(c), nil
 }
 
-// open tells whether the system's queue may be read.
+// open reports whether the system's queue may be read.
 func (l *listener) open() bool { return closed(l.rt.activated) && !closed(l.rt.leaving) }
 
 // gate is closed when open may have changed to true; nil for ever after leaving.

@@ -45,7 +45,7 @@ var networks = map[string]string{
 	"fdgrambroker": "fdgram",
 }
 
-// datagram tells whether a network of the system's has packets, not connections.
+// datagram reports whether a network of the system's has packets, not connections.
 func datagram(network string) bool { return strings.HasPrefix(network, "udp") || network == "fdgram" }
 
 // defaultUnixPerm is what Caddy gives a unix socket without permission bits.

@@ -33,7 +33,7 @@ type inflight struct {
 	prev, next *inflight
 }
 
-// unsafe tells whether the request may change something.
+// unsafe reports whether the request may change something.
 func (q *inflight) unsafe() bool {
 	switch q.method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
@@ -108,7 +108,7 @@ func (s *requestSet) len() int {
 	return n
 }
 
-// http3 tells whether a request over HTTP/3 is in progress.
+// http3 reports whether a request over HTTP/3 is in progress.
 func (s *requestSet) http3() bool {
 	found := false
 	s.each(func(q *inflight) { found = found || q.http3 })

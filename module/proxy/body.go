@@ -72,7 +72,7 @@ func (rb *requestBody) detach() {
 	rb.mu.Unlock()
 }
 
-// replayable tells whether another attempt would send the same body: all that
+// replayable reports whether another attempt would send the same body: all that
 // was read is kept, and reading has not failed.
 func (rb *requestBody) replayable() bool {
 	rb.mu.Lock()
@@ -90,10 +90,10 @@ func (rb *requestBody) failure() error {
 	return rb.end
 }
 
-// ended tells whether the whole body was read. Readers return io.EOF itself.
+// ended reports whether the whole body was read. Readers return io.EOF itself.
 func (rb *requestBody) ended() bool { return rb.end == io.EOF } //nolint:errorlint // a wrapped one is a failure
 
-// unread tells whether the client may still have something to send.
+// unread reports whether the client may still have something to send.
 func (rb *requestBody) unread() bool {
 	rb.mu.Lock()
 	defer rb.mu.Unlock()

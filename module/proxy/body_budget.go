@@ -18,7 +18,7 @@ type budget struct {
 // share is the most that one request may keep.
 func (b *budget) share() int64 { return b.max.Load() / requestShare }
 
-// allows tells whether one request may keep n bytes at all.
+// allows reports whether one request may keep n bytes at all.
 func (b *budget) allows(n int64) bool { return n <= b.share() }
 
 // take reserves n bytes.

@@ -35,7 +35,7 @@ func (f *Failover) loopMark() (name, mark string) {
 	return state.Name, fmt.Sprintf("%s;pool=%q", state.Name, f.claim.entry.name)
 }
 
-// looped tells whether the request has been through this pool before.
+// looped reports whether the request has been through this pool before.
 func (f *Failover) looped(r *http.Request) bool {
 	values := r.Header[cdnLoop]
 	if len(values) == 0 {

@@ -173,7 +173,7 @@ func (c *conn) abort(cause error) {
 	_ = c.Close()
 }
 
-// aborted tells whether the connection was ended from our side.
+// aborted reports whether the connection was ended from our side.
 func (c *conn) aborted() bool { return c.cause.Load() != nil }
 
 // reason is why the connection was aborted, or otherwise.
@@ -184,7 +184,7 @@ func (c *conn) reason(otherwise error) error {
 	return otherwise
 }
 
-// ended tells whether the backend has closed the connection. net/http learns of
+// ended reports whether the backend has closed the connection. net/http learns of
 // that on another goroutine, and later.
 func (c *conn) ended() bool {
 	raw := socket.Raw(c.Conn)

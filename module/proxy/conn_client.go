@@ -33,7 +33,7 @@ func rememberClients(ctx caddy.Context) {
 	})
 }
 
-// clientPresent tells whether the client of an HTTP/1 request with an unread
+// clientPresent reports whether the client of an HTTP/1 request with an unread
 // body is still there. net/http does not look while it does not read; for all
 // other requests the context tells.
 func clientPresent(r *http.Request) bool {

@@ -38,7 +38,7 @@ func (f *Failover) provisionMembership(ctx caddy.Context) error {
 	return nil
 }
 
-// mayJoin tells whether an address that was announced may join the pool.
+// mayJoin reports whether an address that was announced may join the pool.
 func (f *Failover) mayJoin(u address.URI) error {
 	if cluster.Has(u.Host, u.Port) {
 		return sources.ErrOwnNetwork
@@ -52,7 +52,7 @@ func (f *Failover) mayJoin(u address.URI) error {
 	return nil
 }
 
-// mayDial tells whether an announced address may be dialled at what its host
+// mayDial reports whether an announced address may be dialled at what its host
 // resolves to, and at that port: the one of the health check may differ, and a
 // backend that would be refused shall not pass its checks either.
 func (f *Failover) mayDial(u address.URI, ip netip.Addr, port string) error {

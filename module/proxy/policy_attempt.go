@@ -128,7 +128,7 @@ func (ex *exchange) settled(answered bool) {
 	}
 }
 
-// serving tells whether the policy's configuration is in use. Requests that only
+// serving reports whether the policy's configuration is in use. Requests that only
 // wait for a backend do not hold up the end of an old one.
 func (f *Failover) serving() bool { return !f.stopping.Load() }
 

@@ -63,7 +63,7 @@ func (t *backendTable) list(pool reverseproxy.UpstreamPool) *dynamicList {
 	return l
 }
 
-// news tells whether the pool has not heard of one of these addresses lately. It
+// news reports whether the pool has not heard of one of these addresses lately. It
 // counts as told of all of them then.
 func (t *backendTable) news(uris []address.URI) bool {
 	now := time.Now()

@@ -128,7 +128,7 @@ func (ex *exchange) watch() {
 	})
 }
 
-// clientPresent tells whether the client is still there, where the request's
+// clientPresent reports whether the client is still there, where the request's
 // context does not.
 func (ex *exchange) clientPresent() bool {
 	r := ex.run

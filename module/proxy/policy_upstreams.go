@@ -83,7 +83,7 @@ func (t *backendTable) note(b *backend, hopeless bool) {
 	}
 }
 
-// allHopeless tells whether no backend will be reached by waiting.
+// allHopeless reports whether no backend will be reached by waiting.
 func (t *backendTable) allHopeless() bool {
 	if t.hopeless.Load() == 0 {
 		return false
@@ -121,7 +121,7 @@ func availability(up *reverseproxy.Upstream) failover.Availability {
 	return failover.Available
 }
 
-// another tells whether addr is that of another backend than b. It may be of
+// another reports whether addr is that of another backend than b. It may be of
 // none, where a proxy is between.
 func (t *backendTable) another(b *backend, addr string) bool {
 	if addr == b.member.URI.Dial() {
@@ -172,7 +172,7 @@ func (t *backendTable) prune(pool *failover.Pool) {
 	t.all.Store(&all)
 }
 
-// busy tells whether there are connections to the backend, or will be.
+// busy reports whether there are connections to the backend, or will be.
 func (b *backend) busy() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

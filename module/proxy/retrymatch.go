@@ -55,10 +55,10 @@ func loadRetryMatch(ctx caddy.Context, f *Failover, lb *reverseproxy.LoadBalanci
 	return m, nil
 }
 
-// any tells whether the user configured lb_retry_match at all.
+// any reports whether the user configured lb_retry_match at all.
 func (m *retryMatch) any() bool { return len(m.user) > 0 }
 
-// matches tells whether the operator allows to send a request again whose
+// matches reports whether the operator allows to send a request again whose
 // attempt failed.
 func (m *retryMatch) matches(req *http.Request) bool {
 	if !m.any() {
@@ -87,7 +87,7 @@ func (never) MatchWithError(*http.Request) (bool, error) { return false, nil }
 // request could not be sent again.
 type retryGuard struct{ policy *Failover }
 
-// MatchWithError tells whether a response may be rejected.
+// MatchWithError reports whether a response may be rejected.
 func (g retryGuard) MatchWithError(r *http.Request) (bool, error) {
 	ex := g.policy.exchange(r.Context())
 	return ex != nil && ex.mayReject(), nil
@@ -104,7 +104,7 @@ func (n retryNote) MatchWithError(r *http.Request) (bool, error) {
 	return true, nil
 }
 
-// mayReject tells whether the request could be sent to another backend instead
+// mayReject reports whether the request could be sent to another backend instead
 // of taking the response it has. It may not after a failure that is the answer,
 // and not once the response is on its way.
 func (ex *exchange) mayReject() bool {

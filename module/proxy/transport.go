@@ -91,7 +91,7 @@ func (t *transport) speaksHTTP() bool {
 	return ok
 }
 
-// secures tells whether connections to that port carry TLS.
+// secures reports whether connections to that port carry TLS.
 func (t *transport) secures(port string) bool {
 	return t.base != nil && t.base.TLS != nil && !slices.Contains(t.base.TLS.ExceptPorts, port)
 }

@@ -129,13 +129,13 @@ func lossFault(err error) proxystatus.Fault {
 	return faultTerminated
 }
 
-// isOwnDeadline tells whether a limit of ours, not the backend, ended an attempt
+// isOwnDeadline reports whether a limit of ours, not the backend, ended an attempt
 // that had a connection.
 func isOwnDeadline(err error) bool {
 	return errors.Is(err, errSoTimeout) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// isLoss tells whether an error that ended an HTTP/2 attempt, before anything
+// isLoss reports whether an error that ended an HTTP/2 attempt, before anything
 // was written, is one of the connection. Any other one is the request's.
 func isLoss(err error) bool {
 	var (

@@ -140,7 +140,7 @@ func ownVars(ctx context.Context) context.Context {
 	return context.WithValue(ctx, caddyhttp.VarsCtxKey, maps.Clone(vars))
 }
 
-// resumable tells whether the body can be sent from its beginning.
+// resumable reports whether the body can be sent from its beginning.
 func (ex *exchange) resumable() bool { return ex.body == nil || ex.body.replayable() }
 
 // answered ends the attempt with a response.

@@ -146,7 +146,7 @@ func (t *try) settle() {
 	}
 }
 
-// stale tells whether the backend may be about to close the connection.
+// stale reports whether the backend may be about to close the connection.
 func (t *try) stale(c *conn, info httptrace.GotConnInfo) bool {
 	if t.fresh {
 		return t.reused
@@ -163,12 +163,12 @@ func (t *try) stale(c *conn, info httptrace.GotConnInfo) bool {
 	return info.IdleTime > limit
 }
 
-// idled tells whether the connection had been idle: it was no new one, although
+// idled reports whether the connection had been idle: it was no new one, although
 // that may have been asked for. net/http tries another one by itself only where
 // it had used the first.
 func (t *try) idled() bool { return t.proto() == protoHTTP1 && t.reused }
 
-// clientLeft tells whether nobody waits for the response any more.
+// clientLeft reports whether nobody waits for the response any more.
 func (t *try) clientLeft() bool {
 	return t.ex.run.Context().Err() != nil || !t.ex.clientPresent()
 }
@@ -190,7 +190,7 @@ func (t *try) end(cause error) {
 	}
 }
 
-// written tells whether a byte of the request may have been written. For
+// written reports whether a byte of the request may have been written. For
 // HTTP/1 it is exact; where the connection is not ours, it may have been as soon
 // as there was one.
 func (t *try) written() bool {
@@ -208,7 +208,7 @@ func (t *try) written() bool {
 	}
 }
 
-// began tells whether a byte of a response came that is not a 1xx.
+// began reports whether a byte of a response came that is not a 1xx.
 func (t *try) began() bool {
 	switch {
 	case !t.used || t.has(markInterim):
