@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover/address"
 )
 
-// simple are requests without a request path: whoever waits gets the first member
+// simple are requests without a request path: what waits gets the first member
 // that is open, and gates are kept.
 type simple struct{ moved map[uint64]*Member }
 

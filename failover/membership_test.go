@@ -146,7 +146,7 @@ func TestSourcesSurvive(t *testing.T) {
 }
 
 // What a backend says of itself does not keep it in the pool, and what one that is
-// gone said of others is confirmedFor once, and only while nobody else says it.
+// gone said of others is confirmedFor once, and only while no other source says it.
 func TestBackendThatLeft(t *testing.T) {
 	inBubble(t, 1, nil, func(b *stage) {
 		b.p.Start()

@@ -24,7 +24,7 @@ func (c paced) Ping(ctx context.Context, m *Member) PingResult {
 }
 
 // A list that comes to a pool without members has an order, and its first addresses
-// get a moment to answer: whoever answers its ping first must not get everybody.
+// get a moment to answer: the one that answers its ping first must not get all of them.
 func TestTheOrderOfAListCountsAtAColdStart(t *testing.T) {
 	const ms = time.Millisecond
 	for name, test := range map[string]struct {

@@ -87,7 +87,7 @@ func (p *Process) Output() string {
 	return string(out)
 }
 
-// Alive reports whether a process runs. One that has ended and that nobody waited
+// Alive reports whether a process runs. One that has ended and was not waited
 // for does not.
 func Alive(pid int) bool {
 	state := stateOf(pid)

@@ -6,5 +6,5 @@
 //
 // Its guarantee: a client hears of every change, and no stream holds up the end of
 // a configuration or of a process. It knows only what the network of brokers and
-// its own configuration say; it looks for nobody.
+// its own configuration say; it looks for no other broker.
 package announce

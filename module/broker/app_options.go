@@ -46,7 +46,7 @@ type ChildOptions struct {
 	// never does by itself. Default: 0.
 	StopTimeout *caddy.Duration `json:"stop_timeout,omitempty"`
 	// Replace says how a process is replaced: `overlap`, the new one is loaded while
-	// the old one serves, so that nobody waits; or `stop_first`, for what locks
+	// the old one serves, so that no request waits; or `stop_first`, for what locks
 	// something for itself: the old one finishes its requests in progress and ends
 	// before the new one starts, and who comes meanwhile waits. There can be no
 	// standby then. Default: `stop_first` where a module is configured that is known

@@ -17,7 +17,7 @@ import (
 
 // hold answers on the held sockets that speak plain HTTP/1 until the next start,
 // so that users who would have to wait long get an answer now. What it returns
-// ends that: whoever has connected by then is still answered, the queue is left
+// ends that: a client that has connected by then is still answered, the queue is left
 // to the child.
 func (c *Hosted) hold(held *sockets.Holder, next time.Time) (release func()) {
 	srv := &http.Server{Handler: holdHandler(next), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second}

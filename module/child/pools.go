@@ -99,7 +99,7 @@ func (r *poolReporter) run() {
 			if err := r.link.Report(next.topic, next.data); errors.Is(err, control.ErrTooLarge) {
 				caddy.Log().Named("broker").Error("reporting to the broker", zap.String("topic", next.topic), zap.Error(err))
 			} else if err != nil {
-				return // the broker is gone, which is said by whoever hears of it first
+				return // the broker is gone, which is said by the first to hear of it
 			}
 		case <-r.changed:
 			if due == nil {
