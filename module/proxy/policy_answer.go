@@ -109,7 +109,7 @@ func (ex *exchange) failedFor(none *failover.UnavailableError) bool {
 		if !errors.As(none.Last, &known) {
 			known = &attemptError{dialFault(none.Last), none.Last}
 		}
-		ex.last = fault{known.kind, known.err}
+		ex.last = *known
 	}
 	return ex.last.err != nil
 }

@@ -42,23 +42,17 @@ type exchange struct {
 	promise proof
 
 	rehearsal  rehearsal
-	repeats    int        // how often it went on to another attempt
-	sent       *backend   // the last one it may have been written to
-	lost       *backend   // the last one that may have executed it without an answer
-	replayed   bool       // it was sent again after a byte had been written
-	rejected   int        // the status of the last response that lb_retry_match rejected
-	last       fault      // how the last attempt failed
-	reattached []*backend // each gets one more attempt on a new connection
-	final      error      // what every further attempt is answered
-	cookie     string     // Set-Cookie that was added for a response
+	repeats    int          // how often it went on to another attempt
+	sent       *backend     // the last one it may have been written to
+	lost       *backend     // the last one that may have executed it without an answer
+	replayed   bool         // it was sent again after a byte had been written
+	rejected   int          // the status of the last response that lb_retry_match rejected
+	last       attemptError // how the last attempt failed
+	reattached []*backend   // each gets one more attempt on a new connection
+	final      error        // what every further attempt is answered
+	cookie     string       // Set-Cookie that was added for a response
 	response   responseBody
 	forget     func() bool // no watching over the end of the run any more; nil before
-}
-
-// fault is how an attempt failed.
-type fault struct {
-	kind proxystatus.Fault
-	err  error
 }
 
 // exchange finds the exchange of a request that goes through the policy's

@@ -40,7 +40,7 @@ func (ex *exchange) failed(req *http.Request, err error) decision {
 			ex.lost = t.backend
 		}
 	}
-	ex.last = fault{kind, err}
+	ex.last = attemptError{kind, err}
 	if e.outcome == failover.DialFailed {
 		f.backends.note(t.backend, kind.Incurable)
 	}
@@ -173,7 +173,8 @@ func (ex *exchange) reattach(t *try, req *http.Request) decision {
 	return againHere
 }
 
-// attemptError is what the pool shows as a member's last error.
+// attemptError is how an attempt failed, and what the pool shows as the last error
+// of its member.
 type attemptError struct {
 	kind proxystatus.Fault
 	err  error
