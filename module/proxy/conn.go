@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
+	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 )
 
@@ -203,7 +204,7 @@ func (c *conn) take() {
 // abandonOn ends the TLS handshake when the pool gives the dial up. It is called
 // before the connection is used; it may be closed already, by a hang verdict.
 func (c *conn) abandonOn(abandoned context.Context) {
-	keep := context.AfterFunc(abandoned, func() { c.abort(errAbandoned) })
+	keep := context.AfterFunc(abandoned, func() { c.abort(fault.ErrAbandoned) })
 	c.keep.Store(&keep)
 	if isClosed(c.closed) {
 		keep()

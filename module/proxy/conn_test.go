@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 )
 
 // pipeConn is a conn over a pipe, and its other end.
@@ -34,12 +35,12 @@ func TestPoisonedConnWritesNothing(t *testing.T) {
 	if n, err := c.Write([]byte("x")); n != 0 || !errors.Is(err, errPoisoned) {
 		t.Errorf("wrote %d, %v", n, err)
 	}
-	c.abort(errHung)
-	if n, err := c.Write([]byte("x")); n != 0 || !errors.Is(err, errHung) {
+	c.abort(fault.ErrHung)
+	if n, err := c.Write([]byte("x")); n != 0 || !errors.Is(err, fault.ErrHung) {
 		t.Errorf("after an abort: wrote %d, %v, want the reason", n, err)
 	}
-	c.abort(errSoTimeout)
-	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, errHung) {
+	c.abort(fault.ErrSoTimeout)
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, fault.ErrHung) {
 		t.Errorf("read %v, want the first reason", err)
 	}
 	if len(c.backend.conns) != 0 {

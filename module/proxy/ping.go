@@ -17,6 +17,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 )
 
 // errNoHandler says that no handler is left to reach a member through.
@@ -36,10 +37,10 @@ func (f *Failover) ping(ctx context.Context, m *failover.Member) failover.PingRe
 	if r.Err != nil && ctx.Err() != nil {
 		r.Err = fmt.Errorf("%w: %w", r.Err, context.Cause(ctx))
 	}
-	r.Neutral = r.Neutral || r.Err != nil && isLocalFault(r.Err)
-	r.Refused = r.Err != nil && isRefusal(r.Err)
+	r.Neutral = r.Neutral || r.Err != nil && fault.IsLocal(r.Err)
+	r.Refused = r.Err != nil && fault.IsRefusal(r.Err)
 	if !r.Neutral {
-		f.backends.note(b, r.Err != nil && dialFault(r.Err).Incurable)
+		f.backends.note(b, r.Err != nil && fault.Dial(r.Err).Incurable)
 	}
 	return r
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 )
 
 // carrier reaches the members of one pool through the handlers that share it.
@@ -44,7 +45,7 @@ func (c *carrier) Ping(ctx context.Context, m *failover.Member) failover.PingRes
 func (c *carrier) Release(m *failover.Member) {
 	for _, f := range c.policies(true) {
 		if b := f.backends.known(m); b != nil {
-			b.release(errHung)
+			b.release(fault.ErrHung)
 		}
 	}
 }

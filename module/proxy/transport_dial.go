@@ -18,6 +18,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
+	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 )
 
@@ -42,7 +43,7 @@ func (t *transport) hookDials(ctx caddy.Context) error {
 		b, tr, late := t.dialedFor(ctx, addr)
 		switch {
 		case late:
-			return nil, errAbandoned
+			return nil, fault.ErrAbandoned
 		case b == nil:
 			return dial(ctx, network, addr)
 		case ctx.Value(pingKey{}) != nil:
@@ -111,16 +112,16 @@ func (t *transport) dial(ctx context.Context, dial dialer, b *backend, tr *try, 
 		dial = t.checked(dial, b)
 	}
 	limits := b.member.Limits()
-	deadline, cause := time.Now().Add(limits.ConnectionTimeout), errConnectionTimeout
+	deadline, cause := time.Now().Add(limits.ConnectionTimeout), fault.ErrConnectionTimeout
 	if tr != nil && !tr.connectBy.IsZero() && tr.connectBy.Before(deadline) {
-		deadline, cause = tr.connectBy, errNoTime
+		deadline, cause = tr.connectBy, fault.ErrNoTime
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	ctx, stop := context.WithDeadlineCause(ctx, deadline, cause)
 	defer stop()
 	if tr != nil {
-		keep := context.AfterFunc(tr.abandoned, func() { cancel(errAbandoned) })
+		keep := context.AfterFunc(tr.abandoned, func() { cancel(fault.ErrAbandoned) })
 		defer keep()
 	}
 	d := b.startDial(cancel)
@@ -128,8 +129,8 @@ func (t *transport) dial(ctx context.Context, dial dialer, b *backend, tr *try, 
 	queues := tr != nil || ctx.Value(warmKey{}) != nil
 	if queues {
 		if err := b.member.Queue.Enter(ctx); err != nil {
-			if cause = context.Cause(ctx); errors.Is(cause, errConnectionTimeout) {
-				return nil, errQueued // that was our doing
+			if cause = context.Cause(ctx); errors.Is(cause, fault.ErrConnectionTimeout) {
+				return nil, fault.ErrQueued // that was our doing
 			}
 			return nil, cause
 		}
@@ -258,7 +259,7 @@ func (t *transport) dialTLS(ctx context.Context, network, addr string) (net.Conn
 	}
 	if d := t.http.TLSHandshakeTimeout; d > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, d, errConnectionTimeout)
+		ctx, cancel = context.WithTimeoutCause(ctx, d, fault.ErrConnectionTimeout)
 		defer cancel()
 	}
 	tc := tls.Client(nc, cfg)

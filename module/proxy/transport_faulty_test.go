@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
@@ -221,7 +222,7 @@ func (r *faultyRun) send(f connFault) (*faultyConn, bool) {
 func (r *faultyRun) hang() {
 	for _, m := range r.p.policy.claim.entry.pool.Members() {
 		if b := r.p.policy.backends.known(m); b != nil {
-			b.release(errHung)
+			b.release(fault.ErrHung)
 		}
 	}
 }

@@ -17,6 +17,8 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 )
 
 // TestOwnConnectionsAreNoClients: pings come from the balancer itself, and no
@@ -143,12 +145,12 @@ func TestHandshakeThatIsAbandoned(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			c.backend.release(errHung)
+			c.backend.release(fault.ErrHung)
 		}()
 		c.abandonOn(abandoned)
 		<-ended
 		giveUp()
-		if err := c.reason(nil); !errors.Is(err, errHung) {
+		if err := c.reason(nil); !errors.Is(err, fault.ErrHung) {
 			t.Fatalf("the reason is %v", err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 )
 
 // TestWaitingForATurnToDialSaysNothingOfTheBackend: connection_timeout passes
@@ -48,7 +49,7 @@ func TestADialThatComesLateIsNotMade(t *testing.T) {
 	now := &try{ex: ex, backend: f.backends.of(members[1]), abandoned: t.Context()}
 	ex.try.Store(now)
 	ctx := &try{Context: t.Context(), ex: ex}
-	if _, err := f.transport.http.DialContext(ctx, "tcp", first.addr()); !errors.Is(err, errAbandoned) || now.has(markDialed) {
+	if _, err := f.transport.http.DialContext(ctx, "tcp", first.addr()); !errors.Is(err, fault.ErrAbandoned) || now.has(markDialed) {
 		t.Errorf("got %v, noted as a dial of the second attempt: %t", err, now.has(markDialed))
 	}
 	for what, addr := range map[string]string{"its own": second.addr(), "a proxy's": newBackendServer(t, "proxy", nil).addr()} {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
+	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 )
 
 // How long a connection may have been idle and still be taken. A request that
@@ -107,7 +108,7 @@ func (t *try) gotConn(info httptrace.GotConnInfo) {
 			t.mark(markUnprocessed)
 		}
 		t.mark(markSecond)
-		t.end(errSecondConnection)
+		t.end(fault.ErrSecondConnection)
 	case t.clientLeft():
 		t.left = true
 		t.end(context.Canceled)
@@ -132,9 +133,9 @@ func (t *try) limit(c *conn) {
 	t.settle()
 	t.soTimer = time.AfterFunc(so, func() {
 		if t.cancel != nil {
-			t.cancel(errSoTimeout)
+			t.cancel(fault.ErrSoTimeout)
 		} else {
-			c.abort(errSoTimeout)
+			c.abort(fault.ErrSoTimeout)
 		}
 	})
 }
@@ -231,7 +232,7 @@ func (t *try) body() (io.ReadCloser, error) {
 		t.mark(markUnprocessed) // HTTP/2 repeats nothing else
 	}
 	if !t.written() {
-		return nil, errBodyNotKept
+		return nil, fault.ErrBodyNotKept
 	}
-	return nil, errSecondConnection
+	return nil, fault.ErrSecondConnection
 }
