@@ -89,7 +89,7 @@ func (ex *exchange) refuse(err error) {
 		ex.conclusion(caddyhttp.Error(ex.rejected, &finalError{fmt.Sprintf(
 			"pool %s: lb_retry_match rejected the response with status %d, and there is no other backend: %s",
 			ex.policy.claim.entry.name, ex.rejected, none.Reason.String())}))
-	case ex.failedFor(none) && (none.Reason == failover.ReasonSpent || none.Reason == failover.ReasonNoFailover || ex.policy.backends.allHopeless()):
+	case ex.failedFor(none) && (none.Reason == failover.ReasonSpent || none.Reason == failover.ReasonNoFailover || ex.policy.hopeless()):
 		ex.fail(ex.last.kind, ex.last.err, "")
 	case none.Reason == failover.ReasonClosed:
 		ex.fail(fault.Unavailable, errors.New(none.Reason.String()), "1")

@@ -23,13 +23,13 @@ import (
 func (ex *exchange) failed(req *http.Request, err error) decision {
 	f, t := ex.policy, ex.try.Load()
 	if t.conn != nil {
-		err = t.conn.reason(err)
+		err = t.conn.Reason(err)
 	}
 	if ex.body != nil {
 		ex.body.detach()
 	}
 	kind, e := ex.examine(t, err)
-	if e.outcome == failover.LostReused && !e.written && !t.idled() && slices.Contains(ex.reattached, t.backend) {
+	if e.outcome == failover.LostReused && !e.written && !t.idled() && slices.Contains(ex.reattached, t.Backend) {
 		// It had its new connection, and lost that one too.
 		e.outcome = failover.Lost
 	}
@@ -38,12 +38,12 @@ func (ex *exchange) failed(req *http.Request, err error) decision {
 	if e.written {
 		ex.wrote(t)
 		if !e.unprocessed {
-			ex.lost = t.backend
+			ex.lost = t.Backend
 		}
 	}
 	ex.last = attemptError{kind, err}
 	if e.outcome == failover.DialFailed {
-		f.backends.note(t.backend, kind.Incurable)
+		f.way.Note(t.Backend, kind.Incurable)
 	}
 	ex.end(t, e.outcome, &attemptError{kind, err})
 	ex.settled(false)
@@ -61,7 +61,7 @@ func (ex *exchange) failed(req *http.Request, err error) decision {
 		return giveAnswer
 	}
 	if c := f.logger.Check(zap.DebugLevel, "sending request again"); c != nil {
-		c.Write(zap.String("upstream", t.backend.member.Name), zap.String("proof", string(why)), zap.Error(err))
+		c.Write(zap.String("upstream", t.Backend.Member.Name), zap.String("proof", string(why)), zap.Error(err))
 	}
 	ex.replayed = ex.replayed || e.written
 	if next == againHere {
@@ -81,7 +81,7 @@ func (ex *exchange) examine(t *try, err error) (kind proxystatus.Fault, e eviden
 			return fault.Request, e.as(failover.DialAborted)
 		}
 		return fault.Request, e.as(failover.Neutral)
-	case answersItself(err):
+	case fault.IsAnswer(err):
 		e.written = false
 		if ex.attempt.Dialing() {
 			return fault.Request, e.as(failover.DialAborted)
@@ -89,7 +89,7 @@ func (ex *exchange) examine(t *try, err error) (kind proxystatus.Fault, e eviden
 		return fault.Request, e.as(failover.Neutral)
 	case !t.taken && (errors.Is(err, fault.ErrHung) || errors.Is(err, fault.ErrAbandoned) || errors.Is(err, fault.ErrNoTime) || errors.Is(err, fault.ErrQueued)):
 		return fault.DialTimeout, e.as(failover.DialAborted)
-	case !t.taken && !t.has(markDialed):
+	case !t.taken && t.way().Owned() && !t.Dialed():
 		// net/http refuses to send it: that says nothing of any backend.
 		return fault.Unsendable, e.as(failover.DialAborted)
 	case !t.taken:
@@ -103,7 +103,7 @@ func (ex *exchange) examine(t *try, err error) (kind proxystatus.Fault, e eviden
 		return fault.NoAnswer, e.as(failover.Hung)
 	case fault.IsLocal(err):
 		return fault.Local, e.as(failover.Neutral)
-	case t.transport().http == nil && isLocalPath(err):
+	case !t.way().Owned() && fault.IsLocalPath(err):
 		e.written = false
 		return fault.Local, e.as(failover.Neutral)
 	case fault.IsOwnDeadline(err):
@@ -112,7 +112,7 @@ func (ex *exchange) examine(t *try, err error) (kind proxystatus.Fault, e eviden
 	case reset && stream.Code == http2.ErrCodeRefusedStream:
 		e.unprocessed = true
 		return fault.Terminated, e.as(failover.LostReused)
-	case t.proto() == protoHTTP2 && !e.written && !e.unprocessed && !reset && !t.conn.aborted() && !fault.IsLoss(err):
+	case t.conn.HTTP2() && !e.written && !e.unprocessed && !reset && !t.conn.Aborted() && !fault.IsLoss(err):
 		return fault.Unsendable, e.as(failover.Neutral)
 	case t.has(markSecond) || t.has(markUnprocessed):
 		return fault.Terminated, e.as(failover.LostReused)
@@ -130,7 +130,7 @@ func (ex *exchange) conclude(o failover.Outcome, kind proxystatus.Fault, err err
 	switch {
 	case ex.run.Context().Err() != nil:
 		ex.stop(ex.run.Context().Err())
-	case kind == fault.Request && answersItself(err):
+	case kind == fault.Request && fault.IsAnswer(err):
 		ex.failRequest(err)
 	case kind == fault.Request:
 		if cause := ex.bodyFailure(); cause != nil {
@@ -148,7 +148,7 @@ func (ex *exchange) conclude(o failover.Outcome, kind proxystatus.Fault, err err
 
 // wrote notes that a byte of the request may have been written to the backend.
 func (ex *exchange) wrote(t *try) {
-	ex.sent = t.backend
+	ex.sent = t.Backend
 	ex.attempt.Written()
 }
 
@@ -163,12 +163,12 @@ func (ex *exchange) bodyFailure() error {
 // has to turn the request to it; and Caddy has to come again with a body that it
 // holds itself.
 func (ex *exchange) reattach(t *try, req *http.Request) decision {
-	ex.reattached = append(ex.reattached, t.backend)
+	ex.reattached = append(ex.reattached, t.Backend)
 	if err := ex.ask(); err != nil {
 		ex.refuse(err)
 		return giveAnswer
 	}
-	if ex.attempt.Member() != t.backend.member || ex.held(req) {
+	if ex.attempt.Member() != t.Backend.Member || ex.held(req) {
 		return another
 	}
 	return againHere

@@ -9,10 +9,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"syscall"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
@@ -156,4 +159,19 @@ func IsLoss(err error) bool {
 func IsTimeout(err error) bool {
 	var t net.Error
 	return errors.As(err, &t) && t.Timeout()
+}
+
+// IsAnswer reports whether err is an answer that a transport gives by itself,
+// such as 411 for a body without a length, which FastCGI cannot carry. No backend
+// has seen the request.
+func IsAnswer(err error) bool {
+	var answer caddyhttp.HandlerError
+	return errors.As(err, &answer) && answer.StatusCode > 0
+}
+
+// IsLocalPath reports whether a transport failed at a path of this machine, such as
+// the root folder that FastCGI resolves.
+func IsLocalPath(err error) bool {
+	var path *fs.PathError
+	return errors.As(err, &path)
 }
