@@ -63,7 +63,7 @@ var mayImport = map[string][]string{
 	},
 	"module/proxy": {
 		"failover/affinity", "module/internal/assumed", "failover", "failover/address", "failover/membership", "internal/options", "module/internal/block",
-		"module/internal/indoubt", "module/internal/lifecycle", "module/internal/metrics", "module/internal/parlance",
+		"module/internal/fault", "module/internal/indoubt", "module/internal/lifecycle", "module/internal/metrics", "module/internal/parlance",
 		"module/internal/poolstate", "module/internal/proxystatus", "module/internal/proxytest", "module/internal/socket",
 		"module/internal/testwait", "module/cluster", "module/policyconfig", "module/sources",
 	},
@@ -75,6 +75,7 @@ var mayImport = map[string][]string{
 	"module/policyconfig":         {"failover/address", "internal/options", "module/internal/block"},
 	"module/internal/assumed":     {},
 	"module/internal/block":       {"internal/options"},
+	"module/internal/fault":       {"module/internal/assumed", "module/internal/proxystatus"},
 	"module/internal/indoubt":     {},
 	"module/internal/parlance":    {},
 	"module/internal/proxystatus": {},
