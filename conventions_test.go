@@ -62,7 +62,7 @@ var mayImport = map[string][]string{
 		"supervisor/control",
 	},
 	"module/proxy": {
-		"failover/affinity", "module/internal/assumed", "failover", "failover/address", "failover/membership", "internal/options", "module/internal/block",
+		"failover/affinity", "module/internal/assumed", "failover", "failover/address", "failover/membership", "internal/options", "internal/sidebyside", "module/internal/block",
 		"module/internal/fault", "module/internal/indoubt", "module/internal/lifecycle", "module/internal/metrics", "module/internal/parlance",
 		"module/internal/poolstate", "module/internal/proxystatus", "module/internal/proxytest", "module/internal/socket",
 		"module/internal/testwait", "module/cluster", "module/policyconfig", "module/sources",
@@ -82,7 +82,7 @@ var mayImport = map[string][]string{
 	"module/internal/socket":      {},
 	"module/internal/testwait":    {},
 
-	"supervisor":          {"supervisor/control", "supervisor/sockets"},
+	"supervisor":          {"internal/sidebyside", "supervisor/control", "supervisor/sockets"},
 	"supervisor/control":  {},
 	"supervisor/sockets":  {},
 	"failover":            {"failover/affinity", "failover/address", "failover/membership", "failover/tracker"},
@@ -91,9 +91,10 @@ var mayImport = map[string][]string{
 	"failover/membership": {"failover/address"},
 	"failover/tracker":    {"failover/address"},
 
-	"internal/options": {},
+	"internal/options":    {},
+	"internal/sidebyside": {},
 
-	"integration":         {"integration/harness"},
+	"integration":         {"integration/harness", "internal/sidebyside"},
 	"integration/harness": {},
 	"bench":               {"bench/backend", "bench/client", "bench/peers", "bench/report", "bench/soak", "integration/harness"},
 	"bench/backend":       {"integration/harness"},
