@@ -42,6 +42,7 @@ func isolated(t *testing.T, test func(*testing.T)) {
 		test(t)
 		return
 	}
+	skipShort(t)
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("only root may make the network namespaces of this test")

@@ -18,6 +18,7 @@ import (
 // An immediate stop lets a request finish, ends at once what would never end, and
 // waits for nothing else.
 func TestImmediateStop(t *testing.T) {
+	t.Parallel()
 	s := newStopping(t)
 	clients := &streamClients{addr: s.addr}
 	events, eventsReader, err := clients.open(t.Context(), "Accept: text/event-stream\r\n", http.StatusOK)
@@ -83,6 +84,7 @@ func (s *stopping) openUnused(t *testing.T, protocols ...string) {
 // Connections on which no request ever came, as browsers open them in advance,
 // do not delay a stop.
 func TestUnusedConnectionsDoNotDelayAStop(t *testing.T) {
+	t.Parallel()
 	s := newStopping(t)
 	s.openUnused(t, "http/1.1", "h2")
 	begun := time.Now()
@@ -92,6 +94,7 @@ func TestUnusedConnectionsDoNotDelayAStop(t *testing.T) {
 
 // Nor do they keep a process that was replaced until drain_timeout is over.
 func TestUnusedConnectionsDoNotDelayAReplacement(t *testing.T) {
+	t.Parallel()
 	s := newStopping(t)
 	s.openUnused(t, "http/1.1")
 	begun := time.Now()
@@ -104,6 +107,7 @@ func TestUnusedConnectionsDoNotDelayAReplacement(t *testing.T) {
 
 // A forced stop cuts everything, and what may have been executed is listed.
 func TestForcedStop(t *testing.T) {
+	t.Parallel()
 	s := newStopping(t)
 	read := s.underWay(t, "read", harness.Request{Method: "GET", Path: "/?delay=60s"})
 	write := s.underWay(t, "write", harness.Request{Method: "POST", Path: "/?delay=60s"})
@@ -117,6 +121,7 @@ func TestForcedStop(t *testing.T) {
 
 // An immediate stop that waits for a request is turned into a forced one.
 func TestImmediateStopTurnedIntoForce(t *testing.T) {
+	t.Parallel()
 	s := newStopping(t)
 	read := s.underWay(t, "read", harness.Request{Method: "GET", Path: "/?delay=60s"})
 	write := s.underWay(t, "write", harness.Request{Method: "POST", Path: "/?delay=60s"})

@@ -53,6 +53,7 @@ type Supervisor struct {
 	done    chan struct{}
 	status  atomic.Pointer[Status]
 	token   atomic.Int64
+	alive   time.Duration // aliveTime, except in tests
 
 	// Owned by run.
 	m       *machine
@@ -73,6 +74,7 @@ func New(cfg Config) *Supervisor {
 	s := &Supervisor{
 		cfg:     cfg,
 		sockets: sockets.New(),
+		alive:   aliveTime,
 		inputs:  make(chan request, 64),
 		done:    make(chan struct{}),
 		m:       newMachine(cfg.Name, rand.Float64),

@@ -11,11 +11,14 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
+	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 )
 
@@ -40,7 +43,7 @@ const (
 // moment without a byte being written.
 type conn struct {
 	net.Conn
-	backend *backend
+	Backend *backend
 
 	// written counts the bytes of requests that the kernel took; TLS alerts and
 	// key updates are no part of a request.
@@ -60,9 +63,6 @@ type conn struct {
 	established atomic.Bool
 	// keep is for TLS: until it is called, the pool may give the dial up; or nil.
 	keep atomic.Pointer[func() bool]
-	// answer is the response that the connection carries, and ends with it: its
-	// place is free then, whatever its handler does. HTTP/1 only; or nil.
-	answer atomic.Pointer[responseBody]
 	// secure tells that TLS records are written, not HTTP.
 	secure bool
 	// warm tells that the connection had been held ready: although net/http has
@@ -72,10 +72,17 @@ type conn struct {
 	cause  atomic.Pointer[error]
 	once   sync.Once
 	closed chan struct{}
+
+	mu     sync.Mutex // guards answer
+	answer carried
 }
 
+// carried is a response that a connection carries, and that ends with it: its place is
+// free then, whatever its handler does.
+type carried interface{ EndWith(c *conn) }
+
 func newConn(nc net.Conn, b *backend, secure bool) *conn {
-	c := &conn{Conn: nc, backend: b, secure: secure, closed: make(chan struct{})}
+	c := &conn{Conn: nc, Backend: b, secure: secure, closed: make(chan struct{})}
 	b.add(c)
 	return c
 }
@@ -87,10 +94,10 @@ func (c *conn) Read(p []byte) (int, error) {
 		if !c.readSome.Load() {
 			c.readSome.Store(true)
 		}
-		c.backend.member.Touch()
+		c.Backend.Member.Touch()
 	}
 	if err != nil {
-		err = c.reason(err)
+		err = c.Reason(err)
 	}
 	return n, err
 }
@@ -101,10 +108,10 @@ func (c *conn) Read(p []byte) (int, error) {
 // connection as soon as Write returns the error.
 func (c *conn) Write(p []byte) (int, error) {
 	if c.unsure.Load() && c.unsure.CompareAndSwap(true, false) && c.ended() {
-		c.poison()
+		c.Poison()
 	}
 	if c.poisoned.Load() {
-		return 0, c.reason(errPoisoned)
+		return 0, c.Reason(errPoisoned)
 	}
 	n, err := c.Conn.Write(p)
 	request := !c.secure || assumed.RequestRecord(p)
@@ -116,7 +123,7 @@ func (c *conn) Write(p []byte) (int, error) {
 		if request && c.proto.Load() == protoHTTP1 && !errors.Is(err, os.ErrDeadlineExceeded) {
 			c.awaitAnswer()
 		}
-		err = c.reason(err)
+		err = c.Reason(err)
 	}
 	return n, err
 }
@@ -142,10 +149,13 @@ func (c *conn) Close() error {
 	c.once.Do(func() {
 		close(c.closed)
 		c.kept()
-		c.backend.remove(c)
+		c.Backend.remove(c)
 		err = c.Conn.Close()
-		if b := c.answer.Load(); b != nil {
-			b.end(c)
+		c.mu.Lock()
+		answer := c.answer
+		c.mu.Unlock()
+		if answer != nil {
+			answer.EndWith(c)
 		}
 	})
 	return err
@@ -162,22 +172,22 @@ func (c *conn) CloseWrite() error {
 // NetConn returns the connection below.
 func (c *conn) NetConn() net.Conn { return c.Conn }
 
-// poison takes the connection out of use: not one more byte is written to it.
-func (c *conn) poison() { c.poisoned.Store(true) }
+// Poison takes the connection out of use: not one more byte is written to it.
+func (c *conn) Poison() { c.poisoned.Store(true) }
 
-// abort poisons and closes the connection for a reason, which whoever uses it
+// Abort poisons and closes the connection for a reason, which whoever uses it
 // finds in its error. The first reason stays.
-func (c *conn) abort(cause error) {
+func (c *conn) Abort(cause error) {
 	c.cause.CompareAndSwap(nil, &cause)
-	c.poison()
+	c.Poison()
 	_ = c.Close()
 }
 
-// aborted reports whether the connection was ended from our side.
-func (c *conn) aborted() bool { return c.cause.Load() != nil }
+// Aborted reports whether the connection was ended from our side.
+func (c *conn) Aborted() bool { return c.cause.Load() != nil }
 
-// reason is why the connection was aborted, or otherwise.
-func (c *conn) reason(otherwise error) error {
+// Reason is why the connection was aborted, or otherwise.
+func (c *conn) Reason(otherwise error) error {
 	if p := c.cause.Load(); p != nil {
 		return *p
 	}
@@ -191,19 +201,22 @@ func (c *conn) ended() bool {
 	return raw != nil && !socket.PeerPresent(raw)
 }
 
-// take is called each time the connection is about to carry a request of its own.
-func (c *conn) take() {
+// Take is called each time the connection is about to carry a request of its own.
+// unsure says that the request could not be sent again, and that the backend may have
+// closed the connection meanwhile.
+func (c *conn) Take(unsure bool) {
 	if c.secure && c.established.CompareAndSwap(false, true) {
 		_ = c.Conn.SetDeadline(time.Time{})
 		c.kept()
 	}
 	c.readSome.Store(false)
+	c.unsure.Store(unsure)
 }
 
 // abandonOn ends the TLS handshake when the pool gives the dial up. It is called
 // before the connection is used; it may be closed already, by a hang verdict.
 func (c *conn) abandonOn(abandoned context.Context) {
-	keep := context.AfterFunc(abandoned, func() { c.abort(errAbandoned) })
+	keep := context.AfterFunc(abandoned, func() { c.Abort(fault.ErrAbandoned) })
 	c.keep.Store(&keep)
 	if isClosed(c.closed) {
 		keep()
@@ -215,6 +228,74 @@ func (c *conn) kept() {
 	if keep := c.keep.Load(); keep != nil {
 		(*keep)()
 	}
+}
+
+// Written counts the bytes of requests that were written since it was made.
+func (c *conn) Written() int64 { return c.written.Load() }
+
+// ReadSome reports whether a byte was read since the connection was last taken.
+func (c *conn) ReadSome() bool { return c.readSome.Load() }
+
+// WasWarm reports whether the connection had been held ready.
+func (c *conn) WasWarm() bool { return c.warm }
+
+// Patience is how long the backend says it keeps an idle connection; 0 when it said
+// nothing.
+func (c *conn) Patience() time.Duration { return time.Duration(c.keepAlive.Load()) }
+
+// Hear remembers how long the backend says it keeps an idle connection.
+func (c *conn) Hear(h http.Header) {
+	v := h["Keep-Alive"]
+	if len(v) == 0 {
+		return
+	}
+	for part := range strings.SplitSeq(v[0], ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+		if !strings.EqualFold(name, "timeout") {
+			continue
+		}
+		if s, err := strconv.Atoi(value); err == nil && s >= 0 && s < int(time.Hour/time.Second) {
+			c.keepAlive.Store(int64(max(time.Duration(s)*time.Second, 1)))
+		}
+	}
+}
+
+// Carry says which response the connection carries (HTTP/1 only).
+func (c *conn) Carry(answer carried) {
+	c.mu.Lock()
+	c.answer = answer
+	c.mu.Unlock()
+}
+
+// Drop says that it does not carry that response any more.
+func (c *conn) Drop(answer carried) {
+	c.mu.Lock()
+	if c.answer == answer {
+		c.answer = nil
+	}
+	c.mu.Unlock()
+}
+
+// Carries reports whether the response will end with the connection.
+func (c *conn) Carries(answer carried) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.answer == answer && !isClosed(c.closed)
+}
+
+// HTTP1 reports whether there is a connection and it speaks HTTP/1.
+func (c *conn) HTTP1() bool { return c != nil && c.proto.Load() == protoHTTP1 }
+
+// HTTP2 reports whether there is a connection and it speaks HTTP/2.
+func (c *conn) HTTP2() bool { return c != nil && c.proto.Load() == protoHTTP2 }
+
+// ConnOf finds the conn below what net/http uses: nil when there is none.
+func (w *way) ConnOf(nc net.Conn) *conn {
+	c := connOf(nc)
+	if c != nil {
+		c.learn(nc, w.h2c)
+	}
+	return c
 }
 
 // connOf finds the conn below what net/http uses: nil when there is none.
@@ -232,17 +313,16 @@ func connOf(nc net.Conn) *conn {
 	return nil
 }
 
-// protocol is the protocol that nc, whose lowest layer is c, speaks.
-func (c *conn) protocol(nc net.Conn, h2c bool) uint32 {
-	if p := c.proto.Load(); p != protoUnknown {
-		return p
+// learn notes the protocol that nc, whose lowest layer is c, speaks.
+func (c *conn) learn(nc net.Conn, h2c bool) {
+	if c.proto.Load() != protoUnknown {
+		return
 	}
 	p := protoHTTP1
 	if tc, ok := nc.(*tls.Conn); h2c || ok && tc.ConnectionState().NegotiatedProtocol == "h2" {
 		p = protoHTTP2
 	}
 	c.proto.Store(p)
-	return p
 }
 
 // isClosed reports whether a channel on which nothing is sent is closed.

@@ -17,8 +17,8 @@ import (
 // proxies to, the connections to it and the dials under way. It makes it
 // possible to end all that is blocked on the member at once.
 type backend struct {
-	member   *failover.Member
-	upstream *reverseproxy.Upstream
+	Member   *failover.Member
+	Upstream *reverseproxy.Upstream
 
 	mu    sync.Mutex
 	conns map[*conn]struct{}
@@ -37,7 +37,7 @@ type dialing struct{ cancel context.CancelCauseFunc }
 
 func newBackend(m *failover.Member, u *reverseproxy.Upstream) *backend {
 	return &backend{
-		member: m, upstream: u,
+		Member: m, Upstream: u,
 		conns: make(map[*conn]struct{}),
 		dials: make(map[*dialing]struct{}),
 	}
@@ -55,7 +55,8 @@ func (b *backend) remove(c *conn) {
 	b.mu.Unlock()
 }
 
-func (b *backend) startDial(cancel context.CancelCauseFunc) *dialing {
+// StartDial notes a dial that begins; cancel ends it.
+func (b *backend) StartDial(cancel context.CancelCauseFunc) *dialing {
 	d := &dialing{cancel: cancel}
 	b.mu.Lock()
 	b.dials[d] = struct{}{}
@@ -63,15 +64,16 @@ func (b *backend) startDial(cancel context.CancelCauseFunc) *dialing {
 	return d
 }
 
-func (b *backend) endDial(d *dialing) {
+// EndDial notes that it has ended.
+func (b *backend) EndDial(d *dialing) {
 	b.mu.Lock()
 	delete(b.dials, d)
 	b.mu.Unlock()
 }
 
-// release ends everything that is blocked on the member: dials, and all
+// Release ends everything that is blocked on the member: dials, and all
 // connections with the requests on them.
-func (b *backend) release(cause error) {
+func (b *backend) Release(cause error) {
 	b.mu.Lock()
 	for d := range b.dials {
 		d.cancel(cause)
@@ -82,6 +84,6 @@ func (b *backend) release(cause error) {
 	}
 	b.mu.Unlock()
 	for _, c := range conns {
-		c.abort(cause)
+		c.Abort(cause)
 	}
 }

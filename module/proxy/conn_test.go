@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 )
 
 // pipeConn is a conn over a pipe, and its other end.
@@ -30,19 +31,19 @@ func pipeConn(t *testing.T, secure bool) (*conn, net.Conn) {
 
 func TestPoisonedConnWritesNothing(t *testing.T) {
 	c, _ := pipeConn(t, false)
-	c.poison()
+	c.Poison()
 	if n, err := c.Write([]byte("x")); n != 0 || !errors.Is(err, errPoisoned) {
 		t.Errorf("wrote %d, %v", n, err)
 	}
-	c.abort(errHung)
-	if n, err := c.Write([]byte("x")); n != 0 || !errors.Is(err, errHung) {
+	c.Abort(fault.ErrHung)
+	if n, err := c.Write([]byte("x")); n != 0 || !errors.Is(err, fault.ErrHung) {
 		t.Errorf("after an abort: wrote %d, %v, want the reason", n, err)
 	}
-	c.abort(errSoTimeout)
-	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, errHung) {
+	c.Abort(fault.ErrSoTimeout)
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, fault.ErrHung) {
 		t.Errorf("read %v, want the first reason", err)
 	}
-	if len(c.backend.conns) != 0 {
+	if len(c.Backend.conns) != 0 {
 		t.Error("a closed connection is still registered")
 	}
 	if err := c.Close(); !errors.Is(err, net.ErrClosed) {

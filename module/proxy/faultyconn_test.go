@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
 // faultKind is how a connection breaks.
@@ -202,8 +204,9 @@ type injector struct {
 func inject(p *proxy) *injector {
 	in := new(injector)
 	t := p.policy.transport
-	dial := t.http.DialContext
-	t.http.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+	below := t.RoundTripper.(*reverseproxy.HTTPTransport).Transport
+	dial := below.DialContext
+	below.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		nc, err := dial(ctx, network, addr)
 		if c, ok := nc.(*conn); ok && t.policy.exchange(ctx) != nil {
 			in.mu.Lock()

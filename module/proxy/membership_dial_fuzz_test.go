@@ -26,7 +26,7 @@ func anywhere(f *testing.F) *Failover {
 	if err != nil {
 		f.Fatal(err)
 	}
-	return &Failover{allow: allow, transport: new(transport)}
+	return &Failover{allow: allow, way: newWay(nil)}
 }
 
 // FuzzMayJoin: whatever other brokers say of themselves, no address of one joins a

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 )
 
 // errNoHandler says that no handler is left to reach a member through.
@@ -25,42 +26,41 @@ var errNoHandler = errors.New("no handler uses this pool any more")
 // pingKey is the key of the backend that a ping is for in the context of its dial.
 type pingKey struct{}
 
-// ping asks m whether it is alive: on a connection of its own that is closed
+// Ping asks m whether it is alive: on a connection of its own that is closed
 // afterwards, or through the transport where connections are not ours.
-func (f *Failover) ping(ctx context.Context, m *failover.Member) failover.PingResult {
-	b := f.backends.of(m)
-	p := f.pingFor(b)
+func (w *way) Ping(ctx context.Context, m *failover.Member) failover.PingResult {
+	b := w.Backend(m)
+	p := w.pingFor(b)
 	ctx, cancel := context.WithTimeoutCause(ctx, p.timeout, context.DeadlineExceeded)
 	defer cancel()
-	r := f.pingOnce(ctx, b, p)
+	r := w.pingOnce(ctx, b, p)
 	if r.Err != nil && ctx.Err() != nil {
 		r.Err = fmt.Errorf("%w: %w", r.Err, context.Cause(ctx))
 	}
-	r.Neutral = r.Neutral || r.Err != nil && isLocalFault(r.Err)
-	r.Refused = r.Err != nil && isRefusal(r.Err)
+	r.Neutral = r.Neutral || r.Err != nil && fault.IsLocal(r.Err)
+	r.Refused = r.Err != nil && fault.IsRefusal(r.Err)
 	if !r.Neutral {
-		f.backends.note(b, r.Err != nil && dialFault(r.Err).Incurable)
+		w.Note(b, r.Err != nil && fault.Dial(r.Err).Incurable)
 	}
 	return r
 }
 
-func (f *Failover) pingOnce(ctx context.Context, b *backend, p *pingSpec) failover.PingResult {
-	t := f.transport
-	if t.http == nil {
-		if t.nameless {
+func (w *way) pingOnce(ctx context.Context, b *backend, p *pingSpec) failover.PingResult {
+	if !w.Owned() {
+		if w.nameless {
 			return failover.PingResult{} // it cannot be asked: a request has to find out
 		}
-		return f.pingThrough(ctx, b, p)
+		return w.pingThrough(ctx, b, p)
 	}
-	nc, err := t.open(ctx, b, p)
+	nc, err := w.open(ctx, b, p)
 	if err != nil {
 		return failover.PingResult{Err: err}
 	}
 	defer nc.Close()
-	if t.nameless && t.secures(p.dial.Port) {
+	if w.nameless && w.secures(p.dial.Port) {
 		return failover.PingResult{} // it has accepted a connection: no more can be asked
 	}
-	r := exchangePing(ctx, nc, t.speaks(nc), p)
+	r := exchangePing(ctx, nc, w.speaks(nc), p)
 	r.Unanswered = r.Err != nil && ctx.Err() != nil
 	return r
 }

@@ -14,8 +14,8 @@ import (
 )
 
 // activeCheck is the active health check of the handler, nil for none.
-func (f *Failover) activeCheck() *reverseproxy.ActiveHealthChecks {
-	if hc := f.handler.HealthChecks; hc != nil && hc.Active != nil && hc.Active.IsEnabled() {
+func (w *way) activeCheck() *reverseproxy.ActiveHealthChecks {
+	if hc := w.Handler.HealthChecks; hc != nil && hc.Active != nil && hc.Active.IsEnabled() {
 		return hc.Active
 	}
 	return nil
@@ -23,9 +23,9 @@ func (f *Failover) activeCheck() *reverseproxy.ActiveHealthChecks {
 
 // uncheckable is why a health check cannot be made of a backend, nil if it can. Then
 // it says nothing about the backend, and the plain ping stands for it.
-func (f *Failover) uncheckable(a *reverseproxy.ActiveHealthChecks, u address.URI) error {
+func (w *way) uncheckable(a *reverseproxy.ActiveHealthChecks, u address.URI) error {
 	switch {
-	case !f.transport.speaksHTTP():
+	case !w.speaksHTTP():
 		return errors.New("active health checks need the transport http")
 	case a.Upstream != "":
 		_, err := policyconfig.UpstreamURI(&reverseproxy.Upstream{Dial: a.Upstream}, u.Scheme)
@@ -37,20 +37,19 @@ func (f *Failover) uncheckable(a *reverseproxy.ActiveHealthChecks, u address.URI
 }
 
 // warn says, when the configuration is loaded, what the pool cannot do with it.
-func (f *Failover) warn() {
-	t := f.transport
-	if a := f.activeCheck(); a != nil {
-		for _, u := range f.uris {
-			if err := f.uncheckable(a, u); err != nil {
-				f.logger.Warn("health check cannot be made: the ping takes its place", zap.String("upstream", u.Name()), zap.Error(err))
+func (w *way) warn() {
+	if a := w.activeCheck(); a != nil {
+		for _, u := range w.URIs {
+			if err := w.uncheckable(a, u); err != nil {
+				w.Logger.Warn("health check cannot be made: the ping takes its place", zap.String("upstream", u.Name()), zap.Error(err))
 			}
 		}
 	}
-	if t.nameless {
-		f.logger.Warn("pings cannot shake hands, because the TLS server name depends on the request: they find out at most whether a backend accepts connections",
-			zap.String("server_name", t.tlsName))
+	if w.nameless {
+		w.Logger.Warn("pings cannot shake hands, because the TLS server name depends on the request: they find out at most whether a backend accepts connections",
+			zap.String("server_name", w.tlsName))
 	}
-	if f.options.Backup && (t.http == nil || t.personal()) {
-		f.logger.Warn("no warm connections are held: with this transport a connection belongs to one client, or is not the pool's to make")
+	if w.Options.Backup && (!w.Owned() || w.personal()) {
+		w.Logger.Warn("no warm connections are held: with this transport a connection belongs to one client, or is not the pool's to make")
 	}
 }

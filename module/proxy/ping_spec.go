@@ -19,9 +19,11 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/policyconfig"
+	"github.com/caddy-broker/caddy-broker/module/sources"
 )
 
 // pingTimeout is how long a ping may take in all, unless the user's health check
@@ -44,30 +46,30 @@ type pingSpec struct {
 }
 
 // pingFor makes the ping of a backend.
-func (f *Failover) pingFor(b *backend) *pingSpec {
-	u := b.member.URI
+func (w *way) pingFor(b *backend) *pingSpec {
+	u := b.Member.URI
 	p := &pingSpec{
 		timeout: pingTimeout,
-		dial:    dialInfoOf(b.upstream, u),
+		dial:    dialInfoOf(b.Upstream, u),
 		host:    u.Host,
 	}
 	def := address.DefaultOptions()
-	p.standard = f.options.PingMethod == def.PingMethod && f.options.PingURI == def.PingURI
-	p.request = f.pingRequest(f.options.PingMethod, f.options.PingURI, u)
-	if hc := f.activeCheck(); hc != nil && f.uncheckable(hc, u) == nil {
-		f.healthCheck(p, hc, u)
+	p.standard = w.Options.PingMethod == def.PingMethod && w.Options.PingURI == def.PingURI
+	p.request = w.pingRequest(w.Options.PingMethod, w.Options.PingURI, u)
+	if hc := w.activeCheck(); hc != nil && w.uncheckable(hc, u) == nil {
+		w.healthCheck(p, hc, u)
 	}
 	return p
 }
 
 // pingRequest is a request as it goes on the wire.
-func (f *Failover) pingRequest(method, uri string, u address.URI) *http.Request {
+func (w *way) pingRequest(method, uri string, u address.URI) *http.Request {
 	host := net.JoinHostPort(u.Host, u.Port)
 	if u.Scheme == address.SchemeUnix {
 		host = "localhost"
 	}
 	target := &url.URL{Scheme: "http", Host: host}
-	if f.transport.scheme() == address.SchemeHTTPS {
+	if w.Scheme() == address.SchemeHTTPS {
 		target.Scheme = "https"
 	}
 	if uri == "*" {
@@ -79,7 +81,7 @@ func (f *Failover) pingRequest(method, uri string, u address.URI) *http.Request 
 		Method: method, URL: target, Host: host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: http.Header{"User-Agent": {"caddy-broker"}},
 	}
-	if h := f.handler.Headers; h != nil && h.Request != nil {
+	if h := w.Handler.Headers; h != nil && h.Request != nil {
 		if v := h.Request.Set.Get("Host"); v != "" && !strings.Contains(v, "{") {
 			r.Host = v
 		}
@@ -88,14 +90,14 @@ func (f *Failover) pingRequest(method, uri string, u address.URI) *http.Request 
 }
 
 // healthCheck makes the ping what Caddy's active health check sends and expects.
-func (f *Failover) healthCheck(p *pingSpec, a *reverseproxy.ActiveHealthChecks, u address.URI) {
+func (w *way) healthCheck(p *pingSpec, a *reverseproxy.ActiveHealthChecks, u address.URI) {
 	p.standard, p.check = false, true
 	p.timeout = cmp.Or(time.Duration(a.Timeout), pingTimeout)
 	p.status, p.size = a.ExpectStatus, cmp.Or(a.MaxSize, maxPingAnswer)
 	if a.ExpectBody != "" {
 		p.body, _ = regexp.Compile(a.ExpectBody) // the handler refuses a bad one
 	}
-	p.request = f.pingRequest(cmp.Or(a.Method, http.MethodGet), cmp.Or(a.URI, a.Path, "/"), u) //nolint:staticcheck // deprecated, but users have it
+	p.request = w.pingRequest(cmp.Or(a.Method, http.MethodGet), cmp.Or(a.URI, a.Path, "/"), u) //nolint:staticcheck // deprecated, but users have it
 	switch {
 	case a.Upstream != "":
 		at := &reverseproxy.Upstream{Dial: a.Upstream}
@@ -148,22 +150,35 @@ func dialInfoOf(up *reverseproxy.Upstream, u address.URI) reverseproxy.DialInfo 
 	}
 }
 
+// Open opens a connection to a member as requests do, TLS included, with the question
+// to ask on it.
+func (w *way) Open(ctx context.Context, m *failover.Member, path string) (*sources.Line, error) {
+	b := w.Backend(m)
+	p := &pingSpec{dial: dialInfoOf(b.Upstream, m.URI), host: m.URI.Host}
+	p.request = w.pingRequest(http.MethodGet, path, m.URI)
+	nc, err := w.open(ctx, b, p)
+	if err != nil {
+		return nil, err
+	}
+	return &sources.Line{Conn: nc, HTTP2: w.speaks(nc) == protoHTTP2, Request: p.request}, nil
+}
+
 // open opens a connection to b as the transport would, TLS included, unless the name
 // to ask for there depends on the request.
-func (t *transport) open(ctx context.Context, b *backend, p *pingSpec) (net.Conn, error) {
+func (w *way) open(ctx context.Context, b *backend, p *pingSpec) (net.Conn, error) {
 	ctx = context.WithValue(ctx, pingKey{}, b)
 	ctx = context.WithValue(ctx, assumed.DialInfoKey, p.dial)
-	nc, err := t.http.DialContext(ctx, "tcp", p.dial.Address)
+	nc, err := w.http.DialContext(ctx, "tcp", p.dial.Address)
 	if err != nil {
 		return nil, err
 	}
 	if c := connOf(nc); c != nil {
-		defer c.take()
+		defer c.Take(false)
 	}
-	if !t.secures(p.dial.Port) || t.nameless {
+	if !w.secures(p.dial.Port) || w.nameless {
 		return nc, nil
 	}
-	cfg := t.http.TLSClientConfig.Clone()
+	cfg := w.http.TLSClientConfig.Clone()
 	cfg.ServerName = cmp.Or(caddy.NewReplacer().ReplaceAll(cfg.ServerName, ""), p.host)
 	tc := tls.Client(nc, cfg)
 	if err := tc.HandshakeContext(ctx); err != nil {
@@ -174,14 +189,14 @@ func (t *transport) open(ctx context.Context, b *backend, p *pingSpec) (net.Conn
 }
 
 // speaks is the protocol on a connection that open returned.
-func (t *transport) speaks(nc net.Conn) uint32 {
+func (w *way) speaks(nc net.Conn) uint32 {
 	if tc, ok := nc.(*tls.Conn); ok {
 		if tc.ConnectionState().NegotiatedProtocol == "h2" {
 			return protoHTTP2
 		}
 		return protoHTTP1
 	}
-	if t.h2c {
+	if w.h2c {
 		return protoHTTP2
 	}
 	return protoHTTP1

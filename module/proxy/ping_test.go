@@ -68,7 +68,7 @@ func TestPing(t *testing.T) {
 				_, _ = io.WriteString(w, tc.body)
 			})
 			p := newProxy(t, append(tc.options, upstreams(b))...).quiet()
-			r := p.policy.ping(t.Context(), p.policy.claim.entry.pool.Members()[0])
+			r := p.policy.way.Ping(t.Context(), p.policy.claim.entry.pool.Members()[0])
 			if r.Status != tc.answer || (r.Err != nil) != tc.fails || r.Neutral {
 				t.Errorf("got %+v, want status %d, an error: %t", r, tc.answer, tc.fails)
 			}
@@ -84,12 +84,12 @@ func TestPingOverHTTP2(t *testing.T) {
 	b := newH2Backend(t, h2Stream.ok)
 	p := newProxy(t, h2c, upstreams(b.addr())).quiet()
 	m := p.policy.claim.entry.pool.Members()[0]
-	if r := p.policy.ping(t.Context(), m); r.Err != nil || r.Status != 0 || b.pings.Load() != 1 || b.seen.Load() != 0 {
+	if r := p.policy.way.Ping(t.Context(), m); r.Err != nil || r.Status != 0 || b.pings.Load() != 1 || b.seen.Load() != 0 {
 		t.Errorf("got %+v, %d pings and %d requests", r, b.pings.Load(), b.seen.Load())
 	}
 	p = newProxy(t, h2c, upstreams(b.addr()), set("ping", "GET /up"), set("pool", "asked")).quiet()
 	m = p.policy.claim.entry.pool.Members()[0]
-	if r := p.policy.ping(t.Context(), m); r.Err != nil || r.Status != 200 || b.seen.Load() != 1 {
+	if r := p.policy.way.Ping(t.Context(), m); r.Err != nil || r.Status != 200 || b.seen.Load() != 1 {
 		t.Errorf("got %+v and %d requests", r, b.seen.Load())
 	}
 }
@@ -110,7 +110,7 @@ func TestPingWithoutAnswer(t *testing.T) {
 			p := newProxy(t, upstreams(address), set("ping", "GET /up"), set("nested", map[string]any{"connection_timeout": "50ms"})).quiet()
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			defer cancel()
-			r := p.policy.ping(ctx, p.policy.claim.entry.pool.Members()[0])
+			r := p.policy.way.Ping(ctx, p.policy.claim.entry.pool.Members()[0])
 			if r.Err == nil || r.Neutral {
 				t.Errorf("got %+v, want an error that is the backend's", r)
 			}

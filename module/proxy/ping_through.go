@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
+	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 )
 
 // errNoPing says that a transport cannot carry a ping.
@@ -29,14 +30,14 @@ type blindPing struct {
 }
 
 // pingThrough asks b as a request would, through the transport itself.
-func (f *Failover) pingThrough(ctx context.Context, b *backend, p *pingSpec) failover.PingResult {
+func (w *way) pingThrough(ctx context.Context, b *backend, p *pingSpec) failover.PingResult {
 	b.mu.Lock()
 	bp := b.pinging
 	if bp == nil {
 		bp = &blindPing{done: make(chan struct{})}
 		b.pinging = bp
 		go func() {
-			bp.result = f.askThrough(b, p)
+			bp.result = w.askThrough(b, p)
 			b.mu.Lock()
 			b.pinging = nil
 			b.mu.Unlock()
@@ -53,28 +54,28 @@ func (f *Failover) pingThrough(ctx context.Context, b *backend, p *pingSpec) fai
 }
 
 // askThrough sends the ping as reverse_proxy sends a request.
-func (f *Failover) askThrough(b *backend, p *pingSpec) (r failover.PingResult) {
+func (w *way) askThrough(b *backend, p *pingSpec) (r failover.PingResult) {
 	defer func() {
 		if v := recover(); v != nil {
 			r = failover.PingResult{Err: fmt.Errorf("%w: %v", errNoPing, v), Neutral: true}
 		}
 	}()
-	ctx, cancel := context.WithTimeoutCause(f.ctx, p.timeout, context.DeadlineExceeded)
+	ctx, cancel := context.WithTimeoutCause(w.ctx, p.timeout, context.DeadlineExceeded)
 	defer cancel()
 	ctx = context.WithValue(ctx, pingKey{}, b)
 	ctx = context.WithValue(ctx, assumed.DialInfoKey, p.dial)
 	watch := newDialWatch(ctx)
 	req := p.request.Clone(watch)
 	req.URL.Scheme, req.RemoteAddr = "", "127.0.0.1:0" // the transport knows the scheme
-	if req.URL.Opaque == "*" && !f.transport.speaksHTTP() {
+	if req.URL.Opaque == "*" && !w.speaksHTTP() {
 		req.URL.Opaque, req.URL.Path = "", "/" // CGI has paths only
 	}
 	req = caddyhttp.PrepareRequest(req, caddy.NewReplacer(), nil, new(caddyhttp.Server))
-	res, err := f.transport.RoundTripper.RoundTrip(req)
+	res, err := w.transport.RoundTrip(req)
 	if err != nil {
 		var dial reverseproxy.DialError
 		r.Err = fmt.Errorf("reading the answer to a ping: %w", watch.explain(err))
-		r.Neutral = answersItself(err) || isLocalPath(err) || f.ctx.Err() != nil
+		r.Neutral = fault.IsAnswer(err) || fault.IsLocalPath(err) || w.ctx.Err() != nil
 		r.Unanswered = ctx.Err() != nil && !errors.As(err, &dial)
 		return r
 	}

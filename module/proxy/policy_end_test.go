@@ -87,8 +87,7 @@ func TestExchangeEndsWithItsHandler(t *testing.T) {
 // TestExchangeEndsWithAPanickingTransport frees the place as well.
 func TestExchangeEndsWithAPanickingTransport(t *testing.T) {
 	p := newProxy(t, upstreams(deadAddress(t)), set("nested", map[string]any{"max_requests": 1}), set("timeout", "1s")).quiet()
-	p.policy.transport.http = nil
-	p.policy.transport.RoundTripper = roundTripFunc(func(*http.Request) (*http.Response, error) { panic(http.ErrAbortHandler) })
+	p.through(func(*http.Request) (*http.Response, error) { panic(http.ErrAbortHandler) })
 	for range 3 {
 		if res, err := p.Client().Get(p.URL); err == nil {
 			res.Body.Close()
@@ -96,6 +95,16 @@ func TestExchangeEndsWithAPanickingTransport(t *testing.T) {
 		}
 	}
 	eventually(t, "the place is free", func() bool { return p.policy.claim.entry.pool.Status().Upstreams[0].Requests == 0 })
+}
+
+// through makes the proxy send what it sends through f, a transport of its own kind.
+func (p *proxy) through(f roundTripFunc) {
+	p.t.Helper()
+	cfg := p.policy.way.wayConfig
+	p.policy.way, p.policy.transport.RoundTripper = newWay(f), f
+	if err := p.policy.way.Provision(p.ctx, cfg); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // roundTripFunc is a transport.

@@ -42,23 +42,17 @@ type exchange struct {
 	promise proof
 
 	rehearsal  rehearsal
-	repeats    int        // how often it went on to another attempt
-	sent       *backend   // the last one it may have been written to
-	lost       *backend   // the last one that may have executed it without an answer
-	replayed   bool       // it was sent again after a byte had been written
-	rejected   int        // the status of the last response that lb_retry_match rejected
-	last       fault      // how the last attempt failed
-	reattached []*backend // each gets one more attempt on a new connection
-	final      error      // what every further attempt is answered
-	cookie     string     // Set-Cookie that was added for a response
+	repeats    int          // how often it went on to another attempt
+	sent       *backend     // the last one it may have been written to
+	lost       *backend     // the last one that may have executed it without an answer
+	replayed   bool         // it was sent again after a byte had been written
+	rejected   int          // the status of the last response that lb_retry_match rejected
+	last       attemptError // how the last attempt failed
+	reattached []*backend   // each gets one more attempt on a new connection
+	final      error        // what every further attempt is answered
+	cookie     string       // Set-Cookie that was added for a response
 	response   responseBody
 	forget     func() bool // no watching over the end of the run any more; nil before
-}
-
-// fault is how an attempt failed.
-type fault struct {
-	kind proxystatus.Fault
-	err  error
 }
 
 // exchange finds the exchange of a request that goes through the policy's
@@ -82,7 +76,7 @@ func (f *Failover) begin(r *http.Request, w http.ResponseWriter) *exchange {
 	if f.tryDuration > 0 {
 		ex.req.Deadline = time.Now().Add(f.tryDuration)
 	}
-	ex.req.Checker = &f.backends
+	ex.req.Checker = listed{f.way}
 	ex.req.Present = f.waiting
 	if r.ProtoMajor == 1 && r.Body != nil {
 		ex.req.Present = func() bool { return f.serving() && ex.clientPresent() }
@@ -140,11 +134,11 @@ func (ex *exchange) clientPresent() bool {
 
 // connected notes that the attempt has its connection, and nothing was written yet.
 func (ex *exchange) connected(t *try) {
-	ex.policy.backends.note(t.backend, false)
+	ex.policy.way.Note(t.Backend, false)
 	ex.attempt.Connected()
 	if ex.body != nil && t.upload == nil {
 		t.upload = new(failover.Upload)
-		t.upload.Begin(t.backend.member)
+		t.upload.Begin(t.Backend.Member)
 	}
 }
 
@@ -166,8 +160,9 @@ func (ex *exchange) release() {
 // hook makes the exchange see how far its attempts get. Caddy makes a trace for
 // every attempt of its own; to join that costs less than to add another one,
 // which would need a copy of the request.
-func (ex *exchange) hook(t *transport, req *http.Request) {
-	if t.http == nil {
+func (ex *exchange) hook(req *http.Request) {
+	way := ex.policy.way
+	if !way.Owned() {
 		return
 	}
 	trace := httptrace.ContextClientTrace(req.Context())
@@ -190,14 +185,17 @@ func (ex *exchange) hook(t *transport, req *http.Request) {
 		}
 		return next(code, h)
 	}
-	if t.layered {
+	if way.Layered() {
 		trace.GotFirstResponseByte = func() { ex.try.Load().mark(markFirstByte) }
 		trace.WroteHeaders = func() {
-			if t := ex.try.Load(); t.proto() == protoHTTP2 {
+			if t := ex.try.Load(); t.conn.HTTP2() {
 				t.mark(markHeader)
 			}
 		}
 	}
 }
+
+// Latest is the present attempt, for dials.
+func (ex *exchange) Latest() *errand { return &ex.try.Load().errand }
 
 func (ex *exchange) gotConn(info httptrace.GotConnInfo) { ex.try.Load().gotConn(info) }

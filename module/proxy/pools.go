@@ -181,7 +181,7 @@ func (r *poolRegistry) bind(e *poolEntry) {
 		}
 		for _, c := range e.claims {
 			if c.active {
-				c.policy.backends.tellAnew()
+				c.policy.dynamics.tellAnew()
 			}
 		}
 		e.dynamic.Store(cfg.Dynamic)

@@ -21,7 +21,7 @@ import (
 func (e *poolEntry) doubt(ex *exchange, b *backend, kind proxystatus.Fault, err error) {
 	r := ex.run
 	d := indoubt.Record{
-		Time: time.Now(), Pool: e.name, Backend: b.member.Name,
+		Time: time.Now(), Pool: e.name, Backend: b.Member.Name,
 		Method: r.Method, Host: r.Host, Path: r.URL.Path, RequestID: requestID(r), KeyHash: indoubt.HashKey(r.Header.Get("Idempotency-Key")),
 		Reason: fmt.Sprintf("%s: %v", kind.Error, err),
 	}

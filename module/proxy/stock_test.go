@@ -118,7 +118,7 @@ func (p *proxy) learn(addresses ...string) *proxy {
 	p.policy.activate()
 	for i, a := range addresses {
 		list = append(list, &reverseproxy.Upstream{Dial: a})
-		p.policy.backends.list(list)
+		p.policy.dynamics.list(list)
 		eventually(p.t, "it has answered a ping", func() bool { return len(p.policy.claim.entry.pool.Members()) == i+1 })
 	}
 	return p

@@ -5,6 +5,7 @@ package proxy
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -283,9 +284,11 @@ func TestStale(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			ex := &exchange{promise: tc.promise}
-			tr := &try{ex: ex, fresh: tc.fresh, reused: tc.reused}
+			tr := &try{errand: errand{Fresh: tc.fresh}, ex: ex, reused: tc.reused}
 			c := new(conn)
-			c.keepAlive.Store(int64(tc.advertised))
+			if tc.advertised > 0 {
+				c.Hear(http.Header{"Keep-Alive": {fmt.Sprintf("max=9, timeout=%d", int(tc.advertised.Seconds()))}})
+			}
 			got := tr.stale(c, httptrace.GotConnInfo{Reused: tc.reused, WasIdle: tc.idle > 0, IdleTime: tc.idle})
 			if got != tc.want {
 				t.Errorf("got %t, want %t", got, tc.want)
@@ -305,7 +308,7 @@ func TestIdleConnIsNoNewOne(t *testing.T) {
 	}
 	for _, info := range []httptrace.GotConnInfo{{}, {WasIdle: true}, {Reused: true}} {
 		c, _ := pipeConn(t, false)
-		tr := &try{ex: &exchange{run: run, policy: &Failover{transport: new(transport)}}, cancel: func(error) {}}
+		tr := &try{ex: &exchange{run: run, policy: &Failover{way: newWay(nil)}}, cancel: func(error) {}}
 		info.Conn = c
 		tr.gotConn(info)
 		if want := info.WasIdle || info.Reused; tr.idled() != want {

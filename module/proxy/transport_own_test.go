@@ -17,6 +17,8 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 )
 
 // TestOwnConnectionsAreNoClients: pings come from the balancer itself, and no
@@ -34,15 +36,15 @@ func TestOwnConnectionsAreNoClients(t *testing.T) {
 				with("transport", map[string]any{"protocol": "http", "proxy_protocol": version})).quiet()
 			m := p.policy.claim.entry.pool.Members()
 			if version == "v1" {
-				if r := p.policy.ping(t.Context(), m[0]); r.Err != nil || r.Status != 200 {
+				if r := p.policy.way.Ping(t.Context(), m[0]); r.Err != nil || r.Status != 200 {
 					t.Fatalf("got %+v", r)
 				}
 				if head := <-heads; !strings.HasPrefix(head, own) {
 					t.Errorf("the ping came from %q", head)
 				}
 			}
-			p.policy.warm(m)
-			if n := len(p.policy.warmers.all); n != 0 {
+			p.policy.way.Warm(m)
+			if n := len(p.policy.way.warmers.all); n != 0 {
 				t.Errorf("%d connections are held", n)
 			}
 		})
@@ -73,8 +75,8 @@ func TestNameThatOnlyARequestKnows(t *testing.T) {
 		got := p.do("GET", "", "X-Name", "one.test")
 		return got.status == 200 && got.body == "one.test"
 	})
-	p.policy.warm(p.policy.claim.entry.pool.Members())
-	if n := len(p.policy.warmers.all); n != 0 {
+	p.policy.way.Warm(p.policy.claim.entry.pool.Members())
+	if n := len(p.policy.way.warmers.all); n != 0 {
 		t.Errorf("%d connections are held", n)
 	}
 }
@@ -110,7 +112,7 @@ func TestDialersHaveTheirOwnVariables(t *testing.T) {
 	b := newBackendServer(t, "b", nil)
 	p := newProxy(t, upstreams(b.addr())).quiet()
 	below := p.policy.transport.RoundTripper
-	p.policy.transport.dialVars = []string{"before"}
+	p.policy.way.dialVars = []string{"before"}
 	var dialing context.Context
 	p.policy.transport.RoundTripper = roundTripFunc(func(r *http.Request) (*http.Response, error) {
 		dialing = newDialWatch(r.Context())
@@ -129,7 +131,7 @@ func TestDialersHaveTheirOwnVariables(t *testing.T) {
 	if got := caddyhttp.GetVar(dialing, "another"); got != nil {
 		t.Errorf("the dial shares the variables of the request: %v", got)
 	}
-	if tryOf(dialing) == nil {
+	if errandOf(dialing) == nil {
 		t.Error("the dial does not find its attempt")
 	}
 }
@@ -143,12 +145,12 @@ func TestHandshakeThatIsAbandoned(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			c.backend.release(errHung)
+			c.Backend.Release(fault.ErrHung)
 		}()
 		c.abandonOn(abandoned)
 		<-ended
 		giveUp()
-		if err := c.reason(nil); !errors.Is(err, errHung) {
+		if err := c.Reason(nil); !errors.Is(err, fault.ErrHung) {
 			t.Fatalf("the reason is %v", err)
 		}
 	}

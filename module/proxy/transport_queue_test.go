@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 )
 
 // TestWaitingForATurnToDialSaysNothingOfTheBackend: connection_timeout passes
@@ -43,16 +44,16 @@ func TestADialThatComesLateIsNotMade(t *testing.T) {
 	p := newProxy(t, upstreams(first.addr(), second.addr()))
 	f := p.policy
 	members := f.claim.entry.pool.Members()
-	f.backends.of(members[0])
+	f.way.Backend(members[0])
 	ex := &exchange{policy: f}
-	now := &try{ex: ex, backend: f.backends.of(members[1]), abandoned: t.Context()}
+	now := &try{errand: errand{Backend: f.way.Backend(members[1]), Abandoned: t.Context()}}
 	ex.try.Store(now)
-	ctx := &try{Context: t.Context(), ex: ex}
-	if _, err := f.transport.http.DialContext(ctx, "tcp", first.addr()); !errors.Is(err, errAbandoned) || now.has(markDialed) {
-		t.Errorf("got %v, noted as a dial of the second attempt: %t", err, now.has(markDialed))
+	ctx := &errand{Context: t.Context(), Run: ex}
+	if _, err := f.way.http.DialContext(ctx, "tcp", first.addr()); !errors.Is(err, fault.ErrAbandoned) || now.Dialed() {
+		t.Errorf("got %v, noted as a dial of the second attempt: %t", err, now.Dialed())
 	}
 	for what, addr := range map[string]string{"its own": second.addr(), "a proxy's": newBackendServer(t, "proxy", nil).addr()} {
-		nc, err := f.transport.http.DialContext(ctx, "tcp", addr)
+		nc, err := f.way.http.DialContext(ctx, "tcp", addr)
 		if err != nil {
 			t.Errorf("%s: %v", what, err)
 			continue

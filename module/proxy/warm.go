@@ -39,18 +39,18 @@ type warmSet struct {
 // warmer keeps one connection to a backend ready until its context ends:
 // dialled, TLS done, one ping answered.
 type warmer struct {
-	policy  *Failover
+	way     *way
 	backend *backend
 	cancel  context.CancelFunc
 	done    chan struct{}
 }
 
-// warm makes the policy hold warm connections to members, and to no others.
-func (f *Failover) warm(members []*failover.Member) {
-	if f.transport.http == nil || f.transport.personal() {
+// Warm holds warm connections to members, and to no others.
+func (w *way) Warm(members []*failover.Member) {
+	if !w.Owned() || w.personal() {
 		return // its connections are not ours to make, or belong to one client each
 	}
-	s := &f.warmers
+	s := &w.warmers
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.all == nil {
@@ -59,40 +59,41 @@ func (f *Failover) warm(members []*failover.Member) {
 	wanted := make(map[*failover.Member]bool, len(members))
 	for _, m := range members {
 		wanted[m] = true
-		if s.all[m] == nil && f.ctx.Err() == nil {
-			ctx, cancel := context.WithCancel(f.ctx)
-			w := &warmer{policy: f, backend: f.backends.of(m), cancel: cancel, done: make(chan struct{})}
-			s.all[m] = w
-			go w.run(ctx)
+		if s.all[m] == nil && w.ctx.Err() == nil {
+			ctx, cancel := context.WithCancel(w.ctx)
+			one := &warmer{way: w, backend: w.Backend(m), cancel: cancel, done: make(chan struct{})}
+			s.all[m] = one
+			go one.run(ctx)
 		}
 	}
-	for m, w := range s.all {
+	for m, one := range s.all {
 		if !wanted[m] {
 			delete(s.all, m)
-			w.cancel()
+			one.cancel()
 		}
 	}
 }
 
-// close ends all warmers and waits for them.
-func (s *warmSet) close() {
+// Close ends all warmers and waits for them.
+func (w *way) Close() {
+	s := &w.warmers
 	s.mu.Lock()
 	all := s.all
 	s.all = nil
 	s.mu.Unlock()
-	for _, w := range all {
-		w.cancel()
-		<-w.done
+	for _, one := range all {
+		one.cancel()
+		<-one.done
 	}
 }
 
 // run holds a connection, and makes a new one when it was taken or has died.
 func (w *warmer) run(ctx context.Context) {
 	defer close(w.done)
-	defer w.backend.member.SetBackup(warmNone)
+	defer w.backend.Member.SetBackup(warmNone)
 	var deaths []time.Time
 	for ctx.Err() == nil {
-		w.backend.member.SetBackup(warmConnecting)
+		w.backend.Member.SetBackup(warmConnecting)
 		began := time.Now()
 		state := w.hold(ctx)
 		if ctx.Err() != nil {
@@ -108,9 +109,9 @@ func (w *warmer) run(ctx context.Context) {
 		}
 		pause := warmShort
 		if state == warmRefused || now.Sub(began) < warmShort || len(deaths) >= warmDeaths {
-			pause = max(pause, w.policy.options.MaxReconnectDelay)
+			pause = max(pause, w.way.Options.MaxReconnectDelay)
 		}
-		w.backend.member.SetBackup(warmRefused)
+		w.backend.Member.SetBackup(warmRefused)
 		wait(ctx, pause)
 	}
 }

@@ -36,8 +36,9 @@ type warmKey struct{}
 func (w *warmer) hold(ctx context.Context) (state string) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	b, t, p := w.backend, w.policy.transport, w.policy.pingFor(w.backend)
-	dialed, stop := context.WithTimeout(context.WithValue(ctx, warmKey{}, true), b.member.Limits().ConnectionTimeout)
+	b, t := w.backend, w.way
+	p := t.pingFor(b)
+	dialed, stop := context.WithTimeout(context.WithValue(ctx, warmKey{}, true), b.Member.Limits().ConnectionTimeout)
 	nc, err := t.open(dialed, b, p)
 	stop()
 	if err != nil {
@@ -68,7 +69,7 @@ func (w *warmer) hold(ctx context.Context) (state string) {
 			}
 			return warmNone
 		}
-		b.member.SetBackup(warmReady)
+		b.Member.SetBackup(warmReady)
 		switch taken, alive := w.offer(nc, letGo); {
 		case taken:
 			return warmReady
@@ -174,7 +175,7 @@ func (w *warmer) holdShared(ctx context.Context, p *pingSpec) string {
 		if err != nil {
 			return warmNone
 		}
-		w.backend.member.SetBackup(warmReady)
+		w.backend.Member.SetBackup(warmReady)
 		if wait(ctx, warmCheck); ctx.Err() != nil {
 			return warmNone
 		}
@@ -184,7 +185,7 @@ func (w *warmer) holdShared(ctx context.Context, p *pingSpec) string {
 func (w *warmer) pingShared(ctx context.Context, p *pingSpec) error {
 	ctx = context.WithValue(context.WithValue(ctx, warmKey{}, true), pingKey{}, w.backend)
 	ctx = context.WithValue(ctx, assumed.DialInfoKey, p.dial)
-	res, err := w.policy.transport.RoundTripper.RoundTrip(p.request.WithContext(ctx))
+	res, err := w.way.transport.RoundTrip(p.request.WithContext(ctx))
 	if err != nil {
 		return err
 	}

@@ -33,8 +33,8 @@ func TestWarmConnection(t *testing.T) {
 			}
 			p := newProxy(t, transport, upstreams(address), set("backup", true)).quiet()
 			m := p.policy.claim.entry.pool.Members()[0]
-			b := p.policy.backends.of(m)
-			p.policy.warm([]*failover.Member{m})
+			b := p.policy.way.Backend(m)
+			p.policy.way.Warm([]*failover.Member{m})
 			ready := func() *warmConn {
 				b.mu.Lock()
 				defer b.mu.Unlock()
@@ -52,7 +52,7 @@ func TestWarmConnection(t *testing.T) {
 				t.Errorf("the request came from %s, not on the warm connection %s", got, held)
 			}
 			eventually(t, "there is another one", func() bool { w := ready(); return w != nil && w.LocalAddr().String() != held })
-			p.policy.warm(nil)
+			p.policy.way.Warm(nil)
 			eventually(t, "none is held", func() bool { return p.policy.claim.entry.pool.Status().Upstreams[0].Backup == warmNone })
 			if ready() != nil {
 				t.Error("a connection is still offered")
@@ -66,11 +66,11 @@ func TestWarmConnectionThatDies(t *testing.T) {
 	closes := newPingBackend(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") })
 	p := newProxy(t, upstreams(closes), set("backup", true)).quiet()
 	m := p.policy.claim.entry.pool.Members()[0]
-	p.policy.warm([]*failover.Member{m})
+	p.policy.way.Warm([]*failover.Member{m})
 	eventually(t, "status says that it is refused", func() bool {
 		return p.policy.claim.entry.pool.Status().Upstreams[0].Backup == warmRefused
 	})
-	if nc := p.policy.backends.of(m).takeWarm(); nc != nil {
+	if nc := p.policy.way.Backend(m).takeWarm(); nc != nil {
 		t.Error("a connection was offered that the backend closes")
 	}
 }

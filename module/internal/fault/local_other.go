@@ -3,7 +3,7 @@
 
 //go:build !unix
 
-package proxy
+package fault
 
 import (
 	"errors"
@@ -19,9 +19,9 @@ const (
 	wsaECONNREFUSED  = syscall.Errno(10061)
 )
 
-// isRefusal reports whether the host of a backend has said that nobody listens there.
-func isRefusal(err error) bool { return errors.Is(err, wsaECONNREFUSED) }
+// IsRefusal reports whether the host of a backend has said that nobody listens there.
+func IsRefusal(err error) bool { return errors.Is(err, wsaECONNREFUSED) }
 
-func isLocalFault(err error) bool {
+func IsLocal(err error) bool {
 	return errors.Is(err, wsaEMFILE) || errors.Is(err, wsaEADDRNOTAVAIL) || errors.Is(err, wsaENOBUFS)
 }

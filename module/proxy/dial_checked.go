@@ -4,7 +4,6 @@
 package proxy
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -16,51 +15,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
-	"github.com/caddy-broker/caddy-broker/failover/membership"
-	"github.com/caddy-broker/caddy-broker/module/cluster"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
-	"github.com/caddy-broker/caddy-broker/module/internal/metrics"
-	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 	"github.com/caddy-broker/caddy-broker/module/sources"
 )
-
-// provisionMembership makes what says which addresses may be announced.
-func (f *Failover) provisionMembership(ctx caddy.Context) error {
-	allow, err := membership.NewAllowList(f.options.UpdateURIsAllow, f.uris)
-	if err != nil {
-		return err
-	}
-	allow.Own = socket.Listens
-	f.allow = allow
-	if err := metrics.Register(ctx.GetMetricsRegistry(), sources.Collector{Followers: pools.followers}); err != nil {
-		return fmt.Errorf("registering metrics: %w", err)
-	}
-	return nil
-}
-
-// mayJoin reports whether an address that was announced may join the pool.
-func (f *Failover) mayJoin(u address.URI) error {
-	if cluster.Has(u.Host, u.Port) {
-		return sources.ErrOwnNetwork
-	}
-	if err := f.allow.Check(u); err != nil {
-		return err
-	}
-	if _, err := netip.ParseAddr(u.Host); err != nil && f.transport.http == nil {
-		return sources.ErrUncheckable
-	}
-	return nil
-}
-
-// mayDial reports whether an announced address may be dialled at what its host
-// resolves to, and at that port: the one of the health check may differ, and a
-// backend that would be refused shall not pass its checks either.
-func (f *Failover) mayDial(u address.URI, ip netip.Addr, port string) error {
-	if cluster.Has(ip.String(), u.Port) {
-		return sources.ErrOwnNetwork
-	}
-	return cmp.Or(f.allow.CheckDial(u, ip, u.Port), f.allow.CheckDial(u, ip, port))
-}
 
 // forbiddenError says that an announced address leads where nothing may be sent.
 type forbiddenError struct {
@@ -82,37 +39,37 @@ func (e *forbiddenError) Unwrap() error { return e.reason }
 // its name is resolved and every address is checked before a packet is sent to it.
 // A health check may have another port (health_port), or the operator's own
 // target (health_upstream), which is not checked.
-func (t *transport) checked(dial dialer, b *backend) dialer {
+func (w *way) checked(dial dialer, b *backend) dialer {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		f, u := t.policy, b.member.URI
-		if err := f.mayJoin(u); err != nil {
-			return nil, f.forbid(u, netip.Addr{}, err)
+		u := b.Member.URI
+		if err := w.Check(u, netip.Addr{}, ""); err != nil {
+			return nil, w.forbid(u, netip.Addr{}, err)
 		}
 		info, ok := reverseproxy.GetDialInfo(ctx)
 		if !ok {
 			info.Port = u.Port
 		}
-		if ctx.Value(pingKey{}) != nil && info.Upstream != b.upstream {
+		if ctx.Value(pingKey{}) != nil && info.Upstream != b.Upstream {
 			return dial(ctx, network, addr)
 		}
 		if ip, err := netip.ParseAddr(u.Host); err == nil {
-			if err := f.mayDial(u, ip, info.Port); err != nil {
-				return nil, f.forbid(u, ip, err)
+			if err := w.Check(u, ip, info.Port); err != nil {
+				return nil, w.forbid(u, ip, err)
 			}
 			return dial(ctx, network, addr)
 		}
 		if caddyhttp.GetVar(ctx, assumed.ForwardProxyVar) != nil {
-			return nil, f.forbid(u, netip.Addr{}, sources.ErrUncheckable)
+			return nil, w.forbid(u, netip.Addr{}, sources.ErrUncheckable)
 		}
-		ips, err := t.resolver().LookupNetIP(ctx, "ip", u.Host)
+		ips, err := w.resolver().LookupNetIP(ctx, "ip", u.Host)
 		if err != nil {
 			return nil, reverseproxy.NewDialError(err)
 		}
 		var refused, failed error
 		for i, each := range ips {
 			ip := each.Unmap()
-			if err := f.mayDial(u, ip, info.Port); err != nil {
-				refused = f.forbid(u, ip, err)
+			if err := w.Check(u, ip, info.Port); err != nil {
+				refused = w.forbid(u, ip, err)
 				continue
 			}
 			info.Network, info.Address = "tcp", net.JoinHostPort(ip.String(), info.Port)
@@ -146,18 +103,18 @@ func dialOne(ctx context.Context, dial dialer, info reverseproxy.DialInfo, left 
 }
 
 // forbid counts a refusal and makes its error, which fails the dial.
-func (f *Failover) forbid(u address.URI, at netip.Addr, reason error) error {
-	f.claim.entry.members.Refused(reason)
+func (w *way) forbid(u address.URI, at netip.Addr, reason error) error {
+	w.Refused(reason)
 	return reverseproxy.NewDialError(&forbiddenError{u, at, reason})
 }
 
 // resolver is the one that the transport uses.
-func (t *transport) resolver() *net.Resolver {
-	if t.base == nil || t.base.Resolver == nil || len(t.base.Resolver.Addresses) == 0 {
+func (w *way) resolver() *net.Resolver {
+	if w.base == nil || w.base.Resolver == nil || len(w.base.Resolver.Addresses) == 0 {
 		return net.DefaultResolver
 	}
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		addr, err := caddy.ParseNetworkAddressWithDefaults(t.base.Resolver.Addresses[0], "udp", 53)
+		addr, err := caddy.ParseNetworkAddressWithDefaults(w.base.Resolver.Addresses[0], "udp", 53)
 		if err != nil {
 			return nil, err
 		}

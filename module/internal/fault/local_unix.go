@@ -3,7 +3,7 @@
 
 //go:build unix
 
-package proxy
+package fault
 
 import (
 	"errors"
@@ -20,14 +20,14 @@ var localFaults = []syscall.Errno{
 	syscall.ENOBUFS, syscall.ENOMEM,
 }
 
-// isRefusal reports whether the host of a backend has said that nobody listens
+// IsRefusal reports whether the host of a backend has said that nobody listens
 // there; a socket file that is gone says the same of this machine.
-func isRefusal(err error) bool {
+func IsRefusal(err error) bool {
 	var op *net.OpError
 	return errors.Is(err, syscall.ECONNREFUSED) ||
 		errors.Is(err, syscall.ENOENT) && errors.As(err, &op) && op.Net == "unix"
 }
 
-func isLocalFault(err error) bool {
+func IsLocal(err error) bool {
 	return slices.ContainsFunc(localFaults, func(e syscall.Errno) bool { return errors.Is(err, e) })
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
@@ -16,25 +15,25 @@ import (
 
 // personal reports whether each connection belongs to one client: the PROXY
 // protocol names it there, or TLS asks for a name that depends on its request.
-func (t *transport) personal() bool {
-	return t.nameless || t.base != nil && t.base.ProxyProtocol != ""
+func (w *way) personal() bool {
+	return w.nameless || w.base != nil && w.base.ProxyProtocol != ""
 }
 
 // ownDialer is how connections are made that belong to no client: pings, and what
 // else the balancer asks its backends. With the PROXY protocol Caddy's dialer needs
 // a client; these say that they come from the balancer itself.
-func (t *transport) ownDialer(ctx caddy.Context, dial dialer) (dialer, error) {
-	if t.base.ProxyProtocol == "" {
+func (w *way) ownDialer(ctx caddy.Context, dial dialer) (dialer, error) {
+	if w.base.ProxyProtocol == "" {
 		return dial, nil
 	}
-	base := *t.base
+	base := *w.base
 	base.ProxyProtocol = ""
 	plain, err := base.NewTransport(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("provisioning transport for pings: %w", err)
 	}
 	version := byte(2)
-	if t.base.ProxyProtocol == "v1" {
+	if w.base.ProxyProtocol == "v1" {
 		version = 1
 	}
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -51,13 +50,4 @@ func (t *transport) ownDialer(ctx caddy.Context, dial dialer) (dialer, error) {
 		}
 		return nc, nil
 	}, nil
-}
-
-// serverName is the name that TLS asks for, where it depends on the request.
-func (t *transport) serverName(r *http.Request) string {
-	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if !ok || !t.nameless {
-		return ""
-	}
-	return repl.ReplaceAll(t.tlsName, "")
 }
