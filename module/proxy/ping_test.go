@@ -13,6 +13,8 @@ import (
 	"net/http/httptest"
 	"testing"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // newPingBackend answers everything by itself, pings too.
@@ -146,7 +148,7 @@ func TestPingHasALimitOfItsOwn(t *testing.T) {
 			b.Listener = revive(t, address)
 			b.Start()
 			defer b.Close()
-			eventually(t, "the backend is back", func() bool { return p.do("GET", "").status == 200 })
+			testwait.Until(t, "the backend is back", func() bool { return p.do("GET", "").status == 200 })
 		})
 	}
 }

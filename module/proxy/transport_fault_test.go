@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // TestFaultsOfTheOnlyBackend: what a client is told when there is nothing else
@@ -163,7 +165,7 @@ func TestResponseThatBreaksOff(t *testing.T) {
 			if good.count.Load() != 0 {
 				t.Error("a response that had begun was repeated")
 			}
-			eventually(t, "the place on the backend is free", func() bool {
+			testwait.Until(t, "the place on the backend is free", func() bool {
 				return p.policy.claim.entry.pool.Status().Upstreams[0].Requests == 0
 			})
 		})

@@ -19,6 +19,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-broker/caddy-broker/module/internal/fault"
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // TestOwnConnectionsAreNoClients: pings come from the balancer itself, and no
@@ -71,7 +72,7 @@ func TestNameThatOnlyARequestKnows(t *testing.T) {
 	}}
 	b.StartTLS()
 	defer b.Close()
-	eventually(t, "the backend is back", func() bool {
+	testwait.Until(t, "the backend is back", func() bool {
 		got := p.do("GET", "", "X-Name", "one.test")
 		return got.status == 200 && got.body == "one.test"
 	})
@@ -103,7 +104,7 @@ func TestHealthCheckThatCannotBeMade(t *testing.T) {
 	b.Listener = l
 	b.Start()
 	defer b.Close()
-	eventually(t, "the backend is back", func() bool { return p.do("GET", "").status == 200 })
+	testwait.Until(t, "the backend is back", func() bool { return p.do("GET", "").status == 200 })
 }
 
 // TestDialersHaveTheirOwnVariables: a dial that outlives its attempt does not read

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/fault"
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // TestWaitingForATurnToDialSaysNothingOfTheBackend: connection_timeout passes
@@ -27,7 +28,7 @@ func TestWaitingForATurnToDialSaysNothingOfTheBackend(t *testing.T) {
 	done := make(chan clientAnswer, 1)
 	go func() { done <- p.do("GET", "") }()
 	aborted := func() uint64 { return pool.Stats().Upstreams[0].Attempts[failover.DialAborted] }
-	eventually(t, "the time has passed", func() bool { return aborted() > 0 })
+	testwait.Until(t, "the time has passed", func() bool { return aborted() > 0 })
 	member.Queue.Leave(time.Millisecond)
 	if a := <-done; a.status != 200 || a.header.Get("X-Backend") != "home" {
 		t.Errorf("got %+v, want the answer of the first backend", a)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // TestWarmConnection: the first request after a failover finds it open, and it is
@@ -40,7 +41,7 @@ func TestWarmConnection(t *testing.T) {
 				defer b.mu.Unlock()
 				return b.ready
 			}
-			eventually(t, "a connection is warm", func() bool { return ready() != nil })
+			testwait.Until(t, "a connection is warm", func() bool { return ready() != nil })
 			if s := p.policy.claim.entry.pool.Status().Upstreams[0].Backup; s != warmReady {
 				t.Errorf("status says %q", s)
 			}
@@ -51,9 +52,9 @@ func TestWarmConnection(t *testing.T) {
 			if got := <-remote; got != held {
 				t.Errorf("the request came from %s, not on the warm connection %s", got, held)
 			}
-			eventually(t, "there is another one", func() bool { w := ready(); return w != nil && w.LocalAddr().String() != held })
+			testwait.Until(t, "there is another one", func() bool { w := ready(); return w != nil && w.LocalAddr().String() != held })
 			p.policy.way.Warm(nil)
-			eventually(t, "none is held", func() bool { return p.policy.claim.entry.pool.Status().Upstreams[0].Backup == warmNone })
+			testwait.Until(t, "none is held", func() bool { return p.policy.claim.entry.pool.Status().Upstreams[0].Backup == warmNone })
 			if ready() != nil {
 				t.Error("a connection is still offered")
 			}
@@ -67,7 +68,7 @@ func TestWarmConnectionThatDies(t *testing.T) {
 	p := newProxy(t, upstreams(closes), set("backup", true)).quiet()
 	m := p.policy.claim.entry.pool.Members()[0]
 	p.policy.way.Warm([]*failover.Member{m})
-	eventually(t, "status says that it is refused", func() bool {
+	testwait.Until(t, "status says that it is refused", func() bool {
 		return p.policy.claim.entry.pool.Status().Upstreams[0].Backup == warmRefused
 	})
 	if nc := p.policy.way.Backend(m).takeWarm(); nc != nil {
