@@ -308,10 +308,16 @@ func TestIdleConnIsNoNewOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	b := newBackendServer(t, "b", nil)
+	policy := newProxy(t, upstreams(b.addr())).policy
 	for _, info := range []httptrace.GotConnInfo{{}, {WasIdle: true}, {Reused: true}} {
-		c, _ := pipeConn(t, false)
-		tr := &try{ex: &exchange{run: run, policy: &Failover{way: newWay(nil)}}, cancel: func(error) {}}
-		info.Conn = c
+		line, err := policy.way.Open(t.Context(), policy.claim.entry.pool.Members()[0], "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer line.Conn.Close()
+		tr := &try{ex: &exchange{run: run, policy: policy}, cancel: func(error) {}}
+		info.Conn = line.Conn
 		tr.gotConn(info)
 		if want := info.WasIdle || info.Reused; tr.idled() != want {
 			t.Errorf("idle %t, reused %t: got %t, want %t", info.WasIdle, info.Reused, !want, want)
