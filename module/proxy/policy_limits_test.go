@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // TestNoBackendInTime: the request waits for as long as it may, and is told when
@@ -53,7 +54,7 @@ func TestWaitingRequestIsServed(t *testing.T) {
 	for range clients {
 		go func() { done <- p.do(http.MethodPost, "body") }()
 	}
-	eventually(t, "all wait", func() bool { return p.policy.claim.entry.pool.Status().Waiting == clients })
+	testwait.Until(t, "all wait", func() bool { return p.policy.claim.entry.pool.Status().Waiting == clients })
 	l := revive(t, address)
 	b := startRawBackend(t, l, rawRequest.ok)
 	for range clients {
@@ -109,11 +110,11 @@ func TestWaitingClientsThatLeave(t *testing.T) {
 				open = append(open, c)
 			}
 			waiting := func() int { return p.policy.claim.entry.pool.Status().Waiting }
-			eventually(t, "all wait", func() bool { return waiting() == clients })
+			testwait.Until(t, "all wait", func() bool { return waiting() == clients })
 			for _, c := range open {
 				_ = c.Close()
 			}
-			eventually(t, "none waits", func() bool { return waiting() == 0 })
+			testwait.Until(t, "none waits", func() bool { return waiting() == 0 })
 			l := revive(t, address)
 			b := startRawBackend(t, l, rawRequest.ok)
 			if a := p.do("GET", ""); a.status != 200 {
@@ -145,7 +146,7 @@ func TestClientLeavesDuringTheAttempt(t *testing.T) {
 	<-got
 	_ = c.Close()
 	pool := p.policy.claim.entry.pool
-	eventually(t, "the attempt has ended", func() bool {
+	testwait.Until(t, "the attempt has ended", func() bool {
 		return pool.Stats().Upstreams[0].Attempts[failover.Neutral] == 1
 	})
 	if s := pool.Status().Upstreams[0].State; s != "up" {
@@ -327,7 +328,7 @@ func TestRestartUnderAKeptConnection(t *testing.T) {
 	answer := make(chan clientAnswer, 1)
 	go func() { answer <- p.do("GET", "") }()
 	<-gone
-	eventually(t, "it waits", func() bool { return p.pool().Status().Waiting == 1 })
+	testwait.Until(t, "it waits", func() bool { return p.pool().Status().Waiting == 1 })
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)

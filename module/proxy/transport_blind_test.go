@@ -22,6 +22,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // fcgiBackend serves FastCGI and counts what is no ping.
@@ -174,7 +175,7 @@ func TestHTTP3ComesBack(t *testing.T) {
 		<-served
 	}()
 	var last failover.PingResult
-	eventually(t, "a ping is answered", func() bool {
+	testwait.Until(t, "a ping is answered", func() bool {
 		last = p.policy.way.Ping(t.Context(), m)
 		return last.Err == nil
 	})
