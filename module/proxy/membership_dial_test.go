@@ -22,6 +22,7 @@ import (
 )
 
 func TestForbiddenAnnouncements(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	var touched atomic.Int64
 	secret := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { touched.Add(1) }))
 	defer secret.Close()
@@ -41,6 +42,7 @@ func TestForbiddenAnnouncements(t *testing.T) {
 }
 
 func TestNameThatLeadsElsewhere(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	var touched atomic.Int64
 	secret, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -130,7 +132,7 @@ func TestNameThatLeadsToTheOwnNetwork(t *testing.T) {
 	inNetwork(t, &parlance.NetworkState{Name: "edge1", All: []string{"https://" + peer.addr(), "http://peer.test:" + port}})
 	p := newProxy(t, upstreams(first.addr()), withNameServer(t, "127.0.0.1"),
 		listens(set("update_uris_allow", []string{"*.test:*", peer.addr()}))).start()
-	testwait.Until(t, "both were refused", func() bool { return p.refused()["own_network"] > 1 })
+	testwait.Until(t, "both were refused", func() bool { p.look(); return p.refused()["own_network"] > 1 })
 	p.awaitMember("app.test:"+port, "down")
 	if n := len(p.members()); n != 2 {
 		t.Errorf("%d members, want two: the name in the network's own list is known at once", n)
@@ -178,6 +180,7 @@ func activeCheck(key string, value any) option {
 // The health check of what was announced goes to the port, or to the target, that
 // the operator gave for it.
 func TestHealthCheckOfAnnounced(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	if testing.Short() {
 		t.Skip("it waits for health checks")
 	}
@@ -218,6 +221,7 @@ func TestHealthCheckOfAnnounced(t *testing.T) {
 // health_port does not lead to a socket of this process or its parent. The
 // address is of no machine, so nothing could come of a dial.
 func TestHealthPortOfOwnSocket(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	health := newBackendServer(t, "health", nil)
 	port := health.Listener.Addr().(*net.TCPAddr).Port
 	socket.SetParent([]netip.AddrPort{netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(port))})

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
+	"github.com/caddy-broker/caddy-broker/module/internal/proxytest"
 	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 	"github.com/caddy-broker/caddy-broker/module/sources"
 )
@@ -39,6 +39,9 @@ func (p *proxy) start() *proxy {
 	p.policy.activate()
 	return p
 }
+
+// look makes the sources look at the pool now, not within a second.
+func (p *proxy) look() { p.policy.claim.entry.members.Kick() }
 
 // members are the pool's addresses in status, and their states.
 func (p *proxy) members() map[string]failover.UpstreamStatus {
@@ -128,7 +131,6 @@ func TestBackendAnnouncesList(t *testing.T) {
 }
 
 // A backend that has nothing of ours there is left alone; one that is not up is
-
 // not asked; one that came back is asked anew.
 func TestBackendIsAskedOncePerStart(t *testing.T) {
 	t.Parallel() // it waits, and its pool is its own
@@ -140,12 +142,14 @@ func TestBackendIsAskedOncePerStart(t *testing.T) {
 			_, _ = io.WriteString(w, "<html>welcome</html>")
 		}
 	})
-	srv := httptest.NewServer(handler)
-	addr := srv.Listener.Addr().String()
+	srv := &http.Server{Handler: handler}
+	first := proxytest.ListenAgain(t)
+	addr := first.Addr().String()
+	go srv.Serve(first)
 	p := newProxy(t, upstreams(addr), listens(set("timeout", int64(100*time.Millisecond)))).start()
 	p.awaitMember(addr, "up")
 	testwait.Until(t, "the backend was asked", func() bool { return asks.Load() == 1 })
-	srv.Close()
+	_ = srv.Close()
 	p.do("GET", "")
 	p.awaitMember(addr, "down")
 	l, err := net.Listen("tcp", addr)
@@ -181,6 +185,7 @@ func TestBackendIsAskedAgain(t *testing.T) {
 		}
 	})
 	p := newProxy(t, upstreams(first.addr()), listens(set("update_uris_allow", []string{x.addr()}))).start()
+	testwait.Until(t, "it is asked for the third time", func() bool { p.look(); return asks.Load() == 3 })
 	p.awaitMember(x.addr(), "up")
 	if n := asks.Load(); n != 3 {
 		t.Errorf("asked %d times", n)
@@ -236,6 +241,7 @@ func TestAnnouncementsAreNotWanted(t *testing.T) {
 
 // Nothing is left of sources when a pool ends.
 func TestSourcesEndWithTheirPool(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	a := &announcing{kind: parlance.TypeEvents, push: make(chan string)}
 	first := newAnnouncing(t, a)
 	p := newProxy(t, upstreams(first.addr()), listens(set("update_uris_allow", []string{"10.0.0.0/8:*"}))).start()
@@ -259,6 +265,7 @@ func (n eventNoter) Handle(_ context.Context, e caddy.Event) error {
 
 // Caddy's event handlers hear of members that come and go.
 func TestMembershipEventsReachHandlers(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	x := newBackendServer(t, "x", nil)
 	a := &announcing{kind: parlance.TypeEvents, push: make(chan string)}
 	first := newAnnouncing(t, a)

@@ -16,12 +16,14 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
+	"github.com/caddy-broker/caddy-broker/module/internal/proxytest"
 	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // TestNoBackendInTime: the request waits for as long as it may, and is told when
 // to come back.
 func TestNoBackendInTime(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	for _, tc := range []struct {
 		name    string
 		options []option
@@ -310,8 +312,8 @@ func TestRetriesLimit(t *testing.T) {
 // is on its way on a kept connection. It waits, as one that comes a moment later, and
 // is sent once more on a new connection.
 func TestRestartUnderAKeptConnection(t *testing.T) {
-	address := deadAddress(t)
-	l := revive(t, address)
+	l := proxytest.ListenAgain(t)
+	address := l.Addr().String()
 	gone := make(chan struct{})
 	b := startRawBackend(t, l, func(r rawRequest) bool {
 		if r.nth == 1 {

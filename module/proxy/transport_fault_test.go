@@ -20,6 +20,7 @@ import (
 // TestFaultsOfTheOnlyBackend: what a client is told when there is nothing else
 // to try.
 func TestFaultsOfTheOnlyBackend(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	for _, tc := range []struct {
 		name    string
 		serve   func(r rawRequest) bool
@@ -92,6 +93,7 @@ func TestFaultsOfTheOnlyBackend(t *testing.T) {
 
 // TestDialFaultsOfTheOnlyBackend: nothing was written, so nothing is in doubt.
 func TestDialFaultsOfTheOnlyBackend(t *testing.T) {
+	t.Parallel()                                  // it waits, and its pool is its own
 	hole, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and says nothing
 	if err != nil {
 		t.Fatal(err)

@@ -42,6 +42,7 @@ func TestOwnConnectionsAreNoClients(t *testing.T) {
 // TestNameThatOnlyARequestKnows: where TLS asks for a name that depends on the
 // request, pings do not keep a backend down that requests can reach.
 func TestNameThatOnlyARequestKnows(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	address := deadAddress(t)
 	p := newProxy(t, upstreams(address), set("timeout", "100ms"), set("backup", true), with("transport", map[string]any{
 		"protocol": "http", "tls": map[string]any{"server_name": "{http.request.header.X-Name}", "insecure_skip_verify": true},
@@ -68,6 +69,7 @@ func TestNameThatOnlyARequestKnows(t *testing.T) {
 // TestHealthCheckThatCannotBeMade: health_port on a unix socket keeps no backend
 // down; the ping stands for it.
 func TestHealthCheckThatCannotBeMade(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	dir, err := os.MkdirTemp("", "check")
 	if err != nil {
 		t.Fatal(err)
