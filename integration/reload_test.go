@@ -71,13 +71,12 @@ func TestReload(t *testing.T) {
 // still works for those who came before: nobody would come for such a queue.
 func TestReloadClosesWhatIsGoneDuringADrain(t *testing.T) {
 	t.Parallel()
-	backends, env := newBackends(t)
-	start(t, backends[0])
+	backend := newStreams(t)
 	port, gone := freePort(t), freePort(t)
-	b := startBroker(t, answering+"http://:{$GONE} {\n\treverse_proxy {$B1}\n}\n", append(env, "PORT="+port, "GONE="+gone)...)
+	b := startBroker(t, answering+"http://:{$GONE} {\n\treverse_proxy {$HELD}\n}\n", "PORT="+port, "GONE="+gone, "HELD="+backend.addr)
 	old := awaitActive(t, b, 0)
 
-	run := underWay(t, backends, &harness.Client{Addr: "127.0.0.1:" + gone}, "slow", harness.Request{Method: "GET", Path: "/?delay=3s"})
+	run := backend.hold(t, "127.0.0.1:"+gone)
 	if out, err := reload(t, b, answering); err != nil {
 		t.Fatalf("caddy reload: %v\n%s", err, out)
 	}
@@ -85,8 +84,9 @@ func TestReloadClosesWhatIsGoneDuringADrain(t *testing.T) {
 		t.Errorf("the port of the site that is gone: %v", err)
 	}
 	if run.InFlight() != 1 || !harness.Alive(old) {
-		t.Error("the drain was over before the port was free, which shows nothing")
+		t.Error("the drain was over before the request was")
 	}
+	backend.release()
 	if results := run.Wait(); len(results.Failed()) != 0 {
 		t.Errorf("the request in progress: %s", results)
 	}

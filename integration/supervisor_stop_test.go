@@ -36,14 +36,15 @@ func TestImmediateStop(t *testing.T) {
 	if res := idle.Do(t.Context(), "idle", time.Now(), harness.Request{Method: "GET"}); res.Fate != harness.OK {
 		t.Fatal(res.Err)
 	}
-	request := s.underWay(t, "slow", harness.Request{Method: "POST", Path: "/?delay=3s"})
+	request := s.streams.hold(t, s.addr)
 
 	stopped := s.stop(t, "immediate")
 	end(t, "the event stream", discard(eventsReader))
 	end(t, "the WebSocket", discard(socketReader))
 	if request.InFlight() != 1 {
-		t.Error("the request was over before the streams were, which shows nothing")
+		t.Error("the stop cut the request")
 	}
+	s.streams.release()
 	results := request.Wait()
 	if len(results.Failed()) > 0 {
 		t.Errorf("the request: %s", results)

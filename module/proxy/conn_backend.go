@@ -55,8 +55,7 @@ func (b *backend) remove(c *conn) {
 	b.mu.Unlock()
 }
 
-// StartDial notes a dial that begins; cancel ends it.
-func (b *backend) StartDial(cancel context.CancelCauseFunc) *dialing {
+func (b *backend) startDial(cancel context.CancelCauseFunc) *dialing {
 	d := &dialing{cancel: cancel}
 	b.mu.Lock()
 	b.dials[d] = struct{}{}
@@ -64,11 +63,17 @@ func (b *backend) StartDial(cancel context.CancelCauseFunc) *dialing {
 	return d
 }
 
-// EndDial notes that it has ended.
-func (b *backend) EndDial(d *dialing) {
+func (b *backend) endDial(d *dialing) {
 	b.mu.Lock()
 	delete(b.dials, d)
 	b.mu.Unlock()
+}
+
+// Block notes that something is blocked on the member until end is called; cancel
+// ends it.
+func (b *backend) Block(cancel context.CancelCauseFunc) (end func()) {
+	d := b.startDial(cancel)
+	return func() { b.endDial(d) }
 }
 
 // Release ends everything that is blocked on the member: dials, and all

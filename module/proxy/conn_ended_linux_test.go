@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // TestUnsureConnLooksBeforeItWrites: a request that could not be sent again is
@@ -39,7 +40,7 @@ func TestUnsureConnLooksBeforeItWrites(t *testing.T) {
 	if err := backend.(*net.TCPConn).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the end has arrived", c.ended)
+	testwait.Until(t, "the end has arrived", c.ended)
 	c.unsure.Store(false)
 	if n, err := c.Write([]byte("x")); n != 1 || err != nil {
 		t.Errorf("what may be sent again: wrote %d, %v", n, err)

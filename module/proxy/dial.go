@@ -135,8 +135,8 @@ func (w *way) dial(ctx context.Context, dial dialer, b *backend, e *errand, netw
 		keep := context.AfterFunc(e.Abandoned, func() { cancel(fault.ErrAbandoned) })
 		defer keep()
 	}
-	d := b.StartDial(cancel)
-	defer b.EndDial(d)
+	d := b.startDial(cancel)
+	defer b.endDial(d)
 	queues := e != nil || ctx.Value(warmKey{}) != nil
 	if queues {
 		if err := b.Member.Queue.Enter(ctx); err != nil {

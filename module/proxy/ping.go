@@ -20,9 +20,6 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 )
 
-// errNoHandler says that no handler is left to reach a member through.
-var errNoHandler = errors.New("no handler uses this pool any more")
-
 // pingKey is the key of the backend that a ping is for in the context of its dial.
 type pingKey struct{}
 

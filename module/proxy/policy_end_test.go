@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // TestExchangeEndsWithItsHandler: however the handler ends, no place on the backend
@@ -78,8 +80,8 @@ func TestExchangeEndsWithItsHandler(t *testing.T) {
 				}
 			}
 			entry := p.policy.claim.entry
-			eventually(t, "the place is free", func() bool { return entry.pool.Status().Upstreams[0].Requests == 0 })
-			eventually(t, "no body is kept", func() bool { return entry.budget.used.Load() == 0 })
+			testwait.Until(t, "the place is free", func() bool { return entry.pool.Status().Upstreams[0].Requests == 0 })
+			testwait.Until(t, "no body is kept", func() bool { return entry.budget.used.Load() == 0 })
 		})
 	}
 }
@@ -94,7 +96,7 @@ func TestExchangeEndsWithAPanickingTransport(t *testing.T) {
 			t.Errorf("got %d, want no answer", res.StatusCode)
 		}
 	}
-	eventually(t, "the place is free", func() bool { return p.policy.claim.entry.pool.Status().Upstreams[0].Requests == 0 })
+	testwait.Until(t, "the place is free", func() bool { return p.policy.claim.entry.pool.Status().Upstreams[0].Requests == 0 })
 }
 
 // through makes the proxy send what it sends through f, a transport of its own kind.

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // TestNothingIsLeftBehind: whatever backends did, when the handler is gone so are
@@ -52,7 +53,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 					}
 				}
 				entry := p.policy.claim.entry
-				eventually(t, "all places are free", func() bool {
+				testwait.Until(t, "all places are free", func() bool {
 					for _, u := range entry.pool.Status().Upstreams {
 						if u.Requests != 0 {
 							return false
@@ -64,7 +65,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 					t.Errorf("%d bytes of bodies are kept", n)
 				}
 				p.end()
-				eventually(t, "all connections are closed", func() bool {
+				testwait.Until(t, "all connections are closed", func() bool {
 					return !slices.ContainsFunc(m, func(m *failover.Member) bool { b := p.policy.way.Known(m); return b != nil && b.Busy() })
 				})
 			})

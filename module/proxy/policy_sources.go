@@ -14,24 +14,24 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/sources"
 )
 
-// reach lets the sources of a pool reach its backends through one of its handlers.
-type reach struct{ f *Failover }
+// atBackends lets the sources of a pool atBackends its backends through one of its handlers.
+type atBackends struct{ f *Failover }
 
-func (r reach) Options() *address.Options { return &r.f.options }
+func (r atBackends) Options() *address.Options { return &r.f.options }
 
-func (r reach) Scheme() string { return r.f.way.Scheme() }
+func (r atBackends) Scheme() string { return r.f.way.Scheme() }
 
-func (r reach) Logger() *zap.Logger { return r.f.logger }
+func (r atBackends) Logger() *zap.Logger { return r.f.logger }
 
-func (r reach) MayJoin(u address.URI) error { return r.f.mayJoin(u) }
+func (r atBackends) MayJoin(u address.URI) error { return r.f.mayJoin(u) }
 
-func (r reach) Askable() bool { return r.f.way.Askable() }
+func (r atBackends) Askable() bool { return r.f.way.Askable() }
 
-func (r reach) Open(ctx context.Context, m *failover.Member, path string) (*sources.Line, error) {
+func (r atBackends) Open(ctx context.Context, m *failover.Member, path string) (*sources.Line, error) {
 	return r.f.way.Open(ctx, m, path)
 }
 
-func (r reach) Prune(pool *failover.Pool) { r.f.way.Prune(pool) }
+func (r atBackends) Prune(pool *failover.Pool) { r.f.way.Prune(pool) }
 
 // followers are those of the pools in use, by the names of the pools.
 func (r *poolRegistry) followers() iter.Seq2[string, *sources.Follower] {
@@ -45,4 +45,4 @@ func (r *poolRegistry) followers() iter.Seq2[string, *sources.Follower] {
 }
 
 // Interface guard
-var _ sources.Backends = reach{}
+var _ sources.Backends = atBackends{}

@@ -186,7 +186,7 @@ func (r *poolRegistry) bind(e *poolEntry) {
 		}
 		e.dynamic.Store(cfg.Dynamic)
 		w.policy.tell(e)
-		e.members.Bind(reach{w.policy})
+		e.members.Bind(atBackends{w.policy})
 	}
 	if !r.held && !e.started {
 		e.started = true

@@ -5,11 +5,15 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 )
+
+// errNoHandler says that no handler is left to reach a member through.
+var errNoHandler = errors.New("no handler uses this pool any more")
 
 // carrier reaches the members of one pool through the handlers that share it.
 type carrier struct {

@@ -32,7 +32,7 @@ func (t *transport) blindly(ex *exchange, tr *try, req *http.Request) (*http.Res
 	ex.connected(tr)
 	ctx, cancel := context.WithCancelCause(ownVars(req.Context()))
 	hung, giveUp := context.WithCancelCause(context.Background())
-	tr.cancel, tr.call = cancel, tr.Backend.StartDial(func(cause error) { cancel(cause); giveUp(cause) })
+	tr.cancel, tr.ended = cancel, tr.Backend.Block(func(cause error) { cancel(cause); giveUp(cause) })
 	res, err := await(hung, func() (*http.Response, error) { return t.RoundTripper.RoundTrip(req.WithContext(ctx)) })
 	if err == nil {
 		tr.Backend.Member.Touch()
@@ -50,8 +50,8 @@ func (t *try) hangUp() {
 	if t.cancel != nil {
 		t.cancel(nil)
 	}
-	if t.call != nil {
-		t.Backend.EndDial(t.call)
+	if t.ended != nil {
+		t.ended()
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // fcgiBackend serves FastCGI and counts what is no ping.
@@ -98,6 +99,7 @@ func TestTransportAnswersItself(t *testing.T) {
 // TestHungFastCGI: a backend that takes connections and answers nothing is found,
 // and what is blocked on it is moved where that is safe.
 func TestHungFastCGI(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	a, b := newFCGIBackend(t, "a"), newFCGIBackend(t, "b")
 	p := newProxy(t, fastCGI(), with("request_buffers", 4096), upstreams(a.addr(), b.addr()), set("nested", map[string]any{"max_inactivity_duration": "300ms"}))
 	if got := p.do("GET", ""); got.body != "a" {
@@ -136,6 +138,7 @@ func TestFastCGIComesBack(t *testing.T) {
 
 // TestHTTP3ComesBack: a backend that speaks HTTP/3 alone is found again.
 func TestHTTP3ComesBack(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -174,7 +177,7 @@ func TestHTTP3ComesBack(t *testing.T) {
 		<-served
 	}()
 	var last failover.PingResult
-	eventually(t, "a ping is answered", func() bool {
+	testwait.Until(t, "a ping is answered", func() bool {
 		last = p.policy.way.Ping(t.Context(), m)
 		return last.Err == nil
 	})

@@ -13,11 +13,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // TestFaultsOfTheOnlyBackend: what a client is told when there is nothing else
 // to try.
 func TestFaultsOfTheOnlyBackend(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	for _, tc := range []struct {
 		name    string
 		serve   func(r rawRequest) bool
@@ -90,6 +93,7 @@ func TestFaultsOfTheOnlyBackend(t *testing.T) {
 
 // TestDialFaultsOfTheOnlyBackend: nothing was written, so nothing is in doubt.
 func TestDialFaultsOfTheOnlyBackend(t *testing.T) {
+	t.Parallel()                                  // it waits, and its pool is its own
 	hole, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and says nothing
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +167,7 @@ func TestResponseThatBreaksOff(t *testing.T) {
 			if good.count.Load() != 0 {
 				t.Error("a response that had begun was repeated")
 			}
-			eventually(t, "the place on the backend is free", func() bool {
+			testwait.Until(t, "the place on the backend is free", func() bool {
 				return p.policy.claim.entry.pool.Status().Upstreams[0].Requests == 0
 			})
 		})
@@ -306,10 +310,16 @@ func TestIdleConnIsNoNewOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	b := newBackendServer(t, "b", nil)
+	policy := newProxy(t, upstreams(b.addr())).policy
 	for _, info := range []httptrace.GotConnInfo{{}, {WasIdle: true}, {Reused: true}} {
-		c, _ := pipeConn(t, false)
-		tr := &try{ex: &exchange{run: run, policy: &Failover{way: newWay(nil)}}, cancel: func(error) {}}
-		info.Conn = c
+		line, err := policy.way.Open(t.Context(), policy.claim.entry.pool.Members()[0], "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer line.Conn.Close()
+		tr := &try{ex: &exchange{run: run, policy: policy}, cancel: func(error) {}}
+		info.Conn = line.Conn
 		tr.gotConn(info)
 		if want := info.WasIdle || info.Reused; tr.idled() != want {
 			t.Errorf("idle %t, reused %t: got %t, want %t", info.WasIdle, info.Reused, !want, want)

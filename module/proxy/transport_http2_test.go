@@ -247,3 +247,18 @@ func TestHTTP2ProtocolErrorIsInDoubt(t *testing.T) {
 		}
 	}
 }
+
+// TestPingOverHTTP2 is a PING frame, unless a request was asked for.
+func TestPingOverHTTP2(t *testing.T) {
+	b := newH2Backend(t, h2Stream.ok)
+	p := newProxy(t, h2c, upstreams(b.addr())).quiet()
+	m := p.policy.claim.entry.pool.Members()[0]
+	if r := p.policy.way.Ping(t.Context(), m); r.Err != nil || r.Status != 0 || b.pings.Load() != 1 || b.seen.Load() != 0 {
+		t.Errorf("got %+v, %d pings and %d requests", r, b.pings.Load(), b.seen.Load())
+	}
+	p = newProxy(t, h2c, upstreams(b.addr()), set("ping", "GET /up"), set("pool", "asked")).quiet()
+	m = p.policy.claim.entry.pool.Members()[0]
+	if r := p.policy.way.Ping(t.Context(), m); r.Err != nil || r.Status != 200 || b.seen.Load() != 1 {
+		t.Errorf("got %+v and %d requests", r, b.seen.Load())
+	}
+}

@@ -34,7 +34,7 @@ type try struct {
 	request *http.Request
 	cancel  context.CancelCauseFunc // nil where ending the connection does
 	soTimer *time.Timer
-	call    *dialing         // through a transport whose connections are not ours
+	ended   func()           // ends what a transport whose connections are not ours holds; or nil
 	upload  *failover.Upload // of the body, from the connection on
 
 	// Of the round trip's own goroutine.

@@ -5,11 +5,18 @@ package proxy
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"testing"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/module/internal/proxytest"
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
+
+func withBackup(o *address.Options) { o.Backup = true }
+
+// backup is what status says of the first member's warm connection.
+func (w tested) backup() string { return w.pool.Status().Upstreams[0].Backup }
 
 // TestWarmConnection: the first request after a failover finds it open, and it is
 // replaced.
@@ -17,43 +24,39 @@ func TestWarmConnection(t *testing.T) {
 	for name, secure := range map[string]bool{"plain": false, "TLS": true} {
 		t.Run(name, func(t *testing.T) {
 			remote := make(chan string, 10)
-			handler := func(w http.ResponseWriter, r *http.Request) {
+			s := newServer(t, func(w http.ResponseWriter, r *http.Request) {
 				if r.Method != http.MethodOptions {
 					remote <- r.RemoteAddr
 				}
-			}
-			transport := option(func(map[string]any) {})
-			var address string
+			})
+			config := setup{options: withBackup}
 			if secure {
-				var s *httptest.Server
-				s, transport = tlsBackend(t, false, handler)
-				address = s.Listener.Addr().String()
+				s.StartTLS()
+				config.transport = map[string]any{"tls": map[string]any{"insecure_skip_verify": true}}
 			} else {
-				address = newPingBackend(t, handler)
+				s.Start()
 			}
-			p := newProxy(t, transport, upstreams(address), set("backup", true)).quiet()
-			m := p.policy.claim.entry.pool.Members()[0]
-			b := p.policy.way.Backend(m)
-			p.policy.way.Warm([]*failover.Member{m})
+			w := newTested(t, config, s.Listener.Addr().String())
+			m := w.members[0]
+			b := w.Backend(m)
+			w.Warm([]*failover.Member{m})
 			ready := func() *warmConn {
 				b.mu.Lock()
 				defer b.mu.Unlock()
 				return b.ready
 			}
-			eventually(t, "a connection is warm", func() bool { return ready() != nil })
-			if s := p.policy.claim.entry.pool.Status().Upstreams[0].Backup; s != warmReady {
-				t.Errorf("status says %q", s)
+			testwait.Until(t, "a connection is warm", func() bool { return ready() != nil })
+			if got := w.backup(); got != warmReady {
+				t.Errorf("status says %q", got)
 			}
 			held := ready().LocalAddr().String()
-			if a := p.do("POST", ""); a.status != 200 {
-				t.Fatalf("got %+v", a)
-			}
+			w.send(t, m)
 			if got := <-remote; got != held {
 				t.Errorf("the request came from %s, not on the warm connection %s", got, held)
 			}
-			eventually(t, "there is another one", func() bool { w := ready(); return w != nil && w.LocalAddr().String() != held })
-			p.policy.way.Warm(nil)
-			eventually(t, "none is held", func() bool { return p.policy.claim.entry.pool.Status().Upstreams[0].Backup == warmNone })
+			testwait.Until(t, "there is another one", func() bool { w := ready(); return w != nil && w.LocalAddr().String() != held })
+			w.Warm(nil)
+			testwait.Until(t, "none is held", func() bool { return w.backup() == warmNone })
 			if ready() != nil {
 				t.Error("a connection is still offered")
 			}
@@ -63,14 +66,30 @@ func TestWarmConnection(t *testing.T) {
 
 // TestWarmConnectionThatDies is replaced, and one that is never kept is given up.
 func TestWarmConnectionThatDies(t *testing.T) {
-	closes := newPingBackend(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") })
-	p := newProxy(t, upstreams(closes), set("backup", true)).quiet()
-	m := p.policy.claim.entry.pool.Members()[0]
-	p.policy.way.Warm([]*failover.Member{m})
-	eventually(t, "status says that it is refused", func() bool {
-		return p.policy.claim.entry.pool.Status().Upstreams[0].Backup == warmRefused
-	})
-	if nc := p.policy.way.Backend(m).takeWarm(); nc != nil {
+	closes := newServer(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") })
+	closes.Start()
+	w := newTested(t, setup{options: withBackup}, closes.Listener.Addr().String())
+	m := w.members[0]
+	w.Warm([]*failover.Member{m})
+	testwait.Until(t, "status says that it is refused", func() bool { return w.backup() == warmRefused })
+	if nc := w.Backend(m).takeWarm(); nc != nil {
 		t.Error("a connection was offered that the backend closes")
+	}
+}
+
+// TestConnectionsOfClientsAreNotHeld: where a connection names a client, or TLS asks
+// for what only a request knows, none is held for another one.
+func TestConnectionsOfClientsAreNotHeld(t *testing.T) {
+	for name, transport := range map[string]map[string]any{
+		"PROXY protocol": {"proxy_protocol": "v2"},
+		"server name":    {"tls": map[string]any{"server_name": "{http.request.header.X-Name}"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newTested(t, setup{transport: transport, options: withBackup}, proxytest.DeadAddress(t))
+			w.Warm(w.members)
+			if n := len(w.warmers.all); n != 0 {
+				t.Errorf("%d connections are held", n)
+			}
+		})
 	}
 }
