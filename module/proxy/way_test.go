@@ -110,12 +110,15 @@ func (w tested) send(t *testing.T, m *failover.Member) {
 	e := &errand{Backend: b, Abandoned: t.Context()}
 	e.Run = lastErrand{e}
 	req := httptest.NewRequest(http.MethodGet, "http://"+m.URI.Dial()+"/", nil)
-	req.RequestURI = ""
+	req.RequestURI, req.URL.Scheme = "", "" // the transport knows it
 	req = caddyRequest(req, dialInfoOf(b.Upstream, m.URI))
 	w.Begin(e, req)
 	res, err := w.transport.RoundTrip(req.WithContext(e))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = res.Body.Close()
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		t.Fatalf("the answer is %d", res.StatusCode)
+	}
 }
