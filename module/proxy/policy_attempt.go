@@ -62,6 +62,7 @@ func (ex *exchange) next() error {
 // ask begins an attempt of the pool's, which awaits its end from now on.
 func (ex *exchange) ask() error {
 	f := ex.policy
+	ex.req.Unread = ex.unread()
 	a, err := f.pool.Next(ex.run.Context(), &ex.req)
 	if err != nil {
 		return err

@@ -74,6 +74,7 @@ func (f *Failover) begin(r *http.Request, w http.ResponseWriter) *exchange {
 		ex.place, _ = caddyhttp.GetVar(r.Context(), indoubt.PlaceVar).(*indoubt.Place)
 	}
 	f.key(r, &ex.req)
+	ex.req.Client = clientOf(r)
 	if f.tryDuration > 0 {
 		ex.req.Deadline = time.Now().Add(f.tryDuration)
 	}
@@ -131,6 +132,20 @@ func (ex *exchange) clientPresent() bool {
 		return true
 	}
 	return clientPresent(r)
+}
+
+// unread reports whether the client may still be sending the request's body.
+func (ex *exchange) unread() bool {
+	r := ex.run
+	switch {
+	case ex.body != nil:
+		return ex.body.unread()
+	case r.Body == nil, r.Body == http.NoBody, ex.try.Load() != nil: // Caddy may hold it, or nothing was read
+		return false
+	case r.ProtoMajor == 3 && r.ContentLength < 0 && ex.req.Safe:
+		return false // HTTP/3 does not say whether a body will follow
+	}
+	return true
 }
 
 // connected notes that the attempt has its connection, and nothing was written yet.

@@ -275,25 +275,38 @@ func TestDeadBackendsDoNotSpin(t *testing.T) {
 	}
 }
 
-// TestWrittenToThreeBackendsAtMost, and to each at most once.
+// TestWrittenToThreeBackendsAtMost, and to each at most once; to two only, if those
+// answer their pings: then it is the request.
 func TestWrittenToThreeBackendsAtMost(t *testing.T) {
-	var backends []*rawBackend
-	var addresses []string
-	for range 6 {
-		b := newRawBackend(t, rawRequest.reset)
-		backends, addresses = append(backends, b), append(addresses, b.addr())
-	}
-	p := newProxy(t, upstreams(addresses...))
-	wantStatus(t, p.do("GET", ""), 502, `caddy-broker; error=connection_terminated`, false)
-	var sum int64
-	for _, b := range backends {
-		n := b.seen.Load()
-		if sum += n; n > 1 {
-			t.Errorf("a backend got it %d times", n)
-		}
-	}
-	if sum != 3 {
-		t.Errorf("written %d times, want 3", sum)
+	for name, tc := range map[string]struct {
+		deaf bool
+		want int64
+	}{"pings are answered": {false, 2}, "pings end like requests": {true, 3}} {
+		t.Run(name, func(t *testing.T) {
+			var backends []*rawBackend
+			var addresses []string
+			for range 6 {
+				b := newRawBackend(t, rawRequest.reset)
+				backends, addresses = append(backends, b), append(addresses, b.addr())
+			}
+			p := newProxy(t, upstreams(addresses...))
+			p.policy.activate()
+			for _, b := range backends {
+				eventually(t, "first ping", func() bool { return b.pings.Load() > 0 })
+				b.deaf.Store(tc.deaf)
+			}
+			wantStatus(t, p.do("GET", ""), 502, `caddy-broker; error=connection_terminated`, false)
+			var sum int64
+			for _, b := range backends {
+				n := b.seen.Load()
+				if sum += n; n > 1 {
+					t.Errorf("a backend got it %d times", n)
+				}
+			}
+			if sum != tc.want {
+				t.Errorf("written %d times, want %d", sum, tc.want)
+			}
+		})
 	}
 }
 

@@ -45,6 +45,7 @@ func (ex *exchange) failed(req *http.Request, err error) decision {
 	if e.outcome == failover.DialFailed {
 		f.way.Note(t.Backend, kind.Incurable)
 	}
+	ex.attempt.Shared = t.shares()
 	ex.end(t, e.outcome, &attemptError{kind, err})
 	ex.settled(false)
 	if ex.conclude(e.outcome, kind, err) {
@@ -94,8 +95,11 @@ func (ex *exchange) examine(t *try, err error) (kind proxystatus.Fault, e eviden
 		return fault.Unsendable, e.as(failover.DialAborted)
 	case !t.taken:
 		kind := fault.Dial(err)
-		if kind == fault.Local {
+		switch {
+		case kind == fault.Local:
 			return kind, e.as(failover.DialAborted)
+		case kind.Incurable && t.way().nameless:
+			return kind, e.as(failover.Lost) // its client has chosen the name that TLS asks for
 		}
 		return kind, e.as(failover.DialFailed)
 	case errors.Is(err, fault.ErrHung):
@@ -118,6 +122,8 @@ func (ex *exchange) examine(t *try, err error) (kind proxystatus.Fault, e eviden
 		return fault.Terminated, e.as(failover.LostReused)
 	case t.reused && !e.began && !reset:
 		return fault.Loss(err), e.as(failover.LostReused)
+	case reset:
+		return fault.Loss(err), e.as(failover.StreamReset)
 	default:
 		return fault.Loss(err), e.as(failover.Lost)
 	}

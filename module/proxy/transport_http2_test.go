@@ -36,6 +36,18 @@ type h2Stream struct {
 	nth int64 // of the backend, from 1
 	on  int64 // its connection, from 1
 	nc  net.Conn
+
+	fields []hpack.HeaderField
+}
+
+// header is a field of the request.
+func (s h2Stream) header(name string) string {
+	for _, f := range s.fields {
+		if f.Name == name {
+			return f.Value
+		}
+	}
+	return ""
 }
 
 // ok answers with 200.
@@ -132,7 +144,7 @@ func (b *h2Backend) conn(c net.Conn, settings []http2.Setting, serve func(s h2St
 			if on == 0 {
 				on = b.conns.Add(1)
 			}
-			if !serve(h2Stream{fr, f.StreamID, b.seen.Add(1), on, c}) {
+			if !serve(h2Stream{fr, f.StreamID, b.seen.Add(1), on, c, f.Fields}) {
 				return
 			}
 		}

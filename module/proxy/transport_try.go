@@ -144,6 +144,9 @@ func (t *try) stale(c *reach.Conn, info httptrace.GotConnInfo) bool {
 	return info.IdleTime > limit
 }
 
+// shares reports whether the connection may carry other requests beside this one.
+func (t *try) shares() bool { return t.conn.HTTP2() || !t.way().Owned() && t.way().speaksHTTP() }
+
 // idled reports whether the connection had been idle: it was no new one, although
 // that may have been asked for. net/http tries another one by itself only where
 // it had used the first.
