@@ -145,14 +145,14 @@ func (t *try) stale(c *reach.Conn, info httptrace.GotConnInfo) bool {
 }
 
 // shares reports whether the connection may carry other requests beside this one.
-func (t *try) shares() bool { return t.conn.HTTP2() || !t.way().Owned() && t.way().speaksHTTP() }
+func (t *try) shares() bool { return t.conn.HTTP2() || !t.way().Owned() && t.way().SpeaksHTTP() }
 
 // idled reports whether the connection had been idle: it was no new one, although
 // that may have been asked for. net/http tries another one by itself only where
 // it had used the first.
 func (t *try) idled() bool { return t.conn.HTTP1() && t.reused }
 
-// clientLeft reports whether nobody waits for the response any more.
+// clientLeft reports whether the response is not waited for any more.
 func (t *try) clientLeft() bool {
 	return t.ex.run.Context().Err() != nil || !t.ex.clientPresent()
 }

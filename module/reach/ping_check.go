@@ -25,7 +25,7 @@ func (w *Way) activeCheck() *reverseproxy.ActiveHealthChecks {
 // it says nothing about the backend, and the plain ping stands for it.
 func (w *Way) uncheckable(a *reverseproxy.ActiveHealthChecks, u address.URI) error {
 	switch {
-	case !w.speaksHTTP():
+	case !w.SpeaksHTTP():
 		return errors.New("active health checks need the transport http")
 	case a.Upstream != "":
 		_, err := policyconfig.UpstreamURI(&reverseproxy.Upstream{Dial: a.Upstream}, u.Scheme)

@@ -67,7 +67,7 @@ func (w *Way) askThrough(b *Backend, p *pingSpec) (r failover.PingResult) {
 	watch := newDialWatch(ctx)
 	req := p.request.Clone(watch)
 	req.URL.Scheme, req.RemoteAddr = "", "127.0.0.1:0" // the transport knows the scheme
-	if req.URL.Opaque == "*" && !w.speaksHTTP() {
+	if req.URL.Opaque == "*" && !w.SpeaksHTTP() {
 		req.URL.Opaque, req.URL.Path = "", "/" // CGI has paths only
 	}
 	req = caddyhttp.PrepareRequest(req, caddy.NewReplacer(), nil, new(caddyhttp.Server))

@@ -131,8 +131,11 @@ func (w *Way) CloseIdle() {
 	}
 }
 
-// speaksHTTP reports whether it is Caddy's transport http, in whatever version.
-func (w *Way) speaksHTTP() bool {
+// Nameless reports whether the name that TLS asks for depends on the request.
+func (w *Way) Nameless() bool { return w.nameless }
+
+// SpeaksHTTP reports whether it is Caddy's transport http, in whatever version.
+func (w *Way) SpeaksHTTP() bool {
 	_, ok := w.transport.(*reverseproxy.HTTPTransport)
 	return ok
 }
