@@ -33,6 +33,13 @@ type Request struct {
 	// Safe says that the method is GET, HEAD, OPTIONS or TRACE: such a request
 	// may be the trial of a member that came back.
 	Safe bool
+	// Unread says that the request has a body that its client may still be sending. How long
+	// that takes is the client's choice, so that it is no trial.
+	Unread bool
+	// Client is who sent the request, hashed; 0 when that is not known. Unlike Key it
+	// is not for the client to choose: what one client's requests meet with is no
+	// reason to move others.
+	Client uint32
 
 	history
 }
@@ -56,6 +63,7 @@ type history struct {
 
 	again  *Attempt // to be made up for: its member may be written to once more, whenever it is there
 	reused *Member  // the last one for which that was so
+	losses *losses  // nil for none
 
 	since time.Time     // without a connection from then on
 	spent time.Duration // without one before that
@@ -105,7 +113,7 @@ func (r *Request) wrote(m *Member) {
 }
 
 // failed notes that an attempt got no answer.
-func (r *Request) failed(a *Attempt, o Outcome) {
+func (r *Request) failed(a *Attempt, o Outcome, f *failure) {
 	r.lost = true
 	if r.since.IsZero() && (r.clocked || a.pool.view.Load().clocked) {
 		r.clocked, r.since = true, time.Now()
@@ -115,6 +123,8 @@ func (r *Request) failed(a *Attempt, o Outcome) {
 		if !same(r.reused, a.member) {
 			r.again, r.reused = a, a.member
 		}
+	case Lost, StreamReset:
+		r.lose(a, o, f)
 	case Hung:
 		r.hung++
 	}

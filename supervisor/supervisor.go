@@ -95,8 +95,17 @@ func (s *Supervisor) Start(ctx context.Context, spec *Spec) error {
 // Replace lets spec serve instead of what serves now and returns when it does.
 // If it cannot, what serves goes on, or with StopFirst is started again, and the
 // error says why. A spec of nil is a restart without loss.
+//
+// While older processes still finish requests it waits for them, at most ten seconds,
+// so that no change cuts a request; changes that come meanwhile are made together.
 func (s *Supervisor) Replace(ctx context.Context, spec *Spec) error {
 	return s.ask(ctx, func(token int) input { return inReplace{spec, token} })
+}
+
+// AwaitRoom returns when a replacement would begin at once, or after the time that it
+// would wait for that itself: for those that can gather changes meanwhile.
+func (s *Supervisor) AwaitRoom(ctx context.Context) error {
+	return s.ask(ctx, func(token int) input { return inRoom{token} })
 }
 
 // Tune takes over settings of spec that concern no running process.

@@ -23,14 +23,12 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
 
 	"github.com/caddy-broker/caddy-broker/module/internal/proxytest"
-	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // Shorter names for what other packages use, too.
 var (
 	deadAddress = proxytest.DeadAddress
 	revive      = proxytest.Revive
-	eventually  = testwait.Until
 )
 
 // proxy is a reverse_proxy with the failover policy behind a real server.

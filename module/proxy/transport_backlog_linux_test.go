@@ -18,6 +18,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // fullAddress is an address whose queue of connections is full: dialling it takes
@@ -112,7 +113,7 @@ func TestHandlersShareTheDialsOfABackend(t *testing.T) {
 		most = max(most, n)
 		return n
 	}
-	eventually(t, "as many dials pend as may", func() bool { return watch() >= failover.DialWidth })
+	testwait.Until(t, "as many dials pend as may", func() bool { return watch() >= failover.DialWidth })
 	for range 50 { // the others would follow in no time
 		<-time.After(10 * time.Millisecond)
 		watch()
