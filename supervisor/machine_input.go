@@ -115,7 +115,7 @@ func (in inReady) apply(m *machine, now time.Time) {
 
 	switch c := m.candidate; {
 	case c != nil && p.gen == c.gen:
-		m.candidate = nil
+		m.candidate, m.later = m.later, nil
 		m.takeOver(now, p, c)
 	case m.active() == nil:
 		m.activate(p)

@@ -59,6 +59,7 @@ type Supervisor struct {
 	done    chan struct{}
 	status  atomic.Pointer[Status]
 	token   atomic.Int64
+	alive   time.Duration // aliveTime, except in tests
 
 	// Owned by run.
 	m       *machine
@@ -79,6 +80,7 @@ func New(cfg Config) *Supervisor {
 	s := &Supervisor{
 		cfg:     cfg,
 		sockets: sockets.New(),
+		alive:   aliveTime,
 		inputs:  make(chan request, 64),
 		done:    make(chan struct{}),
 		m:       newMachine(cfg.Name, rand.Float64),
@@ -99,8 +101,17 @@ func (s *Supervisor) Start(ctx context.Context, spec *Spec) error {
 // Replace lets spec serve instead of what serves now and returns when it does.
 // If it cannot, what serves goes on, or with StopFirst is started again, and the
 // error says why. A spec of nil is a restart without loss.
+//
+// While older processes still finish requests it waits for them, at most ten seconds,
+// so that no change cuts a request; changes that come meanwhile are made together.
 func (s *Supervisor) Replace(ctx context.Context, spec *Spec) error {
 	return s.ask(ctx, func(token int) input { return inReplace{spec, token} })
+}
+
+// AwaitRoom returns when a replacement would begin at once, or after the time that it
+// would wait for that itself: for those that can gather changes meanwhile.
+func (s *Supervisor) AwaitRoom(ctx context.Context) error {
+	return s.ask(ctx, func(token int) input { return inRoom{token} })
 }
 
 // Tune takes over settings of spec that concern no running process.

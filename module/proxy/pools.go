@@ -186,12 +186,12 @@ func (r *poolRegistry) bind(e *poolEntry) {
 		}
 		for _, c := range e.claims {
 			if c.active {
-				c.policy.backends.tellAnew()
+				c.policy.dynamics.tellAnew()
 			}
 		}
 		e.dynamic.Store(cfg.Dynamic)
 		w.policy.tell(e)
-		e.members.Bind(reach{w.policy})
+		e.members.Bind(atBackends{w.policy})
 	}
 	if !r.held && !e.started {
 		e.started = true

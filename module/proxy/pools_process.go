@@ -70,9 +70,7 @@ func (r *poolRegistry) closeIdle() {
 	defer r.mu.Unlock()
 	for _, e := range r.entries {
 		for _, c := range e.claims {
-			if t := c.policy.transport; t != nil && t.http != nil {
-				t.http.CloseIdleConnections()
-			}
+			c.policy.way.CloseIdle()
 		}
 	}
 }

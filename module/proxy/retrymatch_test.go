@@ -6,6 +6,8 @@ package proxy
 import (
 	"net/http"
 	"testing"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // answering is a backend that always answers with one status.
@@ -97,7 +99,7 @@ func TestRejectedResponses(t *testing.T) {
 				t.Errorf("got %+v", a)
 			}
 		}
-		eventually(t, "nothing is kept", func() bool { return p.policy.claim.entry.budget.used.Load() == 0 })
+		testwait.Until(t, "nothing is kept", func() bool { return p.policy.claim.entry.budget.used.Load() == 0 })
 	})
 }
 
