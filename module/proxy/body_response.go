@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/reach"
 )
 
 // responseBody is the body of a response on its way to the client. It tells the
@@ -110,11 +111,11 @@ func (b *responseBody) finish() {
 }
 
 // EndWith ends the response with the connection that it comes from.
-func (b *responseBody) EndWith(c *conn) { b.end(c) }
+func (b *responseBody) EndWith(c *reach.Conn) { b.end(c) }
 
 // end gives the place back, once. With a connection it does so only if that is
 // what the response comes from.
-func (b *responseBody) end(of *conn) {
+func (b *responseBody) end(of *reach.Conn) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	t := b.try

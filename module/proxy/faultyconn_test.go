@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/caddy-broker/caddy-broker/module/reach"
 )
 
 // faultKind is how a connection breaks.
@@ -208,7 +210,7 @@ func inject(p *proxy) *injector {
 	dial := below.DialContext
 	below.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		nc, err := dial(ctx, network, addr)
-		if c, ok := nc.(*conn); ok && t.policy.exchange(ctx) != nil {
+		if c, ok := nc.(*reach.Conn); ok && t.policy.exchange(ctx) != nil {
 			in.mu.Lock()
 			defer in.mu.Unlock()
 			if in.next != nil {

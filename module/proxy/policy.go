@@ -21,6 +21,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover/membership"
 	"github.com/caddy-broker/caddy-broker/module/internal/metrics"
 	"github.com/caddy-broker/caddy-broker/module/policyconfig"
+	"github.com/caddy-broker/caddy-broker/module/reach"
 )
 
 func init() {
@@ -48,7 +49,7 @@ type Failover struct {
 	uris        []address.URI
 	handler     *reverseproxy.Handler
 	transport   *transport
-	way         *way
+	way         *reach.Way
 	ownTrans    *reverseproxy.HTTPTransport // the default transport, when we made it
 	retries     *retryMatch
 	maxRetries  int
@@ -110,7 +111,7 @@ func (f *Failover) Provision(ctx caddy.Context) error {
 		return err
 	}
 	f.dynamics.policy = f
-	if err := f.way.Provision(ctx, wayConfig{
+	if err := f.way.Provision(ctx, reach.Config{
 		Handler: f.handler, Options: &f.options, URIs: f.uris, Logger: f.logger,
 		Check:   f.mayDial,
 		Refused: func(reason error) { f.claim.entry.members.Refused(reason) },

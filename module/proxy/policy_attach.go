@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 	"github.com/caddy-broker/caddy-broker/module/policyconfig"
+	"github.com/caddy-broker/caddy-broker/module/reach"
 )
 
 // handlerOf finds the reverse proxy that the policy of ctx belongs to. As the
@@ -46,7 +47,7 @@ func (f *Failover) attach(ctx caddy.Context) error {
 		}
 		h.Transport = f.ownTrans
 	}
-	f.way = newWay(h.Transport)
+	f.way = reach.New(h.Transport)
 	f.transport = &transport{h.Transport, f}
 	h.Transport = f.transport
 	f.dynamic = h.DynamicUpstreamsRaw != nil || h.DynamicUpstreams != nil

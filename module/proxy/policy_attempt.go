@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/lifecycle"
+	"github.com/caddy-broker/caddy-broker/module/reach"
 )
 
 // briefly is how long a request waits for another backend where waiting cannot
@@ -78,7 +79,7 @@ func (ex *exchange) ask() error {
 	t.ConnectBy, t.Abandoned = a.ConnectBy(), a.Abandoned()
 	// What makes up for a stale connection must not meet another one, also when it
 	// had to wait for the backend.
-	t.Fresh = slices.ContainsFunc(ex.reattached, func(b *backend) bool { return b.Member.Name == m.Name })
+	t.Fresh = slices.ContainsFunc(ex.reattached, func(b *reach.Backend) bool { return b.Member.Name == m.Name })
 	ex.attempt = a
 	ex.try.Store(t)
 	return nil

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
+	"github.com/caddy-broker/caddy-broker/module/reach"
 )
 
 // TestExchangeEndsWithItsHandler: however the handler ends, no place on the backend
@@ -102,8 +103,8 @@ func TestExchangeEndsWithAPanickingTransport(t *testing.T) {
 // through makes the proxy send what it sends through f, a transport of its own kind.
 func (p *proxy) through(f roundTripFunc) {
 	p.t.Helper()
-	cfg := p.policy.way.wayConfig
-	p.policy.way, p.policy.transport.RoundTripper = newWay(f), f
+	cfg := p.policy.way.Config
+	p.policy.way, p.policy.transport.RoundTripper = reach.New(f), f
 	if err := p.policy.way.Provision(p.ctx, cfg); err != nil {
 		p.t.Fatal(err)
 	}

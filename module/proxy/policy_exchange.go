@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
+	"github.com/caddy-broker/caddy-broker/module/reach"
 )
 
 // exchange is one run of a reverse_proxy handler for one client request, over
@@ -42,15 +43,15 @@ type exchange struct {
 	promise proof
 
 	rehearsal  rehearsal
-	repeats    int          // how often it went on to another attempt
-	sent       *backend     // the last one it may have been written to
-	lost       *backend     // the last one that may have executed it without an answer
-	replayed   bool         // it was sent again after a byte had been written
-	rejected   int          // the status of the last response that lb_retry_match rejected
-	last       attemptError // how the last attempt failed
-	reattached []*backend   // each gets one more attempt on a new connection
-	final      error        // what every further attempt is answered
-	cookie     string       // Set-Cookie that was added for a response
+	repeats    int              // how often it went on to another attempt
+	sent       *reach.Backend   // the last one it may have been written to
+	lost       *reach.Backend   // the last one that may have executed it without an answer
+	replayed   bool             // it was sent again after a byte had been written
+	rejected   int              // the status of the last response that lb_retry_match rejected
+	last       attemptError     // how the last attempt failed
+	reattached []*reach.Backend // each gets one more attempt on a new connection
+	final      error            // what every further attempt is answered
+	cookie     string           // Set-Cookie that was added for a response
 	response   responseBody
 	forget     func() bool // no watching over the end of the run any more; nil before
 }
@@ -211,6 +212,6 @@ func (ex *exchange) hook(req *http.Request) {
 }
 
 // Latest is the present attempt, for dials.
-func (ex *exchange) Latest() *errand { return &ex.try.Load().errand }
+func (ex *exchange) Latest() *reach.Errand { return &ex.try.Load().Errand }
 
 func (ex *exchange) gotConn(info httptrace.GotConnInfo) { ex.try.Load().gotConn(info) }

@@ -292,7 +292,7 @@ func TestWrittenToThreeBackendsAtMost(t *testing.T) {
 			p := newProxy(t, upstreams(addresses...))
 			p.policy.activate()
 			for _, b := range backends {
-				eventually(t, "first ping", func() bool { return b.pings.Load() > 0 })
+				testwait.Until(t, "first ping", func() bool { return b.pings.Load() > 0 })
 				b.deaf.Store(tc.deaf)
 			}
 			wantStatus(t, p.do("GET", ""), 502, `caddy-broker; error=connection_terminated`, false)

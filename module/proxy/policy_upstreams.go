@@ -7,10 +7,11 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/reach"
 )
 
 // listed are the upstreams that the handler lists.
-type listed struct{ way *way }
+type listed struct{ way *reach.Way }
 
 // Check says what Caddy's own checks think of a member's upstream. They know only
 // those that the handler lists, and those that got one of their own. It takes no

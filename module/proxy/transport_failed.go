@@ -98,7 +98,7 @@ func (ex *exchange) examine(t *try, err error) (kind proxystatus.Fault, e eviden
 		switch {
 		case kind == fault.Local:
 			return kind, e.as(failover.DialAborted)
-		case kind.Incurable && t.way().nameless:
+		case kind.Incurable && t.way().Nameless():
 			return kind, e.as(failover.Lost) // its client has chosen the name that TLS asks for
 		}
 		return kind, e.as(failover.DialFailed)

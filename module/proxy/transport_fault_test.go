@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
+	"github.com/caddy-broker/caddy-broker/module/reach"
 )
 
 // TestFaultsOfTheOnlyBackend: what a client is told when there is nothing else
@@ -288,8 +289,8 @@ func TestStale(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			ex := &exchange{promise: tc.promise}
-			tr := &try{errand: errand{Fresh: tc.fresh}, ex: ex, reused: tc.reused}
-			c := new(conn)
+			tr := &try{Errand: reach.Errand{Fresh: tc.fresh}, ex: ex, reused: tc.reused}
+			c := new(reach.Conn)
 			if tc.advertised > 0 {
 				c.Hear(http.Header{"Keep-Alive": {fmt.Sprintf("max=9, timeout=%d", int(tc.advertised.Seconds()))}})
 			}

@@ -98,18 +98,18 @@ func (t *transport) attempt(ex *exchange, req *http.Request) (*http.Response, er
 	if !way.Owned() {
 		return t.blindly(ex, tr, req)
 	}
-	way.Begin(&tr.errand, req)
+	way.Begin(&tr.Errand, req)
 	switch {
 	case way.Cancels():
 		var ctx context.Context
-		ctx, tr.cancel = context.WithCancelCause(&tr.errand)
+		ctx, tr.cancel = context.WithCancelCause(&tr.Errand)
 		req = req.WithContext(ctx)
 	case tr == &ex.first:
 		// The request is Caddy's copy for this attempt, and nothing has seen it yet:
 		// to give it the context in place costs no memory.
-		*req = *req.WithContext(&tr.errand)
+		*req = *req.WithContext(&tr.Errand)
 	default:
-		req = req.WithContext(&tr.errand)
+		req = req.WithContext(&tr.Errand)
 	}
 	if ex.body != nil {
 		req.Body, req.GetBody = ex.body.attempt(tr), tr.body

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/fault"
+	"github.com/caddy-broker/caddy-broker/module/reach"
 )
 
 // How long a connection may have been idle and still be taken. A request that
@@ -27,7 +28,7 @@ const (
 // try is one attempt as net/http carries it out: which connections it took, and
 // how far it got on them.
 type try struct {
-	errand // for its dials
+	reach.Errand // for its dials
 
 	ex *exchange
 	// request is what net/http was given, to end it by.
@@ -38,13 +39,13 @@ type try struct {
 	upload  *failover.Upload // of the body, from the connection on
 
 	// Of the round trip's own goroutine.
-	conn     *conn // the connection in use; nil also when it is not one of ours
-	base     int64 // conn.written when it was taken
-	taken    bool  // there was a connection
-	used     bool  // and it was fit to be used
-	reused   bool  // and it had been there before
-	left     bool  // the client has left
-	rejected bool  // lb_retry_match rejects the response
+	conn     *reach.Conn // the connection in use; nil also when it is not one of ours
+	base     int64       // conn.written when it was taken
+	taken    bool        // there was a connection
+	used     bool        // and it was fit to be used
+	reused   bool        // and it had been there before
+	left     bool        // the client has left
+	rejected bool        // lb_retry_match rejects the response
 
 	marks atomic.Uint32 // from any goroutine
 }
@@ -65,7 +66,7 @@ func (t *try) mark(m mark) { t.marks.Or(uint32(m)) }
 func (t *try) has(m mark) bool { return t.marks.Load()&uint32(m) != 0 }
 
 // way is how it is sent.
-func (t *try) way() *way { return t.ex.policy.way }
+func (t *try) way() *reach.Way { return t.ex.policy.way }
 
 // gotConn is called when net/http has a connection for the request, before
 // anything is written to it, on the goroutine of the round trip.
@@ -104,7 +105,7 @@ func (t *try) gotConn(info httptrace.GotConnInfo) {
 }
 
 // limit starts the time that the backend has for the response header.
-func (t *try) limit(c *conn) {
+func (t *try) limit(c *reach.Conn) {
 	so := t.Backend.Member.Limits().SoTimeout
 	if so <= 0 {
 		return
@@ -127,7 +128,7 @@ func (t *try) settle() {
 }
 
 // stale reports whether the backend may be about to close the connection.
-func (t *try) stale(c *conn, info httptrace.GotConnInfo) bool {
+func (t *try) stale(c *reach.Conn, info httptrace.GotConnInfo) bool {
 	if t.Fresh {
 		return t.reused
 	}
@@ -144,14 +145,14 @@ func (t *try) stale(c *conn, info httptrace.GotConnInfo) bool {
 }
 
 // shares reports whether the connection may carry other requests beside this one.
-func (t *try) shares() bool { return t.conn.HTTP2() || !t.way().Owned() && t.way().speaksHTTP() }
+func (t *try) shares() bool { return t.conn.HTTP2() || !t.way().Owned() && t.way().SpeaksHTTP() }
 
 // idled reports whether the connection had been idle: it was no new one, although
 // that may have been asked for. net/http tries another one by itself only where
 // it had used the first.
 func (t *try) idled() bool { return t.conn.HTTP1() && t.reused }
 
-// clientLeft reports whether nobody waits for the response any more.
+// clientLeft reports whether the response is not waited for any more.
 func (t *try) clientLeft() bool {
 	return t.ex.run.Context().Err() != nil || !t.ex.clientPresent()
 }

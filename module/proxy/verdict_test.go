@@ -6,6 +6,8 @@ package proxy
 import (
 	"testing"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
+
 	"golang.org/x/net/http2"
 )
 
@@ -100,7 +102,7 @@ func TestADeadBackendIsFoundByItsPing(t *testing.T) {
 	if a := p.do("GET", "", "Evil", "1"); a.status != 200 || a.header.Get("X-Backend") != "away" {
 		t.Errorf("got %+v", a)
 	}
-	eventually(t, "verdict", func() bool { return stateOf(p, home.addr()) == "down" })
+	testwait.Until(t, "verdict", func() bool { return stateOf(p, home.addr()) == "down" })
 	if a := p.do("POST", "x"); a.status != 200 || a.header.Get("X-Backend") != "away" {
 		t.Errorf("got %+v", a)
 	}

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package reach
 
 import (
 	"crypto/tls"
@@ -18,7 +18,7 @@ import (
 )
 
 // pipeConn is a conn over a pipe, and its other end.
-func pipeConn(t *testing.T, secure bool) (*conn, net.Conn) {
+func pipeConn(t *testing.T, secure bool) (*Conn, net.Conn) {
 	t.Helper()
 	one, other := net.Pipe()
 	c := newConn(one, newBackend(new(failover.Member), nil), secure)
@@ -70,12 +70,12 @@ func TestFailedWriteWaitsForTheAnswer(t *testing.T) {
 		name  string
 		proto uint32
 		err   error
-		act   func(c *conn)
+		act   func(c *Conn)
 		want  time.Duration
 	}{
 		{"no answer", protoHTTP1, errors.New("reset"), nil, answerWait},
-		{"answer", protoHTTP1, errors.New("reset"), func(c *conn) { c.readSome.Store(true); time.Sleep(5 * time.Second); _ = c.Close() }, 5 * time.Second},
-		{"closed", protoHTTP1, errors.New("reset"), func(c *conn) { time.Sleep(time.Millisecond); _ = c.Close() }, time.Millisecond},
+		{"answer", protoHTTP1, errors.New("reset"), func(c *Conn) { c.readSome.Store(true); time.Sleep(5 * time.Second); _ = c.Close() }, 5 * time.Second},
+		{"closed", protoHTTP1, errors.New("reset"), func(c *Conn) { time.Sleep(time.Millisecond); _ = c.Close() }, time.Millisecond},
 		{"own deadline", protoHTTP1, &net.OpError{Op: "write", Err: timeoutError{}}, nil, answerWait},
 		{"HTTP/2", protoHTTP2, errors.New("reset"), nil, 0},
 	} {

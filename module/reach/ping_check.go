@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package reach
 
 import (
 	"errors"
@@ -14,7 +14,7 @@ import (
 )
 
 // activeCheck is the active health check of the handler, nil for none.
-func (w *way) activeCheck() *reverseproxy.ActiveHealthChecks {
+func (w *Way) activeCheck() *reverseproxy.ActiveHealthChecks {
 	if hc := w.Handler.HealthChecks; hc != nil && hc.Active != nil && hc.Active.IsEnabled() {
 		return hc.Active
 	}
@@ -23,9 +23,9 @@ func (w *way) activeCheck() *reverseproxy.ActiveHealthChecks {
 
 // uncheckable is why a health check cannot be made of a backend, nil if it can. Then
 // it says nothing about the backend, and the plain ping stands for it.
-func (w *way) uncheckable(a *reverseproxy.ActiveHealthChecks, u address.URI) error {
+func (w *Way) uncheckable(a *reverseproxy.ActiveHealthChecks, u address.URI) error {
 	switch {
-	case !w.speaksHTTP():
+	case !w.SpeaksHTTP():
 		return errors.New("active health checks need the transport http")
 	case a.Upstream != "":
 		_, err := policyconfig.UpstreamURI(&reverseproxy.Upstream{Dial: a.Upstream}, u.Scheme)
@@ -37,7 +37,7 @@ func (w *way) uncheckable(a *reverseproxy.ActiveHealthChecks, u address.URI) err
 }
 
 // warn says, when the configuration is loaded, what the pool cannot do with it.
-func (w *way) warn() {
+func (w *Way) warn() {
 	if a := w.activeCheck(); a != nil {
 		for _, u := range w.URIs {
 			if err := w.uncheckable(a, u); err != nil {

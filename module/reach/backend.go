@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package reach
 
 import (
 	"context"
@@ -13,15 +13,15 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover"
 )
 
-// backend is what one handler knows of one member: the upstream that Caddy
+// Backend is what one handler knows of one member: the upstream that Caddy
 // proxies to, the connections to it and the dials under way. It makes it
 // possible to end all that is blocked on the member at once.
-type backend struct {
+type Backend struct {
 	Member   *failover.Member
 	Upstream *reverseproxy.Upstream
 
 	mu    sync.Mutex
-	conns map[*conn]struct{}
+	conns map[*Conn]struct{}
 	dials map[*dialing]struct{}
 	ready *warmConn // a warm connection nobody has taken yet
 
@@ -35,27 +35,27 @@ type backend struct {
 // transport whose connections are not ours.
 type dialing struct{ cancel context.CancelCauseFunc }
 
-func newBackend(m *failover.Member, u *reverseproxy.Upstream) *backend {
-	return &backend{
+func newBackend(m *failover.Member, u *reverseproxy.Upstream) *Backend {
+	return &Backend{
 		Member: m, Upstream: u,
-		conns: make(map[*conn]struct{}),
+		conns: make(map[*Conn]struct{}),
 		dials: make(map[*dialing]struct{}),
 	}
 }
 
-func (b *backend) add(c *conn) {
+func (b *Backend) add(c *Conn) {
 	b.mu.Lock()
 	b.conns[c] = struct{}{}
 	b.mu.Unlock()
 }
 
-func (b *backend) remove(c *conn) {
+func (b *Backend) remove(c *Conn) {
 	b.mu.Lock()
 	delete(b.conns, c)
 	b.mu.Unlock()
 }
 
-func (b *backend) startDial(cancel context.CancelCauseFunc) *dialing {
+func (b *Backend) startDial(cancel context.CancelCauseFunc) *dialing {
 	d := &dialing{cancel: cancel}
 	b.mu.Lock()
 	b.dials[d] = struct{}{}
@@ -63,7 +63,7 @@ func (b *backend) startDial(cancel context.CancelCauseFunc) *dialing {
 	return d
 }
 
-func (b *backend) endDial(d *dialing) {
+func (b *Backend) endDial(d *dialing) {
 	b.mu.Lock()
 	delete(b.dials, d)
 	b.mu.Unlock()
@@ -71,19 +71,19 @@ func (b *backend) endDial(d *dialing) {
 
 // Block notes that something is blocked on the member until end is called; cancel
 // ends it.
-func (b *backend) Block(cancel context.CancelCauseFunc) (end func()) {
+func (b *Backend) Block(cancel context.CancelCauseFunc) (end func()) {
 	d := b.startDial(cancel)
 	return func() { b.endDial(d) }
 }
 
 // Release ends everything that is blocked on the member: dials, and all
 // connections with the requests on them.
-func (b *backend) Release(cause error) {
+func (b *Backend) Release(cause error) {
 	b.mu.Lock()
 	for d := range b.dials {
 		d.cancel(cause)
 	}
-	conns := make([]*conn, 0, len(b.conns))
+	conns := make([]*Conn, 0, len(b.conns))
 	for c := range b.conns {
 		conns = append(conns, c)
 	}

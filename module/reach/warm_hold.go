@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package reach
 
 import (
 	"bufio"
@@ -100,14 +100,14 @@ func (w *warmer) offer(nc net.Conn, letGo func()) (taken, alive bool) {
 }
 
 // put offers a warm connection.
-func (b *backend) put(wc *warmConn) {
+func (b *Backend) put(wc *warmConn) {
 	b.mu.Lock()
 	b.ready = wc
 	b.mu.Unlock()
 }
 
 // withdraw takes the offer back, and returns false if it was taken.
-func (b *backend) withdraw(wc *warmConn) bool {
+func (b *Backend) withdraw(wc *warmConn) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.ready != wc {
@@ -118,7 +118,7 @@ func (b *backend) withdraw(wc *warmConn) bool {
 }
 
 // takeWarm takes the warm connection, nil when there is none that lives.
-func (b *backend) takeWarm() net.Conn {
+func (b *Backend) takeWarm() net.Conn {
 	b.mu.Lock()
 	wc := b.ready
 	b.ready = nil

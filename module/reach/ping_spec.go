@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package reach
 
 import (
 	"cmp"
@@ -46,7 +46,7 @@ type pingSpec struct {
 }
 
 // pingFor makes the ping of a backend.
-func (w *way) pingFor(b *backend) *pingSpec {
+func (w *Way) pingFor(b *Backend) *pingSpec {
 	u := b.Member.URI
 	p := &pingSpec{
 		timeout: pingTimeout,
@@ -63,7 +63,7 @@ func (w *way) pingFor(b *backend) *pingSpec {
 }
 
 // pingRequest is a request as it goes on the wire.
-func (w *way) pingRequest(method, uri string, u address.URI) *http.Request {
+func (w *Way) pingRequest(method, uri string, u address.URI) *http.Request {
 	host := net.JoinHostPort(u.Host, u.Port)
 	if u.Scheme == address.SchemeUnix {
 		host = "localhost"
@@ -90,7 +90,7 @@ func (w *way) pingRequest(method, uri string, u address.URI) *http.Request {
 }
 
 // healthCheck makes the ping what Caddy's active health check sends and expects.
-func (w *way) healthCheck(p *pingSpec, a *reverseproxy.ActiveHealthChecks, u address.URI) {
+func (w *Way) healthCheck(p *pingSpec, a *reverseproxy.ActiveHealthChecks, u address.URI) {
 	p.standard, p.check = false, true
 	p.timeout = cmp.Or(time.Duration(a.Timeout), pingTimeout)
 	p.status, p.size = a.ExpectStatus, cmp.Or(a.MaxSize, maxPingAnswer)
@@ -152,7 +152,7 @@ func dialInfoOf(up *reverseproxy.Upstream, u address.URI) reverseproxy.DialInfo 
 
 // Open opens a connection to a member as requests do, TLS included, with the question
 // to ask on it.
-func (w *way) Open(ctx context.Context, m *failover.Member, path string) (*sources.Line, error) {
+func (w *Way) Open(ctx context.Context, m *failover.Member, path string) (*sources.Line, error) {
 	b := w.Backend(m)
 	p := &pingSpec{dial: dialInfoOf(b.Upstream, m.URI), host: m.URI.Host}
 	p.request = w.pingRequest(http.MethodGet, path, m.URI)
@@ -165,7 +165,7 @@ func (w *way) Open(ctx context.Context, m *failover.Member, path string) (*sourc
 
 // open opens a connection to b as the transport would, TLS included, unless the name
 // to ask for there depends on the request.
-func (w *way) open(ctx context.Context, b *backend, p *pingSpec) (net.Conn, error) {
+func (w *Way) open(ctx context.Context, b *Backend, p *pingSpec) (net.Conn, error) {
 	ctx = context.WithValue(ctx, pingKey{}, b)
 	ctx = context.WithValue(ctx, assumed.DialInfoKey, p.dial)
 	nc, err := w.http.DialContext(ctx, "tcp", p.dial.Address)
@@ -189,7 +189,7 @@ func (w *way) open(ctx context.Context, b *backend, p *pingSpec) (net.Conn, erro
 }
 
 // speaks is the protocol on a connection that open returned.
-func (w *way) speaks(nc net.Conn) uint32 {
+func (w *Way) speaks(nc net.Conn) uint32 {
 	if tc, ok := nc.(*tls.Conn); ok {
 		if tc.ConnectionState().NegotiatedProtocol == "h2" {
 			return protoHTTP2

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package reach
 
 import (
 	"context"
@@ -15,14 +15,14 @@ import (
 
 // personal reports whether each connection belongs to one client: the PROXY
 // protocol names it there, or TLS asks for a name that depends on its request.
-func (w *way) personal() bool {
+func (w *Way) personal() bool {
 	return w.nameless || w.base != nil && w.base.ProxyProtocol != ""
 }
 
 // ownDialer is how connections are made that belong to no client: pings, and what
 // else the balancer asks its backends. With the PROXY protocol Caddy's dialer needs
 // a client; these say that they come from the balancer itself.
-func (w *way) ownDialer(ctx caddy.Context, dial dialer) (dialer, error) {
+func (w *Way) ownDialer(ctx caddy.Context, dial dialer) (dialer, error) {
 	if w.base.ProxyProtocol == "" {
 		return dial, nil
 	}

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package reach
 
 import (
 	"context"
@@ -23,7 +23,7 @@ import (
 type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // hookDials makes every connection that the transport below opens a conn.
-func (w *way) hookDials(ctx caddy.Context) error {
+func (w *Way) hookDials(ctx caddy.Context) error {
 	if w.http == nil {
 		return nil
 	}
@@ -58,7 +58,7 @@ func (w *way) hookDials(ctx caddy.Context) error {
 
 // stretchDialTimeout makes room for a connection_timeout that is longer than the
 // default of Caddy's transport, which otherwise would end dials before.
-func (w *way) stretchDialTimeout(ctx caddy.Context) error {
+func (w *Way) stretchDialTimeout(ctx caddy.Context) error {
 	longest := w.longestConnectionTimeout()
 	if time.Duration(w.base.DialTimeout) != assumed.DialTimeout || longest <= assumed.DialTimeout {
 		return nil
@@ -75,7 +75,7 @@ func (w *way) stretchDialTimeout(ctx caddy.Context) error {
 }
 
 // longestConnectionTimeout is how long the most patient address dials.
-func (w *way) longestConnectionTimeout() time.Duration {
+func (w *Way) longestConnectionTimeout() time.Duration {
 	if own := w.Options.Nested.ConnectionTimeout; own != nil {
 		return *own
 	}
@@ -91,8 +91,8 @@ func (w *way) longestConnectionTimeout() time.Duration {
 // dialedFor is what a dial to addr is for: an attempt of a request, a ping, or
 // neither. It comes late when the request is at another backend by now: net/http
 // dials on a goroutine of its own, also for an attempt that has ended.
-func (w *way) dialedFor(ctx context.Context, addr string) (b *backend, e *errand, late bool) {
-	if b, ok := ctx.Value(pingKey{}).(*backend); ok {
+func (w *Way) dialedFor(ctx context.Context, addr string) (b *Backend, e *Errand, late bool) {
+	if b, ok := ctx.Value(pingKey{}).(*Backend); ok {
 		return b, nil, false
 	}
 	if of := errandOf(ctx); of != nil {
@@ -113,7 +113,7 @@ func (w *way) dialedFor(ctx context.Context, addr string) (b *backend, e *errand
 // begins here; for TLS its rest is the deadline of the handshake. The dial waits
 // for its turn where many are pending, and ends early when the pool gives it up,
 // or when the request has no more time.
-func (w *way) dial(ctx context.Context, dial dialer, b *backend, e *errand, network, addr string) (net.Conn, error) {
+func (w *Way) dial(ctx context.Context, dial dialer, b *Backend, e *Errand, network, addr string) (net.Conn, error) {
 	if e != nil && !e.Fresh && w.base.TLS == nil {
 		if nc := b.takeWarm(); nc != nil {
 			return nc, nil

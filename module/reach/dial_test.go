@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package reach
 
 import (
 	"context"
@@ -33,8 +33,8 @@ func TestADialThatComesLateIsNotMade(t *testing.T) {
 	}
 	w := newTested(t, setup{}, first.Listener.Addr().String(), second.Listener.Addr().String())
 	w.Backend(w.members[0])
-	now := &errand{Backend: w.Backend(w.members[1]), Abandoned: t.Context()}
-	ctx := &errand{Context: t.Context(), Run: lastErrand{now}}
+	now := &Errand{Backend: w.Backend(w.members[1]), Abandoned: t.Context()}
+	ctx := &Errand{Context: t.Context(), Run: lastErrand{now}}
 	if _, err := w.http.DialContext(ctx, "tcp", first.Listener.Addr().String()); !errors.Is(err, fault.ErrAbandoned) || now.Dialed() {
 		t.Errorf("got %v, noted as a dial of the second attempt: %t", err, now.Dialed())
 	}
@@ -58,7 +58,7 @@ func TestDialersHaveTheirOwnVariables(t *testing.T) {
 	r := caddyRequest(httptest.NewRequest("GET", "http://x/", nil), reverseproxy.DialInfo{})
 	caddyhttp.SetVar(r.Context(), assumed.ProxyProtocolVar, "here")
 	caddyhttp.SetVar(r.Context(), "another", "here")
-	e := new(errand)
+	e := new(Errand)
 	w.Begin(e, r)
 	dialing := newDialWatch(r.WithContext(e).Context())
 	caddyhttp.SetVar(r.Context(), assumed.ProxyProtocolVar, "changed")

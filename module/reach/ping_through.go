@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package reach
 
 import (
 	"context"
@@ -30,7 +30,7 @@ type blindPing struct {
 }
 
 // pingThrough asks b as a request would, through the transport itself.
-func (w *way) pingThrough(ctx context.Context, b *backend, p *pingSpec) failover.PingResult {
+func (w *Way) pingThrough(ctx context.Context, b *Backend, p *pingSpec) failover.PingResult {
 	b.mu.Lock()
 	bp := b.pinging
 	if bp == nil {
@@ -54,7 +54,7 @@ func (w *way) pingThrough(ctx context.Context, b *backend, p *pingSpec) failover
 }
 
 // askThrough sends the ping as reverse_proxy sends a request.
-func (w *way) askThrough(b *backend, p *pingSpec) (r failover.PingResult) {
+func (w *Way) askThrough(b *Backend, p *pingSpec) (r failover.PingResult) {
 	defer func() {
 		if v := recover(); v != nil {
 			r = failover.PingResult{Err: fmt.Errorf("%w: %v", errNoPing, v), Neutral: true}
@@ -67,7 +67,7 @@ func (w *way) askThrough(b *backend, p *pingSpec) (r failover.PingResult) {
 	watch := newDialWatch(ctx)
 	req := p.request.Clone(watch)
 	req.URL.Scheme, req.RemoteAddr = "", "127.0.0.1:0" // the transport knows the scheme
-	if req.URL.Opaque == "*" && !w.speaksHTTP() {
+	if req.URL.Opaque == "*" && !w.SpeaksHTTP() {
 		req.URL.Opaque, req.URL.Path = "", "/" // CGI has paths only
 	}
 	req = caddyhttp.PrepareRequest(req, caddy.NewReplacer(), nil, new(caddyhttp.Server))

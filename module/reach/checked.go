@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package reach
 
 import (
 	"context"
@@ -39,7 +39,7 @@ func (e *forbiddenError) Unwrap() error { return e.reason }
 // its name is resolved and every address is checked before a packet is sent to it.
 // A health check may have another port (health_port), or the operator's own
 // target (health_upstream), which is not checked.
-func (w *way) checked(dial dialer, b *backend) dialer {
+func (w *Way) checked(dial dialer, b *Backend) dialer {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		u := b.Member.URI
 		if err := w.Check(u, netip.Addr{}, ""); err != nil {
@@ -103,13 +103,13 @@ func dialOne(ctx context.Context, dial dialer, info reverseproxy.DialInfo, left 
 }
 
 // forbid counts a refusal and makes its error, which fails the dial.
-func (w *way) forbid(u address.URI, at netip.Addr, reason error) error {
+func (w *Way) forbid(u address.URI, at netip.Addr, reason error) error {
 	w.Refused(reason)
 	return reverseproxy.NewDialError(&forbiddenError{u, at, reason})
 }
 
 // resolver is the one that the transport uses.
-func (w *way) resolver() *net.Resolver {
+func (w *Way) resolver() *net.Resolver {
 	if w.base == nil || w.base.Resolver == nil || len(w.base.Resolver.Addresses) == 0 {
 		return net.DefaultResolver
 	}

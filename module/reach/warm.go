@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package reach
 
 import (
 	"context"
@@ -39,14 +39,14 @@ type warmSet struct {
 // warmer keeps one connection to a backend ready until its context ends:
 // dialled, TLS done, one ping answered.
 type warmer struct {
-	way     *way
-	backend *backend
+	way     *Way
+	backend *Backend
 	cancel  context.CancelFunc
 	done    chan struct{}
 }
 
 // Warm holds warm connections to members, and to no others.
-func (w *way) Warm(members []*failover.Member) {
+func (w *Way) Warm(members []*failover.Member) {
 	if !w.Owned() || w.personal() {
 		return // its connections are not ours to make, or belong to one client each
 	}
@@ -75,7 +75,7 @@ func (w *way) Warm(members []*failover.Member) {
 }
 
 // Close ends all warmers and waits for them.
-func (w *way) Close() {
+func (w *Way) Close() {
 	s := &w.warmers
 	s.mu.Lock()
 	all := s.all

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package reach
 
 import (
 	"bufio"
@@ -25,7 +25,7 @@ type pingKey struct{}
 
 // Ping asks m whether it is alive: on a connection of its own that is closed
 // afterwards, or through the transport where connections are not ours.
-func (w *way) Ping(ctx context.Context, m *failover.Member) failover.PingResult {
+func (w *Way) Ping(ctx context.Context, m *failover.Member) failover.PingResult {
 	b := w.Backend(m)
 	p := w.pingFor(b)
 	ctx, cancel := context.WithTimeoutCause(ctx, p.timeout, context.DeadlineExceeded)
@@ -42,7 +42,7 @@ func (w *way) Ping(ctx context.Context, m *failover.Member) failover.PingResult 
 	return r
 }
 
-func (w *way) pingOnce(ctx context.Context, b *backend, p *pingSpec) failover.PingResult {
+func (w *Way) pingOnce(ctx context.Context, b *Backend, p *pingSpec) failover.PingResult {
 	if !w.Owned() {
 		if w.nameless {
 			return failover.PingResult{} // it cannot be asked: a request has to find out

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package reach
 
 import (
 	"context"
@@ -25,13 +25,13 @@ import (
 // depends on the request.
 const serverNameVar = "caddy_broker.server_name"
 
-// errand is an attempt of a request as its dials see it. It is the context of the
+// Errand is an attempt of a request as its dials see it. It is the context of the
 // attempt's round trip, so that they find it.
-type errand struct {
+type Errand struct {
 	context.Context //nolint:containedctx // it is one
 
 	// Backend is where the request goes.
-	Backend *backend
+	Backend *Backend
 	// ConnectBy is when it has to have a connection; zero for no such time.
 	ConnectBy time.Time
 	// Abandoned ends when the pool gives the dial up.
@@ -39,7 +39,7 @@ type errand struct {
 	// Fresh says that only a new connection will do.
 	Fresh bool
 	// Run is the request, which may be at another attempt by now.
-	Run interface{ Latest() *errand }
+	Run interface{ Latest() *Errand }
 
 	dialed atomic.Bool
 	vars   atomic.Pointer[map[string]any] // what dials may read of the request's variables; nil for nothing
@@ -49,13 +49,13 @@ type errand struct {
 type errandKey struct{}
 
 // errandOf is the attempt that the context belongs to; nil for none.
-func errandOf(ctx context.Context) *errand {
-	e, _ := ctx.Value(errandKey{}).(*errand)
+func errandOf(ctx context.Context) *Errand {
+	e, _ := ctx.Value(errandKey{}).(*Errand)
 	return e
 }
 
 // Value finds the attempt itself, and then what its request's context has.
-func (e *errand) Value(key any) any {
+func (e *Errand) Value(key any) any {
 	if key == (errandKey{}) {
 		return e
 	}
@@ -63,11 +63,11 @@ func (e *errand) Value(key any) any {
 }
 
 // Dialed reports whether a new connection was asked for since the attempt began.
-func (e *errand) Dialed() bool { return e.dialed.Load() }
+func (e *Errand) Dialed() bool { return e.dialed.Load() }
 
 // Begin prepares an errand for the round trip of a request, and keeps for dials what
 // the request says before it is sent.
-func (w *way) Begin(e *errand, req *http.Request) {
+func (w *Way) Begin(e *Errand, req *http.Request) {
 	e.Context = req.Context()
 	e.dialed.Store(false) // what came before is of the attempt before
 	if name := w.serverName(req); name != "" {
@@ -81,7 +81,7 @@ func (w *way) Begin(e *errand, req *http.Request) {
 }
 
 // note keeps a variable for dials that begin later.
-func (e *errand) note(name string, value any) {
+func (e *Errand) note(name string, value any) {
 	vars := maps.Clone(e.dialVars())
 	if vars == nil {
 		vars = make(map[string]any, 1)
@@ -91,7 +91,7 @@ func (e *errand) note(name string, value any) {
 }
 
 // dialVars is what dials may read of the request's variables. It is not written.
-func (e *errand) dialVars() map[string]any {
+func (e *Errand) dialVars() map[string]any {
 	if vars := e.vars.Load(); vars != nil {
 		return *vars
 	}
@@ -99,7 +99,7 @@ func (e *errand) dialVars() map[string]any {
 }
 
 // serverName is the name that TLS asks for, where it depends on the request.
-func (w *way) serverName(r *http.Request) string {
+func (w *Way) serverName(r *http.Request) string {
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok || !w.nameless {
 		return ""
@@ -109,7 +109,7 @@ func (w *way) serverName(r *http.Request) string {
 
 // hookProxy keeps for dials which proxy carries the request: net/http asks for it
 // before it dials.
-func (w *way) hookProxy() {
+func (w *Way) hookProxy() {
 	proxy := w.http.Proxy
 	if proxy == nil {
 		return

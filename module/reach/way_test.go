@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package reach
 
 import (
 	"encoding/json"
@@ -21,7 +21,7 @@ import (
 
 // tested is the way of a handler to the backends of a pool that nothing else uses.
 type tested struct {
-	*way
+	*Way
 	pool    *failover.Pool
 	members []*failover.Member
 }
@@ -54,7 +54,7 @@ func newTested(t *testing.T, s setup, addresses ...string) tested {
 
 func newTestedThrough(t *testing.T, ctx caddy.Context, rt http.RoundTripper, s setup, addresses ...string) tested {
 	t.Helper()
-	cfg := wayConfig{
+	cfg := Config{
 		Handler: new(reverseproxy.Handler), Options: new(address.Options), Logger: zap.NewNop(),
 		Check:   func(address.URI, netip.Addr, string) error { return nil },
 		Refused: func(error) {},
@@ -66,7 +66,7 @@ func newTestedThrough(t *testing.T, ctx caddy.Context, rt http.RoundTripper, s s
 	if s.options != nil {
 		s.options(cfg.Options)
 	}
-	w := newWay(rt)
+	w := New(rt)
 	var uris []string
 	for _, a := range addresses {
 		cfg.Handler.Upstreams = append(cfg.Handler.Upstreams, &reverseproxy.Upstream{Dial: a})
@@ -99,23 +99,26 @@ func newServer(t *testing.T, serve http.HandlerFunc) *httptest.Server {
 }
 
 // lastErrand is a request whose present attempt is e.
-type lastErrand struct{ e *errand }
+type lastErrand struct{ e *Errand }
 
-func (l lastErrand) Latest() *errand { return l.e }
+func (l lastErrand) Latest() *Errand { return l.e }
 
 // send sends a request to a member, and reads its answer.
 func (w tested) send(t *testing.T, m *failover.Member) {
 	t.Helper()
 	b := w.Backend(m)
-	e := &errand{Backend: b, Abandoned: t.Context()}
+	e := &Errand{Backend: b, Abandoned: t.Context()}
 	e.Run = lastErrand{e}
 	req := httptest.NewRequest(http.MethodGet, "http://"+m.URI.Dial()+"/", nil)
-	req.RequestURI = ""
+	req.RequestURI, req.URL.Scheme = "", "" // the transport knows it
 	req = caddyRequest(req, dialInfoOf(b.Upstream, m.URI))
 	w.Begin(e, req)
 	res, err := w.transport.RoundTrip(req.WithContext(e))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = res.Body.Close()
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		t.Fatalf("the answer is %d", res.StatusCode)
+	}
 }

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package reach
 
 import (
 	"context"
@@ -18,10 +18,10 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 )
 
-// way is how one handler reaches the backends of its pool: Caddy's transport, with
+// Way is how one handler reaches the backends of its pool: Caddy's transport, with
 // what is known of it, and each backend with its connections.
-type way struct {
-	wayConfig
+type Way struct {
+	Config
 	ctx       context.Context //nolint:containedctx // of the configuration
 	transport http.RoundTripper
 
@@ -42,8 +42,8 @@ type way struct {
 	warmers  warmSet
 }
 
-// wayConfig is what a handler says of its way to its backends.
-type wayConfig struct {
+// Config is what a handler says of its way to its backends.
+type Config struct {
 	Handler *reverseproxy.Handler
 	Options *address.Options
 	URIs    []address.URI
@@ -55,10 +55,10 @@ type wayConfig struct {
 	Refused func(reason error)
 }
 
-// newWay is the way through a transport. Until it is provisioned it only knows what
+// New is the way through a transport. Until it is provisioned it only knows what
 // the transport is like.
-func newWay(rt http.RoundTripper) *way {
-	w := &way{transport: rt}
+func New(rt http.RoundTripper) *Way {
+	w := &Way{transport: rt}
 	ht, ok := rt.(*reverseproxy.HTTPTransport)
 	if ok && ht.TLS != nil {
 		w.tlsName = ht.TLS.ServerName
@@ -79,8 +79,8 @@ func newWay(rt http.RoundTripper) *way {
 }
 
 // Provision makes the connections of the transport those of the way.
-func (w *way) Provision(ctx caddy.Context, cfg wayConfig) error {
-	w.ctx, w.wayConfig = ctx, cfg
+func (w *Way) Provision(ctx caddy.Context, cfg Config) error {
+	w.ctx, w.Config = ctx, cfg
 	w.backends.init(cfg.Handler.Upstreams, w.Scheme())
 	if err := w.hookDials(ctx); err != nil {
 		return err
@@ -90,7 +90,7 @@ func (w *way) Provision(ctx caddy.Context, cfg wayConfig) error {
 }
 
 // Scheme is the scheme of the pool's addresses.
-func (w *way) Scheme() string {
+func (w *Way) Scheme() string {
 	switch {
 	case w.base != nil && w.base.TLS != nil:
 		return address.SchemeHTTPS
@@ -103,41 +103,44 @@ func (w *way) Scheme() string {
 
 // Owned reports whether the connections are those of this package; those of other
 // transports than Caddy's HTTP/1 and HTTP/2 are not.
-func (w *way) Owned() bool { return w.http != nil }
+func (w *Way) Owned() bool { return w.http != nil }
 
 // Layered reports whether HTTP may be carried in something else than plain HTTP/1, so
 // that bytes of the connection do not tell how far a request got.
-func (w *way) Layered() bool { return w.base != nil && (w.h2c || w.base.TLS != nil) }
+func (w *Way) Layered() bool { return w.base != nil && (w.h2c || w.base.TLS != nil) }
 
 // Cancels reports whether every attempt needs a context of its own, because ending
 // its connection would end other requests too or does not reach the attempt.
-func (w *way) Cancels() bool { return w.Layered() || w.base != nil && w.base.MaxConnsPerHost > 0 }
+func (w *Way) Cancels() bool { return w.Layered() || w.base != nil && w.base.MaxConnsPerHost > 0 }
 
 // Askable reports whether a connection can be opened without a request of a client.
-func (w *way) Askable() bool { return w.Owned() && !w.nameless }
+func (w *Way) Askable() bool { return w.Owned() && !w.nameless }
 
 // GiveUp makes net/http give up a request that it was given and that has no
 // context of its own to cancel.
-func (w *way) GiveUp(req *http.Request) {
+func (w *Way) GiveUp(req *http.Request) {
 	if w.http != nil {
 		assumed.EndRoundTrip(w.http, req)
 	}
 }
 
 // CloseIdle closes the connections that carry nothing.
-func (w *way) CloseIdle() {
+func (w *Way) CloseIdle() {
 	if w.http != nil {
 		w.http.CloseIdleConnections()
 	}
 }
 
-// speaksHTTP reports whether it is Caddy's transport http, in whatever version.
-func (w *way) speaksHTTP() bool {
+// Nameless reports whether the name that TLS asks for depends on the request.
+func (w *Way) Nameless() bool { return w.nameless }
+
+// SpeaksHTTP reports whether it is Caddy's transport http, in whatever version.
+func (w *Way) SpeaksHTTP() bool {
 	_, ok := w.transport.(*reverseproxy.HTTPTransport)
 	return ok
 }
 
 // secures reports whether connections to that port carry TLS.
-func (w *way) secures(port string) bool {
+func (w *Way) secures(port string) bool {
 	return w.base != nil && w.base.TLS != nil && !slices.Contains(w.base.TLS.ExceptPorts, port)
 }

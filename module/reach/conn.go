@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package reach
 
 import (
 	"context"
@@ -37,13 +37,13 @@ const (
 	protoHTTP2
 )
 
-// conn is a connection to a backend as net/http sees it. It counts what was
+// Conn is a connection to a backend as net/http sees it. It counts what was
 // written, so that "nothing of the request was written" can be told exactly,
 // tells the pool of every byte that came, and can be taken out of use at any
 // moment without a byte being written.
-type conn struct {
+type Conn struct {
 	net.Conn
-	Backend *backend
+	Backend *Backend
 
 	// written counts the bytes of requests that the kernel took; TLS alerts and
 	// key updates are no part of a request.
@@ -79,16 +79,16 @@ type conn struct {
 
 // carried is a response that a connection carries, and that ends with it: its place is
 // free then, whatever its handler does.
-type carried interface{ EndWith(c *conn) }
+type carried interface{ EndWith(c *Conn) }
 
-func newConn(nc net.Conn, b *backend, secure bool) *conn {
-	c := &conn{Conn: nc, Backend: b, secure: secure, closed: make(chan struct{})}
+func newConn(nc net.Conn, b *Backend, secure bool) *Conn {
+	c := &Conn{Conn: nc, Backend: b, secure: secure, closed: make(chan struct{})}
 	b.add(c)
 	return c
 }
 
 // Read reads from the backend and tells the pool of it.
-func (c *conn) Read(p []byte) (int, error) {
+func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 {
 		if !c.readSome.Load() {
@@ -106,7 +106,7 @@ func (c *conn) Read(p []byte) (int, error) {
 // poisoned. When writing fails it leaves the reading side time to find the
 // response that the backend may have sent before it closed: net/http closes the
 // connection as soon as Write returns the error.
-func (c *conn) Write(p []byte) (int, error) {
+func (c *Conn) Write(p []byte) (int, error) {
 	if c.unsure.Load() && c.unsure.CompareAndSwap(true, false) && c.ended() {
 		c.Poison()
 	}
@@ -130,7 +130,7 @@ func (c *conn) Write(p []byte) (int, error) {
 
 // awaitAnswer waits until the connection is closed, or for answerWait when no
 // byte of an answer comes.
-func (c *conn) awaitAnswer() {
+func (c *Conn) awaitAnswer() {
 	timer := time.NewTimer(answerWait)
 	defer timer.Stop()
 	select {
@@ -144,7 +144,7 @@ func (c *conn) awaitAnswer() {
 }
 
 // Close closes the connection and ends a write that waits for an answer.
-func (c *conn) Close() error {
+func (c *Conn) Close() error {
 	err := net.ErrClosed
 	c.once.Do(func() {
 		close(c.closed)
@@ -162,7 +162,7 @@ func (c *conn) Close() error {
 }
 
 // CloseWrite closes the writing half: a tunnel's end in one direction.
-func (c *conn) CloseWrite() error {
+func (c *Conn) CloseWrite() error {
 	if cw, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return cw.CloseWrite()
 	}
@@ -170,24 +170,24 @@ func (c *conn) CloseWrite() error {
 }
 
 // NetConn returns the connection below.
-func (c *conn) NetConn() net.Conn { return c.Conn }
+func (c *Conn) NetConn() net.Conn { return c.Conn }
 
 // Poison takes the connection out of use: not one more byte is written to it.
-func (c *conn) Poison() { c.poisoned.Store(true) }
+func (c *Conn) Poison() { c.poisoned.Store(true) }
 
 // Abort poisons and closes the connection for a reason, which whoever uses it
 // finds in its error. The first reason stays.
-func (c *conn) Abort(cause error) {
+func (c *Conn) Abort(cause error) {
 	c.cause.CompareAndSwap(nil, &cause)
 	c.Poison()
 	_ = c.Close()
 }
 
 // Aborted reports whether the connection was ended from our side.
-func (c *conn) Aborted() bool { return c.cause.Load() != nil }
+func (c *Conn) Aborted() bool { return c.cause.Load() != nil }
 
 // Reason is why the connection was aborted, or otherwise.
-func (c *conn) Reason(otherwise error) error {
+func (c *Conn) Reason(otherwise error) error {
 	if p := c.cause.Load(); p != nil {
 		return *p
 	}
@@ -196,7 +196,7 @@ func (c *conn) Reason(otherwise error) error {
 
 // ended reports whether the backend has closed the connection. net/http learns of
 // that on another goroutine, and later.
-func (c *conn) ended() bool {
+func (c *Conn) ended() bool {
 	raw := socket.Raw(c.Conn)
 	return raw != nil && !socket.PeerPresent(raw)
 }
@@ -204,7 +204,7 @@ func (c *conn) ended() bool {
 // Take is called each time the connection is about to carry a request of its own.
 // unsure says that the request could not be sent again, and that the backend may have
 // closed the connection meanwhile.
-func (c *conn) Take(unsure bool) {
+func (c *Conn) Take(unsure bool) {
 	if c.secure && c.established.CompareAndSwap(false, true) {
 		_ = c.Conn.SetDeadline(time.Time{})
 		c.kept()
@@ -215,7 +215,7 @@ func (c *conn) Take(unsure bool) {
 
 // abandonOn ends the TLS handshake when the pool gives the dial up. It is called
 // before the connection is used; it may be closed already, by a hang verdict.
-func (c *conn) abandonOn(abandoned context.Context) {
+func (c *Conn) abandonOn(abandoned context.Context) {
 	keep := context.AfterFunc(abandoned, func() { c.Abort(fault.ErrAbandoned) })
 	c.keep.Store(&keep)
 	if isClosed(c.closed) {
@@ -224,27 +224,27 @@ func (c *conn) abandonOn(abandoned context.Context) {
 }
 
 // kept ends what abandonOn began.
-func (c *conn) kept() {
+func (c *Conn) kept() {
 	if keep := c.keep.Load(); keep != nil {
 		(*keep)()
 	}
 }
 
 // Written counts the bytes of requests that were written since it was made.
-func (c *conn) Written() int64 { return c.written.Load() }
+func (c *Conn) Written() int64 { return c.written.Load() }
 
 // ReadSome reports whether a byte was read since the connection was last taken.
-func (c *conn) ReadSome() bool { return c.readSome.Load() }
+func (c *Conn) ReadSome() bool { return c.readSome.Load() }
 
 // WasWarm reports whether the connection had been held ready.
-func (c *conn) WasWarm() bool { return c.warm }
+func (c *Conn) WasWarm() bool { return c.warm }
 
 // Patience is how long the backend says it keeps an idle connection; 0 when it said
 // nothing.
-func (c *conn) Patience() time.Duration { return time.Duration(c.keepAlive.Load()) }
+func (c *Conn) Patience() time.Duration { return time.Duration(c.keepAlive.Load()) }
 
 // Hear remembers how long the backend says it keeps an idle connection.
-func (c *conn) Hear(h http.Header) {
+func (c *Conn) Hear(h http.Header) {
 	v := h["Keep-Alive"]
 	if len(v) == 0 {
 		return
@@ -261,14 +261,14 @@ func (c *conn) Hear(h http.Header) {
 }
 
 // Carry says which response the connection carries (HTTP/1 only).
-func (c *conn) Carry(answer carried) {
+func (c *Conn) Carry(answer carried) {
 	c.mu.Lock()
 	c.answer = answer
 	c.mu.Unlock()
 }
 
 // Drop says that it does not carry that response any more.
-func (c *conn) Drop(answer carried) {
+func (c *Conn) Drop(answer carried) {
 	c.mu.Lock()
 	if c.answer == answer {
 		c.answer = nil
@@ -277,20 +277,20 @@ func (c *conn) Drop(answer carried) {
 }
 
 // Carries reports whether the response will end with the connection.
-func (c *conn) Carries(answer carried) bool {
+func (c *Conn) Carries(answer carried) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.answer == answer && !isClosed(c.closed)
 }
 
 // HTTP1 reports whether there is a connection and it speaks HTTP/1.
-func (c *conn) HTTP1() bool { return c != nil && c.proto.Load() == protoHTTP1 }
+func (c *Conn) HTTP1() bool { return c != nil && c.proto.Load() == protoHTTP1 }
 
 // HTTP2 reports whether there is a connection and it speaks HTTP/2.
-func (c *conn) HTTP2() bool { return c != nil && c.proto.Load() == protoHTTP2 }
+func (c *Conn) HTTP2() bool { return c != nil && c.proto.Load() == protoHTTP2 }
 
 // ConnOf finds the conn below what net/http uses: nil when there is none.
-func (w *way) ConnOf(nc net.Conn) *conn {
+func (w *Way) ConnOf(nc net.Conn) *Conn {
 	c := connOf(nc)
 	if c != nil {
 		c.learn(nc, w.h2c)
@@ -299,9 +299,9 @@ func (w *way) ConnOf(nc net.Conn) *conn {
 }
 
 // connOf finds the conn below what net/http uses: nil when there is none.
-func connOf(nc net.Conn) *conn {
+func connOf(nc net.Conn) *Conn {
 	for nc != nil {
-		if c, ok := nc.(*conn); ok {
+		if c, ok := nc.(*Conn); ok {
 			return c
 		}
 		below, ok := nc.(interface{ NetConn() net.Conn })
@@ -314,7 +314,7 @@ func connOf(nc net.Conn) *conn {
 }
 
 // learn notes the protocol that nc, whose lowest layer is c, speaks.
-func (c *conn) learn(nc net.Conn, h2c bool) {
+func (c *Conn) learn(nc net.Conn, h2c bool) {
 	if c.proto.Load() != protoUnknown {
 		return
 	}

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package reach
 
 import (
 	"maps"
@@ -22,7 +22,7 @@ type backendTable struct {
 	hopeless atomic.Int64 // how many backends are
 
 	mu  sync.Mutex // guards writing to all; the pool is never called under it
-	all atomic.Pointer[map[*failover.Member]*backend]
+	all atomic.Pointer[map[*failover.Member]*Backend]
 }
 
 func (t *backendTable) init(upstreams reverseproxy.UpstreamPool, scheme string) {
@@ -33,12 +33,12 @@ func (t *backendTable) init(upstreams reverseproxy.UpstreamPool, scheme string) 
 			t.static[u.Key()] = up
 		}
 	}
-	t.all.Store(&map[*failover.Member]*backend{})
+	t.all.Store(&map[*failover.Member]*Backend{})
 }
 
 // Backend is the backend for a member. One that the handler does not list, because it
 // was added at run time, gets an upstream of its own.
-func (w *way) Backend(m *failover.Member) *backend {
+func (w *Way) Backend(m *failover.Member) *Backend {
 	t := &w.backends
 	if b := (*t.all.Load())[m]; b != nil {
 		return b
@@ -60,7 +60,7 @@ func (w *way) Backend(m *failover.Member) *backend {
 }
 
 // Known is the backend for a member if there is one already.
-func (w *way) Known(m *failover.Member) *backend {
+func (w *Way) Known(m *failover.Member) *Backend {
 	if all := w.backends.all.Load(); all != nil {
 		return (*all)[m]
 	}
@@ -68,7 +68,7 @@ func (w *way) Known(m *failover.Member) *backend {
 }
 
 // Note remembers whether reaching a backend failed in a way that stays.
-func (w *way) Note(b *backend, hopeless bool) {
+func (w *Way) Note(b *Backend, hopeless bool) {
 	if b.hopeless.Load() == hopeless || !b.hopeless.CompareAndSwap(!hopeless, hopeless) {
 		return
 	}
@@ -80,7 +80,7 @@ func (w *way) Note(b *backend, hopeless bool) {
 }
 
 // Hopeless reports whether none of a pool's backends will be reached by waiting.
-func (w *way) Hopeless(pool *failover.Pool) bool {
+func (w *Way) Hopeless(pool *failover.Pool) bool {
 	if w.backends.hopeless.Load() == 0 {
 		return false
 	}
@@ -95,7 +95,7 @@ func (w *way) Hopeless(pool *failover.Pool) bool {
 // Upstream is what Caddy knows of a member: the upstream that the handler lists, or
 // the one of its own that the backend got; nil when there is neither. It takes no lock,
 // and makes nothing for a member that is only looked at.
-func (w *way) Upstream(m *failover.Member) *reverseproxy.Upstream {
+func (w *Way) Upstream(m *failover.Member) *reverseproxy.Upstream {
 	if b := w.Known(m); b != nil {
 		return b.Upstream
 	}
@@ -104,7 +104,7 @@ func (w *way) Upstream(m *failover.Member) *reverseproxy.Upstream {
 
 // another reports whether addr is that of another backend than b. It may be of
 // none, where a proxy is between.
-func (t *backendTable) another(b *backend, addr string) bool {
+func (t *backendTable) another(b *Backend, addr string) bool {
 	if addr == b.Member.URI.Dial() {
 		return false
 	}
@@ -118,7 +118,7 @@ func (t *backendTable) another(b *backend, addr string) bool {
 
 // dialed is the backend with that upstream, for connections that Caddy's own
 // health checks make; nil when there is none.
-func (t *backendTable) dialed(up *reverseproxy.Upstream) *backend {
+func (t *backendTable) dialed(up *reverseproxy.Upstream) *Backend {
 	all := t.all.Load()
 	if all == nil || up == nil {
 		return nil
@@ -134,14 +134,14 @@ func (t *backendTable) dialed(up *reverseproxy.Upstream) *backend {
 // Prune forgets the backends of members that are gone, once nothing goes on there.
 // The pool is asked before the table is locked, and only about what the table had
 // before: a member that joins meanwhile keeps its backend.
-func (w *way) Prune(pool *failover.Pool) {
+func (w *Way) Prune(pool *failover.Pool) {
 	t := &w.backends
 	before := *t.all.Load()
 	members := pool.All()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	all := maps.Clone(*t.all.Load())
-	maps.DeleteFunc(all, func(m *failover.Member, b *backend) bool {
+	maps.DeleteFunc(all, func(m *failover.Member, b *Backend) bool {
 		if before[m] != b || members[m] || b.Busy() {
 			return false
 		}
@@ -152,7 +152,7 @@ func (w *way) Prune(pool *failover.Pool) {
 }
 
 // Busy reports whether there are connections to the backend, or will be.
-func (b *backend) Busy() bool {
+func (b *Backend) Busy() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.conns) > 0 || len(b.dials) > 0 || b.ready != nil

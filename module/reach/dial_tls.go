@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package reach
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 
 // dialTLS dials and shakes hands as Caddy's transport does where the server's
 // name depends on the request or the PROXY protocol comes first.
-func (w *way) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
+func (w *Way) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
 	var vars map[string]any
 	if of := errandOf(ctx); of != nil {
 		vars = of.dialVars()
