@@ -46,7 +46,7 @@ type exchange struct {
 	sent       *backend   // the last one it may have been written to
 	lost       *backend   // the last one that may have executed it without an answer
 	replayed   bool       // it was sent again after a byte had been written
-	rejected   int        // the status of the last response that lb_retry_match rejected
+	hand       atHand     // the last response that lb_retry_match rejected
 	last       fault      // how the last attempt failed
 	reattached []*backend // each gets one more attempt on a new connection
 	final      error      // what every further attempt is answered

@@ -49,7 +49,7 @@ func (ex *exchange) failed(req *http.Request, err error) decision {
 	if ex.conclude(e.outcome, kind, err) {
 		return giveAnswer
 	}
-	if e.written && e.promise == noProof && e.replayable {
+	if e.written && e.replayable && (e.promise == noProof || e.outcome == failover.Neutral) {
 		e.operator = f.retries.matches(req)
 	}
 	e.spent = ex.req.Spent()
