@@ -123,11 +123,12 @@ func (ex *exchange) examine(t *try, err error) (kind proxystatus.Fault, e eviden
 }
 
 // conclude answers what no other backend could do better: what the transport has
-// answered itself, a client that left or whose body cannot be read, a request that cannot be sent, and a fault of this
-// machine.
+// answered itself, a client that left or whose body cannot be read, a request that
+// cannot be sent, and a fault of this machine. A client whose upload stalls is still
+// there, although the server ends the request's context then.
 func (ex *exchange) conclude(o failover.Outcome, kind proxystatus.Fault, err error) bool {
 	switch {
-	case ex.run.Context().Err() != nil:
+	case ex.run.Context().Err() != nil && !isTimeout(ex.bodyFailure()):
 		ex.stop(ex.run.Context().Err())
 	case kind == faultRequest && answersItself(err):
 		ex.failRequest(err)
