@@ -43,7 +43,7 @@ var mayImport = map[string][]string{
 	},
 	"module/announce": {"module/internal/assumed", "failover/address", "module/child", "module/cluster", "module/internal/lifecycle", "module/internal/parlance"},
 	"module/broker": {
-		"module/internal/assumed", "failover", "failover/address", "internal/options", "module/child", "module/cluster", "module/internal/block",
+		"module/internal/assumed", "failover", "failover/address", "failover/affinity", "internal/options", "module/child", "module/cluster", "module/internal/block",
 		"module/internal/indoubt", "module/internal/metrics", "module/internal/parlance", "module/internal/poolstate",
 		"module/internal/proxystatus", "module/internal/proxytest", "module/internal/socket", "module/policyconfig",
 		"supervisor", "supervisor/control", "supervisor/sockets",
@@ -74,7 +74,7 @@ var mayImport = map[string][]string{
 	"module/sources":              {"failover", "failover/address", "failover/membership", "module/internal/parlance"},
 	"module/internal/lifecycle":   {},
 	"module/internal/metrics":     {},
-	"module/internal/poolstate":   {"failover", "failover/address"},
+	"module/internal/poolstate":   {"failover", "failover/address", "failover/affinity", "module/internal/parlance", "module/internal/proxytest"},
 	"module/internal/proxytest":   {"failover", "failover/address"},
 	"module/policyconfig":         {"failover/address", "internal/options", "module/internal/block"},
 	"module/internal/assumed":     {},

@@ -69,7 +69,8 @@ type requests interface {
 	// forget ends that for the clients that were moved to m, or for all when m is
 	// nil, and returns how many they were.
 	forget(m *Member) int
-	// remember says that the client with that key was moved to m.
+	// remember says that the client with that key was moved to m in an earlier
+	// process; nil stands for a member that is gone.
 	remember(key uint64, m *Member)
 }
 

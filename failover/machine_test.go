@@ -37,7 +37,11 @@ func (s simple) forget(m *Member) (n int) {
 	return n
 }
 
-func (s simple) remember(key uint64, m *Member) { s.moved[key] = m }
+func (s simple) remember(key uint64, m *Member) {
+	if m != nil {
+		s.moved[key] = m
+	}
+}
 
 // bench is a machine without a pool, a goroutine or a clock.
 type bench struct {

@@ -65,6 +65,9 @@ type Stats struct {
 	Starts uint64
 	// Restarts counts starts, and promotions of a standby, that followed a death.
 	Restarts uint64
+	// Broken counts processes that lived and could not be understood any more, or said
+	// nothing more.
+	Broken uint64
 	// Exits counts by reason.
 	Exits map[string]uint64
 	// StartSeconds is the last start's time from spawn to readiness.

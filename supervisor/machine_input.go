@@ -76,6 +76,7 @@ func (in inBroken) apply(m *machine, now time.Time) {
 		return
 	}
 	p.broken = in.why
+	m.stats.Broken++
 	cause := exitCrash
 	if p.ready.IsZero() {
 		cause = exitStartFailure
