@@ -49,6 +49,10 @@ const (
 	// LostReused: a reused connection ended without a byte; says nothing about
 	// the member. The next attempt may go to the same member once more.
 	LostReused
+	// StreamReset: the backend ended the request's stream, and goes on with the others
+	// on its connection (HTTP/2, HTTP/3). It says nothing about the member, but the
+	// request is not sent there again.
+	StreamReset
 	// Hung: a hang verdict released the call.
 	Hung
 	// Neutral: says nothing about the member: client left, error reading the
@@ -69,6 +73,8 @@ func (o Outcome) String() string {
 		return "lost"
 	case LostReused:
 		return "reattached"
+	case StreamReset:
+		return "stream_reset"
 	case Hung:
 		return "hung"
 	default:

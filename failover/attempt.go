@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // Attempt is one send of a request to one member: it begins when Next has chosen
@@ -25,12 +26,15 @@ import (
 //
 // Invariants: while an attempt is not over it holds one place on its member, and
 // counts once in the pool's requests in progress; while it is dialing it counts
-// in one of the member's dial slots; slot and gated are given back by End alone.
+// in one of the member's dial slots; trial and gate are given back by End alone.
 type Attempt struct {
 	// Status is the HTTP status of the answer. The carrier sets it before
 	// End(Answered); 0 says nothing. A returning priority backend that answers
 	// 502, 503 or 504 is not home yet.
 	Status int
+	// Shared says that the connection carries other requests, too. The carrier sets it
+	// before End(Lost): what ended the connection may have been any of them.
+	Shared bool
 
 	pool    *Pool
 	request *Request
@@ -39,10 +43,11 @@ type Attempt struct {
 	moved   *Member    // where the client is away from its own member; nil when it is not
 	from    *Member    // the client left this one with the attempt; nil when it did not
 	epoch   uint32     // of the member, when the attempt began
+	trial   uint32     // the ticket of the member's trial, which one request has at a time; 0 for none
+	gate    uint32     // the party with which it passed the gate of the member; 0 for none
+	body    bool       // and that it had a body on its way then
 	dial    uint8      // dial slot in which the pending dial is counted
 	phase   phase
-	slot    bool // holds the slot of the member, which only one request has at a time
-	gated   bool // counts in the gate of the member
 	written bool // something of it may have been written
 }
 
@@ -97,24 +102,33 @@ func (a *Attempt) End(o Outcome, err error) {
 		m.dials[a.dial].Add(-1)
 	}
 	a.phase = phaseAnswering
-	if a.slot {
-		m.slot.Store(false)
+	if a.trial != 0 && o != Lost && (o != Answered || tracker.Fit(a.Status)) {
+		m.trial.Leave(a.trial) // otherwise it is a trial that has failed: others wait for the rest of its time
 	}
 	m.outcomes[o].Add(1)
-	news := a.gated || a.slot || m.shown.watched.Load()
+	news := a.gate != 0 || a.trial != 0 || m.shown.watched.Load()
+	in := inEnd{m: m, outcome: o, epoch: a.epoch, gate: a.gate, body: a.body, trial: a.trial != 0, status: a.Status}
 	if o == Answered {
 		if a.from != nil {
 			a.move()
 		}
 		if news {
-			a.pool.feed(inEnd{m: m, outcome: o, epoch: a.epoch, gated: a.gated, slot: a.slot, status: a.Status})
+			a.pool.feed(in)
+		}
+		if l := a.request.blames(); l != nil {
+			a.pool.feed(inBlame{l})
 		}
 		return
 	}
+	in.failure = note(err)
+	a.request.failed(a, o, in.failure)
+	if o == Lost {
+		in.loss = a.request.losses.last()
+		in.final = !a.request.Safe
+	}
 	// Only now, so that a failure is known before another request gets the free place.
-	a.request.failed(a, o)
 	if news || o == DialFailed || o == Lost {
-		a.pool.feed(inEnd{m: m, outcome: o, epoch: a.epoch, gated: a.gated, slot: a.slot, failure: note(err)})
+		a.pool.feed(in)
 	}
 	a.free()
 }

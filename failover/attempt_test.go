@@ -85,20 +85,25 @@ func TestALateEndIsOfItsAttempt(t *testing.T) {
 func TestWritesAreLimited(t *testing.T) {
 	for _, test := range []struct {
 		name string
+		dead []string // who answers no ping any more
 		ends []Outcome
 		want []string // who got it
 	}{
-		{"lost by three", []Outcome{Lost, Lost, Lost, Lost}, []string{"a", "b", "c"}},
-		{"a reattachment counts", []Outcome{LostReused, Lost, Lost, Lost}, []string{"a", "a", "b"}},
-		{"two reattachments", []Outcome{LostReused, Lost, LostReused, Lost, Lost}, []string{"a", "a", "b", "b"}},
-		{"the last one is made up for", []Outcome{Lost, Lost, LostReused, Lost, Lost}, []string{"a", "b", "c", "c"}},
-		{"only once", []Outcome{LostReused, LostReused, LostReused, LostReused, LostReused}, []string{"a", "a", "b", "b"}},
+		{"lost by three", []string{"a", "b"}, []Outcome{Lost, Lost, Lost, Lost}, []string{"a", "b", "c"}},
+		{"lost by two that live", nil, []Outcome{Lost, Lost, Lost}, []string{"a", "b"}},
+		{"lost by one that died and two that live", []string{"a"}, []Outcome{Lost, Lost, Lost}, []string{"a", "b", "c"}},
+		{"reset by two", nil, []Outcome{StreamReset, StreamReset, StreamReset}, []string{"a", "b"}},
+		{"a reattachment counts", nil, []Outcome{LostReused, Lost, Lost, Lost}, []string{"a", "a", "b"}},
+		{"two reattachments", nil, []Outcome{LostReused, Lost, LostReused, Lost, Lost}, []string{"a", "a", "b", "b"}},
+		{"the last one is made up for", []string{"a", "b"}, []Outcome{Lost, Lost, LostReused, Lost, Lost}, []string{"a", "b", "c", "c"}},
+		{"only once", nil, []Outcome{LostReused, LostReused, LostReused, LostReused, LostReused}, []string{"a", "a", "b", "b"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			inBubble(t, 5, nil, func(b *stage) {
 				b.p.Start()
 				b.expect("a")
 				synctest.Wait()
+				b.downAll(test.dead...)
 				r := &Request{Safe: true}
 				var got []string
 				for _, o := range test.ends {
@@ -114,8 +119,8 @@ func TestWritesAreLimited(t *testing.T) {
 				if !slices.Equal(got, test.want) {
 					t.Errorf("written to %v, want %v", got, test.want)
 				}
-				if why, _ := b.reason(r); why != ReasonSpent || !r.Spent() {
-					t.Errorf("then it got %q, and Spent is %t", why, r.Spent())
+				if why, _ := b.reason(r); why != ReasonSpent || r.Spent() != (r.writes >= MaxWrites) {
+					t.Errorf("then it got %q, and Spent is %t after %d writes", why, r.Spent(), r.writes)
 				}
 				b.empty()
 			})

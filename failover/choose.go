@@ -20,15 +20,18 @@ type chooser struct {
 	// last also takes members that are offered when nothing else is left: those
 	// without flagHeld from 1 on, all from 2 on.
 	last int
-	// w, when not nil, is a request that waited or is sent again: members' gates count, and what
-	// the carrier has said is known already.
+	// w, when not nil, is a request that asks the machine: what the carrier has said is
+	// known already, and members' gates count, unless it is fresh and the member is open.
 	w *waiter
+	// spare passes over members with limited places: others wait for those.
+	spare bool
 
 	// What was seen on the way, for the request that gets nothing.
 	full, over bool
 	loose      bool // without the rule of twice the mean
 
-	slot  bool    // the slot of the member taken
+	gated bool    // the place taken counts in the member's gate
+	trial uint32  // the ticket of the member's trial, if it was taken with it
 	moved *Member // where the client is away from its own member; nil when it is not
 	from  *Member // which one was not eligible, if the client moves now
 }

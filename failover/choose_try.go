@@ -30,13 +30,14 @@ func (c *chooser) try(i int) verdict {
 	if r.barred(m) {
 		return passed // a single loss moves no client
 	}
-	slot := false
+	trial := false
 	switch {
 	case f&flagOpen != 0:
 	case c.last > 0 && (f&flagHeld == 0 || c.last > 1) && (f&flagSlow == 0 || m.dialing() < maxPendingDials):
-	case f&flagSuspect != 0, f&flagTrial != 0 && (r.Safe || f&flagAny != 0):
-		slot = true
-	case f&(flagSlow|flagTrial) != 0:
+	case f&flagSuspect != 0 && r.Safe: // it can go on to another one
+	case f&flagTrial != 0 && (r.Safe && !r.Unread || f&flagAny != 0):
+		trial = true
+	case f&(flagSlow|flagTrial|flagSuspect) != 0:
 		return passed
 	default:
 		return refused
@@ -63,19 +64,24 @@ func (c *chooser) try(i int) verdict {
 			return passed
 		}
 	}
-	if c.w != nil && !m.gate.Free() {
+	gated := c.w != nil && (!c.w.fresh || f&flagOpen == 0)
+	if gated && !m.gate.Free(r.Unread) {
 		return passed
 	}
-	if slot && !m.slot.CompareAndSwap(false, true) {
+	if c.spare && m.shown.maxRequests.Load() > 0 {
 		return passed
+	}
+	var ticket uint32
+	if trial {
+		if ticket = m.trial.Take(c.p.age(), r.Client); ticket == 0 {
+			return passed
+		}
 	}
 	if !m.reserve() {
-		if slot {
-			m.slot.Store(false)
-		}
+		m.trial.Leave(ticket)
 		c.full = true
 		return passed
 	}
-	c.slot = slot
+	c.trial, c.gated = ticket, gated
 	return taken
 }

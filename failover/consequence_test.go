@@ -47,8 +47,11 @@ func (b *stage) consequences(since time.Time) (lines []string) {
 	b.mu.Unlock()
 	slices.SortStableFunc(came, func(a, b consequence) int {
 		order := cmp.Or(a.at.Compare(b.at), cmp.Compare(a.kind, b.kind))
-		if a.kind == kindPing {
-			order = cmp.Or(order, cmp.Compare(a.text, b.text)) // each has a goroutine
+		switch a.kind { // each ping has a goroutine, and so has what follows from it
+		case kindPing:
+			order = cmp.Or(order, cmp.Compare(a.text, b.text))
+		case kindLog, kindEvent:
+			order = cmp.Or(order, cmp.Compare(upstreamIn(a.text), upstreamIn(b.text)))
 		}
 		return order
 	})
@@ -70,6 +73,13 @@ func (b *stage) consequences(since time.Time) (lines []string) {
 		lines, count[c.text] = append(lines, line), 0
 	}
 	return lines
+}
+
+// upstreamIn is the upstream that a line is about; empty for none.
+func upstreamIn(text string) string {
+	_, after, _ := strings.Cut(text, " upstream=")
+	name, _, _ := strings.Cut(after, " ")
+	return name
 }
 
 // bare is an address as scenarios write it.

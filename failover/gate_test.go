@@ -9,8 +9,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // crowd is many requests that wait for a backend.
@@ -56,6 +54,13 @@ func (c *crowd) count() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.busy
+}
+
+// done is how many were answered.
+func (c *crowd) done() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.finished
 }
 
 func TestTheGateLetsTheCrowdInByAndBy(t *testing.T) {
@@ -117,29 +122,6 @@ func TestAFreshRequestDoesNotOvertake(t *testing.T) {
 	})
 }
 
-func TestTheGateNarrowsWhenOneIsLost(t *testing.T) {
-	g := tracker.NewGate()
-	for range 3 {
-		for range g.Width {
-			g.Used++
-			leaveGate(&g, Answered)
-		}
-	}
-	if g.Width != 128 {
-		t.Fatalf("width is %d after three rounds", g.Width)
-	}
-	for _, o := range []Outcome{Neutral, DialAborted, LostReused} {
-		g.Used++
-		if leaveGate(&g, o); g.Width != 128 {
-			t.Errorf("%v changed the width to %d", o, g.Width)
-		}
-	}
-	g.Used++
-	if leaveGate(&g, Lost); g.Width != 16 || g.Used != 0 {
-		t.Errorf("after a loss the width is %d, %d used", g.Width, g.Used)
-	}
-}
-
 // Requests that are sent again after a member died do not run over the next one.
 func TestRepeatsPassTheGateOfTheNextMember(t *testing.T) {
 	inBubble(t, 2, nil, func(b *stage) {
@@ -183,6 +165,132 @@ func TestRepeatsPassTheGateOfTheNextMember(t *testing.T) {
 		mu.Unlock()
 		b.expect("b") // in its turn
 		time.Sleep(5 * time.Second)
+		b.empty()
+	})
+}
+
+// endless is a crowd whose requests are not answered before they are let go.
+func (b *stage) endless(n int, r Request) (letGo func()) {
+	end := make(chan struct{})
+	for range n {
+		r := r
+		go func() {
+			if _, err := b.ask(b.t.Context(), &r); err != nil {
+				b.t.Error(err)
+				return
+			}
+			r.at.Connected()
+			r.at.Written()
+			<-end
+			r.at.End(Neutral, nil)
+		}()
+		synctest.Wait()
+	}
+	return func() { close(end); synctest.Wait() }
+}
+
+// Requests that take as long as their clients like have their place for a second.
+func TestAPlaceInTheGateHasASecond(t *testing.T) {
+	inBubble(t, 1, nil, func(b *stage) {
+		b.p.Start()
+		b.expect("a")
+		b.lose("a")
+		letGo := b.endless(100, Request{Client: 1})
+		c := b.crowd(10, 10*time.Millisecond)
+		b.up("a")
+		b.p.do(func(x *machine) error { x.passSoon(); return nil })
+		synctest.Wait()
+		// They have taken the gate, and the member is not up yet.
+		late := b.crowd(1, 10*time.Millisecond)
+		if late.count() > 0 || b.state("a") != "trial" {
+			t.Errorf("%d came in, a is %s", late.count(), b.state("a"))
+		}
+		time.Sleep(1100 * time.Millisecond)
+		synctest.Wait()
+		if s := b.state("a"); s != "up" {
+			t.Errorf("after a second a is %s", s)
+		}
+		// Now that it is up a fresh request waits for nobody.
+		b.expect("a")
+		time.Sleep(2 * time.Second)
+		if n, last := c.done(), late.done(); n != 10 || last != 1 {
+			t.Errorf("%d and %d were answered behind a hundred that are not", n, last)
+		}
+		letGo()
+		b.empty()
+	})
+}
+
+// Bodies on their way leave half of the places to the others.
+func TestBodiesHaveHalfOfTheGate(t *testing.T) {
+	inBubble(t, 1, nil, func(b *stage) {
+		b.p.Start()
+		b.expect("a")
+		b.lose("a")
+		letGo := b.endless(40, Request{Client: 1, Unread: true})
+		c := b.crowd(5, 10*time.Millisecond)
+		b.up("a")
+		b.p.do(func(x *machine) error { x.passSoon(); return nil })
+		synctest.Wait()
+		if n := c.count(); n != 5 {
+			t.Errorf("%d of 5 are on the backend beside uploads that stall", n)
+		}
+		if n := b.p.Members()[0].inProgress.Load(); n != 13 {
+			t.Errorf("%d are on the backend", n)
+		}
+		time.Sleep(10 * time.Millisecond)
+		synctest.Wait()
+		if s := b.state("a"); s != "up" {
+			t.Errorf("it is %s", s)
+		}
+		time.Sleep(5 * time.Second)
+		letGo()
+		b.empty()
+	})
+}
+
+// A crowd of repeats keeps no fresh request from a member that is up.
+func TestAFreshRequestIsNotForTheGateOfAMemberThatIsUp(t *testing.T) {
+	inBubble(t, 2, nil, func(b *stage) {
+		b.p.Start()
+		b.expect("a")
+		var polls []*Request
+		for range 20 {
+			r := &Request{Safe: true, Client: 1}
+			b.pick(r)
+			polls = append(polls, r)
+		}
+		b.downAll("a")
+		for _, r := range polls {
+			b.lost(r)
+		}
+		letGo := make(chan struct{})
+		for _, r := range polls {
+			go func() {
+				if _, err := b.ask(b.t.Context(), r); err != nil {
+					t.Error(err)
+				}
+				r.at.Connected()
+				<-letGo
+				r.at.End(Neutral, nil)
+			}()
+		}
+		synctest.Wait()
+		if n := b.p.Members()[1].inProgress.Load(); n != 16 {
+			t.Errorf("%d of the repeats are on b", n)
+		}
+		start := time.Now()
+		b.expect("b")
+		if took := time.Since(start); took > 0 {
+			t.Errorf("the fresh one took %v", took)
+		}
+		// Those that take long do not keep the other repeats waiting for ever.
+		time.Sleep(1100 * time.Millisecond)
+		synctest.Wait()
+		if n := b.p.Members()[1].inProgress.Load(); n != 20 {
+			t.Errorf("%d of the repeats are on b a second later", n)
+		}
+		close(letGo)
 		b.empty()
 	})
 }

@@ -45,15 +45,16 @@ type machine struct {
 	queue   queue
 	sampler tracker.Sampler
 
-	order   *order
-	view    *view
-	dirty   bool      // the view is not that of the state any more
-	changed bool      // something worth keeping changed
-	current *Member   // affinity pool: where all clients are
-	forced  *Member   // where the operator sent all clients
-	warm    []*Member // which the carrier was told last
-	warmFor *view     // the view that warm was made for
-	passes  uint64    // started
+	order    *order
+	view     *view
+	dirty    bool      // the view is not that of the state any more
+	changed  bool      // something worth keeping changed
+	verified bool      // a ping has come to its end that requests may wait for
+	current  *Member   // affinity pool: where all clients are
+	forced   *Member   // where the operator sent all clients
+	warm     []*Member // which the carrier was told last
+	warmFor  *view     // the view that warm was made for
+	passes   uint64    // started
 }
 
 // requests is the path of the requests, as far as a step needs it: places on
@@ -68,7 +69,8 @@ type requests interface {
 	// forget ends that for the clients that were moved to m, or for all when m is
 	// nil, and returns how many they were.
 	forget(m *Member) int
-	// remember says that the client with that key was moved to m.
+	// remember says that the client with that key was moved to m in an earlier
+	// process; nil stands for a member that is gone.
 	remember(key uint64, m *Member)
 }
 
@@ -103,6 +105,8 @@ func (x *machine) take(in input) {
 		x.connected(in)
 	case inEnd:
 		x.ended(in)
+	case inBlame:
+		x.blame(in.loss)
 	case inMoved:
 		x.moved(in.from, in.to)
 	case inPing:
@@ -141,7 +145,10 @@ func (x *machine) settle() {
 	if x.dirty {
 		x.publish()
 		x.sortOut()
+	} else if x.verified {
+		x.sortOut()
 	}
+	x.verified = false
 	x.serve()
 	if x.dirty {
 		x.publish()
@@ -177,6 +184,7 @@ func (x *machine) ping(m *Member, kind pingKind, timeout time.Duration) {
 		return
 	}
 	m.pings++
+	m.asked++
 	m.pinged = x.now
-	x.do(actPing{m: m, kind: kind, epoch: m.epoch, timeout: timeout})
+	x.do(actPing{m: m, kind: kind, epoch: m.epoch, asked: m.asked, timeout: timeout})
 }

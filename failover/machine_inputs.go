@@ -15,8 +15,9 @@ import (
 type pingKind uint8
 
 const (
-	pingProbe pingKind = iota // to learn whether it is there
-	pingWatch                 // because a request makes no progress
+	pingProbe  pingKind = iota // to learn whether it is there
+	pingWatch                  // because a request makes no progress
+	pingVerify                 // because it lost a request, or a trial takes its time
 )
 
 // The inputs of the machine. Each is a fact or an order of the operator; what
@@ -42,18 +43,25 @@ type (
 		epoch uint32
 	}
 	inEnd struct {
-		m           *Member
-		outcome     Outcome
-		epoch       uint32
-		gated, slot bool
-		status      int
-		failure     *failure // nil for an answer
+		m       *Member
+		outcome Outcome
+		epoch   uint32
+		gate    uint32 // the party with which it passed the gate; 0 for none
+		body    bool   // with a body on its way
+		trial   bool
+		status  int
+		failure *failure // nil for an answer
+		loss    *loss    // with Lost
+		final   bool     // no other member may tell whose fault it was
 	}
+	// inBlame says that a request which was lost has been answered by another member.
+	inBlame struct{ *loss }
 	inMoved struct{ from, to *Member }
 	inPing  struct {
 		m       *Member
 		kind    pingKind
 		epoch   uint32
+		asked   uint64
 		result  PingResult
 		failure *failure // of the result
 	}
@@ -97,6 +105,7 @@ type (
 		m       *Member
 		kind    pingKind
 		epoch   uint32
+		asked   uint64
 		timeout time.Duration
 	}
 	actRelease struct{ m *Member }

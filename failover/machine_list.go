@@ -67,7 +67,7 @@ func (x *machine) priority() []address.URI {
 func (x *machine) newMember(u address.URI) *Member {
 	m := newMember(u)
 	x.serials++
-	m.node = node{serial: x.serials, since: x.now, gate: tracker.NewGate(), rank: -1, index: -1, drained: x.drains[m.Name]}
+	m.node = node{serial: x.serials, since: x.now, gate: tracker.NewGate(tracker.Gate{}), rank: -1, index: -1, drained: x.drains[m.Name]}
 	m.limits = limitsOf(u.Options, x.opt.Nested)
 	return m
 }

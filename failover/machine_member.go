@@ -33,7 +33,7 @@ const trialPatience = 10 * time.Second
 // node is the machine's part of a member. All durations and times are those of the
 // machine's clock.
 //
-// Invariants: slow and cleared imply stateSuspect; unproved implies pushed and
+// Invariants: slow implies stateSuspect; unproved implies pushed and
 // stateDown; early implies unproved; index is not -1 exactly while the member is in the view's order;
 // pings is never negative; step is 0 once a request was answered by a member that
 // is up.
@@ -49,7 +49,7 @@ type node struct {
 	state   memberState
 	since   time.Time // of the state
 	slow    bool      // suspect because of a dial that hangs
-	cleared bool      // suspect, but has answered a ping since
+	stands  bool      // a request that tries it has had all its time: see outlasted
 	seen    bool      // has answered anything since it was last down, or at all
 	lost    bool      // has been told as lost
 	resumed bool      // put back by the operator: answered pings are enough for it to be up
@@ -81,6 +81,14 @@ type node struct {
 	pong   time.Time     // when the last one was answered
 	inPass bool          // the running pass waits for it
 
+	// Requests that were lost: see lost.
+	losses    tracker.Losses
+	asked     uint64    // how many pings were asked for
+	vouched   uint64    // the last of them that was answered
+	checked   time.Time // when it was last pinged because of a loss
+	verifying bool      // and the ping is on its way
+	owed      bool      // and another one is due
+
 	gate     tracker.Gate
 	failback tracker.Failback
 	watch    tracker.Watch
@@ -101,39 +109,18 @@ func (x *machine) ended(in inEnd) {
 	if m.gone || in.epoch != m.epoch {
 		return // it has been down since: this says nothing about it now
 	}
-	if in.gated {
-		leaveGate(&m.gate, in.outcome)
-	}
+	m.gate.Leave(in.gate, in.body, in.outcome == Answered)
 	switch in.outcome {
 	case Answered:
-		x.answered(m, in.slot, in.status)
+		x.answered(m, in.trial, in.status)
 	case DialFailed:
 		x.fail(m, "dial", in.failure)
 	case Lost:
-		switch m.state {
-		case stateUp:
-			m.err = in.failure
-			x.set(m, stateSuspect)
-			x.ping(m, pingProbe, 0)
-		case stateSuspect, stateTrial:
-			if m.slow {
-				m.slow, x.dirty = false, true
-				return
-			}
-			x.fail(m, "lost", in.failure)
+		in.loss.asked = m.asked
+		x.lost(m, in.failure)
+		if in.final {
+			x.blame(in.loss)
 		}
-	}
-}
-
-// leaveGate notes how an attempt that counted in a gate ended.
-func leaveGate(g *tracker.Gate, o Outcome) {
-	switch o {
-	case Answered:
-		g.Answered()
-	case Lost, DialFailed, Hung:
-		g.Lost()
-	default:
-		g.Left()
 	}
 }
 
@@ -144,8 +131,7 @@ func (x *machine) answered(m *Member, trial bool, status int) {
 		return
 	}
 	if m.state == stateTrial && m.rank >= 0 && trial && !tracker.Fit(status) {
-		m.failback.Begin(x.now)
-		x.dirty = true
+		x.verify(m) // it may be that request alone
 		return
 	}
 	m.step, x.worker.Step = 0, 0
@@ -200,7 +186,8 @@ func (x *machine) calls(m *Member) bool {
 // renew makes what requests in progress report from now on stale.
 func (x *machine) renew(m *Member) {
 	m.epoch++
-	m.gate = tracker.NewGate()
+	m.gate = tracker.NewGate(m.gate)
+	m.losses, m.owed = tracker.Losses{}, false
 	x.abandon(m)
 }
 
@@ -213,7 +200,7 @@ func (x *machine) set(m *Member, s memberState) {
 	if was != s {
 		x.log(slog.LevelDebug, "backend state changed", "upstream", m.Name, "from", was.String(), "to", s.String())
 	}
-	m.state, m.since, m.slow, m.cleared = s, x.now, false, false
+	m.state, m.since, m.slow, m.stands = s, x.now, false, false
 	x.dirty = true
 	x.changed = true
 	if s != stateUp || was == stateUp {

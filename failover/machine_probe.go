@@ -16,6 +16,9 @@ func (x *machine) probe() {
 		return
 	}
 	for _, m := range x.members {
+		if m.owed {
+			x.verify(m)
+		}
 		if due, ok := x.probeDue(m); ok && !due.After(x.now) {
 			x.ping(m, pingProbe, 0)
 		}
@@ -45,6 +48,9 @@ func (x *machine) pinged(in inPing) {
 	m := in.m
 	m.pings--
 	m.inPass = false
+	if in.kind == pingVerify {
+		m.verifying, x.verified = false, true
+	}
 	if m.gone {
 		return
 	}
@@ -55,7 +61,7 @@ func (x *machine) pinged(in inPing) {
 	case in.epoch != m.epoch:
 		// It has been down since; what a later ping says counts.
 	case f == nil:
-		x.ponged(m, in.result.Status)
+		x.ponged(m, in.asked, in.result.Status)
 	case in.result.Neutral:
 		m.base, m.delay = x.now, x.wait(max(m.step, 1))
 	case in.kind == pingWatch && f.late:
@@ -68,10 +74,10 @@ func (x *machine) pinged(in inPing) {
 		m.base, m.delay = x.now, x.wait(m.step)
 	case in.result.Unanswered && (m.state == stateUp || m.state == stateSuspect):
 		// It is there and may be busy. What becomes of requests decides.
-		if m.slow {
+		if m.state == stateSuspect {
 			x.set(m, stateUp)
 		}
-	case m.state == stateUp && m.seen && f.late:
+	case m.state == stateUp && m.seen && f.late && in.kind != pingVerify:
 		// Dials are slow; those of requests decide.
 	default:
 		x.fail(m, "dial", f)
@@ -79,8 +85,9 @@ func (x *machine) pinged(in inPing) {
 }
 
 // ponged notes an answered ping.
-func (x *machine) ponged(m *Member, status int) {
+func (x *machine) ponged(m *Member, asked uint64, status int) {
 	m.pong = x.now
+	m.vouched = max(m.vouched, asked)
 	if !m.watch.Quiet.IsZero() {
 		m.watch.Reset(m.traffic(), x.now) // it lives, whatever it is doing
 	}
@@ -89,17 +96,13 @@ func (x *machine) ponged(m *Member, status int) {
 	case stateDown:
 		x.revive(m)
 	case stateSuspect:
-		if m.slow {
-			x.set(m, stateUp)
-		} else if !m.cleared {
-			m.cleared, x.dirty = true, true
-		}
+		x.set(m, stateUp)
 	case stateTrial:
 		m.base, m.delay = x.now, min(2*m.delay, max(x.opt.MaxReconnectDelay, tracker.ShortDelay))
 	}
 	if m.state == stateTrial {
 		x.dirty = m.failback.Pinged(x.now, status, x.opt.FailbackDelay) || x.dirty
-		if m.resumed && (m.failback.Ready || !x.held(m)) {
+		if m.resumed && (m.failback.Ready || !x.held(m)) || m.stands && !x.anyUp() {
 			x.restoreToService(m)
 		}
 	}

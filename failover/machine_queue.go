@@ -32,7 +32,8 @@ func (x *machine) ask(w *waiter) {
 		x.refuse(w, reason)
 		return
 	}
-	if !x.view.gated {
+	room := x.queue.len() < x.opt.MaxWaiting
+	if holds := room && x.running && !x.interrupted && x.waitsForPings(w.r); !holds && (!x.view.gated || w.fresh) {
 		if placed, _ := x.place(w); placed {
 			return
 		}
@@ -41,7 +42,7 @@ func (x *machine) ask(w *waiter) {
 	case x.interrupted:
 		x.refuse(w, ReasonClosed)
 		return
-	case x.queue.len() >= x.opt.MaxWaiting:
+	case !room:
 		x.refuse(w, ReasonTooMany)
 		return
 	case x.worker.Exhausted:
@@ -58,6 +59,7 @@ func (x *machine) ask(w *waiter) {
 		}
 		w.passing = true
 	}
+	w.fresh = false
 	x.enqueue(w)
 }
 
@@ -67,7 +69,7 @@ func (x *machine) place(w *waiter) (placed, full bool) {
 	if !x.anyServes() {
 		return false, false
 	}
-	c := chooser{v: x.view, r: w.r, w: w}
+	c := chooser{v: x.view, r: w.r, w: w, spare: w.fresh && x.view.gated}
 	m, dial := x.requests.take(&c)
 	if m == nil && !x.openFor(w) {
 		for c.last = 1; m == nil && c.last <= 2; c.last++ {
@@ -78,8 +80,11 @@ func (x *machine) place(w *waiter) (placed, full bool) {
 	if m == nil {
 		return false, c.full
 	}
-	m.gate.Used++
-	x.decide(w, grant{m: m, moved: c.moved, from: c.from, slot: c.slot, dial: dial, epoch: m.epoch})
+	g := grant{m: m, moved: c.moved, from: c.from, trial: c.trial, dial: dial, epoch: m.epoch, body: w.r.Unread}
+	if c.gated {
+		g.gate = m.gate.Pass(x.now, g.body)
+	}
+	x.decide(w, g)
 	return true, false
 }
 
@@ -97,8 +102,11 @@ func (x *machine) serve() {
 	x.queue.crowded = false
 	inVain := 0
 	for w := range x.queue.all() {
-		if inVain == maxInVain || !x.hope() {
+		if inVain == maxInVain || !x.hope(false) {
 			break
+		}
+		if w.r.Unread && !x.hope(true) || x.waitsForPings(w.r) {
+			continue
 		}
 		if _, full := x.place(w); full {
 			x.queue.crowded = true
@@ -120,10 +128,11 @@ func (x *machine) gated() bool {
 // rest is not asked: with a long queue that would be most of the work.
 const maxInVain = 16
 
-// hope reports whether some member has a place for one that waits.
-func (x *machine) hope() bool {
+// hope reports whether some member has a place for one that waits, with a body on
+// its way or without.
+func (x *machine) hope(body bool) bool {
 	for _, m := range x.members {
-		if m.serves() && m.gate.Free() && !m.isFull() {
+		if m.serves() && m.gate.Free(body) && !m.isFull() {
 			return true
 		}
 	}
@@ -140,14 +149,16 @@ func (x *machine) full() bool {
 	return false
 }
 
-// shut reports whether the gate keeps a request waiting.
-func (x *machine) shut() bool {
+// shut reports whether a gate keeps a request waiting. That of a member that is up
+// keeps out no fresh one.
+func (x *machine) shut() (shut bool) {
 	for _, m := range x.members {
-		if m.serves() && !m.gate.Free() {
-			return true
+		if m.serves() && m.state == stateUp {
+			return false
 		}
+		shut = shut || m.serves() && !m.gate.Free(false)
 	}
-	return false
+	return shut
 }
 
 // sortOut refuses the requests that the new state leaves no hope.

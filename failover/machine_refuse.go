@@ -15,6 +15,8 @@ func (x *machine) hopeless(w *waiter) Reason {
 		return ReasonNoFailover
 	case r.Spent() || r.hung > 1:
 		return ReasonSpent
+	case x.incriminated(r):
+		return ReasonSpent
 	case x.allForeign(w):
 		return ReasonForeign
 	case r.writes == 0:

@@ -48,6 +48,9 @@ func (x *machine) sample(in inTick) {
 		x.slowDials(s.Tick)
 	}
 	for _, m := range x.members {
+		if m.gate.Expire(x.now) {
+			x.outlasted(m)
+		}
 		x.observe(m)
 	}
 	x.changed = x.changed || s.Moved
@@ -131,6 +134,9 @@ func (x *machine) wakeAt() (at time.Time) {
 	}
 	for _, m := range x.members {
 		if due, ok := x.probeDue(m); ok {
+			sooner(due)
+		}
+		if due, ok := x.verifyDue(m); ok {
 			sooner(due)
 		}
 		if !m.early.IsZero() {

@@ -17,7 +17,8 @@ type simple struct{ moved map[uint64]*Member }
 
 func (simple) take(c *chooser) (*Member, uint8) {
 	for i, m := range c.v.members {
-		if (c.v.flags[i]&flagOpen != 0 || c.last > 0 && c.v.flags[i]&flagLast != 0) && m.gate.Free() && m.reserve() {
+		if (c.v.flags[i]&flagOpen != 0 || c.last > 0 && c.v.flags[i]&flagLast != 0) && m.gate.Free(false) && m.reserve() {
+			c.gated = true
 			return m, 0
 		}
 	}
@@ -36,7 +37,11 @@ func (s simple) forget(m *Member) (n int) {
 	return n
 }
 
-func (s simple) remember(key uint64, m *Member) { s.moved[key] = m }
+func (s simple) remember(key uint64, m *Member) {
+	if m != nil {
+		s.moved[key] = m
+	}
+}
 
 // bench is a machine without a pool, a goroutine or a clock.
 type bench struct {
@@ -73,7 +78,7 @@ func (b *bench) wantsPinged() (hosts []string) {
 }
 
 func (b *bench) answers(m *Member, err error) {
-	b.in(time.Millisecond, inPing{m: m, epoch: m.epoch, result: PingResult{Status: 200, Err: err}, failure: note(err)})
+	b.in(time.Millisecond, inPing{m: m, epoch: m.epoch, asked: m.asked, result: PingResult{Status: 200, Err: err}, failure: note(err)})
 }
 
 // A machine is stepped by inputs alone: a pool that finds no backend, waits as the
@@ -98,13 +103,13 @@ func TestMachineIsSteppedWithoutAPool(t *testing.T) {
 		t.Fatalf("in the second pass %v are pinged", got)
 	}
 	b.answers(c, nil)
-	if len(b.out.grants) != 1 || b.out.grants[0].w != w || b.out.grants[0].m != c || b.queue.len() != 0 {
+	if len(b.out.grants) != 1 || b.out.grants[0].gate == 0 || b.out.grants[0].w != w || b.out.grants[0].m != c || b.queue.len() != 0 {
 		t.Fatalf("granted %v, %d wait", b.out.grants, b.queue.len())
 	}
 	if b.view.at(c) != 1 || b.view.flags[0] != 0 || c.gate.Used != 1 {
 		t.Errorf("a has the flags %b, %d are in the gate of b", b.view.flags[0], c.gate.Used)
 	}
-	b.in(0, inEnd{m: c, outcome: Answered, epoch: c.epoch, gated: true, status: 200})
+	b.in(0, inEnd{m: c, outcome: Answered, epoch: c.epoch, gate: b.out.grants[0].gate, status: 200})
 	if c.state != stateUp || c.gate.Used != 0 || b.passes != 2 {
 		t.Errorf("b is %v with %d in its gate after %d passes", c.state, c.gate.Used, b.passes)
 	}

@@ -81,10 +81,10 @@ func (x *machine) flags(m *Member) (f uint8) {
 		switch {
 		case m.slow:
 			f = flagSlow | flagLast
-		case m.cleared:
-			f = flagOpen
-		default:
+		case x.anyUp():
 			f = flagSuspect | flagLast
+		default:
+			f = flagOpen // there is nowhere else to go
 		}
 	case stateTrial:
 		f = flagLast

@@ -43,7 +43,7 @@ type Member struct {
 	_          [64]byte
 	inProgress atomic.Int64 // places taken, each from Next to Done
 	shown      shown
-	slot       atomic.Bool // taken by the one request that may try a trial or suspect member
+	trial      tracker.Slot // of the one request that may try it when it came back
 	outcomes   [outcomes]atomic.Uint64
 	dials      [dialSlots]atomic.Int32 // attempts without a connection, by the tick they began at
 

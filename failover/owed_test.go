@@ -77,6 +77,7 @@ func TestTheFourthWriteIsForTheStaleConnection(t *testing.T) {
 	inBubble(t, 3, nil, func(b *stage) {
 		b.p.Start()
 		synctest.Wait()
+		b.downAll("a", "b") // for the pings that follow
 		r := &Request{Safe: true}
 		for _, want := range []string{"a", "b"} {
 			if got := b.pick(r); got != want {

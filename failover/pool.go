@@ -24,6 +24,7 @@ import (
 // events, log lines) is done by the pool's own goroutine, in order.
 type Pool struct {
 	name string
+	born time.Time
 
 	view    atomic.Pointer[view]
 	moves   affinity.Moves[*Member]
@@ -54,7 +55,7 @@ func New(cfg Config) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Pool{name: cfg.Name, cfg: cfg, kick: make(chan struct{}, 1)}
+	p := &Pool{name: cfg.Name, born: time.Now(), cfg: cfg, kick: make(chan struct{}, 1)}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.idle.Store(true)
 	p.machine = newMachine(requestPath{p}, time.Now(), cfg)
@@ -138,6 +139,9 @@ func (p *Pool) Rename(name string) {
 	defer p.mu.Unlock()
 	p.name, p.cfg.Name, p.machine.pool = name, name, name
 }
+
+// age is how long the pool has been there.
+func (p *Pool) age() time.Duration { return time.Since(p.born) }
 
 // Members are the pool's members in their order, priority ones first.
 func (p *Pool) Members() []*Member {

@@ -88,7 +88,13 @@ func (r requestPath) forget(m *Member) int {
 	return r.p.moves.DropIf(func(_ uint64, to *Member) bool { return m == nil || to == m })
 }
 
-func (r requestPath) remember(key uint64, m *Member) { r.p.moves.Put(key, m, r.p.tick.Load()) }
+func (r requestPath) remember(key uint64, m *Member) {
+	if m == nil {
+		r.p.moves.TouchKey(key)
+		return
+	}
+	r.p.moves.Restore(key, m, r.p.tick.Load())
+}
 
 // Interface guard
 var _ requests = requestPath{}

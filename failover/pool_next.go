@@ -24,7 +24,7 @@ func (p *Pool) Next(ctx context.Context, r *Request) (*Attempt, error) {
 	c := chooser{p: p, v: v, r: r}
 	if m := c.choose(); m != nil {
 		a := p.begin(r, m, p.dial(m))
-		a.moved, a.from, a.slot = c.moved, c.from, c.slot
+		a.moved, a.from, a.trial = c.moved, c.from, c.trial
 		return a, nil
 	}
 	return p.wait(ctx, r)

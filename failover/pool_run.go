@@ -97,6 +97,6 @@ func (p *Pool) ping(c Carrier, a actPing) {
 	}
 	result := c.Ping(ctx, a.m)
 	if p.ctx.Err() == nil {
-		p.feed(inPing{m: a.m, kind: a.kind, epoch: a.epoch, result: result, failure: note(result.Err)})
+		p.feed(inPing{m: a.m, kind: a.kind, epoch: a.epoch, asked: a.asked, result: result, failure: note(result.Err)})
 	}
 }

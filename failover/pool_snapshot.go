@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/affinity"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
 )
 
@@ -70,20 +71,38 @@ type BackSnapshot struct {
 
 // Snapshot is what is worth keeping of the pool now.
 func (p *Pool) Snapshot() Snapshot {
-	s := p.machineSnapshot()
-	p.moves.Each(func(key uint64, to *Member) {
-		if to.shown.index.Load() >= 0 {
-			s.Moved[to.Name] = binary.BigEndian.AppendUint64(s.Moved[to.Name], key)
-		}
-	})
+	s := p.Head()
+	s.Moved = make(map[string][]byte)
+	for part := range affinity.MoveShards {
+		p.Moved(part, s.Moved)
+	}
 	return s
 }
 
-func (p *Pool) machineSnapshot() Snapshot {
+// Moved adds to a map what Snapshot has of the clients in one of
+// [affinity.MoveShards] parts.
+func (p *Pool) Moved(part int, to map[string][]byte) {
+	p.moves.Each(part, func(key uint64, m *Member) {
+		if m.shown.index.Load() >= 0 {
+			to[m.Name] = binary.BigEndian.AppendUint64(to[m.Name], key)
+		}
+	})
+}
+
+// MovedChanged returns which parts of the moved clients have changed since it was
+// last called, a bit for each. What Restore gave the pool and what it has a place for
+// counts as known.
+func (p *Pool) MovedChanged() uint64 { return p.moves.Changed() }
+
+// Away is how many clients were moved.
+func (p *Pool) Away() int { return int(p.moves.Len()) }
+
+// Head is what Snapshot is without the clients that were moved.
+func (p *Pool) Head() Snapshot {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	x := p.machine
-	s := Snapshot{Reached: x.reached, Removed: slices.Clone(x.removed), Sources: x.said, Moved: make(map[string][]byte)}
+	s := Snapshot{Reached: x.reached, Removed: slices.Clone(x.removed), Sources: x.said}
 	if x.forced != nil {
 		s.Failover = x.forced.Name
 	}
@@ -154,7 +173,7 @@ func (x *machine) restore(s Snapshot) error {
 		if len(keys)%8 != 0 {
 			return fmt.Errorf("restoring pool %s: the clients moved to %s are damaged", address.Quote(x.pool), address.Quote(name))
 		}
-		for m := byName[name]; m != nil && len(keys) > 0; keys = keys[8:] {
+		for m := byName[name]; len(keys) > 0; keys = keys[8:] {
 			x.requests.remember(binary.BigEndian.Uint64(keys), m)
 		}
 	}

@@ -19,7 +19,7 @@ const (
 
 // wait asks the machine for a member and waits for its decision.
 func (p *Pool) wait(ctx context.Context, r *Request) (*Attempt, error) {
-	w := &waiter{r: r, decided: make(chan grant, 1), checker: r.Checker}
+	w := &waiter{r: r, decided: make(chan grant, 1), checker: r.Checker, fresh: !r.lost && r.writes == 0}
 	if r.lost {
 		if left, bounded := p.left(r); bounded && left <= 0 {
 			return nil, p.unavailable(ReasonTimeout)
@@ -80,7 +80,7 @@ func (p *Pool) accept(r *Request, g grant) (*Attempt, error) {
 		return nil, g.err
 	}
 	a := p.begin(r, g.m, g.dial)
-	a.moved, a.from, a.slot, a.gated = g.moved, g.from, g.slot, true
+	a.moved, a.from, a.trial, a.gate, a.body = g.moved, g.from, g.trial, g.gate, g.body
 	// What happened between the decision and now counts as after it.
 	a.epoch, a.group = g.epoch, g.group
 	return a, nil

@@ -18,6 +18,7 @@ type waiter struct {
 	opinion opinion       // what the checker said last
 	place   *list.Element // in the queue; nil when it is not there
 	passing bool          // waits for the running pass only: the pool is exhausted
+	fresh   bool          // neither waited nor was sent before
 }
 
 // grant is the machine's decision about a waiter: a member with a place
@@ -25,7 +26,9 @@ type waiter struct {
 type grant struct {
 	m           *Member
 	moved, from *Member // of the client: see Attempt
-	slot        bool    // the slot of the member was taken with it
+	trial       uint32  // the ticket of the member's trial, if it was taken with it
+	gate        uint32  // the party with which it passes the member's gate; 0 for none
+	body        bool    // and that it had a body on its way then
 	dial        uint8   // the dial is counted already: the next in the queue has to see it
 	epoch       uint32
 	group       *dialGroup // by the pool, once the decisions of the step are in effect

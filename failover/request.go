@@ -17,9 +17,6 @@ const MaxWrites = 3
 type Request struct {
 	// Key is the client's affinity key, hashed by KeyOf; 0 is a key like others.
 	Key uint64
-	// Keyed says that the key came in with the request (client_ip, cookie,
-	// header), so that an exception may be stored for it.
-	Keyed bool
 	// Home, when not empty, is the Name of the member that the client's cookie
 	// says it was moved to.
 	Home string
@@ -27,12 +24,22 @@ type Request struct {
 	Checker Checker
 	// Deadline, when not zero, is when the carrier itself gives up (lb_try_duration).
 	Deadline time.Time
-	// Safe says that the method is GET, HEAD, OPTIONS or TRACE: such a request
-	// may be the trial of a member that came back.
-	Safe bool
 	// Present, when not nil, is asked while the request waits whether its client
 	// is still there (HTTP/1.1 with an unread body). It must not block.
 	Present func() bool
+	// Keyed says that the key came in with the request (client_ip, cookie,
+	// header), so that an exception may be stored for it.
+	Keyed bool
+	// Safe says that the method is GET, HEAD, OPTIONS or TRACE: such a request
+	// may be the trial of a member that came back.
+	Safe bool
+	// Unread says that the request has a body that its client may still be sending. How long
+	// that takes is the client's choice, so that it is no trial.
+	Unread bool
+	// Client is who sent the request, hashed; 0 when that is not known. Unlike Key it
+	// is not for the client to choose: what one client's requests meet with is no
+	// reason to move others.
+	Client uint32
 
 	history
 }
@@ -43,22 +50,23 @@ type Request struct {
 // MaxWrites by one at most; again is nil once something was written to its member
 // after it; since is zero while the request has a connection.
 type history struct {
-	first Attempt  // room for the first attempt, so that most requests need no other
-	at    *Attempt // the last one; nil before the first
-	began bool     // has asked for a member before
+	began   bool  // has asked for a member before
+	lost    bool  // an attempt has failed
+	clocked bool  // the time without a connection counts
+	writes  uint8 // attempts of which something may have been written
+	nTo     uint8 // to how many members
+	hung    uint8 // attempts that a hang verdict ended
 
-	writes int                // attempts of which something may have been written
-	to     [MaxWrites]*Member // the members that it was written to
-	nTo    int                // how many those are
+	first Attempt            // room for the first attempt, so that most requests need no other
+	at    *Attempt           // the last one; nil before the first
+	to    [MaxWrites]*Member // the members that it was written to
 
-	lost   bool     // an attempt has failed
 	again  *Attempt // to be made up for: its member may be written to once more, whenever it is there
 	reused *Member  // the last one for which that was so
-	hung   int      // attempts that a hang verdict ended
+	losses *losses  // nil for none
 
-	clocked bool          // the time without a connection counts
-	since   time.Time     // without a connection from then on
-	spent   time.Duration // without one before that
+	since time.Time     // without a connection from then on
+	spent time.Duration // without one before that
 }
 
 // Spent reports whether the request was written as often as it may be.
@@ -105,7 +113,7 @@ func (r *Request) wrote(m *Member) {
 }
 
 // failed notes that an attempt got no answer.
-func (r *Request) failed(a *Attempt, o Outcome) {
+func (r *Request) failed(a *Attempt, o Outcome, f *failure) {
 	r.lost = true
 	if r.since.IsZero() && (r.clocked || a.pool.view.Load().clocked) {
 		r.clocked, r.since = true, time.Now()
@@ -115,6 +123,8 @@ func (r *Request) failed(a *Attempt, o Outcome) {
 		if !same(r.reused, a.member) {
 			r.again, r.reused = a, a.member
 		}
+	case Lost, StreamReset:
+		r.lose(a, o, f)
 	case Hung:
 		r.hung++
 	}

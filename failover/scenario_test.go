@@ -15,12 +15,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
-	"github.com/caddy-broker/caddy-broker/failover/affinity"
 )
 
 var update = flag.Bool("update", false, "rewrite the consequences in testdata/scenarios")
@@ -99,12 +99,15 @@ type scenario struct {
 	*stage
 	told  int // events
 	stuck []*Request
+	ends  sync.WaitGroup // of those that endless began
 }
 
 func (s *scenario) close() {
 	if s.stage == nil {
 		return
 	}
+	s.p.Interrupt()
+	s.ends.Wait()
 	for _, r := range s.stuck {
 		r.at.End(Neutral, nil)
 	}
@@ -145,6 +148,8 @@ func (s *scenario) play(words []string) (string, error) {
 			s.hangs[host] = verb == "hang" || verb == "blackhole"
 			s.mute[host] = verb == "blackhole"
 		})
+	case "crash":
+		s.set(func() { s.crashes[host], s.slow = true, time.Millisecond })
 	case "answer", "lose":
 		n, err := strconv.Atoi(args[1])
 		s.set(func() { map[string]map[string]int{"answer": s.status, "lose": s.loses}[verb][host] = n })
@@ -161,6 +166,23 @@ func (s *scenario) play(words []string) (string, error) {
 		by := slices.Collect(maps.Keys(count))
 		slices.SortFunc(by, func(a, b string) int { return cmp.Compare(count[b], count[a]) })
 		return strings.Join(by, " "), err
+	case "endless":
+		n, err := strconv.Atoi(host)
+		for range n {
+			s.endless(args[1:])
+		}
+		return "", err
+	case "break":
+		s.set(func() { s.slow = time.Millisecond }) // all are lost before a ping is refused
+		for _, r := range s.stuck {
+			if r.at.Member().URI.Host == host {
+				r.at.End(Lost, errReset)
+				s.goOn(r)
+			}
+		}
+		synctest.Wait()
+		time.Sleep(time.Millisecond)
+		s.set(func() { s.slow = 0 })
 	case "stuck":
 		r := &Request{Safe: true}
 		m, err := s.ask(s.t.Context(), r)
@@ -232,17 +254,12 @@ func (s *scenario) operate(verb, host string) (err error) {
 
 // request sends one request; with "in TIME" it has to take about that long.
 func (s *scenario) request(args []string) (string, error) {
-	r, in := &Request{Safe: true}, time.Duration(-1)
-	for i, arg := range args {
-		key, keyed := strings.CutPrefix(arg, "client=")
-		switch {
-		case arg == "unsafe":
-			r.Safe = false
-		case arg == "in":
-			in, _ = time.ParseDuration(args[i+1])
-		case keyed:
-			r.Key, r.Keyed = affinity.KeyOf(key), true
-		}
+	r, in := requestOf(args), time.Duration(-1)
+	if i := slices.Index(args, "in"); i >= 0 {
+		in, _ = time.ParseDuration(args[i+1])
+	}
+	if slices.Contains(args, "deadly") {
+		s.set(func() { s.deadly = r })
 	}
 	start := time.Now()
 	m, err := s.send(r)
@@ -251,6 +268,8 @@ func (s *scenario) request(args []string) (string, error) {
 	}
 	var u *UnavailableError
 	switch {
+	case errors.Is(err, errReset):
+		return "lost", nil
 	case errors.As(err, &u):
 		return map[Reason]string{
 			ReasonTimeout: "timeout", ReasonExhausted: "exhausted", ReasonTooMany: "too many", ReasonDrained: "drained",

@@ -34,8 +34,13 @@ type stage struct {
 	status map[string]int
 	// loses counts the requests that a backend ends without an answer.
 	loses map[string]int
-	slow  time.Duration // how long a refusal of a ping takes
-	pings []mark
+	// closesOn are the clients whose requests a backend ends without an answer.
+	closesOn map[string]map[uint32]bool
+	deadly   *Request // every backend ends it without an answer
+	// crashes are those that end the next request without an answer, and refuse from then on.
+	crashes map[string]bool
+	slow    time.Duration // how long a refusal of a ping takes
+	pings   []mark
 	// came are the consequences of what a scenario does, as they come.
 	came   []consequence
 	events []Event
@@ -47,7 +52,7 @@ func newStage(t *testing.T) *stage {
 	return &stage{
 		t: t, start: time.Now(),
 		down: map[string]bool{}, hangs: map[string]bool{}, mute: map[string]bool{},
-		status: map[string]int{}, loses: map[string]int{},
+		status: map[string]int{}, loses: map[string]int{}, closesOn: map[string]map[uint32]bool{}, crashes: map[string]bool{},
 	}
 }
 
@@ -209,7 +214,7 @@ func (b *stage) send(r *Request) (*Member, error) {
 			return nil, err
 		}
 		b.mu.Lock()
-		if r.at.gated {
+		if r.at.gate != 0 {
 			b.noted(kindChoice, "grant "+m.URI.Host)
 		} else {
 			b.noted(kindChoice, "choose "+m.URI.Host)
@@ -219,6 +224,10 @@ func (b *stage) send(r *Request) (*Member, error) {
 		if lose && !down {
 			b.loses[m.URI.Host]--
 		}
+		if b.crashes[m.URI.Host] && !down {
+			lose, b.crashes[m.URI.Host], b.down[m.URI.Host] = true, false, true
+		}
+		lose = lose || b.closesOn[m.URI.Host][r.Client] || b.deadly == r
 		b.mu.Unlock()
 		if down {
 			r.at.End(DialFailed, errRefused)
@@ -237,6 +246,9 @@ func (b *stage) send(r *Request) (*Member, error) {
 		r.at.Written()
 		if lose {
 			r.at.End(Lost, errReset)
+			if !r.Safe && b.deadly == r {
+				return nil, errReset // it is not sent again
+			}
 			continue
 		}
 		m.Touch()

@@ -15,7 +15,7 @@ const (
 	flagOpen    uint8 = 1 << iota // may be chosen like any other
 	flagTrial                     // came back: one safe request at a time may try it
 	flagAny                       // with flagTrial: also an unsafe one, since no safe one came
-	flagSuspect                   // one request at a time may try it
+	flagSuspect                   // lost a request: only safe ones may try it
 	flagLast                      // chosen only when nothing else is left, through the gate
 	flagSlow                      // with flagLast: dials are pending, a few more are allowed
 	flagHeld                      // with flagLast: only when not even such others are left

@@ -32,6 +32,7 @@ http://:{$PORT} {
 // A second broker that would share an address of the first one ends at once, and says
 // which process has it. The first one goes on.
 func TestSecondBroker(t *testing.T) {
+	t.Parallel()
 	port := freePort(t)
 	first := startBroker(t, aloneFile, "PORT="+port, "NAME=first")
 	for _, tt := range []struct{ name, admin, port, address string }{
@@ -54,6 +55,7 @@ func TestSecondBroker(t *testing.T) {
 
 // Of two brokers that are started at the same moment exactly one serves.
 func TestTwoBrokersAtOnce(t *testing.T) {
+	t.Parallel()
 	port, admin := freePort(t), "127.0.0.1:"+freePort(t)
 	both := []*harness.Broker{
 		newBroker(t, aloneFile, "PORT="+port, "NAME=one", "ADMIN="+admin),

@@ -58,6 +58,7 @@ func flap(ctx context.Context, b *harness.Backend, period time.Duration) error {
 
 // A primary that dies and returns again and again costs no safe request.
 func TestPrimaryFlaps(t *testing.T) {
+	t.Parallel()
 	backends, env := newBackends(t)
 	start(t, backends...)
 	ports := []string{freePort(t), freePort(t)}

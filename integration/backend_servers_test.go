@@ -33,10 +33,12 @@ http://:{$PORT} {
 `
 
 func TestBackendIsNginx(t *testing.T) {
+	t.Parallel()
 	testFrontServer(t, syscall.SIGHUP, syscall.SIGQUIT, "nginx.conf", "nginx", "-c", "{config}")
 }
 
 func TestBackendIsApache(t *testing.T) {
+	t.Parallel()
 	testFrontServer(t, syscall.SIGUSR1, syscall.SIGWINCH, "apache.conf", "apache2", "-f", "{config}", "-DFOREGROUND")
 }
 
@@ -132,6 +134,7 @@ func checkKept(t *testing.T, broker *harness.Broker) {
 // A single thread answers neither requests nor pings while it works. It is slow,
 // not hung, as long as it answers one after the other, or nobody else is there.
 func TestBackendHasASingleThread(t *testing.T) {
+	t.Parallel()
 	backends, env := newBackends(t)
 	start(t, backends[1])
 	tests := []struct {

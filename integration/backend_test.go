@@ -72,6 +72,7 @@ func kindLoads(t *testing.T, addr, prefix string) map[string]*harness.Run {
 // A killed backend costs only what may not be repeated and was in progress; one
 // that is stopped may go on later, so that nothing unsafe is repeated.
 func TestBackendsLostUnderLoad(t *testing.T) {
+	t.Parallel()
 	t.Run("SIGKILL", func(t *testing.T) {
 		testLost(t, 502, func(k kind) bool { return k.replay },
 			func(_ *harness.Broker, b *harness.Backend) error { return b.Kill() },
@@ -158,6 +159,7 @@ func testLost(t *testing.T, status int, repeats func(kind) bool,
 // A request that kills every backend which it touches stops after the third,
 // whatever may be repeated.
 func TestRequestThatKillsItsBackends(t *testing.T) {
+	t.Parallel()
 	backends, env := newBackends(t, "four")
 	start(t, backends...)
 	port := freePort(t)

@@ -84,6 +84,7 @@ func TestAllBackendsDownThenOneReturns(t *testing.T) {
 // Clients that leave while they wait are gone from the queue, and what they
 // wanted is never written.
 func TestClientsLeaveWhileTheyWait(t *testing.T) {
+	t.Parallel()
 	backends, env := newBackends(t)
 	start(t, backends[0])
 	port := freePort(t)

@@ -113,6 +113,7 @@ func TestChildKilledUnderLoad(t *testing.T) {
 
 // A parent that is killed takes its child with it, and leaves room for the next one.
 func TestParentKilledLeavesNothing(t *testing.T) {
+	t.Parallel()
 	port, socket := freePort(t), filepath.Join(t.TempDir(), "site")
 	b := startBroker(t, `{
 	admin {$ADMIN}
@@ -153,6 +154,7 @@ http://socket.localhost {
 
 // Nobody may notice that another broker runs, or died, beside theirs.
 func TestTwoBrokersOnOneMachine(t *testing.T) {
+	t.Parallel()
 	const site = `{
 	admin {$ADMIN}
 }
@@ -178,6 +180,7 @@ http://:{$PORT} {
 
 // A stop takes everything with it, and a second start finds the port free.
 func TestStopAndStartAgain(t *testing.T) {
+	t.Parallel()
 	port := freePort(t)
 	const site = `{
 	admin {$ADMIN}

@@ -38,6 +38,7 @@ func (e *edge) awaitList(t *testing.T, want ...*edge) {
 // A network that was never whole becomes one, is cut in two, and heals. A client
 // of all its balancers loses none of them, and no request.
 func TestPartitionHeals(t *testing.T) {
+	t.Parallel()
 	isolated(t, func(t *testing.T) {
 		addMachine(t, "left", "10.77.1.1", "10.77.1.2")
 		addMachine(t, "right", "10.77.2.3", "10.77.2.4")

@@ -33,6 +33,7 @@ func positive(n float64) bool { return n > 0 }
 // What clients hear of a balancer that leaves, and of which ones they hear at
 // all, is for the balancer to say that they ask.
 func TestWhatClientsHear(t *testing.T) {
+	t.Parallel()
 	const host = "127.0.0.1"
 	const key = "key 0123456789abcdef"
 	const onRemove = "update_cluster_clients_on_remove"

@@ -177,6 +177,7 @@ func whoServes(t *testing.T, addr string) map[int]string {
 // A fourth balancer gets its share of 10,000 clients, and nobody moves who does
 // not belong to it; when it leaves, its clients are back where they were.
 func TestNewcomerTakesItsShare(t *testing.T) {
+	t.Parallel()
 	const host = "127.0.0.1"
 	first := newEdge(t, "edge1", host, "update_cluster_clients_on_remove").start(t)
 	edges := []*edge{first}

@@ -28,6 +28,7 @@ func refused(t *testing.T, b *harness.Broker, says string, command ...string) {
 
 // A command that cannot be carried out says why, and changes nothing.
 func TestCommandsThatCannotBeCarriedOut(t *testing.T) {
+	t.Parallel()
 	port := freePort(t)
 	b := startBroker(t, answering, "PORT="+port)
 	pid := awaitActive(t, b, 0)

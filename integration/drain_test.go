@@ -26,6 +26,7 @@ func say(t *testing.T, b *harness.Broker, command ...string) {
 // around it move it to nothing else, whether the sites are served by a child or by
 // the process itself.
 func TestDrainStaysWithItsBackendOverReloads(t *testing.T) {
+	t.Parallel()
 	const head = "{\n\tadmin {$ADMIN}\n}\n"
 	site := func(port string, backends ...string) string {
 		return fmt.Sprintf("http://:{$%s} {\n\treverse_proxy %s {\n\t\tlb_policy failover\n\t}\n}\n", port, strings.Join(backends, " "))
@@ -80,6 +81,7 @@ func TestDrainStaysWithItsBackendOverReloads(t *testing.T) {
 // not by a standby that was loaded before, and not by what a replaced process still
 // has to say.
 func TestDrainOutlivesTheProcessesAroundIt(t *testing.T) {
+	t.Parallel()
 	backends, env := newBackends(t)
 	start(t, backends...)
 	port := freePort(t)

@@ -24,6 +24,7 @@ var haLine = regexp.MustCompile(`^(\d\d/\d\d/\d{4}_\d\d:\d\d:\d\d) (SHA\d{4}) (.
 
 // A reload that names another log goes on there at once, with the same process.
 func TestHALogMoves(t *testing.T) {
+	t.Parallel()
 	const site = `{
 	admin {$ADMIN}
 	broker {
@@ -67,6 +68,7 @@ http://:{$PORT} {
 }
 
 func TestHALog(t *testing.T) {
+	t.Parallel()
 	b := startBroker(t, `{
 	admin {$ADMIN}
 }

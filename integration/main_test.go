@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/integration/harness"
+	"github.com/caddy-broker/caddy-broker/internal/sidebyside"
 )
 
 // soon is how long something may take that follows at once, on a machine that is
@@ -28,6 +29,9 @@ var scratch string // the directory of all tests
 func TestMain(m *testing.M) {
 	harness.BackendMain()
 	harness.ProgramMain()
+	// Most of the time they wait. Those that measure a time do not call t.Parallel,
+	// so that they run before the others, one by one.
+	sidebyside.Tests(6)
 	os.Exit(run(m))
 }
 
@@ -57,13 +61,19 @@ var binary = sync.OnceValues(func() (string, error) {
 // core are the tests that run with -short too: what users do first, and one reload.
 var core = []string{"TestQuickstart", "TestReload", "TestStatus"}
 
-// newBroker is a broker with a directory of its own, not started. It is stopped
-// when the test ends, and the test fails if a process of it is left then.
-func newBroker(t *testing.T, caddyfile string, env ...string) *harness.Broker {
+// skipShort ends all but the core where -short was asked for.
+func skipShort(t *testing.T) {
 	t.Helper()
 	if first, _, _ := strings.Cut(t.Name(), "/"); testing.Short() && !slices.Contains(core, first) {
 		t.Skip("it takes seconds, with real processes")
 	}
+}
+
+// newBroker is a broker with a directory of its own, not started. It is stopped
+// when the test ends, and the test fails if a process of it is left then.
+func newBroker(t *testing.T, caddyfile string, env ...string) *harness.Broker {
+	t.Helper()
+	skipShort(t)
 	bin, err := binary()
 	if err != nil {
 		t.Fatal(err)

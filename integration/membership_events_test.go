@@ -72,6 +72,7 @@ func operateURIs(t *testing.T, b *harness.Broker, method, pool, uri string) {
 
 // Each change of a pool's members is one event, whoever made it.
 func TestMembershipEvents(t *testing.T) {
+	t.Parallel()
 	backends, env := newBackends(t)
 	start(t, backends...)
 	one, two := backends[0].Addr, backends[1].Addr

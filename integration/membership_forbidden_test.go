@@ -64,6 +64,7 @@ func hostsFile(t *testing.T) (set func(text string)) {
 // its own admin endpoint, its own listeners, its own network, this machine or a
 // metadata service, be it by a name that leads there later.
 func TestForbiddenAnnouncements(t *testing.T) {
+	t.Parallel()
 	isolated(t, func(t *testing.T) {
 		const metadata, good = "169.254.169.254", "10.77.0.253"
 		ip(t, "addr add "+metadata+"/32 dev bridge")

@@ -44,6 +44,7 @@ func respond(t *testing.T, name, service, addr string) (stop func()) {
 // A pool without any configured address finds the instances of its service on the
 // local network, and takes those that it may.
 func TestDiscoveryByMulticastDNS(t *testing.T) {
+	t.Parallel()
 	isolated(t, func(t *testing.T) {
 		ip(t, "route add 224.0.0.0/4 dev bridge")
 		ip(t, "addr add 10.77.0.1"+netBits+" dev bridge")

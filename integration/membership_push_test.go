@@ -80,6 +80,7 @@ func (a *announcer) send(t *testing.T, event string) {
 // Lists come while backends are lost: no safe request fails, and the last of the
 // announced ones serves.
 func TestPushDuringFailover(t *testing.T) {
+	t.Parallel()
 	backends, env := newBackends(t)
 	start(t, backends...)
 	a := newAnnouncer(t, "127.0.0.1")
@@ -130,6 +131,7 @@ http://:{$PORT} {
 
 // A list that comes while requests wait for a backend serves them.
 func TestListWhileRequestsWait(t *testing.T) {
+	t.Parallel()
 	backends, env := newBackends(t)
 	one, two := backends[0], backends[1]
 	start(t, one, two)

@@ -97,6 +97,7 @@ func awaitPool(t *testing.T, b *harness.Broker, ports ...string) {
 // The example: a front balancer that knows one of three learns the others, goes
 // on when that one is killed, with no request failed, and learns of a fourth.
 func TestClusterExample(t *testing.T) {
+	t.Parallel()
 	c := clusterExample(t)
 	backends := newBroker(t, c.backends)
 	backends.Args = []string{"run", "--adapter", "caddyfile", "--config", "{}"}
@@ -173,6 +174,7 @@ func TestClusterExample(t *testing.T) {
 
 // A second broker with a name of the network does not start, and says why.
 func TestClusterNameTwice(t *testing.T) {
+	t.Parallel()
 	c := clusterExample(t)
 	c.startEdge(t, 1)
 	again := newBroker(t, c.edge, "NAME=edge1", "PORT="+c.ports["8082"], "GOSSIP="+c.ports["7942"])

@@ -39,6 +39,7 @@ http://:{$PORT} {
 // TestMetricsOfTheSitesAreTheParents: one scrape of the endpoint that everybody
 // scrapes has the children, the pools and the sites, each value once.
 func TestMetricsOfTheSitesAreTheParents(t *testing.T) {
+	t.Parallel()
 	backends, env := newBackends(t)
 	start(t, backends[:2]...)
 	port := freePort(t)
@@ -83,6 +84,7 @@ func TestMetricsOfTheSitesAreTheParents(t *testing.T) {
 
 // TestChildsAdminAPI: its own paths, a slash at the end and redirections included.
 func TestChildsAdminAPI(t *testing.T) {
+	t.Parallel()
 	b := startBroker(t, answering, "PORT="+freePort(t))
 	for _, path := range []string{"/config", "/config/", "/config/apps/http"} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet,

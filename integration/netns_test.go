@@ -25,10 +25,9 @@ const (
 	netBits = "/16"
 )
 
-// isolated runs a test in a process and a network namespace of its own, at the
-// same time as others of its kind: no address, route or packet of this machine is
-// touched, and the kernel takes all of it away when the process ends. The network
-// is a bridge with the address hubIP.
+// isolated runs a test in a process and a network namespace of its own: no
+// address, route or packet of this machine is touched, and the kernel takes all of
+// it away when the process ends. The network is a bridge with the address hubIP.
 func isolated(t *testing.T, test func(*testing.T)) {
 	if os.Getenv(isolatedEnv) != "" {
 		// Names of further namespaces are files; they end with this process, too.
@@ -42,7 +41,7 @@ func isolated(t *testing.T, test func(*testing.T)) {
 		test(t)
 		return
 	}
-	t.Parallel()
+	skipShort(t)
 	if os.Geteuid() != 0 {
 		t.Skip("only root may make the network namespaces of this test")
 	}

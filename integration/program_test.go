@@ -64,6 +64,7 @@ func awaitProgram(t *testing.T, b *harness.Broker, port string, notPid int) (pid
 // A program is given its socket and says when it is ready. When it is killed
 // nobody is refused, and its worker ends with it; another takes its place.
 func TestProgramKilledUnderLoad(t *testing.T) {
+	t.Parallel()
 	b, port, other := startPrograms(t)
 	site := awaitActive(t, b, 0)
 	pid, worker := awaitProgram(t, b, other, 0)
@@ -94,6 +95,7 @@ func TestProgramKilledUnderLoad(t *testing.T) {
 
 // A program is stopped, with all that it started, and nothing else is.
 func TestProgramStopped(t *testing.T) {
+	t.Parallel()
 	b, port, other := startPrograms(t)
 	site := awaitActive(t, b, 0)
 	for _, mode := range []string{"immediate", "force"} {
@@ -128,6 +130,7 @@ func TestProgramStopped(t *testing.T) {
 // A program does not outlive a broker that is killed: its port is free for the
 // next one.
 func TestProgramEndsWithItsBroker(t *testing.T) {
+	t.Parallel()
 	b, _, other := startPrograms(t)
 	pid, _ := awaitProgram(t, b, other, 0)
 	if err := b.Process().Kill(); err != nil {

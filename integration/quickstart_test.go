@@ -38,6 +38,7 @@ func quickstart(t *testing.T) (caddyfile, addr string) {
 }
 
 func TestQuickstart(t *testing.T) {
+	t.Parallel()
 	caddyfile, addr := quickstart(t)
 	b := startBroker(t, caddyfile)
 	for _, host := range []string{"127.0.0.1:", "localhost:"} {
@@ -77,6 +78,7 @@ func awaitAnswer(t *testing.T, addr, want string) {
 
 // The same broker through the stock command, which is what a service unit uses.
 func TestStockCommand(t *testing.T) {
+	t.Parallel()
 	caddyfile, addr := quickstart(t)
 	b := newBroker(t, caddyfile)
 	b.Args = []string{"run", "--config", "{}", "--adapter", "broker"}
@@ -91,6 +93,7 @@ func TestStockCommand(t *testing.T) {
 
 // Without --ha there is one process and no child, and failover works all the same.
 func TestWithoutHA(t *testing.T) {
+	t.Parallel()
 	caddyfile, addr := quickstart(t)
 	b := newBroker(t, caddyfile)
 	b.Args = []string{"broker", "run", "--config", "{}"}

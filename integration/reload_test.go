@@ -37,6 +37,7 @@ func reload(t *testing.T, b *harness.Broker, caddyfile string) (string, error) {
 }
 
 func TestReload(t *testing.T) {
+	t.Parallel()
 	port, second := freePort(t), freePort(t)
 	b := startBroker(t, answering, "PORT="+port, "SECOND="+second)
 	pid := awaitActive(t, b, 0)
@@ -81,13 +82,13 @@ func TestReload(t *testing.T) {
 // What no child serves any more is refused at once, also while the old child
 // still works for those who came before: nobody would come for such a queue.
 func TestReloadClosesWhatIsGoneDuringADrain(t *testing.T) {
-	backends, env := newBackends(t)
-	start(t, backends[0])
+	t.Parallel()
+	backend := newStreams(t)
 	port, gone := freePort(t), freePort(t)
-	b := startBroker(t, answering+"http://:{$GONE} {\n\treverse_proxy {$B1}\n}\n", append(env, "PORT="+port, "GONE="+gone)...)
+	b := startBroker(t, answering+"http://:{$GONE} {\n\treverse_proxy {$HELD}\n}\n", "PORT="+port, "GONE="+gone, "HELD="+backend.addr)
 	old := awaitActive(t, b, 0)
 
-	run := underWay(t, backends, &harness.Client{Addr: "127.0.0.1:" + gone}, "slow", harness.Request{Method: "GET", Path: "/?delay=3s"})
+	run := backend.hold(t, "127.0.0.1:"+gone)
 	if out, err := reload(t, b, answering); err != nil {
 		t.Fatalf("caddy reload: %v\n%s", err, out)
 	}
@@ -95,14 +96,16 @@ func TestReloadClosesWhatIsGoneDuringADrain(t *testing.T) {
 		t.Errorf("the port of the site that is gone: %v", err)
 	}
 	if run.InFlight() != 1 || !harness.Alive(old) {
-		t.Error("the drain was over before the port was free, which shows nothing")
+		t.Error("the drain was over before the request was")
 	}
+	backend.release()
 	if results := run.Wait(); len(results.Failed()) != 0 {
 		t.Errorf("the request in progress: %s", results)
 	}
 }
 
 func TestReloadThatFailsChangesNothing(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ name, caddyfile, says string }{
 		{"syntax", "http://:{$PORT} {\n\trespond nothing\n\tunknown_directive\n}\n", "unknown_directive"},
 		{"policy", "http://:{$PORT} {\n\treverse_proxy 127.0.0.1:1 {\n\t\tlb_policy failover {\n\t\t\tno_such_option\n\t\t}\n\t}\n}\n", "no_such_option"},
@@ -139,6 +142,7 @@ func TestReloadThatFailsChangesNothing(t *testing.T) {
 // A plain config over a running broker: the parent serves by itself, and nothing
 // is left that clients could be sent to in vain.
 func TestReloadWithoutTheAdapter(t *testing.T) {
+	t.Parallel()
 	port := freePort(t)
 	b := startBroker(t, answering, "PORT="+port)
 	pid := awaitActive(t, b, 0)
@@ -154,6 +158,7 @@ func TestReloadWithoutTheAdapter(t *testing.T) {
 }
 
 func TestValidateChecksTheChild(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name, caddyfile string
 		code            int
@@ -187,6 +192,7 @@ func TestValidateChecksTheChild(t *testing.T) {
 }
 
 func TestStatus(t *testing.T) {
+	t.Parallel()
 	b := startBroker(t, answering, "PORT="+freePort(t))
 	pid := awaitActive(t, b, 0)
 

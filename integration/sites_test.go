@@ -47,6 +47,7 @@ http://socket.localhost {
 `
 
 func TestEveryKindOfSiteSurvivesItsChild(t *testing.T) {
+	t.Parallel()
 	plainHTTP, https, plain, other := freePort(t), freePort(t), freePort(t), freePort(t)
 	socket := filepath.Join(t.TempDir(), "site")
 	b := startBroker(t, everySite, "HTTP="+plainHTTP, "HTTPS="+https, "PLAIN="+plain, "OTHER="+other, "SOCKET="+socket)

@@ -45,6 +45,7 @@ func failStart(t *testing.T, b *harness.Broker) string {
 }
 
 func TestPortInUseFailsAtOnce(t *testing.T) {
+	t.Parallel()
 	taken, err := net.Listen("tcp", ":"+freePort(t))
 	if err != nil {
 		t.Fatal(err)
@@ -64,6 +65,7 @@ http://:{$PORT} {
 }
 
 func TestChildThatCannotStart(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name, site string
 		says       []string
@@ -92,6 +94,7 @@ func TestChildThatCannotStart(t *testing.T) {
 // A Caddyfile that is wrong is refused with file, line, option and value, before
 // any process is started.
 func TestWrongCaddyfiles(t *testing.T) {
+	t.Parallel()
 	proxy := func(option string) string {
 		return "{\n\tadmin {$ADMIN}\n}\nhttp://:{$PORT} {\n\treverse_proxy {$B1} {\n\t\tlb_policy failover {\n\t\t\t" + option + "\n\t\t}\n\t}\n}\n"
 	}
@@ -135,6 +138,7 @@ func TestWrongCaddyfiles(t *testing.T) {
 
 // A log that cannot be opened costs a warning, not the service.
 func TestHALogThatCannotBeOpened(t *testing.T) {
+	t.Parallel()
 	port := freePort(t)
 	b := startBroker(t, `{
 	admin {$ADMIN}

@@ -50,6 +50,7 @@ var delays = []struct{ low, high time.Duration }{
 // While the next start is far away, plain HTTP is answered by its parent; whoever
 // waits otherwise is served when the cause is gone, which needs no operator.
 func TestCrashLoop(t *testing.T) {
+	t.Parallel()
 	port, secure := freePort(t), freePort(t)
 	b := startBroker(t, looping, "PORT="+port, "TLS="+secure)
 	awaitTLS(t, "127.0.0.1:"+secure)

@@ -170,6 +170,7 @@ func (c *http2Client) Do(ctx context.Context, id string, due time.Time, req harn
 // TLS, HTTP/1.1 and HTTP/2, slow requests, handlers that remove the header by
 // which clients are told to move, WebSockets and event streams that reconnect.
 func TestReplacementsLoseNothing(t *testing.T) {
+	t.Parallel()
 	replacements := 40
 	if testing.Short() {
 		replacements = 10

@@ -16,6 +16,7 @@ import (
 // With a standby, a killed child costs the requests that were in progress in it,
 // and nobody else anything.
 func TestStandbyTakesOverUnderLoad(t *testing.T) {
+	t.Parallel()
 	const kills = 10
 	backends, env := newBackends(t)
 	start(t, backends...)
@@ -96,6 +97,7 @@ http://:{$PORT} {
 
 // promote swaps the two on purpose, and nobody notices.
 func TestPromote(t *testing.T) {
+	t.Parallel()
 	port := freePort(t)
 	b := startBroker(t, `{
 	admin {$ADMIN}

@@ -34,6 +34,7 @@ https://localhost:{$TLS} {
 // or cut off for it, also not when the new configuration cannot be loaded and the
 // old one is started again.
 func TestReplaceStopFirst(t *testing.T) {
+	t.Parallel()
 	backends, env := newBackends(t)
 	start(t, backends...)
 	port := freePort(t)

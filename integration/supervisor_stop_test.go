@@ -18,6 +18,7 @@ import (
 // An immediate stop lets a request finish, ends at once what would never end, and
 // waits for nothing else.
 func TestImmediateStop(t *testing.T) {
+	t.Parallel()
 	s := newStopping(t)
 	clients := &streamClients{addr: s.addr}
 	events, eventsReader, err := clients.open(t.Context(), "Accept: text/event-stream\r\n", http.StatusOK)
@@ -35,14 +36,15 @@ func TestImmediateStop(t *testing.T) {
 	if res := idle.Do(t.Context(), "idle", time.Now(), harness.Request{Method: "GET"}); res.Fate != harness.OK {
 		t.Fatal(res.Err)
 	}
-	request := s.underWay(t, "slow", harness.Request{Method: "POST", Path: "/?delay=3s"})
+	request := s.streams.hold(t, s.addr)
 
 	stopped := s.stop(t, "immediate")
 	end(t, "the event stream", discard(eventsReader))
 	end(t, "the WebSocket", discard(socketReader))
 	if request.InFlight() != 1 {
-		t.Error("the request was over before the streams were, which shows nothing")
+		t.Error("the stop cut the request")
 	}
+	s.streams.release()
 	results := request.Wait()
 	if len(results.Failed()) > 0 {
 		t.Errorf("the request: %s", results)
@@ -83,6 +85,7 @@ func (s *stopping) openUnused(t *testing.T, protocols ...string) {
 // Connections on which no request ever came, as browsers open them in advance,
 // do not delay a stop.
 func TestUnusedConnectionsDoNotDelayAStop(t *testing.T) {
+	t.Parallel()
 	s := newStopping(t)
 	s.openUnused(t, "http/1.1", "h2")
 	begun := time.Now()
@@ -92,6 +95,7 @@ func TestUnusedConnectionsDoNotDelayAStop(t *testing.T) {
 
 // Nor do they keep a process that was replaced until drain_timeout is over.
 func TestUnusedConnectionsDoNotDelayAReplacement(t *testing.T) {
+	t.Parallel()
 	s := newStopping(t)
 	s.openUnused(t, "http/1.1")
 	begun := time.Now()
@@ -104,6 +108,7 @@ func TestUnusedConnectionsDoNotDelayAReplacement(t *testing.T) {
 
 // A forced stop cuts everything, and what may have been executed is listed.
 func TestForcedStop(t *testing.T) {
+	t.Parallel()
 	s := newStopping(t)
 	read := s.underWay(t, "read", harness.Request{Method: "GET", Path: "/?delay=60s"})
 	write := s.underWay(t, "write", harness.Request{Method: "POST", Path: "/?delay=60s"})
@@ -117,6 +122,7 @@ func TestForcedStop(t *testing.T) {
 
 // An immediate stop that waits for a request is turned into a forced one.
 func TestImmediateStopTurnedIntoForce(t *testing.T) {
+	t.Parallel()
 	s := newStopping(t)
 	read := s.underWay(t, "read", harness.Request{Method: "GET", Path: "/?delay=60s"})
 	write := s.underWay(t, "write", harness.Request{Method: "POST", Path: "/?delay=60s"})

@@ -51,6 +51,7 @@ const longest = 3 * time.Second
 type stopping struct {
 	*harness.Broker
 	backends  []*harness.Backend
+	streams   *streams
 	port      string
 	addr, tls string
 	pid       int // of the child
@@ -60,10 +61,10 @@ func newStopping(t *testing.T) *stopping {
 	t.Helper()
 	backends, env := newBackends(t)
 	start(t, backends[0])
-	s := &stopping{backends: backends, port: freePort(t)}
+	s := &stopping{backends: backends, streams: newStreams(t), port: freePort(t)}
 	secure := freePort(t)
 	s.addr, s.tls = "127.0.0.1:"+s.port, "127.0.0.1:"+secure
-	s.Broker = startBroker(t, stoppable, append(env, "PORT="+s.port, "TLS="+secure, "STREAMS="+newStreams(t).addr)...)
+	s.Broker = startBroker(t, stoppable, append(env, "PORT="+s.port, "TLS="+secure, "STREAMS="+s.streams.addr)...)
 	s.pid = awaitActive(t, s.Broker, 0)
 	return s
 }

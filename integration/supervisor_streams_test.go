@@ -18,19 +18,33 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/integration/harness"
 )
 
 // streams is a backend whose answers never end by themselves: an echo on upgraded
-// connections, and events.
+// connections, and events. At heldPath it answers when it is told to.
 type streams struct {
-	addr string
+	addr    string
+	arrived chan struct{} // sent to for each request at heldPath
+	release func()        // lets all of them be answered
 }
+
+const heldPath = "/stream/held"
 
 func newStreams(t *testing.T) *streams {
 	t.Helper()
+	s := &streams{arrived: make(chan struct{})}
+	released := make(chan struct{})
+	s.release = sync.OnceFunc(func() { close(released) })
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "" {
 			echo(w)
+			return
+		}
+		if r.URL.Path == heldPath {
+			s.arrived <- struct{}{}
+			<-released
 			return
 		}
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -48,8 +62,29 @@ func newStreams(t *testing.T) *streams {
 			}
 		}
 	}))
-	t.Cleanup(srv.Close)
-	return &streams{addr: srv.Listener.Addr().String()}
+	t.Cleanup(func() {
+		s.release() // or the server would wait for it
+		srv.Close()
+	})
+	s.addr = srv.Listener.Addr().String()
+	return s
+}
+
+// hold sends one request that is answered when it is released, and returns when
+// it has arrived.
+func (s *streams) hold(t *testing.T, addr string) *harness.Run {
+	t.Helper()
+	load := harness.Load{
+		Client: &harness.Client{Addr: addr}, Rate: 1, Count: 1, Name: "held",
+		Requests: []harness.Request{{Method: "POST", Path: heldPath}},
+	}
+	run := load.Start(t.Context())
+	select {
+	case <-s.arrived:
+	case <-time.After(soon):
+		t.Fatalf("the request has not arrived: %d in flight", run.InFlight())
+	}
+	return run
 }
 
 // echo takes the connection over and sends everything back.

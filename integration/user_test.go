@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -20,14 +21,20 @@ import (
 	"github.com/caddy-broker/caddy-broker/integration/harness"
 )
 
-// reservedPort is a free port, other than not, that only root may open.
-func reservedPort(t *testing.T, not string) string {
+// reserved are the ports that reservedPort gave away.
+var reserved sync.Map
+
+// reservedPort is a free port that only root may open, another one each time.
+func reservedPort(t *testing.T) string {
 	t.Helper()
 	const lowest, end = 600, 1024
 	first := rand.IntN(end - lowest)
 	for i := range end - lowest {
 		port := strconv.Itoa(lowest + (first+i)%(end-lowest))
-		if port != not && harness.PortFree(port) == nil {
+		if harness.PortFree(port) != nil {
+			continue
+		}
+		if _, given := reserved.LoadOrStore(port, true); !given {
 			return port
 		}
 	}
@@ -48,6 +55,7 @@ func owner(t *testing.T, pid int) string {
 // The sites are served by a process without privileges, on a port and on a unix
 // socket that only its parent may open, also after a crash and a reload.
 func TestChildRunsAsAnotherUser(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("only root can run a child as another user")
 	}
@@ -97,6 +105,7 @@ http://socket.localhost {
 
 // A reload may bring a user, another one, and none again.
 func TestReloadChangesUser(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("only root can run a child as another user")
 	}
@@ -146,8 +155,7 @@ http://:{$PORT} {
 // returns its two ports, which only root may open.
 func newUserBroker(t *testing.T, site string) (b *harness.Broker, port, second string) {
 	t.Helper()
-	port = reservedPort(t, "")
-	second = reservedPort(t, port)
+	port, second = reservedPort(t), reservedPort(t)
 	b = newBroker(t, site, "PORT="+port, "SECOND="+second)
 	b.Env = append(b.Env, "SOCKET="+filepath.Join(b.Dir, "site"))
 	// The program and the directory of private sockets lie in directories of root's.

@@ -5,7 +5,7 @@
 // own below this one. Importing this package registers all of them.
 //
 //		command ──┐
-//		admin ────┼→ broker ──→ child ──→ proxy ──→ policyconfig, sources
+//		admin ────┼→ broker ──→ child ──→ proxy ──→ reach ──→ policyconfig, sources
 //		announce ─┘    │          │         │
 //		               └──────────┴─────────┴─────→ cluster
 //
@@ -13,7 +13,8 @@
 //	    announce the handler broker_uris; nothing imports them.
 //	  - broker is the parent: the app that supervises children.
 //	  - child is a supervised process: its listeners, its end, its sign of life.
-//	  - proxy is the selection policy with the transport wrapper, and the pools.
+//	  - proxy is the selection policy with the transport wrapper, and the pools; reach is
+//	    how a handler reaches its backends: connections, pings, what is held ready.
 //	  - policyconfig reads the policy's options, sources keeps the members of a pool
 //	    in step with lists, backends and multicast DNS, and cluster keeps what is
 //	    known of other brokers.

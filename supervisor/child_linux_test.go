@@ -187,11 +187,8 @@ func (c *child) orders() control.Orders {
 		_ = c.link.Released()
 	}
 	return control.Orders{
-		Activate: func(data json.RawMessage) {
-			close(c.activated)
-			_ = c.link.Report("activated", data)
-		},
-		Packets: func() { close(c.packets) },
+		Activate: func() { close(c.activated) },
+		Packets:  func() { close(c.packets) },
 		Drain: func(time.Duration) {
 			leave()
 			if !c.b.Drains {
@@ -215,6 +212,13 @@ func (c *child) told(topic string, data json.RawMessage) {
 	switch topic {
 	case "panic":
 		panic("somebody said so")
+	case "before":
+		select {
+		case <-c.activated:
+			panic("it was told too late")
+		default:
+			_ = c.link.Report("before", data)
+		}
 	case "deliver": // the link's goroutine brings the answer
 		go func() {
 			said := map[string]string{}

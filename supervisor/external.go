@@ -9,7 +9,12 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 )
+
+// aliveTime is how long a program must have run to count as ready, when neither
+// it nor its sockets can tell.
+const aliveTime = time.Second
 
 // CheckListen reports whether addresses are what an external program can be given:
 // "network/address" with a network of which sockets can be opened here.

@@ -158,6 +158,7 @@ func TestExternalReadiness(t *testing.T) {
 func TestExternalReplacementThatFails(t *testing.T) {
 	t.Parallel()
 	w := watch(t)
+	w.alive = time.Hour // however long the shell takes
 	address := freeAddress(t)
 	listen := func(s *Spec) { s.Listen = []string{"tcp/" + address} }
 	w.start(programSpec(t, program{Accept: 1}, listen))

@@ -15,10 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// aliveTime is how long a program must have run to count as ready, when neither
-// it nor its sockets can tell.
-const aliveTime = time.Second
-
 // launchExternal starts a program that does not speak our protocol, with its
 // sockets, and watches for its readiness.
 func (s *Supervisor) launchExternal(id int, spec *Spec) (*process, error) {
@@ -95,7 +91,7 @@ func listenName(address string) string {
 // watchReady calls a program ready when it accepts connections. Where that
 // cannot be seen, having lived for aliveTime must do.
 func (s *Supervisor) watchReady(p *process, spec *Spec) {
-	alive := time.NewTimer(aliveTime)
+	alive := time.NewTimer(s.alive)
 	defer alive.Stop()
 	ctx, cancel := p.lifetime()
 	defer cancel()

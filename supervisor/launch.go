@@ -82,7 +82,10 @@ func (s *Supervisor) hear(p *process) {
 		case control.KindFailed:
 			p.said.Store(&m.Error)
 		case control.KindReport:
-			s.report(p, m)
+			if err := s.report(p, m); errors.Is(err, control.ErrUnreadable) {
+				go s.lose(p, err)
+				return
+			}
 		}
 	}
 }
@@ -106,19 +109,19 @@ func (s *Supervisor) lose(p *process, err error) {
 const endingTime = 2 * time.Second
 
 // report hands on what a process says, and answers it if it waits for that.
-func (s *Supervisor) report(p *process, m control.Message) {
-	var err error
+func (s *Supervisor) report(p *process, m control.Message) (err error) {
 	if s.cfg.Report != nil {
 		err = s.cfg.Report(p.id, m.Topic, m.Data)
 	}
 	if m.ID == 0 {
-		return
+		return err
 	}
 	answer := control.Message{Kind: control.KindReported, ID: m.ID}
 	if err != nil {
 		answer.Error = err.Error()
 	}
 	_ = p.wire.Send(answer)
+	return err
 }
 
 // lend answers a process that wants to listen. It ends with ctx, when the process

@@ -15,10 +15,10 @@ import (
 // out, in order.
 //
 // Invariants: at most one process is active; at most maxGenerations serve users,
-// drains included; a process starts only while the child is wanted; what hangs is
-// gone before another is started in its place; what must be alone starts when no other
-// process is left; every request is answered once, however long a process takes to
-// die.
+// drains included; no replacement ends by force what finishes requests; a process
+// starts only while the child is wanted; what hangs is gone before another is started
+// in its place; what must be alone starts when no other process is left; every request
+// is answered once, however long a process takes to die.
 type machine struct {
 	name   string
 	spec   *Spec // of the running generation; nil before the first start
@@ -30,6 +30,8 @@ type machine struct {
 	closed    bool       // for ever; not wanted then
 	procs     []*proc    // all that have not exited, the oldest first
 	candidate *candidate // only while wanted; nil when nothing is to be replaced
+	later     *candidate // what comes after a candidate that has begun; else nil
+	rooms     []roomer   // those that wait until a replacement would begin at once
 
 	served    bool      // some process was ready since the child was last wanted
 	deaths    int       // in a row, without being ready for Restart.Reset
@@ -53,27 +55,9 @@ type machine struct {
 	answers []action // replies, which come after out
 }
 
-// candidate is a replacement on its way: a spec that serves once a process of it
-// is ready, and those who wait for that.
-type candidate struct {
-	spec  *Spec
-	gen   int   // that of its processes; it becomes the machine's when one is ready
-	reply []int // replies due when it serves, or cannot
-	// replaced is the process that was active before what must be alone could start.
-	replaced int
-}
-
-const (
-	// maxGenerations bounds the processes that serve users at the same time, the
-	// active one included: a further one ends the oldest drain early.
-	maxGenerations = 3
-	// maxServing bounds them together with those whose drain was ended early and
-	// that still have requests in progress.
-	maxServing = 8
-	// holdBefore is how far the next start must be away for the parent to answer
-	// users itself instead of letting them queue.
-	holdBefore = 5 * time.Second
-)
+// holdBefore is how far the next start must be away for the parent to answer
+// users itself instead of letting them queue.
+const holdBefore = 5 * time.Second
 
 // Stats are counters since the supervisor was made.
 type Stats struct {
@@ -81,6 +65,9 @@ type Stats struct {
 	Starts uint64
 	// Restarts counts starts, and promotions of a standby, that followed a death.
 	Restarts uint64
+	// Broken counts processes that lived and could not be understood any more, or said
+	// nothing more.
+	Broken uint64
 	// Exits counts by reason.
 	Exits map[string]uint64
 	// StartSeconds is the last start's time from spawn to readiness.
@@ -145,6 +132,7 @@ func (m *machine) step(now time.Time, in input) []action {
 	in.apply(m, now)
 	m.deadlines(now)
 	m.spawn(now)
+	m.makeRoom(now)
 	m.holding(now)
 	m.account(now)
 	return append(m.out, m.answers...)
@@ -177,15 +165,8 @@ func (m *machine) spawn(now time.Time) {
 	if !m.wanted {
 		return
 	}
-	if c := m.candidate; c != nil && !slices.ContainsFunc(m.procs, func(p *proc) bool { return p.gen == c.gen }) {
-		if p := m.active(); p != nil && c.spec.StopFirst {
-			c.replaced = p.pid
-		}
-		if !c.spec.StopFirst || m.clear(now) {
-			m.start(now, c.spec, c.gen)
-		}
-	}
-	if c := m.candidate; c != nil && (c.spec.StopFirst || m.spec.StopFirst) {
+	m.begin(now)
+	if c := m.candidate; c != nil && (m.specOf(c).StopFirst || m.spec.StopFirst) {
 		return // they do not run side by side
 	}
 	need := 1 // spares come when a process serves
@@ -301,6 +282,12 @@ func (m *machine) next() time.Time {
 			sooner(m.seen.Add(doze(w) * 2 / 3))
 			sooner(p.lastBeat.Add(w))
 		}
+	}
+	if c := m.candidate; c != nil && !c.begun && c.until.After(m.seen) {
+		sooner(c.until)
+	}
+	for _, r := range m.rooms {
+		sooner(r.until)
 	}
 	if !m.hold.IsZero() {
 		sooner(m.hold.Add(-holdBefore))

@@ -91,7 +91,7 @@ func (m *machine) died(now time.Time, p *proc, failed error) {
 // candidateFailed answers those who wait for a replacement that will not serve.
 // What was stopped to make room for it is started again.
 func (m *machine) candidateFailed(c *candidate, err error) {
-	m.candidate = nil
+	m.candidate, m.later = m.later, nil
 	if c.spec.StopFirst && m.wanted && m.served {
 		err = fmt.Errorf("%w; %w", err, ErrStoppedFirst)
 	}

@@ -77,6 +77,7 @@ func (in inBroken) apply(m *machine, now time.Time) {
 		return
 	}
 	p.broken = in.why
+	m.stats.Broken++
 	cause := exitCrash
 	if p.ready.IsZero() {
 		cause = exitStartFailure
@@ -116,7 +117,7 @@ func (in inReady) apply(m *machine, now time.Time) {
 
 	switch c := m.candidate; {
 	case c != nil && p.gen == c.gen:
-		m.candidate = nil
+		m.candidate, m.later = m.later, nil
 		m.takeOver(now, p, c)
 	case m.active() == nil:
 		m.activate(p)

@@ -72,7 +72,7 @@ func (w *world) maybeSpec() *Spec {
 }
 
 func (w *world) input() input {
-	switch rapid.IntRange(0, 15).Draw(w.T, "what") {
+	switch rapid.IntRange(0, 16).Draw(w.T, "what") {
 	case 0:
 		return inStart{w.maybeSpec(), w.token()}
 	case 1:
@@ -99,6 +99,8 @@ func (w *world) input() input {
 		return inTell{topic: "news"}
 	case 14:
 		return inBroken{w.id(), "its control connection has ended"}
+	case 15:
+		return inRoom{w.token()}
 	default:
 		return inTick{}
 	}
@@ -182,8 +184,14 @@ func (w *world) invariants() {
 	if n := m.count(phaseActive) + m.count(phaseDraining); n > maxGenerations {
 		w.Fatalf("%d processes serve", n)
 	}
-	if n := m.count(phaseActive) + m.count(phaseDraining) + m.count(phaseStopping); m.wanted && n > maxServing+2 {
-		w.Fatalf("%d processes finish requests", n) // two may be spares that were dismissed
+	if n := m.serving(); n > maxServing {
+		w.Fatalf("%d processes finish requests", n)
+	}
+	if c := m.candidate; c != nil && !c.begun && !m.specOf(c).StopFirst && (m.hasRoom() || !w.now.Before(c.until)) {
+		w.Fatal("a replacement waits though it may begin")
+	}
+	if m.later != nil && (m.candidate == nil || !m.candidate.begun) {
+		w.Fatal("replacements gather behind one that they could join")
 	}
 	readers := 0
 	for _, p := range m.procs {
@@ -208,7 +216,7 @@ func (w *world) invariants() {
 		w.Fatalf("wants to be asked again %s ago", w.now.Sub(next))
 	}
 	// What must be alone may wait for a drain or a stop without a limit.
-	alone := m.wanted && m.left() > 0 && (m.spec.StopFirst || m.candidate != nil && m.candidate.spec.StopFirst)
+	alone := m.wanted && m.left() > 0 && (m.spec.StopFirst || m.candidate != nil && m.specOf(m.candidate).StopFirst)
 	if m.wanted && !alone && m.active() == nil && m.count(phaseStarting) == 0 && next.IsZero() {
 		w.Fatal("a wanted child will never be started")
 	}

@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -20,6 +19,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/caddy-broker/caddy-broker/internal/sidebyside"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
@@ -34,19 +34,8 @@ func TestMain(m *testing.M) {
 	if program := programs[os.Getenv(envTest)]; program != nil {
 		os.Exit(program())
 	}
-	sideBySide()
+	sidebyside.Tests(8)
 	goleak.VerifyTestMain(m)
-}
-
-// sideBySide runs more tests at once than there are processors, unless the command
-// line says how many: they wait for processes, most of the time.
-func sideBySide() {
-	flag.Parse()
-	asked := false
-	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
-	if !asked {
-		_ = flag.Set("test.parallel", "8")
-	}
 }
 
 // patience is how long something may take that follows at once, on a busy machine.

@@ -14,26 +14,33 @@ import (
 // user tells, the newest is dropped when too much was not read.
 type outbox struct {
 	mu    sync.Mutex
-	queue []control.Message // by mu
-	more  chan struct{}     // has one element when queue may have some
+	queue []order       // by mu
+	more  chan struct{} // has one element when queue may have some
+}
+
+// order is a message with what is told right before it: that may be much, and is made
+// only when it is sent.
+type order struct {
+	before Pieces
+	msg    control.Message
 }
 
 const maxTold = 256
 
-func (o *outbox) put(m control.Message) {
+func (o *outbox) put(next order) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if m.Kind == control.KindTell && len(o.queue) >= maxTold {
+	if next.msg.Kind == control.KindTell && len(o.queue) >= maxTold {
 		return
 	}
-	o.queue = append(o.queue, m)
+	o.queue = append(o.queue, next)
 	select {
 	case o.more <- struct{}{}:
 	default:
 	}
 }
 
-func (o *outbox) take() []control.Message {
+func (o *outbox) take() []order {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	queue := o.queue

@@ -130,7 +130,7 @@ func (m *machine) sweep() {
 
 // drain tells a replaced process to finish what is in progress. One generation
 // too many ends the oldest drain early: what only waits to receive is cut, requests
-// in progress finish. When such processes pile up, the oldest is cut altogether.
+// in progress finish.
 func (m *machine) drain(now time.Time, p *proc) {
 	p.phase, p.cause = phaseDraining, exitReplace
 	if t := p.spec.DrainTimeout; t > 0 {
@@ -142,9 +142,6 @@ func (m *machine) drain(now time.Time, p *proc) {
 	m.sweep()
 	for m.count(phaseActive)+m.count(phaseDraining) > maxGenerations {
 		m.stop(now, m.first(phaseDraining), exitReplace)
-	}
-	for m.count(phaseActive)+m.count(phaseDraining)+m.count(phaseStopping) > maxServing {
-		m.force(now, m.first(phaseStopping), exitReplace)
 	}
 }
 

@@ -219,18 +219,31 @@ func (p *process) deliver(hello control.Message) {
 			return
 		case <-p.outbox.more:
 		}
-		for _, m := range p.outbox.take() {
-			if p.wire.Send(m) != nil {
+		for _, next := range p.outbox.take() {
+			if p.carry(next) != nil {
 				return
 			}
 		}
 	}
 }
 
-// post sends m without waiting for it. An external program understands signals only.
-func (p *process) post(m control.Message) {
+// carry sends one order.
+func (p *process) carry(next order) error {
+	if next.before != nil {
+		for topic, data := range next.before {
+			if err := p.wire.Send(control.Message{Kind: control.KindTell, Topic: topic, Data: data}); err != nil {
+				return err
+			}
+		}
+	}
+	return p.wire.Send(next.msg)
+}
+
+// post sends m, after what is to be told before it, without waiting for it. An external
+// program understands signals only.
+func (p *process) post(m control.Message, before Pieces) {
 	if p.wire != nil {
-		p.outbox.put(m)
+		p.outbox.put(order{before, m})
 		return
 	}
 	switch {

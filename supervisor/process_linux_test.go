@@ -58,7 +58,7 @@ func TestStartErrors(t *testing.T) {
 		want   []string
 	}{
 		{"says why", behaviour{Fails: "unknown module: nonsense"}, nil, []string{`starting child "default": unknown module: nonsense (exit code 1)`}},
-		{"says much", behaviour{Fails: long}, nil, []string{long}},
+		{"says much", behaviour{Fails: long}, nil, []string{long[:8<<10] + "... (exit"}},
 		{"says nothing", behaviour{Exits: 3}, nil, []string{"ended before it was ready (exit code 3)", "the last words"}},
 		{"no such program", behaviour{}, func(s *Spec) { s.Command[0] = "/nonexistent" }, []string{"/nonexistent", "no such file"}},
 		{"no program", behaviour{}, func(s *Spec) { s.Command = nil }, []string{"no command"}},

@@ -30,6 +30,9 @@ var (
 	// ErrStoppedFirst is part of the error of a replacement that failed when what ran
 	// before was stopped already, because both could not run side by side.
 	ErrStoppedFirst = errors.New("what ran before was stopped first and is started again")
+	// ErrCrowded: so many processes still finish requests that no other one is started
+	// beside them.
+	ErrCrowded = errors.New("too many processes still finish the requests that they had when they were replaced: wait for them, or lower drain_timeout")
 	// ErrClosed: the supervisor is.
 	ErrClosed = errors.New("supervisor is closed")
 )
@@ -88,11 +91,6 @@ type (
 		spec  *Spec
 		reply int
 	}
-	// inReplace wants spec to serve instead of what serves; a nil spec is a restart.
-	inReplace struct {
-		spec  *Spec
-		reply int
-	}
 	// inTune takes over settings that concern no running process; a stopped child
 	// stays stopped and starts with them.
 	inTune    struct{ spec *Spec }
@@ -147,8 +145,10 @@ func (in inTune) apply(m *machine, now time.Time) {
 			p.spec = in.spec
 		}
 	}
-	if c := m.candidate; c != nil && c.spec == old { // a restart under way
-		c.spec = in.spec
+	for _, c := range []*candidate{m.candidate, m.later} {
+		if c != nil && c.spec == old { // a restart under way
+			c.spec = in.spec
+		}
 	}
 	m.dismissSpares(now)
 	if in.spec.Restart != old.Restart && now.Before(m.nextStart) {
@@ -163,45 +163,6 @@ func (m *machine) dismissSpares(now time.Time) {
 	}
 }
 
-func (in inReplace) apply(m *machine, now time.Time) {
-	if !m.wanted {
-		err := ErrStopped
-		if m.left() > 0 {
-			err = ErrStopping
-		}
-		m.reply(in.reply, fmt.Errorf("replacing child %q: %w", m.name, err))
-		return
-	}
-	spec := in.spec
-	if spec == nil {
-		spec = m.spec
-		if m.candidate != nil {
-			spec = m.candidate.spec
-		}
-	}
-	m.lastGn++
-	next := &candidate{spec: spec, gen: m.lastGn, reply: []int{in.reply}}
-	if c := m.candidate; c != nil {
-		// Replacements faster than a start come together: the newest will serve.
-		next.reply = append(c.reply, in.reply)
-		next.replaced = c.replaced
-		m.end(now, func(p *proc) bool { return p.gen == c.gen })
-	}
-	m.candidate = next
-	if m.active() != nil { // spares on their way would be the old generation's
-		m.end(now, func(p *proc) bool { return p.gen == m.gen })
-	}
-}
-
-// end kills the starting processes that match: they serve no user.
-func (m *machine) end(now time.Time, match func(*proc) bool) {
-	for _, p := range m.procs {
-		if p.phase == phaseStarting && match(p) {
-			m.kill(now, p, exitReplace)
-		}
-	}
-}
-
 func (in inPromote) apply(m *machine, now time.Time) {
 	p, old := m.first(phaseStandby), m.active()
 	switch {
@@ -209,6 +170,8 @@ func (in inPromote) apply(m *machine, now time.Time) {
 		m.reply(in.reply, fmt.Errorf("promoting standby of child %q: %w", m.name, ErrStopped))
 	case p == nil:
 		m.reply(in.reply, fmt.Errorf("promoting standby of child %q: %w", m.name, ErrNoStandby))
+	case m.serving() >= maxServing:
+		m.reply(in.reply, fmt.Errorf("promoting standby of child %q: %w", m.name, ErrCrowded))
 	default:
 		m.activate(p)
 		m.event("broker_child_promoted", p, nil)
@@ -239,10 +202,12 @@ func (m *machine) stopAll(now time.Time, mode control.Mode) {
 	// No process will accept from them, and another program may serve there already.
 	m.do(action{kind: actCloseSockets})
 	m.replies(&m.starting, fmt.Errorf("starting child %q: %w", m.name, ErrSuperseded))
-	if c := m.candidate; c != nil {
-		m.candidate = nil
-		m.replies(&c.reply, fmt.Errorf("replacing child %q: %w", m.name, ErrSuperseded))
+	for _, c := range []*candidate{m.candidate, m.later} {
+		if c != nil {
+			m.replies(&c.reply, fmt.Errorf("replacing child %q: %w", m.name, ErrSuperseded))
+		}
 	}
+	m.candidate, m.later = nil, nil
 	for _, p := range m.procs {
 		if mode == control.Force {
 			m.force(now, p, exitStop)

@@ -168,6 +168,8 @@ func (s *scenario) input(verb string, args []string) input {
 		return inReplace{spec(), token()}
 	case "tune":
 		return inTune{spec()}
+	case "room":
+		return inRoom{token()}
 	case "promote":
 		return inPromote{token()}
 	case "stop":

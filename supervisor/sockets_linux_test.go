@@ -26,6 +26,8 @@ import (
 
 // callServer connects and returns the process id that answers.
 func callServer(ctx context.Context, network, address string) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, network, address)
 	if err != nil {

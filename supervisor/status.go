@@ -22,6 +22,8 @@ type Status struct {
 	LastExit *Exit  `json:"last_exit,omitempty"`
 	// NextStart is set while the child is in backoff.
 	NextStart *time.Time `json:"next_start,omitempty"`
+	// Waiting is set while replacements wait for processes that finish requests.
+	Waiting *Waiting `json:"waiting,omitempty"`
 	// Processes are all living ones, the oldest first.
 	Processes []ProcessStatus `json:"processes"`
 
@@ -29,6 +31,14 @@ type Status struct {
 	Stats Stats `json:"-"`
 
 	gapSince time.Time
+}
+
+// Waiting says what waits for what.
+type Waiting struct {
+	// Changes are the replacements that have not begun.
+	Changes int `json:"changes"`
+	// Processes are those that were replaced and still finish requests.
+	Processes int `json:"processes"`
 }
 
 // ProcessStatus is what users see of one process.
@@ -64,6 +74,9 @@ func (s *Supervisor) publish() {
 	if m.shown == stateBackoff {
 		at := m.nextStart
 		st.NextStart = &at
+	}
+	if n := m.waiting(); n > 0 {
+		st.Waiting = &Waiting{Changes: n, Processes: m.finishing()}
 	}
 	for _, p := range m.procs {
 		ps := ProcessStatus{ID: p.id, Pid: p.pid, State: p.shown(), Generation: p.gen, Started: p.started}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"iter"
 	"math/rand/v2"
 	"runtime"
 	"sync/atomic"
@@ -30,11 +31,12 @@ type Config struct {
 	// Hello returns what a new process is told besides its configuration; nil is nothing.
 	Hello func() json.RawMessage
 	// Activate is called when process id becomes the one that serves, before it
-	// hears of it, on the supervisor's goroutine. What it returns is told with it;
+	// hears of it, on the supervisor's goroutine. What it returns is told right before;
 	// nil is nothing. It must not block.
-	Activate func(id int) json.RawMessage
+	Activate func(id int) Pieces
 	// Report gets what a process has to say to the parent's user. An error is why
-	// it was not taken; the process hears of it if it waits for that.
+	// it was not taken; the process hears of it if it waits for that. One that is
+	// [control.ErrUnreadable] ends the connection.
 	Report func(id int, topic string, data json.RawMessage) error
 	// Event gets every event, in order, on the supervisor's goroutine. It must
 	// not block.
@@ -43,6 +45,10 @@ type Config struct {
 	// given time, and returns what ends that. It may be nil.
 	Hold func(s *sockets.Holder, next time.Time) (release func())
 }
+
+// Pieces are topics with data, which are asked for one by one as they are sent, on
+// another goroutine.
+type Pieces = iter.Seq2[string, json.RawMessage]
 
 // Supervisor runs one child. Its methods may be called by anyone; one goroutine
 // owns its state.
@@ -53,6 +59,7 @@ type Supervisor struct {
 	done    chan struct{}
 	status  atomic.Pointer[Status]
 	token   atomic.Int64
+	alive   time.Duration // aliveTime, except in tests
 
 	// Owned by run.
 	m       *machine
@@ -73,6 +80,7 @@ func New(cfg Config) *Supervisor {
 	s := &Supervisor{
 		cfg:     cfg,
 		sockets: sockets.New(),
+		alive:   aliveTime,
 		inputs:  make(chan request, 64),
 		done:    make(chan struct{}),
 		m:       newMachine(cfg.Name, rand.Float64),
@@ -93,8 +101,17 @@ func (s *Supervisor) Start(ctx context.Context, spec *Spec) error {
 // Replace lets spec serve instead of what serves now and returns when it does.
 // If it cannot, what serves goes on, or with StopFirst is started again, and the
 // error says why. A spec of nil is a restart without loss.
+//
+// While older processes still finish requests it waits for them, at most ten seconds,
+// so that no change cuts a request; changes that come meanwhile are made together.
 func (s *Supervisor) Replace(ctx context.Context, spec *Spec) error {
 	return s.ask(ctx, func(token int) input { return inReplace{spec, token} })
+}
+
+// AwaitRoom returns when a replacement would begin at once, or after the time that it
+// would wait for that itself: for those that can gather changes meanwhile.
+func (s *Supervisor) AwaitRoom(ctx context.Context) error {
+	return s.ask(ctx, func(token int) input { return inRoom{token} })
 }
 
 // Tune takes over settings of spec that concern no running process.
@@ -217,11 +234,12 @@ func (s *Supervisor) carryOut(a action) input {
 	case actSpawn:
 		return s.spawn(a.id, a.spec)
 	case actSend:
+		var before Pieces
 		if a.msg.Kind == control.KindActivate && s.cfg.Activate != nil {
-			a.msg.Data = s.cfg.Activate(a.id)
+			before = s.cfg.Activate(a.id)
 		}
 		if p := s.procs[a.id]; p != nil {
-			p.post(a.msg)
+			p.post(a.msg, before)
 		}
 	case actSignal:
 		if p := s.procs[a.id]; p != nil {

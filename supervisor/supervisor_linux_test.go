@@ -172,15 +172,17 @@ func TestReplacementsAtOnce(t *testing.T) {
 func TestDeliveredReports(t *testing.T) {
 	var activated []int
 	w := watch(t, func(c *Config) {
-		c.Activate = func(id int) json.RawMessage {
+		c.Activate = func(id int) Pieces {
 			activated = append(activated, id) // on the supervisor's goroutine only
-			return json.RawMessage(fmt.Sprintf(`"process %d serves"`, id))
+			return func(yield func(string, json.RawMessage) bool) {
+				_ = yield("nothing", json.RawMessage(`1`)) && yield("before", json.RawMessage(fmt.Sprintf(`"process %d serves"`, id)))
+			}
 		}
 	})
 	w.start(childSpec(t, behaviour{}))
 	var said string
-	if w.report("activated", &said); said != "process 1 serves" {
-		t.Errorf("the process was activated with %q", said)
+	if w.report("before", &said); said != "process 1 serves" {
+		t.Errorf("the process was told %q", said)
 	}
 	w.Tell("deliver", []byte(`1`))
 	var answers map[string]string
@@ -196,14 +198,39 @@ func TestDeliveredReports(t *testing.T) {
 	}
 }
 
-// A process that lives and cannot be understood any more is replaced at once, and its
-// status says why.
+// A process that lives and cannot be understood any more is replaced at once; its
+// status says why, and it is counted. So is one that the owner's user cannot understand.
 func TestBrokenControlConnection(t *testing.T) {
 	t.Parallel()
-	w := watch(t)
-	w.start(childSpec(t, behaviour{Breaks: true}))
-	w.other(w.Status().Pid)
-	if exit := w.Status().LastExit; exit == nil || exit.Reason != exitCrash || !strings.Contains(exit.Error, "decoding control message") {
-		t.Errorf("last exit %+v, want a crash because of the message", exit)
+	for _, c := range []struct {
+		name, want string
+		b          behaviour
+		taken      error
+	}{
+		{"no message", "decoding control message", behaviour{Breaks: true}, nil},
+		{"no report", "not a number", behaviour{}, fmt.Errorf("reading figure: %w: not a number", control.ErrUnreadable)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := watch(t, func(cfg *Config) {
+				cfg.Report = func(_ int, topic string, _ json.RawMessage) error {
+					if topic == "taken" {
+						return c.taken
+					}
+					return nil
+				}
+			})
+			w.start(childSpec(t, c.b))
+			pid := w.Status().Pid
+			w.Tell("deliver", []byte(`1`))
+			w.other(pid)
+			st := w.Status()
+			if exit := st.LastExit; exit == nil || exit.Reason != exitCrash || !strings.Contains(exit.Error, c.want) {
+				t.Errorf("last exit %+v, want a crash because of %q", exit, c.want)
+			}
+			if st.Stats.Broken == 0 {
+				t.Error("it is not counted")
+			}
+		})
 	}
 }

@@ -158,13 +158,13 @@ func TestOutboxDropsNews(t *testing.T) {
 	t.Parallel()
 	o := outbox{more: make(chan struct{}, 1)}
 	for range maxTold + 100 {
-		o.put(control.Message{Kind: control.KindTell})
+		o.put(order{msg: control.Message{Kind: control.KindTell}})
 	}
-	o.put(control.Message{Kind: control.KindActivate})
-	o.put(control.Message{Kind: control.KindTell})
-	o.put(control.Message{Kind: control.KindStop})
+	o.put(order{msg: control.Message{Kind: control.KindActivate}})
+	o.put(order{msg: control.Message{Kind: control.KindTell}})
+	o.put(order{msg: control.Message{Kind: control.KindStop}})
 	queue := o.take()
-	if len(queue) != maxTold+2 || queue[maxTold].Kind != control.KindActivate || queue[maxTold+1].Kind != control.KindStop {
+	if len(queue) != maxTold+2 || queue[maxTold].msg.Kind != control.KindActivate || queue[maxTold+1].msg.Kind != control.KindStop {
 		t.Errorf("%d messages are sent, the last %v", len(queue), queue[len(queue)-1])
 	}
 	if left := o.take(); len(left) > 0 {

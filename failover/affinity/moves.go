@@ -11,9 +11,11 @@ import (
 const (
 	// MaxMoves is how many clients a pool remembers that are not on their own
 	// member.
-	MaxMoves   = 65536
-	moveShards = 64
-	shardMoves = MaxMoves / moveShards
+	MaxMoves = 65536
+	// MoveShards is into how many parts these clients are divided.
+	MoveShards = 64
+	// ShardMoves is how many clients one part has at most.
+	ShardMoves = MaxMoves / MoveShards
 )
 
 // Moves are the exceptions of a pool: which client was moved to which M. The longest
@@ -21,10 +23,11 @@ const (
 // fill evenly. Use is noted to the clock given, which need not be fine.
 //
 // Invariants: count is the number of entries of all shards; no shard has more
-// than shardMoves; no entry leads to the zero M.
+// than ShardMoves; no entry leads to the zero M.
 type Moves[M comparable] struct {
-	count  atomic.Int64
-	shards [moveShards]moveShard[M]
+	count   atomic.Int64
+	changed atomic.Uint64 // a bit for each shard: it changed since that was last asked for
+	shards  [MoveShards]moveShard[M]
 }
 
 // moveShard has the clients whose hash begins with its number.
@@ -40,7 +43,19 @@ type move[M comparable] struct {
 	used uint32
 }
 
-func (t *Moves[M]) shard(key uint64) *moveShard[M] { return &t.shards[Mix(key)>>58] }
+// shardOf is the number of the shard that a client's key belongs to.
+func shardOf(key uint64) int { return int(Mix(key) >> 58) }
+
+func (t *Moves[M]) shard(key uint64) *moveShard[M] { return &t.shards[shardOf(key)] }
+
+// touch notes that the shard of that number has changed.
+func (t *Moves[M]) touch(shard int) { t.changed.Or(1 << shard) }
+
+// Changed returns which shards changed since it was last called, a bit for each.
+func (t *Moves[M]) Changed() uint64 { return t.changed.Swap(0) }
+
+// TouchKey makes the shard of a client count as changed.
+func (t *Moves[M]) TouchKey(key uint64) { t.touch(shardOf(key)) }
 
 // Get returns where the client was moved to, or the zero M.
 func (t *Moves[M]) Get(key uint64, now uint32) M {
@@ -63,13 +78,22 @@ func (t *Moves[M]) Len() int64 { return t.count.Load() }
 
 // Put remembers where the client was moved to. It reports whether that is new.
 func (t *Moves[M]) Put(key uint64, to M, now uint32) bool {
+	if !t.Restore(key, to, now) {
+		return false
+	}
+	t.touch(shardOf(key))
+	return true
+}
+
+// Restore is Put of what was known before: no shard counts as changed for it.
+func (t *Moves[M]) Restore(key uint64, to M, now uint32) bool {
 	s := t.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e, ok := s.to[key]
 	switch {
 	case ok:
-	case len(s.to) == shardMoves:
+	case len(s.to) == ShardMoves:
 		delete(s.to, s.oldest(now))
 	default:
 		t.count.Add(1)
@@ -92,6 +116,7 @@ func (t *Moves[M]) Drop(key uint64, to M) bool {
 	}
 	delete(s.to, key)
 	t.count.Add(-1)
+	t.touch(shardOf(key))
 	return true
 }
 
@@ -103,6 +128,7 @@ func (t *Moves[M]) DropIf(gone func(key uint64, to M) bool) (n int) {
 		for key, e := range s.to {
 			if gone(key, e.to) {
 				delete(s.to, key)
+				t.touch(k)
 				n++
 			}
 		}
@@ -112,15 +138,13 @@ func (t *Moves[M]) DropIf(gone func(key uint64, to M) bool) (n int) {
 	return n
 }
 
-// Each calls f for every move.
-func (t *Moves[M]) Each(f func(key uint64, to M)) {
-	for k := range t.shards {
-		s := &t.shards[k]
-		s.mu.Lock()
-		for key, e := range s.to {
-			f(key, e.to)
-		}
-		s.mu.Unlock()
+// Each calls f for every move of one shard.
+func (t *Moves[M]) Each(shard int, f func(key uint64, to M)) {
+	s := &t.shards[shard]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, e := range s.to {
+		f(key, e.to)
 	}
 }
 

@@ -66,7 +66,7 @@ func TestMovesAreAMap(t *testing.T) {
 
 // shardKeys are keys of one shard, more than it holds.
 var shardKeys = func() (keys []uint64) {
-	for k := uint64(0); len(keys) < shardMoves+10; k++ {
+	for k := uint64(0); len(keys) < ShardMoves+10; k++ {
 		if Mix(k)>>58 == 5 {
 			keys = append(keys, k)
 		}
@@ -77,15 +77,15 @@ var shardKeys = func() (keys []uint64) {
 func TestTheLongestUnusedMoveMakesRoom(t *testing.T) {
 	var table Moves[*member]
 	m := new(member)
-	for i, k := range shardKeys[:shardMoves] {
+	for i, k := range shardKeys[:ShardMoves] {
 		table.Put(k, m, uint32(i))
 	}
-	table.Get(shardKeys[0], shardMoves) // used again: now the second is the oldest
-	for i, k := range shardKeys[shardMoves:] {
-		table.Put(k, m, shardMoves+uint32(i))
+	table.Get(shardKeys[0], ShardMoves) // used again: now the second is the oldest
+	for i, k := range shardKeys[ShardMoves:] {
+		table.Put(k, m, ShardMoves+uint32(i))
 	}
-	if n := table.Len(); n != shardMoves {
-		t.Errorf("%d moves are kept, want %d", n, shardMoves)
+	if n := table.Len(); n != ShardMoves {
+		t.Errorf("%d moves are kept, want %d", n, ShardMoves)
 	}
 	for i, k := range shardKeys {
 		if kept := table.Get(k, 0) != nil; kept == (1 <= i && i <= 10) {

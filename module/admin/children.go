@@ -100,7 +100,7 @@ func conflict(err error) error {
 	if _, ok := errors.AsType[apiError](err); ok {
 		return err
 	}
-	for _, known := range []error{supervisor.ErrStopped, supervisor.ErrStopping, supervisor.ErrRunning, supervisor.ErrNoStandby, supervisor.ErrSuperseded, supervisor.ErrClosed} {
+	for _, known := range []error{supervisor.ErrStopped, supervisor.ErrStopping, supervisor.ErrRunning, supervisor.ErrNoStandby, supervisor.ErrSuperseded, supervisor.ErrCrowded, supervisor.ErrClosed} {
 		if errors.Is(err, known) {
 			return apiError{http.StatusConflict, err}
 		}

@@ -158,6 +158,12 @@ func (a *App) emit(e supervisor.Event) {
 	a.events.Emit(a.ctx, e.Name, e.Data)
 }
 
+// serves reports whether this process has sites of its own beside its children.
+func (a *App) serves() bool {
+	sites, err := a.ctx.AppIfConfigured("http")
+	return sites != nil || err != nil && !errors.Is(err, caddy.ErrNotConfigured)
+}
+
 // waitReady returns when Start has returned, or the start has failed: an event
 // emitted earlier would not find the user's subscriptions.
 func (a *App) waitReady() {

@@ -36,6 +36,7 @@ type hostState struct {
 	children map[string]*Hosted
 
 	network clusterHost // guarded by turn
+	thrift  thrift      // guarded by turn
 	events  *eventPump
 	doubts  indoubt.Ledger // requests in doubt that children reported
 }
@@ -63,6 +64,7 @@ func (h *hostState) claim(a *App) error {
 		return err
 	}
 	h.tellParent()
+	h.thrift.set(!a.serves())
 	for _, name := range unchanged {
 		a.logger.Info("child goes on: nothing that it runs has changed; `caddy broker restart` replaces it", zap.String("child", name))
 	}
@@ -149,6 +151,7 @@ func (h *hostState) prune(logger *zap.Logger) {
 	a := h.deciding()
 	if a == nil {
 		h.network.end()
+		h.thrift.set(false)
 	}
 	var wg sync.WaitGroup
 	for name, c := range h.list() {

@@ -15,6 +15,7 @@ var (
 	descExits  = prometheus.NewDesc("caddy_broker_child_exits_total", "Processes of the child that ended, by reason.", []string{"child", "reason"}, nil)
 	descStart  = prometheus.NewDesc("caddy_broker_child_start_seconds", "Time from spawn to readiness of the child's last start.", []string{"child"}, nil)
 	descCut    = prometheus.NewDesc("caddy_broker_child_in_doubt_total", "Unsafe requests that a stop or a replacement cut off: they may have been executed without an answer.", []string{"child"}, nil)
+	descBroken = prometheus.NewDesc("caddy_broker_child_broken_total", "Processes of the child that were ended because what they said could not be read, or because they said nothing more.", []string{"child"}, nil)
 	descGap    = prometheus.NewDesc("caddy_broker_child_gap_seconds", "Total time without a process of the child that accepts connections.", []string{"child"}, nil)
 )
 
@@ -24,7 +25,7 @@ type childCollector struct{}
 
 // Describe sends the descriptions.
 func (childCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descUp, descStarts, descExits, descStart, descGap, descCut} {
+	for _, d := range []*prometheus.Desc{descUp, descStarts, descExits, descStart, descGap, descCut, descBroken} {
 		ch <- d
 	}
 }
@@ -43,6 +44,7 @@ func (childCollector) Collect(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstMetric(descStart, prometheus.GaugeValue, s.Stats.StartSeconds, s.Name)
 		ch <- prometheus.MustNewConstMetric(descGap, prometheus.CounterValue, s.Stats.Gap.Seconds(), s.Name)
+		ch <- prometheus.MustNewConstMetric(descBroken, prometheus.CounterValue, float64(s.Stats.Broken), s.Name)
 		if c := host.child(s.Name); c != nil {
 			ch <- prometheus.MustNewConstMetric(descCut, prometheus.CounterValue, float64(c.inDoubt.Load()), s.Name)
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"regexp"
 	"sync"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
 	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 // poolKeeper owns what the parent keeps of a child's pools for when its process is
@@ -24,7 +26,7 @@ import (
 type poolKeeper struct {
 	mu      sync.Mutex
 	serving int // id of the process that was activated last
-	state   poolstate.State
+	kept    poolstate.Kept
 	sockets []string
 }
 
@@ -32,23 +34,24 @@ type poolKeeper struct {
 // or no longer, the one that serves.
 var errReplaced = errors.New("another process serves")
 
-// activate makes process id the one that counts, and returns what it starts from.
-func (k *poolKeeper) activate(id int) poolstate.State {
+// activate makes process id the one that counts, and returns what it starts from, as
+// topics and values.
+func (k *poolKeeper) activate(id int) iter.Seq2[string, any] {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.serving = id
-	return k.state
+	return k.kept.Pieces()
 }
 
 // take keeps what process id says of the pools.
-func (k *poolKeeper) take(id int, s poolstate.State) error {
+func (k *poolKeeper) take(id int, topic string, piece []byte) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if id != k.serving {
 		return errReplaced
 	}
-	k.state = s
-	return nil
+	_, err := k.kept.Take(topic, piece)
+	return err
 }
 
 // takePlain keeps the sockets on which process id speaks plain HTTP/1.
@@ -70,49 +73,81 @@ func (k *poolKeeper) plain() []string {
 }
 
 // activated is told to a process that becomes the one that serves.
-func (c *Hosted) activated(id int) json.RawMessage {
-	data, err := json.Marshal(c.pools.activate(id))
-	if err != nil {
-		return nil
+func (c *Hosted) activated(id int) supervisor.Pieces {
+	pieces := c.pools.activate(id)
+	return func(yield func(string, json.RawMessage) bool) {
+		for topic, piece := range pieces {
+			data, err := json.Marshal(piece)
+			if err == nil && !yield(topic, data) {
+				return
+			}
+		}
 	}
-	return data
 }
 
 // poolEvent is the name of an event of a pool: a child has no others to tell of.
 var poolEvent = regexp.MustCompile(`^failover_[a-z_]+$`)
 
-// reported takes what a process of the child has to say.
+// maxEvent bounds one event of a child, which watchers may be many events behind, and
+// one request in doubt, in bytes.
+const (
+	maxEvent = 16 << 10
+	maxDoubt = 8 * 6 * indoubt.MaxText
+)
+
+// reported takes what a process of the child has to say. What is not understood ends
+// the connection, apart from topics that another version may have.
 func (c *Hosted) reported(id int, topic string, data json.RawMessage) error {
+	err := c.takeReport(id, topic, data)
+	if err == nil || errors.Is(err, errReplaced) {
+		return err
+	}
+	return fmt.Errorf("reading report %q: %w: %w", topic, control.ErrUnreadable, err)
+}
+
+func (c *Hosted) takeReport(id int, topic string, data json.RawMessage) error {
 	switch topic {
-	case parlance.TopicPools:
-		var s poolstate.State
-		if err := json.Unmarshal(data, &s); err != nil {
-			return fmt.Errorf("reading the state of pools: %w", err)
-		}
-		return c.pools.take(id, s)
+	case parlance.TopicPlan, parlance.TopicPool, parlance.TopicMoved:
+		return c.pools.take(id, topic, data)
 	case parlance.TopicPlain:
 		var sockets []string
 		if err := json.Unmarshal(data, &sockets); err != nil {
-			return fmt.Errorf("reading the list of plain sockets: %w", err)
+			return err
 		}
 		return c.pools.takePlain(id, sockets)
 	case parlance.TopicEvent:
 		var e supervisor.Event
-		if json.Unmarshal(data, &e) == nil && poolEvent.MatchString(e.Name) {
-			host.events.hub.send(e)
+		if err := decode(data, maxEvent, &e); err != nil {
+			return err
 		}
+		if !poolEvent.MatchString(e.Name) {
+			return fmt.Errorf("event %q is none of a pool", e.Name)
+		}
+		host.events.hub.send(e)
 	case parlance.TopicDoubt:
 		var d indoubt.Record
-		if json.Unmarshal(data, &d) == nil {
-			host.doubts.Add(d)
+		if err := decode(data, maxDoubt, &d); err != nil {
+			return err
 		}
+		host.doubts.Add(d)
 	case parlance.TopicCut:
 		var cut []indoubt.Record
-		if json.Unmarshal(data, &cut) == nil && len(cut) > 0 {
+		if err := json.Unmarshal(data, &cut); err != nil {
+			return err
+		}
+		if len(cut) > 0 {
 			c.cutOff(cut)
 		}
 	}
 	return nil
+}
+
+// decode reads JSON of at most limit bytes.
+func decode(data []byte, limit int, v any) error {
+	if len(data) > limit {
+		return fmt.Errorf("it has %d bytes, the limit is %d", len(data), limit)
+	}
+	return json.Unmarshal(data, v)
 }
 
 // cutOff notes the requests in doubt that the end of a process left.

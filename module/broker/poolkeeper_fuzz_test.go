@@ -5,6 +5,7 @@ package broker
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxytest"
 	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 // restored gives a pool what a process is told, and checks what it made of that.
@@ -64,7 +66,15 @@ func childSays(t *testing.T, sup *supervisor.Supervisor, topic string, data []by
 	c := &Hosted{name: "fuzz", sup: sup, pools: &poolKeeper{serving: 1, sockets: []string{"tcp/:1"}}}
 	events, end := host.events.hub.watch()
 	defer end()
-	_ = c.reported(1, topic, data)
+	if topic != parlance.TopicPlan {
+		plan := `{"pools":[{"name":"fuzz"},{"name":"other"}]}`
+		if err := c.reported(1, parlance.TopicPlan, []byte(plan)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.reported(1, topic, data); err != nil && !errors.Is(err, control.ErrUnreadable) {
+		t.Fatalf("its connection goes on after %v", err)
+	}
 	for len(events) > 0 {
 		if e := <-events; !strings.HasPrefix(e.Name, "failover_") || strings.ContainsAny(e.Name, "\r\n") {
 			t.Fatalf("it told of %q", e.Name)
@@ -93,11 +103,17 @@ func childSays(t *testing.T, sup *supervisor.Supervisor, topic string, data []by
 		t.Fatalf("the sockets are %q, want %q", c.pools.plain(), sockets)
 	}
 
-	var told poolstate.State
-	if err := json.Unmarshal(c.activated(2), &told); err != nil {
+	var carried poolstate.Kept
+	for topic, piece := range c.activated(2) {
+		if known, err := carried.Take(topic, piece); !known || err != nil {
+			t.Fatalf("the next process cannot read the piece %q that it is told: %v", topic, err)
+		}
+	}
+	told, err := carried.State()
+	if err != nil {
 		t.Fatalf("the next process cannot read what it is told: %v", err)
 	}
-	if topic != parlance.TopicPools && len(told.Pools)+len(told.Drains) > 0 {
+	if topic != parlance.TopicPlan && len(told.Drains) > 0 || topic != parlance.TopicPool && len(told.Pools) > 0 {
 		t.Fatalf("topic %q changed the state of the pools to %+v", topic, told)
 	}
 	next := []poolstate.Identity{{Name: "fuzz", Named: true, Addresses: []string{"http://10.0.0.1:80", "http://10.0.0.2:80"}}}
@@ -116,12 +132,16 @@ func childSays(t *testing.T, sup *supervisor.Supervisor, topic string, data []by
 // it, speaks in its name only of pools, and passes on to the next process nothing
 // but the state, which makes a pool of its configuration again.
 func FuzzReported(f *testing.F) {
-	topics := []string{parlance.TopicPools, parlance.TopicPlain, parlance.TopicEvent, parlance.TopicDoubt, parlance.TopicCut, "other"}
+	topics := []string{
+		parlance.TopicPlan, parlance.TopicPool, parlance.TopicMoved, parlance.TopicPlain, parlance.TopicEvent, parlance.TopicDoubt, parlance.TopicCut, "other",
+	}
 	for _, said := range [][2]string{
-		{parlance.TopicPools, `{"pools":[{"name":"fuzz","named":true,"reached":true,"removed":[{"Scheme":"http","Host":"10.0.0.1","Port":"80"},{"Scheme":"http","Host":"10.0.0.2","Port":"80"}]}]}`},
-		{parlance.TopicPools, `{"pools":[{"name":"fuzz","named":true,"added":[{"Scheme":"http","Host":"a","Port":"80"},{"Scheme":"http","Host":"a","Port":"80"}],"unproved":["http://a:80"],"moved":{"http://a:80":"AAAAAAAAAAE="}}],"drains":[{"address":"http://a:80"},{"address":"http://a:80","pool":"b"}]}`},
-		{parlance.TopicPools, `{"pools":[{"name":"fuzz","named":true,"sources":{"x":{"uris":["http://b:80","?"]},"y":{"uris":["http://b:80","unix//c"],"trusted":true}},"down":[{"name":"http://b:80","since":"2100-01-01T00:00:00Z","error":"e"}],"failover":"http://b:80"}]}`},
-		{parlance.TopicPools, `{"pools":[{"name":"fuzz","named":true,"moved":{"http://10.0.0.1:80":"AA=="}},null],"drains":[null]}`},
+		{parlance.TopicPool, `{"name":"fuzz","named":true,"reached":true,"removed":[{"Scheme":"http","Host":"10.0.0.1","Port":"80"},{"Scheme":"http","Host":"10.0.0.2","Port":"80"}]}`},
+		{parlance.TopicPool, `{"name":"fuzz","named":true,"added":[{"Scheme":"http","Host":"a","Port":"80"},{"Scheme":"http","Host":"a","Port":"80"}],"unproved":["http://a:80"],"moved":{"http://a:80":"AAAAAAAAAAE="}}`},
+		{parlance.TopicPool, `{"name":"fuzz","named":true,"sources":{"x":{"uris":["http://b:80","?"]},"y":{"uris":["http://b:80","unix//c"],"trusted":true}},"down":[{"name":"http://b:80","since":"2100-01-01T00:00:00Z","error":"e"}],"failover":"http://b:80"}`},
+		{parlance.TopicPlan, `{"pools":[{"name":"fuzz"},null],"drains":[null,{"address":"http://a:80","pool":"b"}]}`},
+		{parlance.TopicMoved, `{"pool":"fuzz","part":1,"to":[{"name":"http://10.0.0.1:80","keys":"AAAAAAAAAAE="}]}`},
+		{parlance.TopicMoved, `{"pool":"fuzz","part":1,"to":[{"name":"http://10.0.0.1:80","keys":"AA=="}]}`},
 		{parlance.TopicPlain, `["tcp/:80",null]`},
 		{parlance.TopicPlain, `["tcp/:80",1]`},
 		{parlance.TopicEvent, `{"Name":"failover_resumed","Data":{"pool":"a"}}`},
@@ -150,7 +170,7 @@ func TestReportsAreBounded(t *testing.T) {
 	for _, said := range [][2]string{
 		{parlance.TopicDoubt, `{"path":"` + strings.Repeat("/", 2*indoubt.MaxText) + `"}`},
 		{parlance.TopicCut, "[" + strings.Repeat("{},", 2*indoubt.Kept) + "{}]"},
-		{parlance.TopicPools, strings.Repeat("[", 9999) + strings.Repeat("]", 9999)},
+		{parlance.TopicPool, strings.Repeat("[", 9999) + strings.Repeat("]", 9999)},
 	} {
 		t.Run(said[0], func(t *testing.T) { childSays(t, sup, said[0], []byte(said[1])) })
 	}

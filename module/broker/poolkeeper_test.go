@@ -4,10 +4,12 @@
 package broker
 
 import (
+	"encoding/json"
 	"reflect"
 	"slices"
 	"testing"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
 )
 
@@ -15,23 +17,31 @@ import (
 // serve yet, says of the pools is refused and changes nothing.
 func TestKeeperTakesTheServingProcess(t *testing.T) {
 	var k poolKeeper
-	says := func(address string) poolstate.State {
-		return poolstate.State{Drains: poolstate.Drains{{Address: address}}}
+	says := func(id int, address string) error {
+		plan, _ := json.Marshal(poolstate.Plan{Drains: poolstate.Drains{{Address: address}}})
+		return k.take(id, parlance.TopicPlan, plan)
 	}
-	if k.take(1, says("a")) == nil {
+	starts := func(id int) (drained []poolstate.Drains) {
+		for _, piece := range k.activate(id) {
+			drained = append(drained, piece.(poolstate.Plan).Drains)
+		}
+		return drained
+	}
+	want := []poolstate.Drains{{{Address: "b"}}}
+	if says(1, "a") == nil {
 		t.Error("a process that does not serve yet was believed")
 	}
 	k.activate(1)
-	if err := k.take(1, says("b")); err != nil {
+	if err := says(1, "b"); err != nil {
 		t.Error(err)
 	}
-	if got := k.activate(2); !reflect.DeepEqual(got, says("b")) {
+	if got := starts(2); !reflect.DeepEqual(got, want) {
 		t.Errorf("the next process starts from %v", got)
 	}
-	if k.take(1, poolstate.State{}) == nil {
+	if says(1, "c") == nil {
 		t.Error("a process that was replaced was believed")
 	}
-	if got := k.activate(3); !reflect.DeepEqual(got, says("b")) {
+	if got := starts(3); !reflect.DeepEqual(got, want) {
 		t.Errorf("the late report changed the state to %v", got)
 	}
 }

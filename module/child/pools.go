@@ -26,6 +26,12 @@ import (
 const (
 	// poolsReportDelay gathers changes of the pools' state into one report.
 	poolsReportDelay = 200 * time.Millisecond
+	// poolsReportRest is how many times as long as a report took nothing is reported
+	// after it: while clients move in masses, their places must not cost more than a
+	// tenth of a processor.
+	poolsReportRest = 10
+	// longestRest bounds that.
+	longestRest = 5 * time.Second
 	// reportQueue bounds the events and doubts that wait to be reported.
 	reportQueue = 4096
 )
@@ -37,8 +43,12 @@ type poolReporter struct {
 	link    *control.Link
 	changed chan struct{}
 	queue   chan report
+	dropped atomic.Uint64 // reports that found the queue full
 	flushes chan chan error
-	left    string // what was left out of the last report of the pools; of run alone
+
+	// Of run alone.
+	sender *poolstate.Sender
+	left   string // what was left out of the last report of the pools
 }
 
 type report struct {
@@ -48,15 +58,14 @@ type report struct {
 
 // poolsActivate lets the pools begin, with what the parent keeps of them, and
 // reports on them from now on.
-func poolsActivate(link *control.Link, kept json.RawMessage) {
-	var learnt poolstate.State
-	if len(kept) > 0 {
-		if err := json.Unmarshal(kept, &learnt); err != nil {
-			caddy.Log().Named("broker").Error("reading the pools' state", zap.Error(err))
-		}
+func poolsActivate(link *control.Link, kept *poolstate.Kept) {
+	learnt, err := kept.State()
+	if err != nil {
+		caddy.Log().Named("broker").Error("reading the pools' state", zap.Error(err))
 	}
 	r := &poolReporter{
 		link: link, changed: make(chan struct{}, 1), queue: make(chan report, reportQueue), flushes: make(chan chan error),
+		sender: poolstate.NewSender(kept, link.Deliver),
 	}
 	proxy.OnChange(r.change)
 	proxy.Watch(func(e failover.Event) { r.put(parlance.TopicEvent, supervisor.Event{Name: e.Name, Data: e.Data}) })
@@ -79,6 +88,7 @@ func (r *poolReporter) put(topic string, v any) {
 	select {
 	case r.queue <- report{topic, data}:
 	default:
+		r.dropped.Add(1)
 	}
 }
 
@@ -93,41 +103,44 @@ func (r *poolReporter) change() {
 // run reports as long as the process lives or the parent listens.
 func (r *poolReporter) run() {
 	var due <-chan time.Time
+	rest := poolsReportDelay
 	for {
 		select {
 		case next := <-r.queue:
-			if err := r.link.Report(next.topic, next.data); errors.Is(err, control.ErrTooLarge) {
+			err := r.link.Report(next.topic, next.data)
+			if n := r.dropped.Swap(0); n > 0 {
+				caddy.Log().Named("broker").Error("reporting to the broker: it did not listen", zap.Uint64("dropped", n))
+			}
+			if errors.Is(err, control.ErrTooLarge) {
 				caddy.Log().Named("broker").Error("reporting to the broker", zap.String("topic", next.topic), zap.Error(err))
 			} else if err != nil {
 				return // the broker is gone, which is said by the first to hear of it
 			}
 		case <-r.changed:
 			if due == nil {
-				due = time.After(poolsReportDelay)
+				due = time.After(rest)
 			}
 		case <-due:
 			due = nil
+			began := time.Now()
 			_ = r.send() // a process that was replaced has nothing to say any more
+			rest = min(max(poolsReportDelay, poolsReportRest*time.Since(began)), longestRest)
 		case reply := <-r.flushes:
 			reply <- r.send()
 		}
 	}
 }
 
-// send reports what is worth keeping now and returns when the parent has it.
+// send reports what has changed of what is worth keeping and returns when the parent
+// has it.
 func (r *poolReporter) send() error {
-	data, left, err := proxy.Snapshot().Encode(maxPoolsReport)
-	if err != nil {
-		left = "everything"
-	}
+	left, err := r.sender.Send(proxy.Kept())
 	if left != "" && r.left == "" {
 		caddy.Log().Named("broker").Warn("the state of the pools is too large to be kept whole for the next process, which learns the rest anew",
-			zap.String("left_out", left), zap.Int("limit", maxPoolsReport), zap.Error(err))
+			zap.String("left_out", left), zap.Error(err))
 	}
-	if r.left = left; err != nil {
-		return err
-	}
-	return r.link.Deliver(parlance.TopicPools, data)
+	r.left = left
+	return err
 }
 
 // flush returns when the parent has what was changed, or with the reason why not.
@@ -145,10 +158,6 @@ func (r *poolReporter) flush(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 }
-
-// maxPoolsReport bounds a report of the pools' state, in bytes: the parent keeps it in
-// memory, and takes no larger message than [control.MaxReport].
-const maxPoolsReport = control.MaxReport / 2
 
 // cutReport is how many requests in doubt go into one report: of so many the longest
 // texts fit, seven in each, of whose bytes each may need six as JSON.

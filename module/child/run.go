@@ -81,9 +81,10 @@ func limitMemory(logger *zap.Logger) {
 // orders are what the parent's words mean here. Those that take time run on
 // their own: an immediate stop must not keep its escalation waiting.
 func (rt *childRuntime) orders(hello control.Hello) control.Orders {
+	told := new(told)
 	return control.Orders{
-		Activate: func(kept json.RawMessage) {
-			poolsActivate(rt.link, kept)
+		Activate: func() {
+			poolsActivate(rt.link, told.pools())
 			rt.activate()
 			// Not before: it is about the sockets of the process that serves.
 			if sockets, err := json.Marshal(plainSockets()); err == nil {
@@ -99,7 +100,7 @@ func (rt *childRuntime) orders(hello control.Hello) control.Orders {
 			}
 			go rt.stop()
 		},
-		Tell: childTold,
+		Tell: told.take,
 		Orphaned: func(why error) {
 			caddy.Log().Named("broker").Error("the broker is gone; stopping", zap.Error(why))
 			removeAdminDir(hello.Admin)

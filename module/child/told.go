@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/module/cluster"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
+	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 	"github.com/caddy-broker/caddy-broker/module/proxy"
 )
@@ -27,8 +28,18 @@ func childStart(data json.RawMessage) {
 	proxy.Hold() // until this process is activated
 }
 
-// childTold takes what the parent says later.
-func childTold(topic string, data json.RawMessage) {
+// told is what the parent says later. It belongs to the goroutine of the link.
+type told struct {
+	kept poolstate.Kept // what it keeps of the pools: it comes right before this process serves
+}
+
+// take takes one thing that is said.
+func (t *told) take(topic string, data json.RawMessage) {
+	if known, err := t.kept.Take(topic, data); err != nil {
+		caddy.Log().Named("broker").Error("reading the pools' state", zap.Error(err))
+	} else if known {
+		return
+	}
 	if topic != parlance.TopicParent {
 		return
 	}
@@ -38,6 +49,13 @@ func childTold(topic string, data json.RawMessage) {
 		return
 	}
 	takeParent(p)
+}
+
+// pools is what the parent keeps of the pools; it is given away.
+func (t *told) pools() *poolstate.Kept {
+	kept := t.kept
+	t.kept = poolstate.Kept{}
+	return &kept
 }
 
 func takeParent(p parlance.ParentState) {

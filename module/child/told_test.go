@@ -18,7 +18,7 @@ func TestChildIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	childTold(parlance.TopicParent, data)
+	new(told).take(parlance.TopicParent, data)
 	if s, _ := cluster.State(); s == nil || s.Name != "told" {
 		t.Errorf("state %+v", s)
 	}

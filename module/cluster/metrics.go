@@ -7,7 +7,7 @@ import "github.com/prometheus/client_golang/prometheus"
 
 var (
 	descMembers = prometheus.NewDesc("caddy_broker_network_members", "Other brokers of the network that live.", nil, nil)
-	descStrange = prometheus.NewDesc("caddy_broker_network_refused_total", "Messages refused because they are not encrypted with the network's key.", nil, nil)
+	descStrange = prometheus.NewDesc("caddy_broker_network_refused_total", "Messages and connections refused: not encrypted with the network's key, or more than is taken.", nil, nil)
 )
 
 // Collector reads the network when it is scraped; without one it is silent.

@@ -49,7 +49,8 @@ type Node struct {
 	work     sync.WaitGroup
 	self     atomic.Pointer[string] // address of our gossip as others see it
 	conflict atomic.Pointer[string] // where another one has our name
-	refused  atomic.Uint64          // messages that our key does not open
+	refused  atomic.Uint64          // messages that our key does not open, and connections that are too many
+	sources  gossipSources          // of members
 
 	// Owned by the goroutine of run.
 	known      map[string]peer // by name
@@ -78,8 +79,16 @@ func Start(cfg *Network, logger *zap.Logger, publish func(*parlance.NetworkState
 	c.Delegate, c.Events, c.Merge, c.Conflict = metaOnly{cfg.meta}, delegate{n}, delegate{n}, delegate{n}
 	c.DeadNodeReclaimTime = time.Second // one that crashed may come back elsewhere
 	c.Logger = log.New(&gossipLog{n: n}, "", 0)
-	var err error
-	if n.list, err = memberlist.Create(c); err != nil {
+	door, err := newDoor(
+		&memberlist.NetTransportConfig{BindAddrs: []string{cfg.host}, BindPort: cfg.port, Logger: c.Logger},
+		n.sources.has, func() { n.refused.Add(1) })
+	if err == nil {
+		c.Transport = door
+		if n.list, err = memberlist.Create(c); err != nil {
+			_ = door.Shutdown()
+		}
+	}
+	if err != nil {
 		return nil, fmt.Errorf("network: starting gossip at %s: %w", net.JoinHostPort(cfg.host, strconv.Itoa(cfg.port)), err)
 	}
 	self := n.list.LocalNode().Address()
@@ -138,11 +147,13 @@ func (n *Node) run() {
 // look takes what memberlist knows and tells of it.
 func (n *Node) look() {
 	now, alive := time.Now(), make(map[string]bool)
+	var at []string
+	defer func() { n.sources.set(at) }()
 	for _, m := range n.list.Members() {
 		if m.Name == n.cfg.Name {
 			continue
 		}
-		alive[m.Name] = true
+		alive[m.Name], at = true, append(at, m.Address())
 		var meta networkMeta
 		if err := json.Unmarshal(m.Meta, &meta); err != nil {
 			n.logger.Warn("broker of the network tells nothing that can be read", zap.String("name", m.Name), zap.Error(err))

@@ -123,6 +123,9 @@ func writeStatus(w io.Writer, body []byte, now time.Time) error {
 		if c.NextStart != nil {
 			state += ", next start in " + ago(c.NextStart.Sub(now))
 		}
+		if w := c.Waiting; w != nil {
+			state += fmt.Sprintf(", %s for %s", count(w.Changes, "change waits", "changes wait"), count(w.Processes, "process that finishes", "processes that finish"))
+		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%d\t%s\n", c.Name, state, pid, ago(now.Sub(c.Since)), c.Restarts, lastExit(c.LastExit, now))
 		for _, p := range c.Processes {
 			if p.Pid != c.Pid {
@@ -134,6 +137,14 @@ func writeStatus(w io.Writer, body []byte, now time.Time) error {
 		return err
 	}
 	return writePools(w, o.Pools, now)
+}
+
+// count is a number with the word for it.
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 func lastExit(e *supervisor.Exit, now time.Time) string {

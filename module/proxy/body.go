@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
+	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 )
 
 // errBodyDetached is what an attempt reads that has been given up.
@@ -55,7 +56,7 @@ func (rb *requestBody) attempt(t *try) *bodyView {
 		rb.view.detached.Store(true)
 	}
 	if rb.read != int64(len(rb.kept)) {
-		rb.end = errBodyNotKept // rather than to send it without its beginning
+		rb.end = fault.ErrBodyNotKept // rather than to send it without its beginning
 	}
 	rb.view = v
 	rb.mu.Unlock()

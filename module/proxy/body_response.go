@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/reach"
 )
 
 // responseBody is the body of a response on its way to the client. It tells the
@@ -32,8 +33,8 @@ func (b *responseBody) wrap(ex *exchange, t *try, res *http.Response) {
 	b.ReadCloser, b.ex, b.try, b.begun = res.Body, ex, t, false
 	b.attempt = ex.attempt
 	over := b.over
-	if t.conn != nil && t.proto() == protoHTTP1 && res.StatusCode != http.StatusSwitchingProtocols && res.Body != http.NoBody {
-		t.conn.answer.Store(b)
+	if t.conn.HTTP1() && res.StatusCode != http.StatusSwitchingProtocols && res.Body != http.NoBody {
+		t.conn.Carry(b)
 	}
 	b.mu.Unlock()
 	tunnel, _ := res.Body.(io.ReadWriteCloser)
@@ -60,7 +61,7 @@ func (b *responseBody) Read(p []byte) (int, error) {
 		b.ex.release()
 	}
 	n, err := b.ReadCloser.Read(p)
-	if n > 0 && b.ex.policy.transport.http == nil {
+	if n > 0 && !b.ex.policy.way.Owned() {
 		b.ex.attempt.Member().Touch() // no connection tells of it
 	}
 	if err != nil {
@@ -87,7 +88,7 @@ func (b *responseBody) owes(joint bool) bool {
 		return false
 	}
 	c := b.try.conn
-	return !joint || c == nil || c.answer.Load() != b || isClosed(c.closed)
+	return !joint || c == nil || !c.Carries(b)
 }
 
 // finish notes that the response has ended. It is called by the handler. Where the
@@ -103,9 +104,12 @@ func (b *responseBody) finish() {
 	}
 }
 
+// EndWith ends the response with the connection that it comes from.
+func (b *responseBody) EndWith(c *reach.Conn) { b.end(c) }
+
 // end gives the place back, once. With a connection it does so only if that is
 // what the response comes from.
-func (b *responseBody) end(of *conn) {
+func (b *responseBody) end(of *reach.Conn) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	t := b.try
@@ -113,7 +117,7 @@ func (b *responseBody) end(of *conn) {
 		return
 	}
 	if t.conn != nil {
-		t.conn.answer.CompareAndSwap(b, nil)
+		t.conn.Drop(b)
 	}
 	t.hangUp()
 	b.try = nil

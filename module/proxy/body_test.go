@@ -12,6 +12,8 @@ import (
 	"testing/iotest"
 
 	"pgregory.net/rapid"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 )
 
 func newBudget(n int64) *budget {
@@ -306,7 +308,7 @@ func TestBodyWithoutItsBeginningIsNotSent(t *testing.T) {
 	if _, err := io.ReadFull(body.attempt(new(try)), make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
-	if b, err := io.ReadAll(body.attempt(new(try))); !errors.Is(err, errBodyNotKept) || len(b) > 0 {
+	if b, err := io.ReadAll(body.attempt(new(try))); !errors.Is(err, fault.ErrBodyNotKept) || len(b) > 0 {
 		t.Errorf("read %q and %v", b, err)
 	}
 }

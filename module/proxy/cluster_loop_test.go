@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/module/cluster"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // inNetwork makes this process part of a network until the test ends.
@@ -35,7 +36,7 @@ func TestLoops(t *testing.T) {
 	})
 	inNetwork(t, &parlance.NetworkState{Name: "edge1", All: []string{"http://" + other.addr()}})
 	p := newProxy(t, upstreams(first.addr()), listens(set("update_uris_allow", []string{other.addr()}))).start()
-	eventually(t, "it is refused", func() bool { return p.refused()["own_network"] == 1 })
+	testwait.Until(t, "it is refused", func() bool { p.look(); return p.refused()["own_network"] == 1 })
 	if got := p.do("GET", "", "CDN-Loop", "elsewhere"); got.status != 200 {
 		t.Fatalf("got %d", got.status)
 	}

@@ -10,6 +10,10 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/caddy-broker/caddy-broker/module/reach"
 )
 
 // faultKind is how a connection breaks.
@@ -202,10 +206,11 @@ type injector struct {
 func inject(p *proxy) *injector {
 	in := new(injector)
 	t := p.policy.transport
-	dial := t.http.DialContext
-	t.http.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+	below := t.RoundTripper.(*reverseproxy.HTTPTransport).Transport
+	dial := below.DialContext
+	below.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		nc, err := dial(ctx, network, addr)
-		if c, ok := nc.(*conn); ok && t.policy.exchange(ctx) != nil {
+		if c, ok := nc.(*reach.Conn); ok && t.policy.exchange(ctx) != nil {
 			in.mu.Lock()
 			defer in.mu.Unlock()
 			if in.next != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover/membership"
 	"github.com/caddy-broker/caddy-broker/module/cluster"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
+	"github.com/caddy-broker/caddy-broker/module/reach"
 )
 
 // anywhere lets all addresses join that may join at all, and one of this machine.
@@ -26,7 +27,7 @@ func anywhere(f *testing.F) *Failover {
 	if err != nil {
 		f.Fatal(err)
 	}
-	return &Failover{allow: allow, transport: new(transport)}
+	return &Failover{allow: allow, way: reach.New(nil)}
 }
 
 // FuzzMayJoin: whatever other brokers say of themselves, no address of one joins a

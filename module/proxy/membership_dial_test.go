@@ -18,9 +18,11 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/cluster"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 func TestForbiddenAnnouncements(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	var touched atomic.Int64
 	secret := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { touched.Add(1) }))
 	defer secret.Close()
@@ -30,7 +32,7 @@ func TestForbiddenAnnouncements(t *testing.T) {
 		"http://[::1]:"+port, "http://0.0.0.0:"+port, "http://[::ffff:127.0.0.2]:"+port, "unix//run/secret.sock")
 	first := newAnnouncing(t, a)
 	p := newProxy(t, upstreams(first.addr()), listens(set("update_uris_allow", []string{"*:*", "0.0.0.0/0:*", "[::/0]:*"}))).start()
-	eventually(t, "the list was looked at", func() bool { return p.refused()["special_address"] >= 7 })
+	testwait.Until(t, "the list was looked at", func() bool { return p.refused()["special_address"] >= 7 })
 	if n := len(p.members()); n != 1 {
 		t.Errorf("%d members, want the configured one", n)
 	}
@@ -40,6 +42,7 @@ func TestForbiddenAnnouncements(t *testing.T) {
 }
 
 func TestNameThatLeadsElsewhere(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	var touched atomic.Int64
 	secret, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -62,9 +65,9 @@ func TestNameThatLeadsElsewhere(t *testing.T) {
 	first := newAnnouncing(t, a)
 	resolver := with("transport", map[string]any{"protocol": "http", "resolver": map[string]any{"addresses": []string{"udp/" + dns.addr}}})
 	p := newProxy(t, upstreams(first.addr()), resolver, listens(set("update_uris_allow", []string{"*.test:*"}))).start()
-	eventually(t, "the name was refused at the dial", func() bool { return p.refused()["special_address"] > 0 })
+	testwait.Until(t, "the name was refused at the dial", func() bool { return p.refused()["special_address"] > 0 })
 	p.awaitMember("app.test:"+port, "down")
-	eventually(t, "status says where it leads", func() bool {
+	testwait.Until(t, "status says where it leads", func() bool {
 		return strings.Contains(p.members()["app.test:"+port].LastError, "127.0.0.1")
 	})
 	if touched.Load() != 0 {
@@ -76,7 +79,7 @@ func TestNameThatLeadsElsewhere(t *testing.T) {
 	// The same name with the same address is dialled when the operator named it.
 	p2 := newProxy(t, upstreams(first.addr()), resolver, set("pool", "second"),
 		listens(set("update_uris_allow", []string{"*.test:*", "127.0.0.1:" + port}))).start()
-	eventually(t, "it was dialled", func() bool { return touched.Load() > 0 })
+	testwait.Until(t, "it was dialled", func() bool { return touched.Load() > 0 })
 	_ = p2
 }
 
@@ -129,7 +132,7 @@ func TestNameThatLeadsToTheOwnNetwork(t *testing.T) {
 	inNetwork(t, &parlance.NetworkState{Name: "edge1", All: []string{"https://" + peer.addr(), "http://peer.test:" + port}})
 	p := newProxy(t, upstreams(first.addr()), withNameServer(t, "127.0.0.1"),
 		listens(set("update_uris_allow", []string{"*.test:*", peer.addr()}))).start()
-	eventually(t, "both were refused", func() bool { return p.refused()["own_network"] > 1 })
+	testwait.Until(t, "both were refused", func() bool { p.look(); return p.refused()["own_network"] > 1 })
 	p.awaitMember("app.test:"+port, "down")
 	if n := len(p.members()); n != 2 {
 		t.Errorf("%d members, want two: the name in the network's own list is known at once", n)
@@ -177,6 +180,7 @@ func activeCheck(key string, value any) option {
 // The health check of what was announced goes to the port, or to the target, that
 // the operator gave for it.
 func TestHealthCheckOfAnnounced(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	if testing.Short() {
 		t.Skip("it waits for health checks")
 	}
@@ -217,6 +221,7 @@ func TestHealthCheckOfAnnounced(t *testing.T) {
 // health_port does not lead to a socket of this process or its parent. The
 // address is of no machine, so nothing could come of a dial.
 func TestHealthPortOfOwnSocket(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	health := newBackendServer(t, "health", nil)
 	port := health.Listener.Addr().(*net.TCPAddr).Port
 	socket.SetParent([]netip.AddrPort{netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(port))})
@@ -224,6 +229,6 @@ func TestHealthPortOfOwnSocket(t *testing.T) {
 	first := newAnnouncing(t, (&announcing{kind: parlance.TypeURIs}).list("http://192.0.2.1:80"))
 	p := newProxy(t, upstreams(first.addr()), activeCheck("port", port),
 		listens(set("update_uris_allow", []string{"192.0.2.0/24:*"}))).start()
-	eventually(t, "the check was refused", func() bool { return p.refused()["own_socket"] > 0 })
+	testwait.Until(t, "the check was refused", func() bool { return p.refused()["own_socket"] > 0 })
 	p.awaitMember("192.0.2.1:80", "down")
 }

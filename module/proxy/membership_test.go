@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -19,6 +18,8 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
+	"github.com/caddy-broker/caddy-broker/module/internal/proxytest"
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 	"github.com/caddy-broker/caddy-broker/module/sources"
 )
 
@@ -39,6 +40,9 @@ func (p *proxy) start() *proxy {
 	return p
 }
 
+// look makes the sources look at the pool now, not within a second.
+func (p *proxy) look() { p.policy.claim.entry.members.Kick() }
+
 // members are the pool's addresses in status, and their states.
 func (p *proxy) members() map[string]failover.UpstreamStatus {
 	all := make(map[string]failover.UpstreamStatus)
@@ -50,7 +54,7 @@ func (p *proxy) members() map[string]failover.UpstreamStatus {
 
 func (p *proxy) awaitMember(address, state string) {
 	p.t.Helper()
-	eventually(p.t, address+" is "+state, func() bool { return p.members()[address].State == state })
+	testwait.Until(p.t, address+" is "+state, func() bool { return p.members()[address].State == state })
 }
 
 func (p *proxy) refused() map[string]uint64 {
@@ -127,7 +131,6 @@ func TestBackendAnnouncesList(t *testing.T) {
 }
 
 // A backend that has nothing of ours there is left alone; one that is not up is
-
 // not asked; one that came back is asked anew.
 func TestBackendIsAskedOncePerStart(t *testing.T) {
 	t.Parallel() // it waits, and its pool is its own
@@ -139,12 +142,14 @@ func TestBackendIsAskedOncePerStart(t *testing.T) {
 			_, _ = io.WriteString(w, "<html>welcome</html>")
 		}
 	})
-	srv := httptest.NewServer(handler)
-	addr := srv.Listener.Addr().String()
+	srv := &http.Server{Handler: handler}
+	first := proxytest.ListenAgain(t)
+	addr := first.Addr().String()
+	go srv.Serve(first)
 	p := newProxy(t, upstreams(addr), listens(set("timeout", int64(100*time.Millisecond)))).start()
 	p.awaitMember(addr, "up")
-	eventually(t, "the backend was asked", func() bool { return asks.Load() == 1 })
-	srv.Close()
+	testwait.Until(t, "the backend was asked", func() bool { return asks.Load() == 1 })
+	_ = srv.Close()
 	p.do("GET", "")
 	p.awaitMember(addr, "down")
 	l, err := net.Listen("tcp", addr)
@@ -154,7 +159,7 @@ func TestBackendIsAskedOncePerStart(t *testing.T) {
 	again := &http.Server{Handler: handler}
 	go again.Serve(l)
 	defer again.Close()
-	eventually(t, "the backend was asked anew", func() bool { return asks.Load() == 2 })
+	testwait.Until(t, "the backend was asked anew", func() bool { return asks.Load() == 2 })
 	if u := p.updates(); len(u) != 0 {
 		t.Errorf("updates %v were counted", u)
 	}
@@ -180,6 +185,7 @@ func TestBackendIsAskedAgain(t *testing.T) {
 		}
 	})
 	p := newProxy(t, upstreams(first.addr()), listens(set("update_uris_allow", []string{x.addr()}))).start()
+	testwait.Until(t, "it is asked for the third time", func() bool { p.look(); return asks.Load() == 3 })
 	p.awaitMember(x.addr(), "up")
 	if n := asks.Load(); n != 3 {
 		t.Errorf("asked %d times", n)
@@ -207,10 +213,10 @@ func TestStreamOfEvents(t *testing.T) {
 		t.Error("the pool is not on its first backend")
 	}
 	a.push <- "event: reconnect\ndata: http://" + y.addr() + "\n\n"
-	eventually(t, "its clients moved", func() bool { return p.do("GET", "").header.Get("X-Backend") == "y" })
+	testwait.Until(t, "its clients moved", func() bool { return p.do("GET", "").header.Get("X-Backend") == "y" })
 	a.push <- "event: reconnect\ndata: http://10.1.1.1:80\n\n"
 	a.push <- "event: uris\ndata: http://" + y.addr() + "\n\n"
-	eventually(t, "x is gone, which nobody names", func() bool { _, ok := p.members()[x.addr()]; return !ok })
+	testwait.Until(t, "x is gone, which nobody names", func() bool { _, ok := p.members()[x.addr()]; return !ok })
 	if n := len(p.members()); n != 2 {
 		t.Errorf("%d members, want 2", n)
 	}
@@ -227,7 +233,7 @@ func TestAnnouncementsAreNotWanted(t *testing.T) {
 	p := newProxy(t, upstreams(first.addr(), x.addr()), listens(set("update_uris_supported", false)), set("reconnect_supported", true)).start()
 	a.push <- "event: uris\ndata: http://" + x.addr() + "\n\n"
 	a.push <- "event: reconnect\ndata: http://" + x.addr() + "\n\n"
-	eventually(t, "reconnect is obeyed all the same", func() bool { return p.do("GET", "").header.Get("X-Backend") == "x" })
+	testwait.Until(t, "reconnect is obeyed all the same", func() bool { return p.do("GET", "").header.Get("X-Backend") == "x" })
 	if u := p.updates(); u[sources.Update{Source: "backend", Outcome: "accepted"}] != 0 {
 		t.Errorf("updates %v", u)
 	}
@@ -235,13 +241,14 @@ func TestAnnouncementsAreNotWanted(t *testing.T) {
 
 // Nothing is left of sources when a pool ends.
 func TestSourcesEndWithTheirPool(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	a := &announcing{kind: parlance.TypeEvents, push: make(chan string)}
 	first := newAnnouncing(t, a)
 	p := newProxy(t, upstreams(first.addr()), listens(set("update_uris_allow", []string{"10.0.0.0/8:*"}))).start()
-	eventually(t, "the stream began", func() bool { return a.streams.Load() == 1 })
+	testwait.Until(t, "the stream began", func() bool { return a.streams.Load() == 1 })
 	entry := p.policy.claim.entry
 	p.end()
-	eventually(t, "the stream ended", func() bool { return a.streams.Load() == 0 })
+	testwait.Until(t, "the stream ended", func() bool { return a.streams.Load() == 0 })
 	if slices.Contains(pools.list(), entry) {
 		t.Error("the pool is still there")
 	}
@@ -258,6 +265,7 @@ func (n eventNoter) Handle(_ context.Context, e caddy.Event) error {
 
 // Caddy's event handlers hear of members that come and go.
 func TestMembershipEventsReachHandlers(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	x := newBackendServer(t, "x", nil)
 	a := &announcing{kind: parlance.TypeEvents, push: make(chan string)}
 	first := newAnnouncing(t, a)

@@ -21,6 +21,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover/membership"
 	"github.com/caddy-broker/caddy-broker/module/internal/metrics"
 	"github.com/caddy-broker/caddy-broker/module/policyconfig"
+	"github.com/caddy-broker/caddy-broker/module/reach"
 )
 
 func init() {
@@ -48,6 +49,7 @@ type Failover struct {
 	uris        []address.URI
 	handler     *reverseproxy.Handler
 	transport   *transport
+	way         *reach.Way
 	ownTrans    *reverseproxy.HTTPTransport // the default transport, when we made it
 	retries     *retryMatch
 	maxRetries  int
@@ -63,8 +65,7 @@ type Failover struct {
 
 	pool     *failover.Pool
 	claim    *poolClaim
-	backends backendTable
-	warmers  warmSet
+	dynamics dynamicTable
 	sentinel *reverseproxy.Upstream
 	waiting  func() bool // Request.Present of requests whose context tells the rest
 
@@ -109,7 +110,12 @@ func (f *Failover) Provision(ctx caddy.Context) error {
 	if err := f.provisionMembership(ctx); err != nil {
 		return err
 	}
-	if err := f.transport.hookDials(ctx); err != nil {
+	f.dynamics.policy = f
+	if err := f.way.Provision(ctx, reach.Config{
+		Handler: f.handler, Options: &f.options, URIs: f.uris, Logger: f.logger,
+		Check:   f.mayDial,
+		Refused: func(reason error) { f.claim.entry.members.Refused(reason) },
+	}); err != nil {
 		return err
 	}
 	if err := f.provisionKey(ctx); err != nil {
@@ -119,12 +125,10 @@ func (f *Failover) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
 	rememberClients(ctx)
-	f.warn()
 	f.warnPriority()
 	if f.claim, err = pools.claim(f); err != nil {
 		return err
 	}
-	f.backends.init(f)
 	return f.follow()
 }
 
@@ -134,7 +138,9 @@ func (f *Failover) Cleanup() error {
 	if f.claim != nil {
 		pools.release(f.claim)
 	}
-	f.warmers.close()
+	if f.way != nil {
+		f.way.Close()
+	}
 	if f.ownTrans != nil {
 		return f.ownTrans.Cleanup()
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
@@ -44,11 +45,11 @@ func (ex *exchange) failRequest(err error) {
 	details := ""
 	if ex.sent != nil && !ex.req.Safe {
 		details = proxystatus.InDoubt
-		ex.policy.claim.entry.doubt(ex, ex.sent, faultRequest, err)
+		ex.policy.claim.entry.doubt(ex, ex.sent, fault.Request, err)
 	}
-	ex.announce(faultRequest, details, "")
+	ex.announce(fault.Request, details, "")
 	status := http.StatusBadRequest
-	if isTimeout(err) {
+	if fault.IsTimeout(err) {
 		status = http.StatusGatewayTimeout
 	}
 	ex.conclusion(caddyhttp.Error(status, err))
@@ -77,33 +78,33 @@ func (ex *exchange) refuse(err error) {
 	refused := errors.As(err, &none)
 	switch {
 	case !refused && errors.Is(err, failover.ErrClientGone) && !ex.policy.serving():
-		ex.fail(faultUnavailable, errors.New("this configuration is being replaced"), "1")
+		ex.fail(fault.Unavailable, errors.New("this configuration is being replaced"), "1")
 	case !refused && (errors.Is(err, failover.ErrClientGone) || errors.Is(err, context.Canceled)):
 		ex.stop(context.Canceled)
 	case !refused:
-		ex.fail(faultUnavailable, err, proxystatus.RetryAfter(time.Second))
-	case ex.failedFor(none) && (none.Reason == failover.ReasonSpent || none.Reason == failover.ReasonNoFailover || ex.policy.backends.allHopeless()):
+		ex.fail(fault.Unavailable, err, proxystatus.RetryAfter(time.Second))
+	case ex.failedFor(none) && (none.Reason == failover.ReasonSpent || none.Reason == failover.ReasonNoFailover || ex.policy.hopeless()):
 		ex.fail(ex.last.kind, ex.last.err, "")
 	case none.Reason == failover.ReasonClosed:
-		ex.fail(faultUnavailable, errors.New(none.Reason.String()), "1")
+		ex.fail(fault.Unavailable, errors.New(none.Reason.String()), "1")
 	default:
 		text := none.Reason.String()
 		if none.Last != nil {
 			text += "; last error: " + none.Last.Error()
 		}
-		ex.fail(faultUnavailable, errors.New(text), proxystatus.RetryAfter(none.RetryAfter))
+		ex.fail(fault.Unavailable, errors.New(text), proxystatus.RetryAfter(none.RetryAfter))
 	}
 }
 
 // failedFor finds out why the request failed. Where it was only given up, or not
 // even tried, the pool knows why its backends are down.
 func (ex *exchange) failedFor(none *failover.UnavailableError) bool {
-	if (ex.last.err == nil || errors.Is(ex.last.err, errAbandoned)) && none.Last != nil {
+	if (ex.last.err == nil || errors.Is(ex.last.err, fault.ErrAbandoned)) && none.Last != nil {
 		var known *attemptError
 		if !errors.As(none.Last, &known) {
-			known = &attemptError{dialFault(none.Last), none.Last}
+			known = &attemptError{fault.Dial(none.Last), none.Last}
 		}
-		ex.last = fault{known.kind, known.err}
+		ex.last = *known
 	}
 	return ex.last.err != nil
 }

@@ -12,10 +12,10 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"go.uber.org/zap"
 
-	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 	"github.com/caddy-broker/caddy-broker/module/policyconfig"
+	"github.com/caddy-broker/caddy-broker/module/reach"
 )
 
 // handlerOf finds the reverse proxy that the policy of ctx belongs to. As the
@@ -47,7 +47,8 @@ func (f *Failover) attach(ctx caddy.Context) error {
 		}
 		h.Transport = f.ownTrans
 	}
-	f.transport = newTransport(f, h.Transport)
+	f.way = reach.New(h.Transport)
+	f.transport = &transport{h.Transport, f}
 	h.Transport = f.transport
 	f.dynamic = h.DynamicUpstreamsRaw != nil || h.DynamicUpstreams != nil
 	f.dynamicSource = string(h.DynamicUpstreamsRaw)
@@ -75,22 +76,8 @@ func (f *Failover) attach(ctx caddy.Context) error {
 // readOptions checks the options and makes the list of addresses.
 func (f *Failover) readOptions() error {
 	var err error
-	f.options, f.uris, err = f.Addresses(f.handler.Upstreams, f.transport.scheme(), f.dynamic)
+	f.options, f.uris, err = f.Addresses(f.handler.Upstreams, f.way.Scheme(), f.dynamic)
 	return err
-}
-
-// longestConnectionTimeout is how long the most patient address dials.
-func (f *Failover) longestConnectionTimeout() time.Duration {
-	if own := f.options.Nested.ConnectionTimeout; own != nil {
-		return *own
-	}
-	longest := address.DefaultConnectionTimeout
-	for _, u := range f.uris {
-		if own := u.Options.ConnectionTimeout; own != nil {
-			longest = max(longest, *own)
-		}
-	}
-	return longest
 }
 
 // warnPriority names the preferred backends that are in no list: they join the pool, as
@@ -101,7 +88,7 @@ func (f *Failover) warnPriority() {
 	}
 	listed := make(map[string]bool, len(f.handler.Upstreams))
 	for _, up := range f.handler.Upstreams {
-		if u, err := policyconfig.UpstreamURI(up, f.transport.scheme()); err == nil {
+		if u, err := policyconfig.UpstreamURI(up, f.way.Scheme()); err == nil {
 			listed[u.Key()] = true
 		}
 	}

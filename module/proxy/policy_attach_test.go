@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/policyconfig"
 )
 
@@ -80,8 +81,8 @@ func TestAddresses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if b := f.backends.static[u.Key()]; b == nil {
-			t.Errorf("%s has no upstream", up.Dial)
+		if got := f.way.Upstream(&failover.Member{URI: u, Name: u.Name()}); got == nil || got.Dial != up.Dial {
+			t.Errorf("%s has the upstream %v", up.Dial, got)
 		}
 	}
 }

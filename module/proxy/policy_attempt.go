@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/lifecycle"
+	"github.com/caddy-broker/caddy-broker/module/reach"
 )
 
 // briefly is how long a request waits for another backend where waiting cannot
@@ -24,7 +25,7 @@ func (ex *exchange) choose(pool reverseproxy.UpstreamPool) *reverseproxy.Upstrea
 	f := ex.policy
 	var listed *dynamicList
 	if f.dynamic {
-		listed = f.backends.list(pool)
+		listed = f.dynamics.list(pool)
 		ex.req.Checker = listed
 	}
 	if ex.attempt == nil || !ex.attempt.Dialing() {
@@ -33,22 +34,22 @@ func (ex *exchange) choose(pool reverseproxy.UpstreamPool) *reverseproxy.Upstrea
 			return nil
 		}
 	}
-	b := ex.try.Load().backend
+	b := ex.try.Load().Backend
 	if ex.place != nil {
-		ex.place.Set(&f.claim.entry.name, &b.member.Name)
+		ex.place.Set(&f.claim.entry.name, &b.Member.Name)
 	}
 	if listed != nil {
-		if up := listed.find(b.member); up != nil {
+		if up := listed.find(b.Member); up != nil {
 			return up
 		}
 	}
-	return b.upstream
+	return b.Upstream
 }
 
 // next asks the pool. Where waiting cannot help it takes only what is free: when
 // every backend fails in a way that stays, and when there is a response already.
 func (ex *exchange) next() error {
-	if deadline := ex.req.Deadline; ex.rejecting() || ex.policy.backends.allHopeless() {
+	if deadline := ex.req.Deadline; ex.rejecting() || ex.policy.hopeless() {
 		defer func() { ex.req.Deadline = deadline }()
 		if by := time.Now().Add(briefly); deadline.IsZero() || by.Before(deadline) {
 			ex.req.Deadline = by
@@ -60,6 +61,7 @@ func (ex *exchange) next() error {
 // ask begins an attempt of the pool's, which awaits its end from now on.
 func (ex *exchange) ask() error {
 	f := ex.policy
+	ex.req.Unread = ex.unread()
 	a, err := f.pool.Next(ex.run.Context(), &ex.req)
 	if err != nil {
 		return err
@@ -68,15 +70,15 @@ func (ex *exchange) ask() error {
 	t := &ex.first
 	if before != nil {
 		t = new(try)
-		if before.backend.member != m {
+		if before.Backend.Member != m {
 			f.claim.entry.counters.failover(ex.last.kind, before.rejected)
 		}
 	}
-	t.ex, t.backend = ex, f.backends.of(m)
-	t.connectBy, t.abandoned = a.ConnectBy(), a.Abandoned()
+	t.ex, t.Run, t.Backend = ex, ex, f.way.Backend(m)
+	t.ConnectBy, t.Abandoned = a.ConnectBy(), a.Abandoned()
 	// What makes up for a stale connection must not meet another one, also when it
 	// had to wait for the backend.
-	t.fresh = slices.ContainsFunc(ex.reattached, func(b *backend) bool { return b.member.Name == m.Name })
+	t.Fresh = slices.ContainsFunc(ex.reattached, func(b *reach.Backend) bool { return b.Member.Name == m.Name })
 	ex.attempt = a
 	ex.try.Store(t)
 	return nil

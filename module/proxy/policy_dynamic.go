@@ -6,6 +6,7 @@ package proxy
 import (
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
@@ -26,7 +27,7 @@ const tellDynamic = time.Minute
 // any more, takes what there is. It does not change once it is made: the pool may
 // still read it when the next one is there.
 type dynamicList struct {
-	table *backendTable
+	table *dynamicTable
 	byKey map[string]*reverseproxy.Upstream
 }
 
@@ -41,16 +42,24 @@ func (l *dynamicList) Check(m *failover.Member) failover.Availability {
 	case l.table.policy.claim.entry.dynamic.Load():
 		return failover.Foreign
 	default:
-		return l.table.Check(m)
+		return listed{l.table.policy.way}.Check(m)
 	}
 }
 
+// dynamicTable is what the pool was told of the handler's dynamic source.
+type dynamicTable struct {
+	policy *Failover
+
+	mu   sync.Mutex           // the pool is never called under it
+	told map[string]time.Time // addresses, and when the pool last heard of them
+}
+
 // list reads what the source returned, and makes it members of the pool.
-func (t *backendTable) list(pool reverseproxy.UpstreamPool) *dynamicList {
+func (t *dynamicTable) list(pool reverseproxy.UpstreamPool) *dynamicList {
 	l := &dynamicList{table: t, byKey: make(map[string]*reverseproxy.Upstream, len(pool))}
 	uris := make([]address.URI, 0, len(pool))
 	for _, up := range pool {
-		u, err := policyconfig.UpstreamURI(up, t.policy.transport.scheme())
+		u, err := policyconfig.UpstreamURI(up, t.policy.way.Scheme())
 		if err != nil || l.byKey[u.Key()] != nil {
 			continue
 		}
@@ -65,7 +74,7 @@ func (t *backendTable) list(pool reverseproxy.UpstreamPool) *dynamicList {
 
 // news reports whether the pool has not heard of one of these addresses lately. It
 // counts as told of all of them then.
-func (t *backendTable) news(uris []address.URI) bool {
+func (t *dynamicTable) news(uris []address.URI) bool {
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -73,6 +82,9 @@ func (t *backendTable) news(uris []address.URI) bool {
 		return false
 	}
 	maps.DeleteFunc(t.told, func(_ string, last time.Time) bool { return now.Sub(last) >= tellDynamic })
+	if t.told == nil {
+		t.told = make(map[string]time.Time)
+	}
 	for _, u := range uris {
 		t.told[u.Key()] = now
 	}
@@ -81,19 +93,19 @@ func (t *backendTable) news(uris []address.URI) bool {
 
 // discover makes the addresses of a list members of the pool, which forgets those
 // that no list named for a while.
-func (t *backendTable) discover(uris []address.URI) {
+func (t *dynamicTable) discover(uris []address.URI) {
 	pool := t.policy.claim.entry.pool
 	_, removed, err := pool.Discover(uris)
 	if err != nil {
 		t.policy.logger.Warn("adding addresses of the dynamic source", zap.Error(err))
 	}
 	if removed > 0 {
-		t.prune(pool)
+		t.policy.way.Prune(pool)
 	}
 }
 
 // tellAnew makes the pool hear of every address again, which it may have forgotten.
-func (t *backendTable) tellAnew() {
+func (t *dynamicTable) tellAnew() {
 	t.mu.Lock()
 	clear(t.told)
 	t.mu.Unlock()

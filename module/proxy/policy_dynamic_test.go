@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // pathLists is a dynamic source with a list for each path.
@@ -83,7 +84,7 @@ func TestDynamicRequestOutlivesItsSource(t *testing.T) {
 	before := newProxy(t, named, upstreams(two.addr()), dynamic(s)).start()
 	answer := make(chan clientAnswer)
 	go func() { answer <- before.do("GET", "") }()
-	eventually(t, "the request waits", func() bool { return before.pool().Status().Waiting == 1 })
+	testwait.Until(t, "the request waits", func() bool { return before.pool().Status().Waiting == 1 })
 	newProxy(t, named, upstreams(two.addr())).start()
 	if a := <-answer; a.header.Get("X-Backend") != "two" {
 		t.Errorf("got %+v, want the configured backend", a)

@@ -8,6 +8,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
+	"github.com/caddy-broker/caddy-broker/module/reach"
 )
 
 // TestExchangeEndsWithItsHandler: however the handler ends, no place on the backend
@@ -78,8 +81,8 @@ func TestExchangeEndsWithItsHandler(t *testing.T) {
 				}
 			}
 			entry := p.policy.claim.entry
-			eventually(t, "the place is free", func() bool { return entry.pool.Status().Upstreams[0].Requests == 0 })
-			eventually(t, "no body is kept", func() bool { return entry.budget.used.Load() == 0 })
+			testwait.Until(t, "the place is free", func() bool { return entry.pool.Status().Upstreams[0].Requests == 0 })
+			testwait.Until(t, "no body is kept", func() bool { return entry.budget.used.Load() == 0 })
 		})
 	}
 }
@@ -87,15 +90,24 @@ func TestExchangeEndsWithItsHandler(t *testing.T) {
 // TestExchangeEndsWithAPanickingTransport frees the place as well.
 func TestExchangeEndsWithAPanickingTransport(t *testing.T) {
 	p := newProxy(t, upstreams(deadAddress(t)), set("nested", map[string]any{"max_requests": 1}), set("timeout", "1s")).quiet()
-	p.policy.transport.http = nil
-	p.policy.transport.RoundTripper = roundTripFunc(func(*http.Request) (*http.Response, error) { panic(http.ErrAbortHandler) })
+	p.through(func(*http.Request) (*http.Response, error) { panic(http.ErrAbortHandler) })
 	for range 3 {
 		if res, err := p.Client().Get(p.URL); err == nil {
 			res.Body.Close()
 			t.Errorf("got %d, want no answer", res.StatusCode)
 		}
 	}
-	eventually(t, "the place is free", func() bool { return p.policy.claim.entry.pool.Status().Upstreams[0].Requests == 0 })
+	testwait.Until(t, "the place is free", func() bool { return p.policy.claim.entry.pool.Status().Upstreams[0].Requests == 0 })
+}
+
+// through makes the proxy send what it sends through f, a transport of its own kind.
+func (p *proxy) through(f roundTripFunc) {
+	p.t.Helper()
+	cfg := p.policy.way.Config
+	p.policy.way, p.policy.transport.RoundTripper = reach.New(f), f
+	if err := p.policy.way.Provision(p.ctx, cfg); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // roundTripFunc is a transport.

@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
+	"github.com/caddy-broker/caddy-broker/module/reach"
 )
 
 // exchange is one run of a reverse_proxy handler for one client request, over
@@ -42,23 +43,17 @@ type exchange struct {
 	promise proof
 
 	rehearsal  rehearsal
-	repeats    int        // how often it went on to another attempt
-	sent       *backend   // the last one it may have been written to
-	lost       *backend   // the last one that may have executed it without an answer
-	replayed   bool       // it was sent again after a byte had been written
-	hand       atHand     // the last response that lb_retry_match rejected
-	last       fault      // how the last attempt failed
-	reattached []*backend // each gets one more attempt on a new connection
-	final      error      // what every further attempt is answered
-	cookie     string     // Set-Cookie that was added for a response
+	repeats    int              // how often it went on to another attempt
+	sent       *reach.Backend   // the last one it may have been written to
+	lost       *reach.Backend   // the last one that may have executed it without an answer
+	replayed   bool             // it was sent again after a byte had been written
+	hand       atHand           // the last response that lb_retry_match rejected
+	last       attemptError     // how the last attempt failed
+	reattached []*reach.Backend // each gets one more attempt on a new connection
+	final      error            // what every further attempt is answered
+	cookie     string           // Set-Cookie that was added for a response
 	response   responseBody
 	forget     func() bool // no watching over the end of the run any more; nil before
-}
-
-// fault is how an attempt failed.
-type fault struct {
-	kind proxystatus.Fault
-	err  error
 }
 
 // exchange finds the exchange of a request that goes through the policy's
@@ -79,10 +74,11 @@ func (f *Failover) begin(r *http.Request, w http.ResponseWriter) *exchange {
 		ex.place, _ = caddyhttp.GetVar(r.Context(), indoubt.PlaceVar).(*indoubt.Place)
 	}
 	f.key(r, &ex.req)
+	ex.req.Client = clientOf(r)
 	if f.tryDuration > 0 {
 		ex.req.Deadline = time.Now().Add(f.tryDuration)
 	}
-	ex.req.Checker = &f.backends
+	ex.req.Checker = listed{f.way}
 	ex.req.Present = f.waiting
 	if r.ProtoMajor == 1 && r.Body != nil {
 		ex.req.Present = func() bool { return f.serving() && ex.clientPresent() }
@@ -138,13 +134,27 @@ func (ex *exchange) clientPresent() bool {
 	return clientPresent(r)
 }
 
+// unread reports whether the client may still be sending the request's body.
+func (ex *exchange) unread() bool {
+	r := ex.run
+	switch {
+	case ex.body != nil:
+		return ex.body.unread()
+	case r.Body == nil, r.Body == http.NoBody, ex.try.Load() != nil: // Caddy may hold it, or nothing was read
+		return false
+	case r.ProtoMajor == 3 && r.ContentLength < 0 && ex.req.Safe:
+		return false // HTTP/3 does not say whether a body will follow
+	}
+	return true
+}
+
 // connected notes that the attempt has its connection, and nothing was written yet.
 func (ex *exchange) connected(t *try) {
-	ex.policy.backends.note(t.backend, false)
+	ex.policy.way.Note(t.Backend, false)
 	ex.attempt.Connected()
 	if ex.body != nil && t.upload == nil {
 		t.upload = new(failover.Upload)
-		t.upload.Begin(t.backend.member)
+		t.upload.Begin(t.Backend.Member)
 	}
 }
 
@@ -166,8 +176,9 @@ func (ex *exchange) release() {
 // hook makes the exchange see how far its attempts get. Caddy makes a trace for
 // every attempt of its own; to join that costs less than to add another one,
 // which would need a copy of the request.
-func (ex *exchange) hook(t *transport, req *http.Request) {
-	if t.http == nil {
+func (ex *exchange) hook(req *http.Request) {
+	way := ex.policy.way
+	if !way.Owned() {
 		return
 	}
 	trace := httptrace.ContextClientTrace(req.Context())
@@ -190,14 +201,17 @@ func (ex *exchange) hook(t *transport, req *http.Request) {
 		}
 		return next(code, h)
 	}
-	if t.layered {
+	if way.Layered() {
 		trace.GotFirstResponseByte = func() { ex.try.Load().mark(markFirstByte) }
 		trace.WroteHeaders = func() {
-			if t := ex.try.Load(); t.proto() == protoHTTP2 {
+			if t := ex.try.Load(); t.conn.HTTP2() {
 				t.mark(markHeader)
 			}
 		}
 	}
 }
+
+// Latest is the present attempt, for dials.
+func (ex *exchange) Latest() *reach.Errand { return &ex.try.Load().Errand }
 
 func (ex *exchange) gotConn(info httptrace.GotConnInfo) { ex.try.Load().gotConn(info) }

@@ -23,14 +23,12 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
 
 	"github.com/caddy-broker/caddy-broker/module/internal/proxytest"
-	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // Shorter names for what other packages use, too.
 var (
 	deadAddress = proxytest.DeadAddress
 	revive      = proxytest.Revive
-	eventually  = testwait.Until
 )
 
 // proxy is a reverse_proxy with the failover policy behind a real server.
@@ -41,8 +39,9 @@ type proxy struct {
 	policy  *Failover
 	ctx     caddy.Context
 	cancel  context.CancelCauseFunc
-	asked   atomic.Int64 // how often Caddy asked the policy
-	errors  atomic.Int64 // errors that the handler returned
+	giveUp  context.CancelFunc // ends all requests that are in progress
+	asked   atomic.Int64       // how often Caddy asked the policy
+	errors  atomic.Int64       // errors that the handler returned
 }
 
 // option is a part of a handler's configuration.
@@ -148,6 +147,9 @@ func serveProxy(tb testing.TB, h *reverseproxy.Handler, ctx caddy.Context, cance
 		h.LoadBalancing.SelectionPolicy = counting{f, &p.asked}
 	}
 	p.Server = httptest.NewUnstartedServer(http.HandlerFunc(p.serve))
+	requests, giveUp := context.WithCancel(context.Background())
+	p.giveUp = giveUp
+	p.Config.BaseContext = func(net.Listener) context.Context { return requests }
 	p.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		return context.WithValue(ctx, clientConnKey{}, c)
 	}
@@ -165,6 +167,7 @@ func (p *proxy) quiet() *proxy {
 }
 
 func (p *proxy) end() {
+	p.giveUp() // closing connections is not enough: clients send a GET again on a new one
 	p.Client().CloseIdleConnections()
 	p.CloseClientConnections()
 	p.Close()

@@ -6,6 +6,8 @@ package proxy
 import (
 	"net/http"
 	"testing"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // TestHealthChecksTakePart: what Caddy's own checks find unhealthy gets nothing.
@@ -32,7 +34,7 @@ func TestFullBackend(t *testing.T) {
 	p := newProxy(t, upstreams(busy.addr(), spare.addr()), set("address_options", map[string]any{busy.addr(): map[string]any{"max_requests": 1}}))
 	done := make(chan clientAnswer, 1)
 	go func() { done <- p.do("GET", "") }()
-	eventually(t, "the first backend is full", func() bool { return busy.count.Load() == 1 })
+	testwait.Until(t, "the first backend is full", func() bool { return busy.count.Load() == 1 })
 	if a := p.do("GET", ""); a.header.Get("X-Backend") != "spare" {
 		t.Errorf("got %+v", a)
 	}

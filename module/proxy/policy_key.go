@@ -57,6 +57,25 @@ func keyByClientIP(r *http.Request, to *failover.Request) {
 	to.Key, to.Keyed = affinity.KeyOfAddr(addr), true
 }
 
+// clientOf is who has sent a request, whatever option affinity says: its address, of
+// IPv6 what one site is given. It is 0 for a client on a unix socket, of which
+// nothing is known.
+func clientOf(r *http.Request) uint32 {
+	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	addr, err := netip.ParseAddr(ip)
+	if err != nil {
+		return 0
+	}
+	if addr = addr.Unmap().WithZone(""); addr.Is6() {
+		addr = netip.PrefixFrom(addr, siteBits).Masked().Addr()
+	}
+	return max(uint32(affinity.KeyOfAddr(addr)>>32), 1)
+}
+
+// siteBits is how much of an IPv6 address one site has at least as its own to choose
+// from, and with it one client.
+const siteBits = 48
+
 // keyByHeader keys a request by the value of a header, and one that has none by
 // its client's address.
 func keyByHeader(name string) keyFunc {

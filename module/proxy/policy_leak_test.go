@@ -6,12 +6,14 @@ package proxy
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // TestNothingIsLeftBehind: whatever backends did, when the handler is gone so are
@@ -36,7 +38,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 				p := newProxy(t, upstreams(deadAddress(t), b.addr()), set("backup", true), set("timeout", "100ms"),
 					set("nested", map[string]any{"so_timeout": "100ms"}))
 				m := p.policy.claim.entry.pool.Members()
-				p.policy.warm(m)
+				p.policy.way.Warm(m)
 				for _, method := range []string{"GET", "PUT", "POST"} {
 					for _, body := range []string{"", "body", strings.Repeat("x", 100<<10)} {
 						req, err := http.NewRequest(method, p.URL, strings.NewReader(body))
@@ -51,7 +53,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 					}
 				}
 				entry := p.policy.claim.entry
-				eventually(t, "all places are free", func() bool {
+				testwait.Until(t, "all places are free", func() bool {
 					for _, u := range entry.pool.Status().Upstreams {
 						if u.Requests != 0 {
 							return false
@@ -63,20 +65,12 @@ func TestNothingIsLeftBehind(t *testing.T) {
 					t.Errorf("%d bytes of bodies are kept", n)
 				}
 				p.end()
-				all := *p.policy.backends.all.Load()
-				eventually(t, "all connections are closed", func() bool { return openConns(all) == 0 })
+				testwait.Until(t, "all connections are closed", func() bool {
+					return !slices.ContainsFunc(m, func(m *failover.Member) bool { b := p.policy.way.Known(m); return b != nil && b.Busy() })
+				})
 			})
 		}
 	})
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	goleak.VerifyNone(t, left)
-}
-
-func openConns(all map[*failover.Member]*backend) (n int) {
-	for _, b := range all {
-		b.mu.Lock()
-		n += len(b.conns) + len(b.dials)
-		b.mu.Unlock()
-	}
-	return n
 }

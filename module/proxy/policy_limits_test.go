@@ -16,11 +16,14 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
+	"github.com/caddy-broker/caddy-broker/module/internal/proxytest"
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // TestNoBackendInTime: the request waits for as long as it may, and is told when
 // to come back.
 func TestNoBackendInTime(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	for _, tc := range []struct {
 		name    string
 		options []option
@@ -53,7 +56,7 @@ func TestWaitingRequestIsServed(t *testing.T) {
 	for range clients {
 		go func() { done <- p.do(http.MethodPost, "body") }()
 	}
-	eventually(t, "all wait", func() bool { return p.policy.claim.entry.pool.Status().Waiting == clients })
+	testwait.Until(t, "all wait", func() bool { return p.policy.claim.entry.pool.Status().Waiting == clients })
 	l := revive(t, address)
 	b := startRawBackend(t, l, rawRequest.ok)
 	for range clients {
@@ -109,11 +112,11 @@ func TestWaitingClientsThatLeave(t *testing.T) {
 				open = append(open, c)
 			}
 			waiting := func() int { return p.policy.claim.entry.pool.Status().Waiting }
-			eventually(t, "all wait", func() bool { return waiting() == clients })
+			testwait.Until(t, "all wait", func() bool { return waiting() == clients })
 			for _, c := range open {
 				_ = c.Close()
 			}
-			eventually(t, "none waits", func() bool { return waiting() == 0 })
+			testwait.Until(t, "none waits", func() bool { return waiting() == 0 })
 			l := revive(t, address)
 			b := startRawBackend(t, l, rawRequest.ok)
 			if a := p.do("GET", ""); a.status != 200 {
@@ -145,7 +148,7 @@ func TestClientLeavesDuringTheAttempt(t *testing.T) {
 	<-got
 	_ = c.Close()
 	pool := p.policy.claim.entry.pool
-	eventually(t, "the attempt has ended", func() bool {
+	testwait.Until(t, "the attempt has ended", func() bool {
 		return pool.Stats().Upstreams[0].Attempts[failover.Neutral] == 1
 	})
 	if s := pool.Status().Upstreams[0].State; s != "up" {
@@ -272,25 +275,38 @@ func TestDeadBackendsDoNotSpin(t *testing.T) {
 	}
 }
 
-// TestWrittenToThreeBackendsAtMost, and to each at most once.
+// TestWrittenToThreeBackendsAtMost, and to each at most once; to two only, if those
+// answer their pings: then it is the request.
 func TestWrittenToThreeBackendsAtMost(t *testing.T) {
-	var backends []*rawBackend
-	var addresses []string
-	for range 6 {
-		b := newRawBackend(t, rawRequest.reset)
-		backends, addresses = append(backends, b), append(addresses, b.addr())
-	}
-	p := newProxy(t, upstreams(addresses...))
-	wantStatus(t, p.do("GET", ""), 502, `caddy-broker; error=connection_terminated`, false)
-	var sum int64
-	for _, b := range backends {
-		n := b.seen.Load()
-		if sum += n; n > 1 {
-			t.Errorf("a backend got it %d times", n)
-		}
-	}
-	if sum != 3 {
-		t.Errorf("written %d times, want 3", sum)
+	for name, tc := range map[string]struct {
+		deaf bool
+		want int64
+	}{"pings are answered": {false, 2}, "pings end like requests": {true, 3}} {
+		t.Run(name, func(t *testing.T) {
+			var backends []*rawBackend
+			var addresses []string
+			for range 6 {
+				b := newRawBackend(t, rawRequest.reset)
+				backends, addresses = append(backends, b), append(addresses, b.addr())
+			}
+			p := newProxy(t, upstreams(addresses...))
+			p.policy.activate()
+			for _, b := range backends {
+				testwait.Until(t, "first ping", func() bool { return b.pings.Load() > 0 })
+				b.deaf.Store(tc.deaf)
+			}
+			wantStatus(t, p.do("GET", ""), 502, `caddy-broker; error=connection_terminated`, false)
+			var sum int64
+			for _, b := range backends {
+				n := b.seen.Load()
+				if sum += n; n > 1 {
+					t.Errorf("a backend got it %d times", n)
+				}
+			}
+			if sum != tc.want {
+				t.Errorf("written %d times, want %d", sum, tc.want)
+			}
+		})
 	}
 }
 
@@ -309,8 +325,8 @@ func TestRetriesLimit(t *testing.T) {
 // is on its way on a kept connection. It waits, as one that comes a moment later, and
 // is sent once more on a new connection.
 func TestRestartUnderAKeptConnection(t *testing.T) {
-	address := deadAddress(t)
-	l := revive(t, address)
+	l := proxytest.ListenAgain(t)
+	address := l.Addr().String()
 	gone := make(chan struct{})
 	b := startRawBackend(t, l, func(r rawRequest) bool {
 		if r.nth == 1 {
@@ -327,7 +343,7 @@ func TestRestartUnderAKeptConnection(t *testing.T) {
 	answer := make(chan clientAnswer, 1)
 	go func() { answer <- p.do("GET", "") }()
 	<-gone
-	eventually(t, "it waits", func() bool { return p.pool().Status().Waiting == 1 })
+	testwait.Until(t, "it waits", func() bool { return p.pool().Status().Waiting == 1 })
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,6 @@ package proxy
 import (
 	"context"
 	"iter"
-	"net/http"
 
 	"go.uber.org/zap"
 
@@ -15,31 +14,24 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/sources"
 )
 
-// reach lets the sources of a pool reach its backends through one of its handlers.
-type reach struct{ f *Failover }
+// atBackends lets the sources of a pool atBackends its backends through one of its handlers.
+type atBackends struct{ f *Failover }
 
-func (r reach) Options() *address.Options { return &r.f.options }
+func (r atBackends) Options() *address.Options { return &r.f.options }
 
-func (r reach) Scheme() string { return r.f.transport.scheme() }
+func (r atBackends) Scheme() string { return r.f.way.Scheme() }
 
-func (r reach) Logger() *zap.Logger { return r.f.logger }
+func (r atBackends) Logger() *zap.Logger { return r.f.logger }
 
-func (r reach) MayJoin(u address.URI) error { return r.f.mayJoin(u) }
+func (r atBackends) MayJoin(u address.URI) error { return r.f.mayJoin(u) }
 
-func (r reach) Askable() bool { return r.f.transport.http != nil && !r.f.transport.nameless }
+func (r atBackends) Askable() bool { return r.f.way.Askable() }
 
-func (r reach) Open(ctx context.Context, m *failover.Member, path string) (*sources.Line, error) {
-	f, b := r.f, r.f.backends.of(m)
-	p := &pingSpec{dial: dialInfoOf(b.upstream, m.URI), host: m.URI.Host}
-	p.request = f.pingRequest(http.MethodGet, path, m.URI)
-	nc, err := f.transport.open(ctx, b, p)
-	if err != nil {
-		return nil, err
-	}
-	return &sources.Line{Conn: nc, HTTP2: f.transport.speaks(nc) == protoHTTP2, Request: p.request}, nil
+func (r atBackends) Open(ctx context.Context, m *failover.Member, path string) (*sources.Line, error) {
+	return r.f.way.Open(ctx, m, path)
 }
 
-func (r reach) Prune(pool *failover.Pool) { r.f.backends.prune(pool) }
+func (r atBackends) Prune(pool *failover.Pool) { r.f.way.Prune(pool) }
 
 // followers are those of the pools in use, by the names of the pools.
 func (r *poolRegistry) followers() iter.Seq2[string, *sources.Follower] {
@@ -53,4 +45,4 @@ func (r *poolRegistry) followers() iter.Seq2[string, *sources.Follower] {
 }
 
 // Interface guard
-var _ sources.Backends = reach{}
+var _ sources.Backends = atBackends{}

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 func TestListInFile(t *testing.T) {
@@ -43,7 +45,7 @@ func TestListInFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	write("http://" + y.addr())
-	eventually(t, "x is gone", func() bool { _, ok := p.members()[x.addr()]; return !ok })
+	testwait.Until(t, "x is gone", func() bool { _, ok := p.members()[x.addr()]; return !ok })
 	if got := p.do("GET", ""); got.header.Get("X-Backend") != "y" {
 		t.Errorf("got %d from %q", got.status, got.header.Get("X-Backend"))
 	}
@@ -80,7 +82,7 @@ func TestListIsReadAfterALoss(t *testing.T) {
 	x.Close()
 	answer := make(chan clientAnswer)
 	go func() { answer <- p.do("GET", "") }()
-	eventually(t, "the list was asked for conditionally", func() bool { return unchanged.Load() > 0 })
+	testwait.Until(t, "the list was asked for conditionally", func() bool { return unchanged.Load() > 0 })
 	mu.Lock()
 	list = "http://" + y.addr()
 	mu.Unlock()

@@ -50,6 +50,8 @@ type poolEntry struct {
 	claims   []*poolClaim // in the order they were made
 	bound    *generation  // that the pool has its options from
 	dynamic  atomic.Bool  // that has a dynamic source
+	touched  atomic.Bool  // what is worth keeping of it may have changed
+	from     string       // the pool of an earlier process that it goes on from; "" is none
 	started  bool
 	followed *generation // in one of whose pools goes on what it has learnt
 }
@@ -112,7 +114,10 @@ func (c *poolClaim) config(r *poolRegistry, e *poolEntry) failover.Config {
 			e.members.Kick()
 			r.events.put(queued{f, ev})
 		},
-		Changed: r.changed,
+		Changed: func() {
+			e.touched.Store(true)
+			r.changed()
+		},
 	}
 }
 
@@ -181,12 +186,12 @@ func (r *poolRegistry) bind(e *poolEntry) {
 		}
 		for _, c := range e.claims {
 			if c.active {
-				c.policy.backends.tellAnew()
+				c.policy.dynamics.tellAnew()
 			}
 		}
 		e.dynamic.Store(cfg.Dynamic)
 		w.policy.tell(e)
-		e.members.Bind(reach{w.policy})
+		e.members.Bind(atBackends{w.policy})
 	}
 	if !r.held && !e.started {
 		e.started = true

@@ -5,10 +5,15 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 )
+
+// errNoHandler says that no handler is left to reach a member through.
+var errNoHandler = errors.New("no handler uses this pool any more")
 
 // carrier reaches the members of one pool through the handlers that share it.
 type carrier struct {
@@ -37,14 +42,14 @@ func (c *carrier) Ping(ctx context.Context, m *failover.Member) failover.PingRes
 	if len(list) == 0 {
 		return failover.PingResult{Err: errNoHandler, Neutral: true}
 	}
-	return list[0].ping(ctx, m)
+	return list[0].way.Ping(ctx, m)
 }
 
 // Release ends what is blocked on m in any handler.
 func (c *carrier) Release(m *failover.Member) {
 	for _, f := range c.policies(true) {
-		if b := f.backends.known(m); b != nil {
-			b.release(errHung)
+		if b := f.way.Known(m); b != nil {
+			b.Release(fault.ErrHung)
 		}
 	}
 }
@@ -52,7 +57,7 @@ func (c *carrier) Release(m *failover.Member) {
 // Warm makes each handler hold a warm connection to each of members.
 func (c *carrier) Warm(members []*failover.Member) {
 	for _, f := range c.policies(false) {
-		f.warm(members)
+		f.way.Warm(members)
 	}
 }
 

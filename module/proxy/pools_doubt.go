@@ -14,13 +14,14 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
+	"github.com/caddy-broker/caddy-broker/module/reach"
 )
 
 // doubt notes that a request ends with an error although b may have executed it.
-func (e *poolEntry) doubt(ex *exchange, b *backend, kind proxystatus.Fault, err error) {
+func (e *poolEntry) doubt(ex *exchange, b *reach.Backend, kind proxystatus.Fault, err error) {
 	r := ex.run
 	d := indoubt.Record{
-		Time: time.Now(), Pool: e.name, Backend: b.member.Name,
+		Time: time.Now(), Pool: e.name, Backend: b.Member.Name,
 		Method: r.Method, Host: r.Host, Path: r.URL.Path, RequestID: requestID(r), KeyHash: indoubt.HashKey(r.Header.Get("Idempotency-Key")),
 		Reason: fmt.Sprintf("%s: %v", kind.Error, err),
 	}

@@ -145,6 +145,7 @@ func (r *poolRegistry) start(learnt poolstate.State) {
 	for i, e := range list {
 		e.pool.SetDrained(r.drains.In(next[i].Scope()))
 		if states[i] != nil {
+			e.from = states[i].Name
 			e.restore(*states[i])
 		}
 		r.bind(e)

@@ -201,13 +201,17 @@ func TestHeldPoolsBeginWithWhatIsKnown(t *testing.T) {
 	before := reload(t, nil, handlerConfig(upstreams("10.0.0.1:1", "10.0.0.2:1")))
 	decide(t, "", "drain", "10.0.0.1:1")
 	decide(t, "10.0.0.1:1", "failover", "10.0.0.2:1")
-	text, err := json.Marshal(pools.snapshot())
-	if err != nil {
+	var kept poolstate.Kept
+	sender := poolstate.NewSender(new(poolstate.Kept), func(topic string, piece json.RawMessage) error {
+		_, err := kept.Take(topic, piece)
+		return err
+	})
+	if _, err := sender.Send(pools.kept()); err != nil {
 		t.Fatal(err)
 	}
 	before[0].unload()
-	var learnt poolstate.State
-	if err := json.Unmarshal(text, &learnt); err != nil {
+	learnt, err := kept.State()
+	if err != nil {
 		t.Fatal(err)
 	}
 	pools.hold()

@@ -45,10 +45,11 @@ func Hold() { pools.hold() }
 // Start ends Hold. Pools begin with what an earlier process had learnt.
 func Start(learnt poolstate.State) { pools.start(learnt) }
 
-// Snapshot is what is worth keeping of all pools in use.
-func Snapshot() poolstate.State { return pools.snapshot() }
+// Kept is of what the state is worth keeping: the decisions about addresses, and all
+// pools in use.
+func Kept() (poolstate.Drains, []poolstate.Source) { return pools.kept() }
 
-// OnChange sets what is called after what Snapshot returns has changed. It must not
+// OnChange sets what is called after the state of Kept has changed. It must not
 // block.
 func OnChange(f func()) { pools.onChange(f) }
 
@@ -69,9 +70,7 @@ func (r *poolRegistry) closeIdle() {
 	defer r.mu.Unlock()
 	for _, e := range r.entries {
 		for _, c := range e.claims {
-			if t := c.policy.transport; t != nil && t.http != nil {
-				t.http.CloseIdleConnections()
-			}
+			c.policy.way.CloseIdle()
 		}
 	}
 }

@@ -44,18 +44,21 @@ func (r *poolRegistry) changed() {
 	}
 }
 
-// snapshot is what is worth keeping of all pools in use.
-func (r *poolRegistry) snapshot() poolstate.State {
+// kept is what of which the state is worth keeping: the decisions about addresses, and
+// all pools in use.
+func (r *poolRegistry) kept() (poolstate.Drains, []poolstate.Source) {
 	r.mu.Lock()
-	s, list := poolstate.State{Drains: r.drains}, r.inEffect()
-	for _, id := range identities(list) {
-		s.Pools = append(s.Pools, poolstate.Pool{Identity: id})
+	defer r.mu.Unlock()
+	list := r.inEffect()
+	sources := make([]poolstate.Source, 0, len(list))
+	for i, id := range identities(list) {
+		e := list[i]
+		sources = append(sources, poolstate.Source{
+			Identity: id, Pool: e.pool, From: e.from,
+			Touched: func() bool { return e.touched.Swap(false) },
+		})
 	}
-	r.mu.Unlock()
-	for i, e := range list {
-		s.Pools[i].Snapshot = e.pool.Snapshot()
-	}
-	return s
+	return r.drains, sources
 }
 
 // poolCounters count what is not a member's own.

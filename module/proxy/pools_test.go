@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // loaded is a handler of one configuration.
@@ -159,7 +160,7 @@ func TestHeldPools(t *testing.T) {
 		t.Errorf("a held pool is %s", s)
 	}
 	pools.start(poolstate.State{})
-	eventually(t, "the pool has reached its backend", func() bool {
+	testwait.Until(t, "the pool has reached its backend", func() bool {
 		return l.policy.claim.entry.pool.Status().State == "connected"
 	})
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
+	"github.com/caddy-broker/caddy-broker/module/reach"
 )
 
 // atHand is a response that lb_retry_match rejected. It stays open until another
@@ -25,7 +26,7 @@ type atHand struct {
 	body    io.ReadCloser // of res, before Caddy closes it
 	try     *try
 	attempt *failover.Attempt
-	lost    *backend // what may have executed the request before
+	lost    *reach.Backend // what may have executed the request before
 	given   bool
 }
 
@@ -84,7 +85,7 @@ func (ex *exchange) handOut() bool {
 // upstream is what Caddy takes the response at hand from: its placeholders name
 // the backend, and its counters saw the response before.
 func (h *atHand) upstream() *reverseproxy.Upstream {
-	return &reverseproxy.Upstream{Dial: h.try.backend.upstream.Dial, Host: new(reverseproxy.Host)}
+	return &reverseproxy.Upstream{Dial: h.try.Backend.Upstream.Dial, Host: new(reverseproxy.Host)}
 }
 
 // give returns the response at hand as the answer.
@@ -105,7 +106,7 @@ func (ex *exchange) give() *http.Response {
 
 // qualify makes a response say that another backend, lost before it, may have
 // executed the request: the client is not to repeat it.
-func (ex *exchange) qualify(res *http.Response, lost *backend) {
+func (ex *exchange) qualify(res *http.Response, lost *reach.Backend) {
 	if lost == nil || ex.req.Safe {
 		return
 	}

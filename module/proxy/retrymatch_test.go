@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"testing"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // answering is a backend that always answers with one status.
@@ -93,7 +95,7 @@ func TestRejectedResponses(t *testing.T) {
 				t.Errorf("got %+v", a)
 			}
 		}
-		eventually(t, "nothing is kept", func() bool { return p.policy.claim.entry.budget.used.Load() == 0 })
+		testwait.Until(t, "nothing is kept", func() bool { return p.policy.claim.entry.budget.used.Load() == 0 })
 	})
 }
 

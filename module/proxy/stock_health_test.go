@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // passive configures Caddy's passive health checks.
@@ -99,7 +101,7 @@ func TestPassiveHealthIsForgiven(t *testing.T) {
 		t.Fatalf("got %+v", a)
 	}
 	broken.Store(false)
-	eventually(t, "the first is asked again", func() bool { return p.do("GET", "").header.Get("X-Backend") == "first" })
+	testwait.Until(t, "the first is asked again", func() bool { return p.do("GET", "").header.Get("X-Backend") == "first" })
 }
 
 // TestUnhealthyRequestCount: a backend with that many requests in progress is
@@ -112,7 +114,7 @@ func TestUnhealthyRequestCount(t *testing.T) {
 		p := newProxy(t, list(first.addr(), second.addr()), passive(map[string]any{"unhealthy_request_count": 1})).learn(first.addr(), second.addr())
 		done := make(chan clientAnswer, 1)
 		go func() { done <- p.do("GET", "") }()
-		eventually(t, "the first is busy", func() bool { return first.count.Load() == 1 })
+		testwait.Until(t, "the first is busy", func() bool { return first.count.Load() == 1 })
 		if a := p.do("GET", ""); a.header.Get("X-Backend") != "second" {
 			t.Errorf("got %+v", a)
 		}
@@ -140,9 +142,9 @@ func TestActiveHealth(t *testing.T) {
 	p := newProxy(t, upstreams(first.addr(), second.addr()), set("affinity", "request"),
 		active(map[string]any{"uri": "/health", "expect_status": 200}))
 	from := func() string { return p.do("GET", "").header.Get("X-Backend") }
-	eventually(t, "the check has failed", func() bool { return from() == "second" })
+	testwait.Until(t, "the check has failed", func() bool { return from() == "second" })
 	status.Store(200)
-	eventually(t, "the check has passed", func() bool { return from() == "first" })
+	testwait.Until(t, "the check has passed", func() bool { return from() == "first" })
 }
 
 // TestActiveHealthElsewhere: the check asks another port, or goes through a socket.
@@ -181,7 +183,7 @@ func TestActiveHealthElsewhere(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			asked.Store(0)
 			p := newProxy(t, upstreams(tc.address), active(tc.config))
-			eventually(t, "it was checked", func() bool { return asked.Load() > 1 })
+			testwait.Until(t, "it was checked", func() bool { return asked.Load() > 1 })
 			if a := p.do("GET", ""); a.status != 200 {
 				t.Errorf("got %+v", a)
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // TestRetryMatchIsReadAsCaddyReadsIt: which responses the matchers of
@@ -145,7 +146,7 @@ func TestClientThatLeft(t *testing.T) {
 	r := prepared(httptest.NewRequestWithContext(ctx, "GET", "http://x/", nil), "192.0.2.1:1234")
 	done := make(chan error, 1)
 	go func() { done <- p.handler.ServeHTTP(rec, r, nil) }()
-	eventually(t, "it waits", func() bool { return p.policy.claim.entry.pool.Status().Waiting == 1 })
+	testwait.Until(t, "it waits", func() bool { return p.policy.claim.entry.pool.Status().Waiting == 1 })
 	leave()
 	if err := <-done; err != nil || rec.Code != 499 {
 		t.Errorf("got %v and status %d, want 499", err, rec.Code)

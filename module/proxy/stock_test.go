@@ -11,6 +11,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // The tests of the files stock_*_test.go are about what users of a stock
@@ -34,7 +36,7 @@ func (p *proxy) nothingLeft() {
 	if p.policy == nil {
 		return
 	}
-	eventually(p.t, "no request is in progress", func() bool {
+	testwait.Until(p.t, "no request is in progress", func() bool {
 		for _, u := range p.policy.claim.entry.pool.Status().Upstreams {
 			if u.Requests != 0 {
 				return false
@@ -118,8 +120,8 @@ func (p *proxy) learn(addresses ...string) *proxy {
 	p.policy.activate()
 	for i, a := range addresses {
 		list = append(list, &reverseproxy.Upstream{Dial: a})
-		p.policy.backends.list(list)
-		eventually(p.t, "it has answered a ping", func() bool { return len(p.policy.claim.entry.pool.Members()) == i+1 })
+		p.policy.dynamics.list(list)
+		testwait.Until(p.t, "it has answered a ping", func() bool { return len(p.policy.claim.entry.pool.Members()) == i+1 })
 	}
 	return p
 }

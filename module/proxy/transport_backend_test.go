@@ -20,6 +20,8 @@ type rawBackend struct {
 	net.Listener
 	seen  atomic.Int64 // requests read, pings apart
 	conns atomic.Int64 // connections accepted that carried anything but pings
+	pings atomic.Int64 // answered
+	deaf  atomic.Bool  // ends the connection of a ping
 
 	mu   sync.Mutex
 	open map[net.Conn]struct{}
@@ -98,9 +100,13 @@ func (b *rawBackend) conn(c net.Conn, serve func(r rawRequest) bool) {
 			return
 		}
 		if req.Method == http.MethodOptions && req.RequestURI == "*" {
+			if b.deaf.Load() {
+				return
+			}
 			if _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"); err != nil {
 				return
 			}
+			b.pings.Add(1)
 			continue
 		}
 		if on == 1 {

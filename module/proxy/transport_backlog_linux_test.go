@@ -18,6 +18,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // fullAddress is an address whose queue of connections is full: dialling it takes
@@ -50,6 +51,7 @@ func fullAddress(tb testing.TB) string {
 // TestClientThatIsStillThere gets an answer, although the error of the last dial
 // says that it was cancelled.
 func TestClientThatIsStillThere(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	for name, options := range map[string][]option{
 		"timeout":           {set("timeout", "300ms")},
 		"lb_try_duration":   {lb("try_duration", "300ms")},
@@ -84,6 +86,7 @@ func pendingTo(tb testing.TB, address string) int {
 // TestHandlersShareTheDialsOfABackend: two handlers, and the one of an earlier
 // configuration, make no more dials to a backend that takes none than one does.
 func TestHandlersShareTheDialsOfABackend(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	if testing.Short() {
 		t.Skip("it waits for dials to expire")
 	}
@@ -110,7 +113,7 @@ func TestHandlersShareTheDialsOfABackend(t *testing.T) {
 		most = max(most, n)
 		return n
 	}
-	eventually(t, "as many dials pend as may", func() bool { return watch() >= failover.DialWidth })
+	testwait.Until(t, "as many dials pend as may", func() bool { return watch() >= failover.DialWidth })
 	for range 50 { // the others would follow in no time
 		<-time.After(10 * time.Millisecond)
 		watch()

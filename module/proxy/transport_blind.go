@@ -7,11 +7,9 @@ import (
 	"context"
 	"errors"
 	"io"
-	"io/fs"
 	"net/http"
 	"sync"
 
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
@@ -34,18 +32,15 @@ func (t *transport) blindly(ex *exchange, tr *try, req *http.Request) (*http.Res
 	ex.connected(tr)
 	ctx, cancel := context.WithCancelCause(ownVars(req.Context()))
 	hung, giveUp := context.WithCancelCause(context.Background())
-	tr.cancel, tr.call = cancel, tr.backend.startDial(func(cause error) { cancel(cause); giveUp(cause) })
+	tr.cancel, tr.ended = cancel, tr.Backend.Block(func(cause error) { cancel(cause); giveUp(cause) })
 	res, err := await(hung, func() (*http.Response, error) { return t.RoundTripper.RoundTrip(req.WithContext(ctx)) })
 	if err == nil {
-		tr.backend.member.Touch()
+		tr.Backend.Member.Touch()
 		return res, nil
 	}
 	sever()
 	var dial reverseproxy.DialError
 	tr.taken = !errors.As(err, &dial)
-	if !tr.taken {
-		tr.mark(markDialed)
-	}
 	tr.hangUp()
 	return nil, err
 }
@@ -55,8 +50,8 @@ func (t *try) hangUp() {
 	if t.cancel != nil {
 		t.cancel(nil)
 	}
-	if t.call != nil {
-		t.backend.endDial(t.call)
+	if t.ended != nil {
+		t.ended()
 	}
 }
 
@@ -121,19 +116,4 @@ func (s *severable) sever() {
 	s.mu.Lock()
 	s.body = nil
 	s.mu.Unlock()
-}
-
-// answersItself reports whether err is an answer that a transport gives by itself,
-// such as 411 for a body without a length, which FastCGI cannot carry. No backend
-// has seen the request.
-func answersItself(err error) bool {
-	var answer caddyhttp.HandlerError
-	return errors.As(err, &answer) && answer.StatusCode > 0
-}
-
-// isLocalPath reports whether a transport failed at a path of this machine, such as
-// the root folder that FastCGI resolves.
-func isLocalPath(err error) bool {
-	var path *fs.PathError
-	return errors.As(err, &path)
 }

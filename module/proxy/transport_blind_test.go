@@ -22,6 +22,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // fcgiBackend serves FastCGI and counts what is no ping.
@@ -98,6 +99,7 @@ func TestTransportAnswersItself(t *testing.T) {
 // TestHungFastCGI: a backend that takes connections and answers nothing is found,
 // and what is blocked on it is moved where that is safe.
 func TestHungFastCGI(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	a, b := newFCGIBackend(t, "a"), newFCGIBackend(t, "b")
 	p := newProxy(t, fastCGI(), with("request_buffers", 4096), upstreams(a.addr(), b.addr()), set("nested", map[string]any{"max_inactivity_duration": "300ms"}))
 	if got := p.do("GET", ""); got.body != "a" {
@@ -112,9 +114,9 @@ func TestHungFastCGI(t *testing.T) {
 	if s := p.policy.claim.entry.pool.Status().Upstreams[0].State; s != "down" {
 		t.Errorf("the hung backend is %s", s)
 	}
-	backend := p.policy.backends.of(p.policy.claim.entry.pool.Members()[0])
+	backend := p.policy.way.Backend(p.policy.claim.entry.pool.Members()[0])
 	for range 3 { // one goroutine stands for all that is asked
-		if r := p.policy.ping(expired(t), backend.member); !r.Unanswered {
+		if r := p.policy.way.Ping(expired(t), backend.Member); !r.Unanswered {
 			t.Errorf("got %+v, want no answer", r)
 		}
 	}
@@ -125,17 +127,18 @@ func TestFastCGIComesBack(t *testing.T) {
 	a := newFCGIBackend(t, "a")
 	p := newProxy(t, fastCGI(), upstreams(a.addr())).quiet()
 	m := p.policy.claim.entry.pool.Members()[0]
-	if r := p.policy.ping(t.Context(), m); r.Err != nil || r.Status != 200 {
+	if r := p.policy.way.Ping(t.Context(), m); r.Err != nil || r.Status != 200 {
 		t.Errorf("got %+v", r)
 	}
 	_ = a.Close()
-	if r := p.policy.ping(t.Context(), m); r.Err == nil || !r.Refused || r.Neutral {
+	if r := p.policy.way.Ping(t.Context(), m); r.Err == nil || !r.Refused || r.Neutral {
 		t.Errorf("got %+v, want a refusal", r)
 	}
 }
 
 // TestHTTP3ComesBack: a backend that speaks HTTP/3 alone is found again.
 func TestHTTP3ComesBack(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -145,7 +148,7 @@ func TestHTTP3ComesBack(t *testing.T) {
 		"protocol": "http", "versions": []string{"3"}, "tls": map[string]any{"insecure_skip_verify": true},
 	})).quiet()
 	m := p.policy.claim.entry.pool.Members()[0]
-	if r := p.policy.ping(expired(t), m); r.Err == nil || r.Neutral {
+	if r := p.policy.way.Ping(expired(t), m); r.Err == nil || r.Neutral {
 		t.Errorf("before it answers: %+v", r)
 	}
 	_ = pc.Close()
@@ -174,8 +177,8 @@ func TestHTTP3ComesBack(t *testing.T) {
 		<-served
 	}()
 	var last failover.PingResult
-	eventually(t, "a ping is answered", func() bool {
-		last = p.policy.ping(t.Context(), m)
+	testwait.Until(t, "a ping is answered", func() bool {
+		last = p.policy.way.Ping(t.Context(), m)
 		return last.Err == nil
 	})
 	if last.Status != http.StatusNoContent {
@@ -195,8 +198,8 @@ func TestPingIsNotToBlame(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newProxy(t, upstreams(deadAddress(t))).quiet()
-			p.policy.transport.http, p.policy.transport.RoundTripper = nil, roundTrip
-			if r := p.policy.ping(t.Context(), p.policy.claim.entry.pool.Members()[0]); !r.Neutral {
+			p.through(roundTrip)
+			if r := p.policy.way.Ping(t.Context(), p.policy.claim.entry.pool.Members()[0]); !r.Neutral {
 				t.Errorf("got %+v", r)
 			}
 		})

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
@@ -22,28 +23,29 @@ import (
 func (ex *exchange) failed(req *http.Request, err error) decision {
 	f, t := ex.policy, ex.try.Load()
 	if t.conn != nil {
-		err = t.conn.reason(err)
+		err = t.conn.Reason(err)
 	}
 	if ex.body != nil {
 		ex.body.detach()
 	}
 	kind, e := ex.examine(t, err)
-	if e.outcome == failover.LostReused && !e.written && !t.idled() && slices.Contains(ex.reattached, t.backend) {
+	if e.outcome == failover.LostReused && !e.written && !t.idled() && slices.Contains(ex.reattached, t.Backend) {
 		// It had its new connection, and lost that one too.
 		e.outcome = failover.Lost
 	}
 	e.safe, e.promise, e.replayable = ex.req.Safe, ex.promise, ex.resumable()
-	e.limit = errors.Is(err, errSoTimeout)
+	e.limit = errors.Is(err, fault.ErrSoTimeout)
 	if e.written {
 		ex.wrote(t)
 		if !e.unprocessed {
-			ex.lost = t.backend
+			ex.lost = t.Backend
 		}
 	}
-	ex.last = fault{kind, err}
+	ex.last = attemptError{kind, err}
 	if e.outcome == failover.DialFailed {
-		f.backends.note(t.backend, kind.Incurable)
+		f.way.Note(t.Backend, kind.Incurable)
 	}
+	ex.attempt.Shared = t.shares()
 	ex.end(t, e.outcome, &attemptError{kind, err})
 	ex.settled(false)
 	if ex.conclude(e.outcome, kind, err) {
@@ -60,7 +62,7 @@ func (ex *exchange) failed(req *http.Request, err error) decision {
 		return giveAnswer
 	}
 	if c := f.logger.Check(zap.DebugLevel, "sending request again"); c != nil {
-		c.Write(zap.String("upstream", t.backend.member.Name), zap.String("proof", string(why)), zap.Error(err))
+		c.Write(zap.String("upstream", t.Backend.Member.Name), zap.String("proof", string(why)), zap.Error(err))
 	}
 	ex.replayed = ex.replayed || e.written
 	if next == againHere {
@@ -77,48 +79,53 @@ func (ex *exchange) examine(t *try, err error) (kind proxystatus.Fault, e eviden
 	switch reset := errors.As(err, &stream); {
 	case ex.run.Context().Err() != nil || t.left || ex.body != nil && ex.body.failure() != nil:
 		if ex.attempt.Dialing() {
-			return faultRequest, e.as(failover.DialAborted)
+			return fault.Request, e.as(failover.DialAborted)
 		}
-		return faultRequest, e.as(failover.Neutral)
-	case answersItself(err):
+		return fault.Request, e.as(failover.Neutral)
+	case fault.IsAnswer(err):
 		e.written = false
 		if ex.attempt.Dialing() {
-			return faultRequest, e.as(failover.DialAborted)
+			return fault.Request, e.as(failover.DialAborted)
 		}
-		return faultRequest, e.as(failover.Neutral)
-	case !t.taken && (errors.Is(err, errHung) || errors.Is(err, errAbandoned) || errors.Is(err, errNoTime) || errors.Is(err, errQueued)):
-		return faultDialTimeout, e.as(failover.DialAborted)
-	case !t.taken && !t.has(markDialed):
+		return fault.Request, e.as(failover.Neutral)
+	case !t.taken && (errors.Is(err, fault.ErrHung) || errors.Is(err, fault.ErrAbandoned) || errors.Is(err, fault.ErrNoTime) || errors.Is(err, fault.ErrQueued)):
+		return fault.DialTimeout, e.as(failover.DialAborted)
+	case !t.taken && t.way().Owned() && !t.Dialed():
 		// net/http refuses to send it: that says nothing of any backend.
-		return faultUnsendable, e.as(failover.DialAborted)
+		return fault.Unsendable, e.as(failover.DialAborted)
 	case !t.taken:
-		kind := dialFault(err)
-		if kind == faultLocal {
+		kind := fault.Dial(err)
+		switch {
+		case kind == fault.Local:
 			return kind, e.as(failover.DialAborted)
+		case kind.Incurable && t.way().Nameless():
+			return kind, e.as(failover.Lost) // its client has chosen the name that TLS asks for
 		}
 		return kind, e.as(failover.DialFailed)
-	case errors.Is(err, errHung):
+	case errors.Is(err, fault.ErrHung):
 		e.hung, e.written = true, true
-		return faultNoAnswer, e.as(failover.Hung)
-	case isLocalFault(err):
-		return faultLocal, e.as(failover.Neutral)
-	case t.transport().http == nil && isLocalPath(err):
+		return fault.NoAnswer, e.as(failover.Hung)
+	case fault.IsLocal(err):
+		return fault.Local, e.as(failover.Neutral)
+	case !t.way().Owned() && fault.IsLocalPath(err):
 		e.written = false
-		return faultLocal, e.as(failover.Neutral)
-	case isOwnDeadline(err):
+		return fault.Local, e.as(failover.Neutral)
+	case fault.IsOwnDeadline(err):
 		e.written = true
-		return lossFault(err), e.as(failover.Neutral)
+		return fault.Loss(err), e.as(failover.Neutral)
 	case reset && stream.Code == http2.ErrCodeRefusedStream:
 		e.unprocessed = true
-		return faultTerminated, e.as(failover.LostReused)
-	case t.proto() == protoHTTP2 && !e.written && !e.unprocessed && !reset && !t.conn.aborted() && !isLoss(err):
-		return faultUnsendable, e.as(failover.Neutral)
+		return fault.Terminated, e.as(failover.LostReused)
+	case t.conn.HTTP2() && !e.written && !e.unprocessed && !reset && !t.conn.Aborted() && !fault.IsLoss(err):
+		return fault.Unsendable, e.as(failover.Neutral)
 	case t.has(markSecond) || t.has(markUnprocessed):
-		return faultTerminated, e.as(failover.LostReused)
+		return fault.Terminated, e.as(failover.LostReused)
 	case t.reused && !e.began && !reset:
-		return lossFault(err), e.as(failover.LostReused)
+		return fault.Loss(err), e.as(failover.LostReused)
+	case reset:
+		return fault.Loss(err), e.as(failover.StreamReset)
 	default:
-		return lossFault(err), e.as(failover.Lost)
+		return fault.Loss(err), e.as(failover.Lost)
 	}
 }
 
@@ -128,17 +135,17 @@ func (ex *exchange) examine(t *try, err error) (kind proxystatus.Fault, e eviden
 // there, although the server ends the request's context then.
 func (ex *exchange) conclude(o failover.Outcome, kind proxystatus.Fault, err error) bool {
 	switch {
-	case ex.run.Context().Err() != nil && !isTimeout(ex.bodyFailure()):
+	case ex.run.Context().Err() != nil && !fault.IsTimeout(ex.bodyFailure()):
 		ex.stop(ex.run.Context().Err())
-	case kind == faultRequest && answersItself(err):
+	case kind == fault.Request && fault.IsAnswer(err):
 		ex.failRequest(err)
-	case kind == faultRequest:
+	case kind == fault.Request:
 		if cause := ex.bodyFailure(); cause != nil {
 			ex.failRequest(cause)
 		} else {
 			ex.stop(context.Canceled)
 		}
-	case kind == faultUnsendable, kind == faultLocal && o != failover.LostReused:
+	case kind == fault.Unsendable, kind == fault.Local && o != failover.LostReused:
 		ex.fail(kind, err, "")
 	default:
 		return false
@@ -148,7 +155,7 @@ func (ex *exchange) conclude(o failover.Outcome, kind proxystatus.Fault, err err
 
 // wrote notes that a byte of the request may have been written to the backend.
 func (ex *exchange) wrote(t *try) {
-	ex.sent = t.backend
+	ex.sent = t.Backend
 	ex.attempt.Written()
 }
 
@@ -163,18 +170,19 @@ func (ex *exchange) bodyFailure() error {
 // has to turn the request to it; and Caddy has to come again with a body that it
 // holds itself.
 func (ex *exchange) reattach(t *try, req *http.Request) decision {
-	ex.reattached = append(ex.reattached, t.backend)
+	ex.reattached = append(ex.reattached, t.Backend)
 	if err := ex.ask(); err != nil {
 		ex.refuse(err)
 		return giveAnswer
 	}
-	if ex.attempt.Member() != t.backend.member || ex.held(req) {
+	if ex.attempt.Member() != t.Backend.Member || ex.held(req) {
 		return another
 	}
 	return againHere
 }
 
-// attemptError is what the pool shows as a member's last error.
+// attemptError is how an attempt failed, and what the pool shows as the last error
+// of its member.
 type attemptError struct {
 	kind proxystatus.Fault
 	err  error

@@ -5,6 +5,7 @@ package proxy
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -12,11 +13,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
+	"github.com/caddy-broker/caddy-broker/module/reach"
 )
 
 // TestFaultsOfTheOnlyBackend: what a client is told when there is nothing else
 // to try.
 func TestFaultsOfTheOnlyBackend(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	for _, tc := range []struct {
 		name    string
 		serve   func(r rawRequest) bool
@@ -89,6 +94,7 @@ func TestFaultsOfTheOnlyBackend(t *testing.T) {
 
 // TestDialFaultsOfTheOnlyBackend: nothing was written, so nothing is in doubt.
 func TestDialFaultsOfTheOnlyBackend(t *testing.T) {
+	t.Parallel()                                  // it waits, and its pool is its own
 	hole, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and says nothing
 	if err != nil {
 		t.Fatal(err)
@@ -162,7 +168,7 @@ func TestResponseThatBreaksOff(t *testing.T) {
 			if good.count.Load() != 0 {
 				t.Error("a response that had begun was repeated")
 			}
-			eventually(t, "the place on the backend is free", func() bool {
+			testwait.Until(t, "the place on the backend is free", func() bool {
 				return p.policy.claim.entry.pool.Status().Upstreams[0].Requests == 0
 			})
 		})
@@ -283,9 +289,11 @@ func TestStale(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			ex := &exchange{promise: tc.promise}
-			tr := &try{ex: ex, fresh: tc.fresh, reused: tc.reused}
-			c := new(conn)
-			c.keepAlive.Store(int64(tc.advertised))
+			tr := &try{Errand: reach.Errand{Fresh: tc.fresh}, ex: ex, reused: tc.reused}
+			c := new(reach.Conn)
+			if tc.advertised > 0 {
+				c.Hear(http.Header{"Keep-Alive": {fmt.Sprintf("max=9, timeout=%d", int(tc.advertised.Seconds()))}})
+			}
 			got := tr.stale(c, httptrace.GotConnInfo{Reused: tc.reused, WasIdle: tc.idle > 0, IdleTime: tc.idle})
 			if got != tc.want {
 				t.Errorf("got %t, want %t", got, tc.want)
@@ -303,10 +311,16 @@ func TestIdleConnIsNoNewOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	b := newBackendServer(t, "b", nil)
+	policy := newProxy(t, upstreams(b.addr())).policy
 	for _, info := range []httptrace.GotConnInfo{{}, {WasIdle: true}, {Reused: true}} {
-		c, _ := pipeConn(t, false)
-		tr := &try{ex: &exchange{run: run, policy: &Failover{transport: new(transport)}}, cancel: func(error) {}}
-		info.Conn = c
+		line, err := policy.way.Open(t.Context(), policy.claim.entry.pool.Members()[0], "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer line.Conn.Close()
+		tr := &try{ex: &exchange{run: run, policy: policy}, cancel: func(error) {}}
+		info.Conn = line.Conn
 		tr.gotConn(info)
 		if want := info.WasIdle || info.Reused; tr.idled() != want {
 			t.Errorf("idle %t, reused %t: got %t, want %t", info.WasIdle, info.Reused, !want, want)

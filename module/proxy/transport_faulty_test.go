@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
@@ -158,7 +159,7 @@ func (r *faultyRun) one(f connFault) {
 // send sends the request once, and checks what its client is told.
 func (r *faultyRun) send(f connFault) (*faultyConn, bool) {
 	r.t.Helper()
-	r.p.policy.transport.http.CloseIdleConnections()
+	r.p.policy.way.CloseIdle()
 	c := r.in.arm(f)
 	if r.reused {
 		c.arm(connFault{kind: noFault})
@@ -220,8 +221,8 @@ func (r *faultyRun) send(f connFault) (*faultyConn, bool) {
 // hang does what the verdict that a backend hangs does.
 func (r *faultyRun) hang() {
 	for _, m := range r.p.policy.claim.entry.pool.Members() {
-		if b := r.p.policy.backends.known(m); b != nil {
-			b.release(errHung)
+		if b := r.p.policy.way.Known(m); b != nil {
+			b.Release(fault.ErrHung)
 		}
 	}
 }

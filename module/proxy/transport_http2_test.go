@@ -36,6 +36,18 @@ type h2Stream struct {
 	nth int64 // of the backend, from 1
 	on  int64 // its connection, from 1
 	nc  net.Conn
+
+	fields []hpack.HeaderField
+}
+
+// header is a field of the request.
+func (s h2Stream) header(name string) string {
+	for _, f := range s.fields {
+		if f.Name == name {
+			return f.Value
+		}
+	}
+	return ""
 }
 
 // ok answers with 200.
@@ -132,7 +144,7 @@ func (b *h2Backend) conn(c net.Conn, settings []http2.Setting, serve func(s h2St
 			if on == 0 {
 				on = b.conns.Add(1)
 			}
-			if !serve(h2Stream{fr, f.StreamID, b.seen.Add(1), on, c}) {
+			if !serve(h2Stream{fr, f.StreamID, b.seen.Add(1), on, c, f.Fields}) {
 				return
 			}
 		}
@@ -233,5 +245,20 @@ func TestHTTP2ProtocolErrorIsInDoubt(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestPingOverHTTP2 is a PING frame, unless a request was asked for.
+func TestPingOverHTTP2(t *testing.T) {
+	b := newH2Backend(t, h2Stream.ok)
+	p := newProxy(t, h2c, upstreams(b.addr())).quiet()
+	m := p.policy.claim.entry.pool.Members()[0]
+	if r := p.policy.way.Ping(t.Context(), m); r.Err != nil || r.Status != 0 || b.pings.Load() != 1 || b.seen.Load() != 0 {
+		t.Errorf("got %+v, %d pings and %d requests", r, b.pings.Load(), b.seen.Load())
+	}
+	p = newProxy(t, h2c, upstreams(b.addr()), set("ping", "GET /up"), set("pool", "asked")).quiet()
+	m = p.policy.claim.entry.pool.Members()[0]
+	if r := p.policy.way.Ping(t.Context(), m); r.Err != nil || r.Status != 200 || b.seen.Load() != 1 {
+		t.Errorf("got %+v and %d requests", r, b.seen.Load())
 	}
 }

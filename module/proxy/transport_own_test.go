@@ -4,7 +4,6 @@
 package proxy
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -15,43 +14,35 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
-// TestOwnConnectionsAreNoClients: pings come from the balancer itself, and no
-// connection that names a client is held for another one.
+// TestOwnConnectionsAreNoClients: pings come from the balancer itself.
 func TestOwnConnectionsAreNoClients(t *testing.T) {
-	for version, own := range map[string]string{"v1": "PROXY TCP4 127.0.0.1 127.0.0.1 ", "v2": "\r"} {
-		t.Run(version, func(t *testing.T) {
-			heads := make(chan string, 100)
-			b := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { heads <- r.RemoteAddr }))
-			b.Listener = proxyHeads{b.Listener}
-			b.Config.DisableGeneralOptionsHandler = true
-			b.Start()
-			defer b.Close()
-			p := newProxy(t, upstreams(b.Listener.Addr().String()), set("backup", true),
-				with("transport", map[string]any{"protocol": "http", "proxy_protocol": version})).quiet()
-			m := p.policy.claim.entry.pool.Members()
-			if version == "v1" {
-				if r := p.policy.ping(t.Context(), m[0]); r.Err != nil || r.Status != 200 {
-					t.Fatalf("got %+v", r)
-				}
-				if head := <-heads; !strings.HasPrefix(head, own) {
-					t.Errorf("the ping came from %q", head)
-				}
-			}
-			p.policy.warm(m)
-			if n := len(p.policy.warmers.all); n != 0 {
-				t.Errorf("%d connections are held", n)
-			}
-		})
+	heads := make(chan string, 100)
+	b := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { heads <- r.RemoteAddr }))
+	b.Listener = proxyHeads{b.Listener}
+	b.Config.DisableGeneralOptionsHandler = true
+	b.Start()
+	defer b.Close()
+	p := newProxy(t, upstreams(b.Listener.Addr().String()),
+		with("transport", map[string]any{"protocol": "http", "proxy_protocol": "v1"})).quiet()
+	if r := p.policy.way.Ping(t.Context(), p.policy.claim.entry.pool.Members()[0]); r.Err != nil || r.Status != 200 {
+		t.Fatalf("got %+v", r)
+	}
+	if head := <-heads; !strings.HasPrefix(head, "PROXY TCP4 127.0.0.1 127.0.0.1 ") {
+		t.Errorf("the ping came from %q", head)
 	}
 }
 
 // TestNameThatOnlyARequestKnows: where TLS asks for a name that depends on the
 // request, pings do not keep a backend down that requests can reach.
 func TestNameThatOnlyARequestKnows(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	address := deadAddress(t)
 	p := newProxy(t, upstreams(address), set("timeout", "100ms"), set("backup", true), with("transport", map[string]any{
 		"protocol": "http", "tls": map[string]any{"server_name": "{http.request.header.X-Name}", "insecure_skip_verify": true},
@@ -69,19 +60,16 @@ func TestNameThatOnlyARequestKnows(t *testing.T) {
 	}}
 	b.StartTLS()
 	defer b.Close()
-	eventually(t, "the backend is back", func() bool {
+	testwait.Until(t, "the backend is back", func() bool {
 		got := p.do("GET", "", "X-Name", "one.test")
 		return got.status == 200 && got.body == "one.test"
 	})
-	p.policy.warm(p.policy.claim.entry.pool.Members())
-	if n := len(p.policy.warmers.all); n != 0 {
-		t.Errorf("%d connections are held", n)
-	}
 }
 
 // TestHealthCheckThatCannotBeMade: health_port on a unix socket keeps no backend
 // down; the ping stands for it.
 func TestHealthCheckThatCannotBeMade(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	dir, err := os.MkdirTemp("", "check")
 	if err != nil {
 		t.Fatal(err)
@@ -101,57 +89,7 @@ func TestHealthCheckThatCannotBeMade(t *testing.T) {
 	b.Listener = l
 	b.Start()
 	defer b.Close()
-	eventually(t, "the backend is back", func() bool { return p.do("GET", "").status == 200 })
-}
-
-// TestDialersHaveTheirOwnVariables: a dial that outlives its attempt does not read
-// what later handlers write.
-func TestDialersHaveTheirOwnVariables(t *testing.T) {
-	b := newBackendServer(t, "b", nil)
-	p := newProxy(t, upstreams(b.addr())).quiet()
-	below := p.policy.transport.RoundTripper
-	p.policy.transport.dialVars = []string{"before"}
-	var dialing context.Context
-	p.policy.transport.RoundTripper = roundTripFunc(func(r *http.Request) (*http.Response, error) {
-		dialing = newDialWatch(r.Context())
-		return below.RoundTrip(r)
-	})
-	r := prepared(httptest.NewRequest("GET", "http://x/", nil), "192.0.2.1:1")
-	caddyhttp.SetVar(r.Context(), "before", "here")
-	caddyhttp.SetVar(r.Context(), "another", "here")
-	if err := p.handler.ServeHTTP(httptest.NewRecorder(), r, nil); err != nil {
-		t.Fatal(err)
-	}
-	caddyhttp.SetVar(r.Context(), "before", "changed")
-	if got := caddyhttp.GetVar(dialing, "before"); got != "here" {
-		t.Errorf("the dial does not see what was set before: %v", got)
-	}
-	if got := caddyhttp.GetVar(dialing, "another"); got != nil {
-		t.Errorf("the dial shares the variables of the request: %v", got)
-	}
-	if tryOf(dialing) == nil {
-		t.Error("the dial does not find its attempt")
-	}
-}
-
-// TestHandshakeThatIsAbandoned: the pool may give a dial up at any moment, and a
-// hang verdict may end its connection at the same time.
-func TestHandshakeThatIsAbandoned(t *testing.T) {
-	for range 100 {
-		c, _ := pipeConn(t, true)
-		abandoned, giveUp := context.WithCancel(t.Context())
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			c.backend.release(errHung)
-		}()
-		c.abandonOn(abandoned)
-		<-ended
-		giveUp()
-		if err := c.reason(nil); !errors.Is(err, errHung) {
-			t.Fatalf("the reason is %v", err)
-		}
-	}
+	testwait.Until(t, "the backend is back", func() bool { return p.do("GET", "").status == 200 })
 }
 
 // stalled is a request body whose client sends nothing more in time.
@@ -179,4 +117,37 @@ func TestStalledUpload(t *testing.T) {
 			t.Errorf("got %v, want 504", err)
 		}
 	})
+}
+
+// TestPingHasALimitOfItsOwn: a backend may take longer to answer a ping or a health
+// check than to take a connection, and still come back.
+func TestPingHasALimitOfItsOwn(t *testing.T) {
+	for name, options := range map[string][]option{
+		"ping":         {set("ping", "GET /health")},
+		"health check": {with("health_checks", map[string]any{"active": map[string]any{"uri": "/health", "interval": "100ms", "timeout": "20s"}})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			address := deadAddress(t)
+			p := newProxy(t, append(options, upstreams(address), set("timeout", "100ms"),
+				set("nested", map[string]any{"connection_timeout": "20ms"}))...)
+			if a := p.do("GET", ""); a.status < 500 {
+				t.Fatalf("at first: %+v", a)
+			}
+			slow := time.NewTimer(200 * time.Millisecond)
+			b := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/health" {
+					select {
+					case <-slow.C: // ten times what a connection may take
+						slow.Reset(0)
+					case <-r.Context().Done():
+					}
+				}
+				_, _ = io.WriteString(w, "ok")
+			}))
+			b.Listener = revive(t, address)
+			b.Start()
+			defer b.Close()
+			testwait.Until(t, "the backend is back", func() bool { return p.do("GET", "").status == 200 })
+		})
+	}
 }

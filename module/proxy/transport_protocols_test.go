@@ -13,6 +13,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // TestUpgrade: a tunnel works in both directions, ends in each on its own, and
@@ -48,7 +50,7 @@ func TestUpgrade(t *testing.T) {
 	if rest, err := io.ReadAll(br); err != nil || string(rest) != "bye" {
 		t.Errorf("got %q, %v after closing one direction", rest, err)
 	}
-	eventually(t, "the tunnel has ended", func() bool {
+	testwait.Until(t, "the tunnel has ended", func() bool {
 		return p.policy.claim.entry.pool.Status().Upstreams[1].Requests == 0
 	})
 }

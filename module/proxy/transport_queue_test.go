@@ -4,11 +4,11 @@
 package proxy
 
 import (
-	"errors"
 	"testing"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // TestWaitingForATurnToDialSaysNothingOfTheBackend: connection_timeout passes
@@ -26,37 +26,12 @@ func TestWaitingForATurnToDialSaysNothingOfTheBackend(t *testing.T) {
 	done := make(chan clientAnswer, 1)
 	go func() { done <- p.do("GET", "") }()
 	aborted := func() uint64 { return pool.Stats().Upstreams[0].Attempts[failover.DialAborted] }
-	eventually(t, "the time has passed", func() bool { return aborted() > 0 })
+	testwait.Until(t, "the time has passed", func() bool { return aborted() > 0 })
 	member.Queue.Leave(time.Millisecond)
 	if a := <-done; a.status != 200 || a.header.Get("X-Backend") != "home" {
 		t.Errorf("got %+v, want the answer of the first backend", a)
 	}
 	if u := pool.Status().Upstreams[0]; u.State != "up" || u.LastError != "" {
 		t.Errorf("the backend is %s, last error %q", u.State, u.LastError)
-	}
-}
-
-// TestADialThatComesLateIsNotMade: net/http begins to dial for an attempt when the
-// request is at another backend already.
-func TestADialThatComesLateIsNotMade(t *testing.T) {
-	first, second := newBackendServer(t, "first", nil), newBackendServer(t, "second", nil)
-	p := newProxy(t, upstreams(first.addr(), second.addr()))
-	f := p.policy
-	members := f.claim.entry.pool.Members()
-	f.backends.of(members[0])
-	ex := &exchange{policy: f}
-	now := &try{ex: ex, backend: f.backends.of(members[1]), abandoned: t.Context()}
-	ex.try.Store(now)
-	ctx := &try{Context: t.Context(), ex: ex}
-	if _, err := f.transport.http.DialContext(ctx, "tcp", first.addr()); !errors.Is(err, errAbandoned) || now.has(markDialed) {
-		t.Errorf("got %v, noted as a dial of the second attempt: %t", err, now.has(markDialed))
-	}
-	for what, addr := range map[string]string{"its own": second.addr(), "a proxy's": newBackendServer(t, "proxy", nil).addr()} {
-		nc, err := f.transport.http.DialContext(ctx, "tcp", addr)
-		if err != nil {
-			t.Errorf("%s: %v", what, err)
-			continue
-		}
-		_ = nc.Close()
 	}
 }

@@ -7,9 +7,6 @@ import (
 	"context"
 	"maps"
 	"net/http"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
@@ -47,7 +44,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			ex.watch()
 		}
 	}()
-	ex.hook(t, req)
+	ex.hook(req)
 	t.policy.markLoop(ex, req)
 	for {
 		res, err := t.attempt(ex, req)
@@ -101,22 +98,22 @@ func (ex *exchange) held(req *http.Request) bool { return ex.body == nil && carr
 func (t *transport) attempt(ex *exchange, req *http.Request) (*http.Response, error) {
 	tr := ex.try.Load()
 	tr.marks.Store(0) // what came before is of the attempt before
-	if t.http == nil {
+	way := t.policy.way
+	if !way.Owned() {
 		return t.blindly(ex, tr, req)
 	}
-	tr.Context = req.Context()
-	tr.noteVars(req)
+	way.Begin(&tr.Errand, req)
 	switch {
-	case t.cancels:
+	case way.Cancels():
 		var ctx context.Context
-		ctx, tr.cancel = context.WithCancelCause(tr)
+		ctx, tr.cancel = context.WithCancelCause(&tr.Errand)
 		req = req.WithContext(ctx)
 	case tr == &ex.first:
 		// The request is Caddy's copy for this attempt, and nothing has seen it yet:
 		// to give it the context in place costs no memory.
-		*req = *req.WithContext(tr)
+		*req = *req.WithContext(&tr.Errand)
 	default:
-		req = req.WithContext(tr)
+		req = req.WithContext(&tr.Errand)
 	}
 	if ex.body != nil {
 		req.Body, req.GetBody = ex.body.attempt(tr), tr.body
@@ -162,27 +159,10 @@ func (ex *exchange) answered(res *http.Response) *http.Response {
 	if f.cookie != nil {
 		f.cookie.announce(ex)
 	}
-	if tr.proto() == protoHTTP1 {
-		tr.conn.noteKeepAlive(res.Header)
+	if tr.conn.HTTP1() {
+		tr.conn.Hear(res.Header)
 	}
 	ex.settled(true)
 	ex.response.wrap(ex, tr, res)
 	return res
-}
-
-// noteKeepAlive remembers how long the backend says it keeps an idle connection.
-func (c *conn) noteKeepAlive(h http.Header) {
-	v := h["Keep-Alive"]
-	if len(v) == 0 {
-		return
-	}
-	for part := range strings.SplitSeq(v[0], ",") {
-		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
-		if !strings.EqualFold(name, "timeout") {
-			continue
-		}
-		if s, err := strconv.Atoi(value); err == nil && s >= 0 && s < int(time.Hour/time.Second) {
-			c.keepAlive.Store(int64(max(time.Duration(s)*time.Second, 1)))
-		}
-	}
 }

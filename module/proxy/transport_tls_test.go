@@ -52,6 +52,7 @@ func TestTLSBackends(t *testing.T) {
 // TestTLSConnectionsThatDie: what TLS itself writes when a connection ends is not
 // taken for a part of a request.
 func TestTLSConnectionsThatDie(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	cert := httptest.NewUnstartedServer(nil)
 	cert.StartTLS()
 	cfg := cert.TLS.Clone()

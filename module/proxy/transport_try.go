@@ -12,7 +12,8 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover"
-	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
+	"github.com/caddy-broker/caddy-broker/module/internal/fault"
+	"github.com/caddy-broker/caddy-broker/module/reach"
 )
 
 // How long a connection may have been idle and still be taken. A request that
@@ -27,34 +28,25 @@ const (
 // try is one attempt as net/http carries it out: which connections it took, and
 // how far it got on them.
 type try struct {
-	// The attempt is the context of its request, so that dials find it.
-	context.Context //nolint:containedctx // it is one
-	// vars is what dials may read of the request's variables; nil for nothing.
-	vars atomic.Pointer[map[string]any]
+	reach.Errand // for its dials
 
-	ex      *exchange
-	backend *backend
-	// connectBy is when it has to have a connection; abandoned ends when
-	// the pool gives its dial up.
-	connectBy time.Time
-	abandoned context.Context //nolint:containedctx // the pool's, for all dials to the backend
+	ex *exchange
 	// request is what net/http was given, to end it by.
 	request *http.Request
 	cancel  context.CancelCauseFunc // nil where ending the connection does
 	soTimer *time.Timer
-	call    *dialing         // through a transport whose connections are not ours
+	ended   func()           // ends what a transport whose connections are not ours holds; or nil
 	upload  *failover.Upload // of the body, from the connection on
 
 	// Of the round trip's own goroutine.
-	conn     *conn // the connection in use; nil also when it is not one of ours
-	base     int64 // conn.written when it was taken
-	taken    bool  // there was a connection
-	used     bool  // and it was fit to be used
-	reused   bool  // and it had been there before
-	fresh    bool  // only a new connection will do; said before it is sent
-	left     bool  // the client has left
-	rejected bool  // lb_retry_match rejects the response, and there is another backend
-	kept     bool  // the response is the answer, whatever lb_retry_match says
+	conn     *reach.Conn // the connection in use; nil also when it is not one of ours
+	base     int64       // conn.written when it was taken
+	taken    bool        // there was a connection
+	used     bool        // and it was fit to be used
+	reused   bool        // and it had been there before
+	left     bool        // the client has left
+	rejected bool        // lb_retry_match rejects the response, and there is another backend
+	kept     bool        // the response is the answer, whatever lb_retry_match says
 
 	marks atomic.Uint32 // from any goroutine
 }
@@ -63,8 +55,7 @@ type try struct {
 type mark uint32
 
 const (
-	markDialed      mark = 1 << iota // a new connection was asked for
-	markSecond                       // a second connection was asked for after something was written
+	markSecond      mark = 1 << iota // a second connection was asked for after something was written
 	markHeader                       // HTTP/2: the header was written
 	markFirstByte                    // of a response, 1xx included
 	markInterim                      // and that was a 1xx
@@ -75,67 +66,57 @@ func (t *try) mark(m mark) { t.marks.Or(uint32(m)) }
 
 func (t *try) has(m mark) bool { return t.marks.Load()&uint32(m) != 0 }
 
-// transport is what it is sent through.
-func (t *try) transport() *transport { return t.ex.policy.transport }
-
-// proto is the protocol of the connection in use, where that is ours.
-func (t *try) proto() uint32 {
-	if t.conn == nil {
-		return protoUnknown
-	}
-	return t.conn.proto.Load()
-}
+// way is how it is sent.
+func (t *try) way() *reach.Way { return t.ex.policy.way }
 
 // gotConn is called when net/http has a connection for the request, before
 // anything is written to it, on the goroutine of the round trip.
 func (t *try) gotConn(info httptrace.GotConnInfo) {
 	repeat := t.written()
-	c := connOf(info.Conn)
+	c := t.way().ConnOf(info.Conn)
 	t.conn, t.taken, t.used, t.reused = c, true, c == nil, info.Reused
 	if c == nil {
 		return
 	}
-	proto := c.protocol(info.Conn, t.transport().h2c)
 	// net/http opens more than it uses: one that was idle, too, the backend may
 	// have given up.
-	t.reused = info.Reused || info.WasIdle || c.warm
-	t.base = c.written.Load()
+	t.reused = info.Reused || info.WasIdle || c.WasWarm()
+	t.base = c.Written()
 	switch {
 	case repeat:
 		// net/http is about to send the request once more by itself. HTTP/2
 		// does so only for what the backend did not process.
-		if proto == protoHTTP2 {
+		if c.HTTP2() {
 			t.mark(markUnprocessed)
 		}
 		t.mark(markSecond)
-		t.end(errSecondConnection)
+		t.end(fault.ErrSecondConnection)
 	case t.clientLeft():
 		t.left = true
 		t.end(context.Canceled)
-	case proto == protoHTTP1 && t.stale(c, info):
+	case c.HTTP1() && t.stale(c, info):
 		// net/http finds that nothing was written and takes another one.
-		c.poison()
+		c.Poison()
 	default:
 		t.used = true
-		c.take()
-		c.unsure.Store(t.idled() && t.ex.promise == noProof)
+		c.Take(t.idled() && t.ex.promise == noProof)
 		t.limit(c)
 		t.ex.connected(t)
 	}
 }
 
 // limit starts the time that the backend has for the response header.
-func (t *try) limit(c *conn) {
-	so := t.backend.member.Limits().SoTimeout
+func (t *try) limit(c *reach.Conn) {
+	so := t.Backend.Member.Limits().SoTimeout
 	if so <= 0 {
 		return
 	}
 	t.settle()
 	t.soTimer = time.AfterFunc(so, func() {
 		if t.cancel != nil {
-			t.cancel(errSoTimeout)
+			t.cancel(fault.ErrSoTimeout)
 		} else {
-			c.abort(errSoTimeout)
+			c.Abort(fault.ErrSoTimeout)
 		}
 	})
 }
@@ -148,8 +129,8 @@ func (t *try) settle() {
 }
 
 // stale reports whether the backend may be about to close the connection.
-func (t *try) stale(c *conn, info httptrace.GotConnInfo) bool {
-	if t.fresh {
+func (t *try) stale(c *reach.Conn, info httptrace.GotConnInfo) bool {
+	if t.Fresh {
 		return t.reused
 	}
 	if !info.WasIdle {
@@ -158,18 +139,21 @@ func (t *try) stale(c *conn, info httptrace.GotConnInfo) bool {
 	limit := idleLimit
 	if t.ex.promise == noProof {
 		limit = idleLimitUnsafe
-	} else if told := time.Duration(c.keepAlive.Load()); told > 0 {
+	} else if told := c.Patience(); told > 0 {
 		limit = told - idleMargin
 	}
 	return info.IdleTime > limit
 }
 
+// shares reports whether the connection may carry other requests beside this one.
+func (t *try) shares() bool { return t.conn.HTTP2() || !t.way().Owned() && t.way().SpeaksHTTP() }
+
 // idled reports whether the connection had been idle: it was no new one, although
 // that may have been asked for. net/http tries another one by itself only where
 // it had used the first.
-func (t *try) idled() bool { return t.proto() == protoHTTP1 && t.reused }
+func (t *try) idled() bool { return t.conn.HTTP1() && t.reused }
 
-// clientLeft reports whether nobody waits for the response any more.
+// clientLeft reports whether the response is not waited for any more.
 func (t *try) clientLeft() bool {
 	return t.ex.run.Context().Err() != nil || !t.ex.clientPresent()
 }
@@ -177,18 +161,16 @@ func (t *try) clientLeft() bool {
 // end makes net/http give the attempt up without a byte written to the
 // connection just taken.
 func (t *try) end(cause error) {
-	if t.proto() == protoHTTP1 {
-		t.conn.poison()
+	if t.conn.HTTP1() {
+		t.conn.Poison()
 	}
 	if t.cancel != nil {
 		t.cancel(cause)
 		return
 	}
-	if rt := t.transport().http; rt != nil {
-		// Without it the poisoned connection alone ends the attempt, but only
-		// after every idle connection was tried.
-		assumed.EndRoundTrip(rt, t.request)
-	}
+	// Without it the poisoned connection alone ends the attempt, but only after every
+	// idle connection was tried.
+	t.way().GiveUp(t.request)
 }
 
 // written reports whether a byte of the request may have been written. For
@@ -202,10 +184,10 @@ func (t *try) written() bool {
 		return false
 	case t.conn == nil:
 		return true
-	case t.proto() == protoHTTP2:
+	case t.conn.HTTP2():
 		return t.has(markHeader)
 	default:
-		return t.conn.written.Load() != t.base
+		return t.conn.Written() != t.base
 	}
 }
 
@@ -214,10 +196,10 @@ func (t *try) began() bool {
 	switch {
 	case !t.used || t.has(markInterim):
 		return false
-	case t.transport().layered || t.conn == nil:
+	case t.way().Layered() || t.conn == nil:
 		return t.has(markFirstByte)
 	default:
-		return t.conn.readSome.Load()
+		return t.conn.ReadSome()
 	}
 }
 
@@ -228,11 +210,11 @@ func (t *try) body() (io.ReadCloser, error) {
 	if !t.written() && t.ex.resumable() {
 		return t.ex.body.attempt(t), nil
 	}
-	if t.proto() == protoHTTP2 {
+	if t.conn.HTTP2() {
 		t.mark(markUnprocessed) // HTTP/2 repeats nothing else
 	}
 	if !t.written() {
-		return nil, errBodyNotKept
+		return nil, fault.ErrBodyNotKept
 	}
-	return nil, errSecondConnection
+	return nil, fault.ErrSecondConnection
 }

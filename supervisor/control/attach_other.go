@@ -28,7 +28,7 @@ func Attach(cmd *exec.Cmd) (w *Wire, release func(), err error) {
 	}
 	cmd.Stdin, cmd.Stdout = childIn, childOut
 	cmd.Env = append(cmd.Env, Env+"=stdio")
-	w = &Wire{in: bufio.NewReader(fromChild), out: toChild, end: func() error {
+	w = &Wire{in: bufio.NewReader(fromChild), max: maxReport, out: toChild, end: func() error {
 		return errors.Join(fromChild.Close(), toChild.Close())
 	}}
 	return w, func() { _, _ = childIn.Close(), childOut.Close() }, nil
@@ -36,5 +36,5 @@ func Attach(cmd *exec.Cmd) (w *Wire, release func(), err error) {
 
 // inherited speaks over this process's standard input and output.
 func inherited(string) (*Wire, error) {
-	return &Wire{in: bufio.NewReader(os.Stdin), out: os.Stdout, end: os.Stdin.Close}, nil
+	return &Wire{in: bufio.NewReader(os.Stdin), max: maxOrder, out: os.Stdout, end: os.Stdin.Close}, nil
 }

@@ -17,6 +17,10 @@ import (
 // size. The connection is as it was.
 var ErrTooLarge = errors.New("message is too large")
 
+// ErrUnreadable says that a message is none that this side understands, or more than it
+// takes. It ends the connection.
+var ErrUnreadable = errors.New("message cannot be read")
+
 // MaxReport bounds the data of one report, in bytes.
 const MaxReport = maxReport - 4096
 
@@ -77,7 +81,7 @@ func (l *Link) Serve(o Orders) {
 		closeFiles(m.files)
 		switch m.Kind {
 		case KindActivate:
-			o.Activate(m.Data)
+			o.Activate()
 		case KindPackets:
 			o.Packets()
 		case KindDrain:
@@ -127,7 +131,7 @@ func (l *Link) Failed(why error) error {
 }
 
 // maxReason bounds the reason of an exit, in bytes.
-const maxReason = 1 << 20
+const maxReason = 8 << 10
 
 // ask sends m and waits for the answer, which has an Error when there is none.
 func (l *Link) ask(m Message) Message {

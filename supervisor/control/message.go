@@ -13,7 +13,7 @@ const (
 	// maxOrder bounds one message to a child: the largest is its configuration.
 	maxOrder = 256 << 20
 	// maxReport bounds one message of a child, which may be broken or hostile.
-	maxReport = 16 << 20
+	maxReport = 1 << 20
 )
 
 // Kind names a message on the control connection.
@@ -34,7 +34,7 @@ const (
 	KindHello    Kind = "hello"    // the first one: Config, Admin, Timeout (of a drain), Data
 	KindListened Kind = "listened" // Error, or one file
 	KindReported Kind = "reported" // the report with that ID was taken, or Error says why not
-	KindActivate Kind = "activate" // accept connections; Data, as with hello
+	KindActivate Kind = "activate" // accept connections
 	KindPackets  Kind = "packets"  // read datagram sockets, too
 	KindDrain    Kind = "drain"    // replaced: finish what is in progress within Timeout
 	KindStop     Kind = "stop"     // Mode: immediate or force
@@ -63,7 +63,7 @@ type Message struct {
 func decodeMessage(line []byte) (Message, error) {
 	var m Message
 	if err := json.Unmarshal(line, &m); err != nil {
-		return Message{}, fmt.Errorf("decoding control message: %w", err)
+		return Message{}, fmt.Errorf("decoding control message: %w: %w", ErrUnreadable, err)
 	}
 	return m, nil
 }

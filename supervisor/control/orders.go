@@ -23,8 +23,9 @@ type Hello struct {
 // Orders is what a supervisor may tell its child. The functions are called one
 // at a time, in order, on the link's goroutine: they must not wait for users.
 type Orders struct {
-	// Activate: accept connections. Data is from the supervisor's user, as of now.
-	Activate func(data json.RawMessage)
+	// Activate: accept connections. What the process shall know for that was told
+	// right before.
+	Activate func()
 	// Packets: read datagram sockets as well.
 	Packets func()
 	// Drain: replaced; finish what is in progress within timeout (0: for ever), then exit.

@@ -6,7 +6,6 @@
 package control
 
 import (
-	"encoding/json"
 	"reflect"
 	"testing"
 	"time"
@@ -31,7 +30,7 @@ func TestParentOfAnotherVersion(t *testing.T) {
 	go func() {
 		defer close(served)
 		link.Serve(Orders{
-			Activate: func(json.RawMessage) { got = append(got, "activate") },
+			Activate: func() { got = append(got, "activate") },
 			Packets:  func() { got = append(got, "packets") },
 			Drain:    func(timeout time.Duration) { got = append(got, "drain "+timeout.String()) },
 			Stop:     func(mode Mode) { got = append(got, "stop "+string(mode)) },

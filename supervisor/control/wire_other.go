@@ -19,6 +19,7 @@ import (
 // and output: this system passes no sockets.
 type Wire struct {
 	in  *bufio.Reader
+	max int // bytes of a message that is received
 	out io.Writer
 	end func() error
 
@@ -45,11 +46,19 @@ func (w *Wire) Send(m Message, files ...int) error {
 func (w *Wire) within(time.Duration) {}
 
 func (w *Wire) Recv() (Message, error) {
-	line, err := w.in.ReadBytes('\n')
-	if err != nil {
-		return Message{}, err
+	var line []byte
+	for {
+		part, err := w.in.ReadSlice('\n')
+		line = append(line, part...)
+		switch {
+		case len(line) > w.max:
+			return Message{}, fmt.Errorf("receiving control message: %w: longer than %d bytes", ErrUnreadable, w.max)
+		case err == nil:
+			return decodeMessage(line)
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return Message{}, err
+		}
 	}
-	return decodeMessage(line)
 }
 
 // Close ends the connection.

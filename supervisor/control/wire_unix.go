@@ -96,7 +96,7 @@ func (w *Wire) Recv() (Message, error) {
 		}
 		w.scanned = len(w.buf)
 		if len(w.buf) > w.max {
-			return Message{}, fmt.Errorf("receiving control message: longer than %d bytes", w.max)
+			return Message{}, fmt.Errorf("receiving control message: %w: longer than %d bytes", ErrUnreadable, w.max)
 		}
 		if err := w.fill(); err != nil {
 			return Message{}, err
@@ -118,7 +118,7 @@ func (w *Wire) next(end int) (Message, error) {
 		return Message{}, err
 	}
 	if m.Files < 0 || m.Files > len(w.files) {
-		return Message{}, fmt.Errorf("decoding control message: %d files announced, %d received", m.Files, len(w.files))
+		return Message{}, fmt.Errorf("decoding control message: %w: %d files announced, %d received", ErrUnreadable, m.Files, len(w.files))
 	}
 	m.files = append([]int(nil), w.files[:m.Files]...)
 	w.files = w.files[m.Files:]

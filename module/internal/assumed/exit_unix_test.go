@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 )
@@ -41,10 +43,14 @@ func TestCaddyExitsBeforeItStopsApps(t *testing.T) {
 		if err := caddy.Load([]byte(`{"admin": {"disabled": true, "config": {"persist": false}}, "apps": {"assumed_stopping": {}}}`), true); err != nil {
 			t.Fatal(err)
 		}
-		if err := syscall.Kill(os.Getpid(), syscall.SIGINT); err != nil {
-			t.Fatal(err)
+		// Caddy may not listen for signals yet, so that they must not end the process,
+		// and are sent again until Caddy does.
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM)
+		for tick := time.Tick(10 * time.Millisecond); ; <-tick {
+			if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
 		}
-		select {} // Caddy ends the process
 	}
 	self, err := os.Executable()
 	if err != nil {

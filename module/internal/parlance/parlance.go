@@ -8,7 +8,9 @@ import "net/netip"
 // Topics of what a child and its parent say to each other.
 const (
 	TopicParent = "parent" // ParentState: the parent's, to its children
-	TopicPools  = "pools"  // what is worth keeping of all pools, whole
+	TopicPlan   = "plan"   // which pools there are: a piece of poolstate's
+	TopicPool   = "pool"   // what is worth keeping of one pool, without moved clients: likewise
+	TopicMoved  = "moved"  // a part of the clients that were moved in one pool: likewise
 	TopicPlain  = "plain"  // the sockets on which a child speaks plain HTTP/1
 	TopicEvent  = "event"  // something happened to a pool of the child
 	TopicDoubt  = "doubt"  // a request may have been executed without an answer

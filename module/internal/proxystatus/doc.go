@@ -5,5 +5,5 @@
 // client what happened: Proxy-Status (RFC 9209) and Retry-After.
 //
 // Its guarantee: whatever the name and the details hold, the field can be parsed.
-// It does not decide what an error is; those who classify errors make a Fault.
+// It does not decide what an error is; package fault does that.
 package proxystatus

@@ -4,7 +4,9 @@
 package proxytest
 
 import (
+	"math/rand/v2"
 	"net"
+	"strconv"
 	"sync"
 	"testing"
 )
@@ -49,4 +51,26 @@ func Revive(tb testing.TB, address string) net.Listener {
 		tb.Fatal(err)
 	}
 	return l
+}
+
+// Ports that the kernel gives to no client by itself.
+const (
+	lowestPort  = 12000
+	highestPort = 32000
+)
+
+// ListenAgain listens at an address where the test can listen again after it has
+// closed the listener: no connection has taken the port by then.
+func ListenAgain(tb testing.TB) net.Listener {
+	tb.Helper()
+	var err error
+	for range 1000 {
+		port := lowestPort + rand.IntN(highestPort-lowestPort)
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			return l
+		}
+	}
+	tb.Fatal(err)
+	return nil
 }

@@ -1,0 +1,65 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package failover
+
+// loss is that of a request by one member.
+type loss struct {
+	m       *Member
+	epoch   uint32 // of the member, when the attempt began
+	client  uint32 // whose request may be the reason; 0 when that is not known
+	asked   uint64 // pings of the member that had been asked for when it was heard of
+	alive   bool   // the member has shown with it that it lives
+	failure *failure
+}
+
+// losses are those of one request, in order.
+type losses struct {
+	of [MaxWrites + 1]loss
+	n  int
+}
+
+func (l *losses) all() []loss {
+	if l == nil {
+		return nil
+	}
+	return l.of[:l.n]
+}
+
+// lives reports whether the member has shown since the loss that it lives.
+func (l *loss) lives() bool {
+	return l.alive || l.m.epoch == l.epoch && !l.m.gone && l.m.vouched > l.asked
+}
+
+// open reports whether a ping will tell.
+func (l *loss) open() bool {
+	return l.m.epoch == l.epoch && !l.m.gone && (l.m.verifying || l.m.owed)
+}
+
+// last is the last one; there is one.
+func (l *losses) last() *loss { return &l.of[l.n-1] }
+
+// lose notes that an attempt was lost.
+func (r *Request) lose(a *Attempt, o Outcome, f *failure) {
+	if r.losses == nil {
+		r.losses = new(losses)
+	}
+	if r.losses.n == len(r.losses.of) {
+		return
+	}
+	l := loss{m: a.member, epoch: a.epoch, alive: o == StreamReset, failure: f}
+	if !a.Shared {
+		l.client = r.Client
+	}
+	r.losses.of[r.losses.n] = l
+	r.losses.n++
+}
+
+// blames is the loss for which a member is to blame, now that another one has
+// answered the request; nil where there is none. If two have lost it, it is the request.
+func (r *Request) blames() *loss {
+	if !r.Safe || r.losses == nil || r.losses.n != 1 || r.losses.of[0].alive {
+		return nil
+	}
+	return r.losses.last()
+}

@@ -1,0 +1,336 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package reach
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
+	"github.com/caddy-broker/caddy-broker/module/internal/fault"
+	"github.com/caddy-broker/caddy-broker/module/internal/socket"
+)
+
+// errPoisoned is the error of a write on a connection that was taken out of use
+// before a byte of the request was written to it.
+var errPoisoned = errors.New("connection was not used: it had been idle too long, was closed or belongs to an ended attempt")
+
+// answerWait is how long a connection whose writing failed is read for a
+// response: a backend that refuses an upload answers first and closes then.
+const answerWait = time.Second
+
+// The protocols of a conn.
+const (
+	protoUnknown uint32 = iota
+	protoHTTP1
+	protoHTTP2
+)
+
+// Conn is a connection to a backend as net/http sees it. It counts what was
+// written, so that "nothing of the request was written" can be told exactly,
+// tells the pool of every byte that came, and can be taken out of use at any
+// moment without a byte being written.
+type Conn struct {
+	net.Conn
+	Backend *Backend
+
+	// written counts the bytes of requests that the kernel took; TLS alerts and
+	// key updates are no part of a request.
+	written atomic.Int64
+	// readSome is set once a byte was read since the connection was last taken.
+	readSome atomic.Bool
+	poisoned atomic.Bool
+	// unsure is set when the next byte belongs to a request that could not be
+	// sent again, and the backend may have closed the connection meanwhile.
+	unsure atomic.Bool
+	// keepAlive is what the backend said of its patience with idle
+	// connections, in nanoseconds; 0 when it said nothing.
+	keepAlive atomic.Int64
+	proto     atomic.Uint32
+	// established is set when the connection was first taken for a request:
+	// until then its deadline is that of dial and TLS handshake.
+	established atomic.Bool
+	// keep is for TLS: until it is called, the pool may give the dial up; or nil.
+	keep atomic.Pointer[func() bool]
+	// secure tells that TLS records are written, not HTTP.
+	secure bool
+	// warm tells that the connection had been held ready: although net/http has
+	// not used it yet, the backend may have given it up.
+	warm bool
+
+	cause  atomic.Pointer[error]
+	once   sync.Once
+	closed chan struct{}
+
+	mu     sync.Mutex // guards answer
+	answer carried
+}
+
+// carried is a response that a connection carries, and that ends with it: its place is
+// free then, whatever its handler does.
+type carried interface{ EndWith(c *Conn) }
+
+func newConn(nc net.Conn, b *Backend, secure bool) *Conn {
+	c := &Conn{Conn: nc, Backend: b, secure: secure, closed: make(chan struct{})}
+	b.add(c)
+	return c
+}
+
+// Read reads from the backend and tells the pool of it.
+func (c *Conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		if !c.readSome.Load() {
+			c.readSome.Store(true)
+		}
+		c.Backend.Member.Touch()
+	}
+	if err != nil {
+		err = c.Reason(err)
+	}
+	return n, err
+}
+
+// Write writes to the backend, or nothing at all when the connection is
+// poisoned. When writing fails it leaves the reading side time to find the
+// response that the backend may have sent before it closed: net/http closes the
+// connection as soon as Write returns the error.
+func (c *Conn) Write(p []byte) (int, error) {
+	if c.unsure.Load() && c.unsure.CompareAndSwap(true, false) && c.ended() {
+		c.Poison()
+	}
+	if c.poisoned.Load() {
+		return 0, c.Reason(errPoisoned)
+	}
+	n, err := c.Conn.Write(p)
+	request := !c.secure || assumed.RequestRecord(p)
+	if n > 0 && request {
+		c.written.Add(int64(n))
+	}
+	if err != nil {
+		// TLS writes an alert before it closes: that must not wait for the closing.
+		if request && c.proto.Load() == protoHTTP1 && !errors.Is(err, os.ErrDeadlineExceeded) {
+			c.awaitAnswer()
+		}
+		err = c.Reason(err)
+	}
+	return n, err
+}
+
+// awaitAnswer waits until the connection is closed, or for answerWait when no
+// byte of an answer comes.
+func (c *Conn) awaitAnswer() {
+	timer := time.NewTimer(answerWait)
+	defer timer.Stop()
+	select {
+	case <-c.closed:
+		return
+	case <-timer.C:
+	}
+	if c.readSome.Load() {
+		<-c.closed
+	}
+}
+
+// Close closes the connection and ends a write that waits for an answer.
+func (c *Conn) Close() error {
+	err := net.ErrClosed
+	c.once.Do(func() {
+		close(c.closed)
+		c.kept()
+		c.Backend.remove(c)
+		err = c.Conn.Close()
+		c.mu.Lock()
+		answer := c.answer
+		c.mu.Unlock()
+		if answer != nil {
+			answer.EndWith(c)
+		}
+	})
+	return err
+}
+
+// CloseWrite closes the writing half: a tunnel's end in one direction.
+func (c *Conn) CloseWrite() error {
+	if cw, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return cw.CloseWrite()
+	}
+	return fmt.Errorf("closing one direction of %T: %w", c.Conn, http.ErrNotSupported)
+}
+
+// NetConn returns the connection below.
+func (c *Conn) NetConn() net.Conn { return c.Conn }
+
+// Poison takes the connection out of use: not one more byte is written to it.
+func (c *Conn) Poison() { c.poisoned.Store(true) }
+
+// Abort poisons and closes the connection for a reason, which whoever uses it
+// finds in its error. The first reason stays.
+func (c *Conn) Abort(cause error) {
+	c.cause.CompareAndSwap(nil, &cause)
+	c.Poison()
+	_ = c.Close()
+}
+
+// Aborted reports whether the connection was ended from our side.
+func (c *Conn) Aborted() bool { return c.cause.Load() != nil }
+
+// Reason is why the connection was aborted, or otherwise.
+func (c *Conn) Reason(otherwise error) error {
+	if p := c.cause.Load(); p != nil {
+		return *p
+	}
+	return otherwise
+}
+
+// ended reports whether the backend has closed the connection. net/http learns of
+// that on another goroutine, and later.
+func (c *Conn) ended() bool {
+	raw := socket.Raw(c.Conn)
+	return raw != nil && !socket.PeerPresent(raw)
+}
+
+// Take is called each time the connection is about to carry a request of its own.
+// unsure says that the request could not be sent again, and that the backend may have
+// closed the connection meanwhile.
+func (c *Conn) Take(unsure bool) {
+	if c.secure && c.established.CompareAndSwap(false, true) {
+		_ = c.Conn.SetDeadline(time.Time{})
+		c.kept()
+	}
+	c.readSome.Store(false)
+	c.unsure.Store(unsure)
+}
+
+// abandonOn ends the TLS handshake when the pool gives the dial up. It is called
+// before the connection is used; it may be closed already, by a hang verdict.
+func (c *Conn) abandonOn(abandoned context.Context) {
+	keep := context.AfterFunc(abandoned, func() { c.Abort(fault.ErrAbandoned) })
+	c.keep.Store(&keep)
+	if isClosed(c.closed) {
+		keep()
+	}
+}
+
+// kept ends what abandonOn began.
+func (c *Conn) kept() {
+	if keep := c.keep.Load(); keep != nil {
+		(*keep)()
+	}
+}
+
+// Written counts the bytes of requests that were written since it was made.
+func (c *Conn) Written() int64 { return c.written.Load() }
+
+// ReadSome reports whether a byte was read since the connection was last taken.
+func (c *Conn) ReadSome() bool { return c.readSome.Load() }
+
+// WasWarm reports whether the connection had been held ready.
+func (c *Conn) WasWarm() bool { return c.warm }
+
+// Patience is how long the backend says it keeps an idle connection; 0 when it said
+// nothing.
+func (c *Conn) Patience() time.Duration { return time.Duration(c.keepAlive.Load()) }
+
+// Hear remembers how long the backend says it keeps an idle connection.
+func (c *Conn) Hear(h http.Header) {
+	v := h["Keep-Alive"]
+	if len(v) == 0 {
+		return
+	}
+	for part := range strings.SplitSeq(v[0], ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+		if !strings.EqualFold(name, "timeout") {
+			continue
+		}
+		if s, err := strconv.Atoi(value); err == nil && s >= 0 && s < int(time.Hour/time.Second) {
+			c.keepAlive.Store(int64(max(time.Duration(s)*time.Second, 1)))
+		}
+	}
+}
+
+// Carry says which response the connection carries (HTTP/1 only).
+func (c *Conn) Carry(answer carried) {
+	c.mu.Lock()
+	c.answer = answer
+	c.mu.Unlock()
+}
+
+// Drop says that it does not carry that response any more.
+func (c *Conn) Drop(answer carried) {
+	c.mu.Lock()
+	if c.answer == answer {
+		c.answer = nil
+	}
+	c.mu.Unlock()
+}
+
+// Carries reports whether the response will end with the connection.
+func (c *Conn) Carries(answer carried) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.answer == answer && !isClosed(c.closed)
+}
+
+// HTTP1 reports whether there is a connection and it speaks HTTP/1.
+func (c *Conn) HTTP1() bool { return c != nil && c.proto.Load() == protoHTTP1 }
+
+// HTTP2 reports whether there is a connection and it speaks HTTP/2.
+func (c *Conn) HTTP2() bool { return c != nil && c.proto.Load() == protoHTTP2 }
+
+// ConnOf finds the conn below what net/http uses: nil when there is none.
+func (w *Way) ConnOf(nc net.Conn) *Conn {
+	c := connOf(nc)
+	if c != nil {
+		c.learn(nc, w.h2c)
+	}
+	return c
+}
+
+// connOf finds the conn below what net/http uses: nil when there is none.
+func connOf(nc net.Conn) *Conn {
+	for nc != nil {
+		if c, ok := nc.(*Conn); ok {
+			return c
+		}
+		below, ok := nc.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		nc = below.NetConn()
+	}
+	return nil
+}
+
+// learn notes the protocol that nc, whose lowest layer is c, speaks.
+func (c *Conn) learn(nc net.Conn, h2c bool) {
+	if c.proto.Load() != protoUnknown {
+		return
+	}
+	p := protoHTTP1
+	if tc, ok := nc.(*tls.Conn); h2c || ok && tc.ConnectionState().NegotiatedProtocol == "h2" {
+		p = protoHTTP2
+	}
+	c.proto.Store(p)
+}
+
+// isClosed reports whether a channel on which nothing is sent is closed.
+func isClosed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
