@@ -7,6 +7,8 @@ import (
 	"container/list"
 	"iter"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // waiter is a request that asks the machine for a member.
@@ -32,7 +34,7 @@ type grant struct {
 	dial        uint8   // the dial is counted already: the next in the queue has to see it
 	epoch       uint32
 	group       *dialGroup // by the pool, once the decisions of the step are in effect
-	err         *UnavailableError
+	err         *report.UnavailableError
 }
 
 // queue holds the requests that wait, in order of arrival.

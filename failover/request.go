@@ -3,7 +3,11 @@
 
 package failover
 
-import "time"
+import (
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
+)
 
 // MaxWrites is how often a request is written in its life, whether to one member
 // or to several. Only the one write that makes up for a stale connection of a
@@ -113,19 +117,19 @@ func (r *Request) wrote(m *Member) {
 }
 
 // failed notes that an attempt got no answer.
-func (r *Request) failed(a *Attempt, o Outcome, f *failure) {
+func (r *Request) failed(a *Attempt, o report.Outcome, f *report.Failure) {
 	r.lost = true
 	if r.since.IsZero() && (r.clocked || a.pool.view.Load().clocked) {
 		r.clocked, r.since = true, time.Now()
 	}
 	switch o {
-	case LostReused:
+	case report.LostReused:
 		if !same(r.reused, a.member) {
 			r.again, r.reused = a, a.member
 		}
-	case Lost, StreamReset:
+	case report.Lost, report.StreamReset:
 		r.lose(a, o, f)
-	case Hung:
+	case report.Hung:
 		r.hung++
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 	"github.com/caddy-broker/caddy-broker/module/reach"
@@ -159,7 +160,7 @@ func (ex *exchange) connected(t *try) {
 }
 
 // end ends the attempt for the pool.
-func (ex *exchange) end(t *try, o failover.Outcome, err error) {
+func (ex *exchange) end(t *try, o report.Outcome, err error) {
 	if t.upload != nil {
 		t.upload.End()
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 )
 
@@ -67,7 +67,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // unwind ends what a panic below has left open.
 func (ex *exchange) unwind() {
-	ex.end(ex.try.Load(), failover.Neutral, nil)
+	ex.end(ex.try.Load(), report.Neutral, nil)
 	ex.drop()
 	ex.response.leave()
 	ex.attempt.Done()
@@ -155,7 +155,7 @@ func (ex *exchange) answered(res *http.Response) *http.Response {
 		ex.release()
 	}
 	ex.attempt.Status = res.StatusCode
-	ex.end(tr, failover.Answered, nil)
+	ex.end(tr, report.Answered, nil)
 	if f.cookie != nil {
 		f.cookie.announce(ex)
 	}
