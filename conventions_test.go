@@ -88,7 +88,7 @@ var mayImport = map[string][]string{
 
 	"supervisor":          {"internal/sidebyside", "supervisor/control", "supervisor/sockets"},
 	"supervisor/control":  {},
-	"supervisor/sockets":  {},
+	"supervisor/sockets":  {"internal/sidebyside"},
 	"failover":            {"failover/affinity", "failover/address", "failover/membership", "failover/tracker"},
 	"failover/affinity":   {},
 	"failover/address":    {"internal/options"},

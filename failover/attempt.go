@@ -103,7 +103,7 @@ func (a *Attempt) End(o Outcome, err error) {
 	}
 	a.phase = phaseAnswering
 	if a.trial != 0 && o != Lost && (o != Answered || tracker.Fit(a.Status)) {
-		m.trial.leave(a.trial) // otherwise it is a trial that has failed: others wait for the rest of its time
+		m.trial.Leave(a.trial) // otherwise it is a trial that has failed: others wait for the rest of its time
 	}
 	m.outcomes[o].Add(1)
 	news := a.gate != 0 || a.trial != 0 || m.shown.watched.Load()

@@ -73,12 +73,12 @@ func (c *chooser) try(i int) verdict {
 	}
 	var ticket uint32
 	if trial {
-		if ticket = m.trial.take(c.p.age(), r.Client); ticket == 0 {
+		if ticket = m.trial.Take(c.p.age(), r.Client); ticket == 0 {
 			return passed
 		}
 	}
 	if !m.reserve() {
-		m.trial.leave(ticket)
+		m.trial.Leave(ticket)
 		c.full = true
 		return passed
 	}

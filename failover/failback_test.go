@@ -111,7 +111,7 @@ func TestTheFirstRequestAtHomeIsATrial(t *testing.T) {
 			t.Errorf("after a trial that was answered with 502 it is %s", s)
 		}
 		// It may have been that request alone: a second later another one may try.
-		time.Sleep(trialTime)
+		time.Sleep(tracker.TrialTime)
 		b.expect("a")
 		b.expect("a")
 		b.empty()

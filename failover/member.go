@@ -43,7 +43,7 @@ type Member struct {
 	_          [64]byte
 	inProgress atomic.Int64 // places taken, each from Next to Done
 	shown      shown
-	trial      slot // of the one request that may try it when it came back
+	trial      tracker.Slot // of the one request that may try it when it came back
 	outcomes   [outcomes]atomic.Uint64
 	dials      [dialSlots]atomic.Int32 // attempts without a connection, by the tick they began at
 

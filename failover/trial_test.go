@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // homeReady is a pool whose priority member has answered its pings and looks for a
@@ -46,7 +48,7 @@ func TestATrialHasASecond(t *testing.T) {
 		slow := &Request{Safe: true, Client: 1}
 		b.stuckOn(slow, "a")
 		b.expect("b")
-		time.Sleep(trialTime - 100*time.Millisecond)
+		time.Sleep(tracker.TrialTime - 100*time.Millisecond)
 		b.expect("b")
 		time.Sleep(100 * time.Millisecond)
 		// Its own client is not the next one.
@@ -69,7 +71,7 @@ func TestATrialOfTheOnlyClient(t *testing.T) {
 	homeReady(t, func(b *stage) {
 		slow := &Request{Safe: true, Client: 1}
 		b.stuckOn(slow, "a")
-		time.Sleep(trialPause - 100*time.Millisecond)
+		time.Sleep(tracker.TrialPause - 100*time.Millisecond)
 		if m, err := b.send(&Request{Safe: true, Client: 1}); err != nil || m.URI.Host != "b" {
 			t.Errorf("got %v, error %v", m, err)
 		}
@@ -124,7 +126,7 @@ func TestALostTrial(t *testing.T) {
 				if dead {
 					return
 				}
-				time.Sleep(trialTime)
+				time.Sleep(tracker.TrialTime)
 				if m, err := b.send(&Request{Safe: true, Client: 2}); err != nil || m.URI.Host != "a" {
 					t.Errorf("got %v, error %v", m, err)
 				}

@@ -194,7 +194,7 @@ func serveBackend(cfg backendConfig) error {
 		os.Exit(0)
 	}()
 	var count workload
-	return http.ListenAndServe(cfg.Addr, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := &http.Server{Addr: cfg.Addr, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get(RequestID)
 		if id != "" {
 			count.begin(w.Header())
@@ -204,10 +204,14 @@ func serveBackend(cfg backendConfig) error {
 				panic(err)
 			}
 		}
+		query := r.URL.Query()
+		if query.Has("close") {
+			panic(http.ErrAbortHandler) // HTTP/1: the connection, HTTP/2: the stream
+		}
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
 			return
 		}
-		if delay, err := time.ParseDuration(r.URL.Query().Get("delay")); err == nil {
+		if delay, err := time.ParseDuration(query.Get("delay")); err == nil {
 			select {
 			case <-time.After(delay):
 			case <-r.Context().Done():
@@ -219,6 +223,14 @@ func serveBackend(cfg backendConfig) error {
 			// Whoever has the answer must find it counted.
 			count.answered.Add(1)
 		}
+		if status, err := strconv.Atoi(query.Get("status")); err == nil {
+			w.WriteHeader(status)
+		}
 		_, _ = io.WriteString(w, cfg.Name+"\n")
-	}))
+	})}
+	// HTTP/2 without TLS, too, from clients that begin with it.
+	server.Protocols = new(http.Protocols)
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
+	return server.ListenAndServe()
 }

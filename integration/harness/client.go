@@ -72,6 +72,8 @@ type Client struct {
 	// Network is "tcp" when empty, or "unix".
 	Network string
 	Addr    string
+	// From is the address that it comes from; default is the machine's choice.
+	From string
 	// Host is the Host header; default Addr.
 	Host string
 	// TLS, when not nil, is used for every connection.
@@ -245,7 +247,11 @@ func (c *Client) conn(ctx context.Context) (*clientConn, error) {
 	if network == "" {
 		network = "tcp"
 	}
-	conn, err := new(net.Dialer).DialContext(ctx, network, c.Addr)
+	var dialer net.Dialer
+	if c.From != "" {
+		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(c.From)}
+	}
+	conn, err := dialer.DialContext(ctx, network, c.Addr)
 	if err != nil {
 		return nil, err
 	}

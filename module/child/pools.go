@@ -67,11 +67,8 @@ func poolsActivate(link *control.Link, kept *poolstate.Kept) {
 		link: link, changed: make(chan struct{}, 1), queue: make(chan report, reportQueue), flushes: make(chan chan error),
 		sender: poolstate.NewSender(kept, link.Deliver),
 	}
-	proxy.OnChange(r.change)
-	proxy.Watch(func(e failover.Event) { r.put(parlance.TopicEvent, supervisor.Event{Name: e.Name, Data: e.Data}) })
-	proxy.Doubts().Follow(func(d indoubt.Record) { r.put(parlance.TopicDoubt, d) })
-	proxy.Start(learnt)
-	r.change() // what has no place any more is forgotten
+	proxy.Start(learnt, r)
+	r.Changed() // what has no place any more is forgotten
 	go r.run()
 	reporter.Store(r)
 }
@@ -92,8 +89,16 @@ func (r *poolReporter) put(topic string, v any) {
 	}
 }
 
-// change makes what is worth keeping be reported soon.
-func (r *poolReporter) change() {
+// Event reports an event.
+func (r *poolReporter) Event(e failover.Event) {
+	r.put(parlance.TopicEvent, supervisor.Event{Name: e.Name, Data: e.Data})
+}
+
+// Doubt reports a request in doubt.
+func (r *poolReporter) Doubt(d indoubt.Record) { r.put(parlance.TopicDoubt, d) }
+
+// Changed makes what is worth keeping be reported soon.
+func (r *poolReporter) Changed() {
 	select {
 	case r.changed <- struct{}{}:
 	default:

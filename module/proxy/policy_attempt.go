@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
-	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/lifecycle"
@@ -85,28 +84,11 @@ func (ex *exchange) ask() error {
 	return nil
 }
 
-// rejecting reports whether lb_retry_match has rejected the last response.
-func (ex *exchange) rejecting() bool {
-	t := ex.try.Load()
-	return t != nil && t.rejected
-}
-
-// resume prepares for another attempt of the same request: the last one failed,
-// or lb_retry_match rejected its response.
+// resume prepares for another attempt of the same request, where none is chosen
+// yet: the last one failed.
 func (ex *exchange) resume() {
 	f := ex.policy
-	if ex.final != nil {
-		return
-	}
-	if ex.rejecting() {
-		ex.rejected, ex.replayed = ex.attempt.Status, true
-		ex.repeats++
-		if c := f.logger.Check(zap.DebugLevel, "sending request again"); c != nil {
-			c.Write(zap.String("upstream", ex.attempt.Member().Name), zap.String("proof", string(proofOperator)),
-				zap.Int("status", ex.rejected))
-		}
-	}
-	if f.tryInterval > 0 && ex.attempt != nil {
+	if f.tryInterval > 0 && ex.final == nil && !ex.hand.given && ex.attempt != nil && !ex.attempt.Dialing() {
 		ex.pause(f.tryInterval)
 	}
 }

@@ -47,7 +47,7 @@ type exchange struct {
 	sent       *reach.Backend   // the last one it may have been written to
 	lost       *reach.Backend   // the last one that may have executed it without an answer
 	replayed   bool             // it was sent again after a byte had been written
-	rejected   int              // the status of the last response that lb_retry_match rejected
+	hand       atHand           // the last response that lb_retry_match rejected
 	last       attemptError     // how the last attempt failed
 	reattached []*reach.Backend // each gets one more attempt on a new connection
 	final      error            // what every further attempt is answered

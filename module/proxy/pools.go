@@ -32,9 +32,9 @@ type poolRegistry struct {
 	held        bool             // pools are not started
 	drains      poolstate.Drains // what the operator decided about addresses
 
-	events  eventQueue
-	ledger  indoubt.Ledger
-	changes func() // after the state worth keeping has changed; may be nil
+	events   eventQueue
+	ledger   indoubt.Ledger
+	reporter Reporter // nil until this process serves as a child
 }
 
 // pools are the pools of this process.

@@ -18,14 +18,11 @@ func (r *poolRegistry) drain(e *poolEntry, u address.URI, drained bool) error {
 	return nil
 }
 
-// drainEverywhere carries out a decision about addresses, by their names, for every
-// pool.
-func (r *poolRegistry) drainEverywhere(names []string, drained bool) {
+// drainEverywhere carries out a decision about an address, by its name, for every pool.
+func (r *poolRegistry) drainEverywhere(name string, drained bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, name := range names {
-		r.decide("", name, drained)
-	}
+	r.decide("", name, drained)
 }
 
 // decide puts a decision into effect. r.mu is held.

@@ -25,7 +25,7 @@ type evidence struct {
 	replayable  bool             // another attempt would send the same body
 	safe        bool             // of the method
 	promise     proof            // of the request
-	operator    bool             // lb_retry_match matches
+	operator    bool             // lb_retry_match matches; asked where nothing else proves it
 	spent       bool             // the request was written as often as it may be
 	last        bool             // and has gone to other backends as often as it may (lb_retries)
 }
@@ -45,7 +45,9 @@ func (e evidence) decide() (decision, proof) {
 	case why == noProof:
 		return giveAnswer, noProof
 	case e.outcome == failover.Neutral && (why != proofOperator || e.limit):
-		return giveAnswer, noProof // a limit of ours has ended it, not the backend
+		// A limit of the user's own has ended it, not the backend: only the user's
+		// own word says that it goes to another one, whatever the method.
+		return giveAnswer, noProof
 	case stale:
 		// A connection that was stale says nothing of the backend, so that attempt
 		// is made up for, however often the request was written.
@@ -68,10 +70,10 @@ func (e evidence) weigh() proof {
 	case e.hung && !e.safe:
 		// The stopped backend may execute it later, over newer data.
 		return noProof
-	case e.promise != noProof:
-		return e.promise
 	case e.operator:
 		return proofOperator
+	case e.promise != noProof:
+		return e.promise
 	}
 	return noProof
 }

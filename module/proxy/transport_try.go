@@ -44,8 +44,10 @@ type try struct {
 	taken    bool        // there was a connection
 	used     bool        // and it was fit to be used
 	reused   bool        // and it had been there before
+	fresh    bool        // only a new connection will do; said before it is sent
 	left     bool        // the client has left
-	rejected bool        // lb_retry_match rejects the response
+	rejected bool        // lb_retry_match rejects the response, and there is another backend
+	kept     bool        // the response is the answer, whatever lb_retry_match says
 
 	marks atomic.Uint32 // from any goroutine
 }

@@ -4,6 +4,7 @@
 package sockets
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -42,12 +43,25 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
+// impatient waits for a moment for what is not going to happen.
+func impatient(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), lastBreath/20)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 // lendUnix asks a new holder of sockets for one, on behalf of a process of uid.
 func lendUnix(t *testing.T, uid int, path string, perm uint32) error {
 	t.Helper()
+	return lendUnixWithin(t.Context(), t, uid, path, perm)
+}
+
+func lendUnixWithin(ctx context.Context, t *testing.T, uid int, path string, perm uint32) error {
+	t.Helper()
 	s := New()
 	t.Cleanup(s.CloseAll)
-	fd, err := s.Lend(t.Context(), 1, uid, "unix", path, perm)
+	fd, err := s.Lend(ctx, 1, uid, "unix", path, perm)
 	if err == nil {
 		_ = unix.Close(fd)
 	}
@@ -59,10 +73,10 @@ func TestUnixSocketInUse(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(shortDir(t), "s")
 	pid, end := otherProgram(t, "listens", nil, path)
-	if err := lendUnix(t, os.Getuid(), path, 0o600); !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), path+": process "+pid+" (") {
+	if err := lendUnixWithin(impatient(t), t, os.Getuid(), path, 0o600); !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), path+": process "+pid+" (") {
 		t.Errorf("while another program serves: %v", err)
 	}
-	if err := Available(t.Context(), "unix", path); err == nil || !strings.Contains(err.Error(), pid) {
+	if err := Available(impatient(t), "unix", path); err == nil || !strings.Contains(err.Error(), pid) {
 		t.Errorf("while another program serves, it is available: %v", err)
 	}
 	if conn, err := net.Dial("unix", path); err != nil {
@@ -89,7 +103,7 @@ func TestUnixSocketOfOurOwn(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := lendUnix(t, os.Getuid()+1, path, 0o600); !errors.Is(err, syscall.EADDRINUSE) {
+	if err := lendUnixWithin(impatient(t), t, os.Getuid()+1, path, 0o600); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("for another user: %v", err)
 	}
 }

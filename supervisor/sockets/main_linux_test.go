@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/caddy-broker/caddy-broker/internal/sidebyside"
 )
 
 // The test binary runs itself as the programs that share sockets with it: envTest says
@@ -21,6 +23,7 @@ func TestMain(m *testing.M) {
 	if program := programs[os.Getenv(envTest)]; program != nil {
 		os.Exit(program())
 	}
+	sidebyside.Tests(8) // they wait for other programs
 	goleak.VerifyTestMain(m)
 }
 

@@ -1,0 +1,308 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package integration
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/integration/harness"
+)
+
+// adversaryFile has two sites with the same backends: one with the policy, and beside
+// it what Caddy does by itself.
+const adversaryFile = `{
+	admin {$ADMIN}
+}
+(transport) {
+	transport http {
+		versions {$VERSIONS:1.1}
+	}
+}
+http://:{$PORT_OURS} {
+	reverse_proxy {$B1} {$B2} {
+		import transport
+		lb_policy failover {
+			randomize false
+			{$OPTIONS}
+		}
+	}
+}
+http://:{$PORT_STOCK} {
+	reverse_proxy {$B1} {$B2} {
+		import transport
+		lb_policy round_robin
+		lb_try_duration 5s
+	}
+}
+`
+
+// evil is where the adversary comes from, which is not where the others do.
+const evil = "127.0.0.2"
+
+// adversary is one client that does what it can to keep others from their answers.
+type adversary struct {
+	name string
+	env  []string
+	// fault is what happens to the backends meanwhile, with and without the adversary, and
+	// repair ends it; nil for nothing.
+	fault, repair func(s *scene) error
+	// before is what the adversary does before the fault, and amid what it does between fault and repair.
+	before, amid func(s *scene)
+	// check looks at what the others got.
+	check func(s *scene, results harness.Results)
+	// stock says that Caddy itself can do what the adversary attacks.
+	stock bool
+}
+
+// scene is one run of an adversary, or of its absence.
+type scene struct {
+	*testing.T
+	ctx      context.Context
+	stop     context.CancelFunc
+	addr     string
+	backends []*harness.Backend
+	runs     []*harness.Run
+	conns    []net.Conn
+	repaired time.Time
+}
+
+// asks sends requests from the adversary's address, so many per second.
+func (s *scene) asks(rate float64, requests ...harness.Request) *harness.Run {
+	load := harness.Load{Client: &harness.Client{Addr: s.addr, From: evil}, Rate: rate, Name: "evil", Requests: requests}
+	run := load.Start(s.ctx)
+	s.runs = append(s.runs, run)
+	return run
+}
+
+// polls has so many requests in progress that take as long as the test.
+func (s *scene) polls(n int) {
+	s.Helper()
+	load := harness.Load{
+		Client: &harness.Client{Addr: s.addr, From: evil}, Rate: 1000, Count: n, Name: "poll",
+		Requests: []harness.Request{{Method: "GET", Path: "/?delay=1m"}},
+	}
+	run := load.Start(s.ctx)
+	s.runs = append(s.runs, run)
+	if err := run.AwaitSent(s.ctx, n); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// stalls sends so many requests that never send the rest of their bodies.
+func (s *scene) stalls(n int, header string) {
+	s.Helper()
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(evil)}}
+	for range n {
+		c, err := dialer.DialContext(s.ctx, "tcp", s.addr)
+		if err == nil {
+			_, err = fmt.Fprintf(c, "%s\r\nHost: x\r\nContent-Length: 16000\r\n\r\nbegin", header)
+		}
+		if err != nil {
+			s.Fatal(err)
+		}
+		s.conns = append(s.conns, c)
+	}
+}
+
+// end ends the adversary.
+func (s *scene) end() {
+	s.stop()
+	for _, run := range s.runs {
+		run.Stop()
+	}
+	for _, c := range s.conns {
+		_ = c.Close()
+	}
+}
+
+func killHome(s *scene) error  { return s.backends[0].Kill() }
+func startHome(s *scene) error { return s.backends[0].Start(s.ctx) }
+func killBoth(s *scene) error  { return firstError(s.backends[0].Kill(), s.backends[1].Kill()) }
+func onlyOthers(*scene)        {}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var adversaries = []adversary{
+	{
+		name: "long polls when a backend dies", stock: true,
+		before: func(s *scene) { s.polls(40) },
+		fault:  killHome,
+	},
+	{
+		name: "stalled uploads in an outage", stock: true,
+		fault: killBoth, repair: startHome,
+		amid: func(s *scene) { s.stalls(60, "POST / HTTP/1.1") },
+	},
+	{
+		name: "stalled trials", env: []string{"OPTIONS=priority_backup"},
+		fault: killHome, repair: startHome,
+		amid: func(s *scene) {
+			s.stalls(20, "GET / HTTP/1.1")
+			s.asks(40, harness.Request{Method: "GET", Path: "/?delay=1m"})
+		},
+		check: homeServes,
+	},
+	{
+		name: "trials answered with 503", env: []string{"OPTIONS=priority_backup"},
+		fault: killHome, repair: startHome,
+		amid:  func(s *scene) { s.asks(100, harness.Request{Method: "GET", Path: "/?status=503"}) },
+		check: homeServes,
+	},
+	{
+		name: "lost trials", env: []string{"OPTIONS=priority_backup"},
+		fault: killHome, repair: startHome,
+		amid:  func(s *scene) { s.asks(100, harness.Request{Method: "GET", Path: "/?close"}) },
+		check: homeServes,
+	},
+	{
+		name: "GET that closes connections", stock: true,
+		before: func(s *scene) { s.asks(100, harness.Request{Method: "GET", Path: "/?close"}) },
+		check:  homeStays,
+	},
+	{
+		name: "POST that closes connections", stock: true,
+		before: func(s *scene) { s.asks(100, harness.Request{Method: "POST", Path: "/?close", Body: []byte("x")}) },
+		check:  homeStays,
+	},
+	{
+		name: "requests that reset streams", stock: true, env: []string{"VERSIONS=h2c 2"},
+		before: func(s *scene) {
+			s.asks(100, harness.Request{Method: "GET", Path: "/?close"}, harness.Request{Method: "POST", Path: "/?close", Body: []byte("x")})
+		},
+		check: homeStays,
+	},
+}
+
+// homeStays wants all but a few answers from the first backend.
+func homeStays(s *scene, results harness.Results) {
+	s.Helper()
+	home := results.Where(func(r *harness.Result) bool { return r.Header.Get(harness.BackendName) == s.backends[0].Name })
+	s.Logf("home answered %d of %d", len(home), len(results))
+	if len(home)*100 < len(results)*95 {
+		s.Errorf("home answered only %d of %d", len(home), len(results))
+	}
+}
+
+// homeServes wants answers of the first backend soon after its return.
+func homeServes(s *scene, results harness.Results) {
+	s.Helper()
+	for _, r := range results {
+		if r.Due.After(s.repaired) && r.Header.Get(harness.BackendName) == s.backends[0].Name {
+			s.Logf("home serves %v after its return", r.End.Sub(s.repaired).Round(time.Millisecond))
+			return
+		}
+	}
+	s.Errorf("home has not come back")
+}
+
+// TestOneClientAgainstTheOthers: while one client does its worst, the others get their
+// answers, and hardly later than without it.
+func TestOneClientAgainstTheOthers(t *testing.T) {
+	t.Parallel()
+	for _, a := range adversaries {
+		t.Run(a.name, func(t *testing.T) {
+			if a.stock {
+				t.Logf("stock, attacked: %s", a.play(t, "STOCK", true))
+			}
+			calm := a.play(t, "OURS", false)
+			t.Logf("ours, calm:      %s", calm)
+			attacked := a.play(t, "OURS", true)
+			t.Logf("ours, attacked:  %s", attacked)
+			was, is := len(calm)-len(calm.Failed()), len(attacked)-len(attacked.Failed())
+			if is*100 < was*95 {
+				t.Errorf("%d answers, %d without the adversary", is, was)
+			}
+			// What waits for the adversary waits for seconds, and so do half of the others.
+			if p, most := attacked.Percentile(.5), max(2*calm.Percentile(.5), time.Second); p > most {
+				t.Errorf("half of the answers take longer than %v, without the adversary %v", p, calm.Percentile(.5))
+			}
+		})
+	}
+}
+
+// play lets the others, and the adversary if it is there, use one of the sites, and
+// returns what the others got.
+func (a *adversary) play(t *testing.T, site string, attacked bool) harness.Results {
+	t.Helper()
+	const phase = 1500 * time.Millisecond
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	backends, env := newBackends(t)
+	start(t, backends...)
+	port := freePort(t)
+	other := map[string]string{"OURS": "STOCK", "STOCK": "OURS"}[site]
+	broker := newBroker(t, adversaryFile, append(append(env, a.env...), "PORT_"+site+"="+port, "PORT_"+other+"="+freePort(t))...)
+	broker.Args = []string{"run", "--config", "{}", "--adapter", "caddyfile"}
+	if err := broker.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s := &scene{T: t, ctx: ctx, stop: stop, addr: "127.0.0.1:" + port, backends: backends}
+	defer s.end()
+	awaitGood(t, s.addr)
+	before, amid := onlyOthers, onlyOthers
+	if attacked {
+		if a.before != nil {
+			before = a.before
+		}
+		if a.amid != nil {
+			amid = a.amid
+		}
+	}
+	before(s)
+	load := harness.Load{
+		Client: &harness.Client{Addr: s.addr, KeepAlive: true, Watch: true, Timeout: 10 * time.Second}, Rate: 60, Name: "good",
+		Requests: []harness.Request{{Method: "GET"}, {Method: "GET", Path: "/?delay=5ms"}, {Method: "GET"}, {Method: "POST", Body: []byte("x")}},
+	}
+	run := load.Start(ctx)
+	await := func() { sent(t, run, int(load.Rate*phase.Seconds())) }
+	await()
+	if a.fault != nil {
+		if err := a.fault(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	amid(s)
+	await()
+	if a.repair != nil {
+		if err := a.repair(s); err != nil {
+			t.Fatal(err)
+		}
+		s.repaired = time.Now()
+	}
+	for range 3 {
+		await()
+	}
+	results := run.Stop()
+	if a.check != nil && site == "OURS" {
+		a.check(s, results)
+	}
+	return results
+}
+
+// awaitGood waits until the site answers.
+func awaitGood(t *testing.T, addr string) {
+	t.Helper()
+	client := &harness.Client{Addr: addr}
+	if err := harness.Until(t.Context(), soon, func() error {
+		if res := client.Do(t.Context(), "", time.Now(), harness.Request{Method: "GET"}); res.Fate != harness.OK {
+			return fmt.Errorf("%s %d %w", res.Fate, res.Status, res.Err)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
