@@ -197,22 +197,3 @@ func TestListThatDoesNotFit(t *testing.T) {
 		t.Errorf("%d members, counted %v", n, updates)
 	}
 }
-
-// A stream's events are taken as they come, as long as there are not too many.
-func TestPaceOfEvents(t *testing.T) {
-	var p pace
-	now := time.Now()
-	for n := range streamBurst {
-		if d := p.next(now); d != 0 {
-			t.Fatalf("event %d waits %v", n, d)
-		}
-	}
-	for n := 1; n <= 3; n++ {
-		if d := p.next(now); d != time.Duration(n)*streamPause {
-			t.Errorf("%d too many: waits %v", n, d)
-		}
-	}
-	if d := p.next(now.Add(time.Hour)); d != 0 {
-		t.Errorf("an hour later it waits %v", d)
-	}
-}
