@@ -79,16 +79,16 @@ func (ex *exchange) refuse(err error) {
 		ex.stop(context.Canceled)
 	case !refused:
 		ex.fail(fault.Unavailable, err, proxystatus.RetryAfter(time.Second))
-	case ex.rejected != 0:
+	case ex.rejected != nil:
 		details := ""
 		if ex.lost != nil && !ex.req.Safe {
 			details = proxystatus.InDoubt // not for the response rejected, but for the attempt before
 			ex.policy.claim.entry.doubt(ex, ex.lost, ex.last.kind, ex.last.err)
 		}
 		ex.announce(fault.Unavailable, details, "")
-		ex.conclusion(caddyhttp.Error(ex.rejected, &finalError{fmt.Sprintf(
+		ex.conclusion(caddyhttp.Error(ex.rejected.Attempt.Status, &finalError{fmt.Sprintf(
 			"pool %s: lb_retry_match rejected the response with status %d, and there is no other backend: %s",
-			ex.policy.claim.entry.name, ex.rejected, none.Reason.String())}))
+			ex.policy.claim.entry.name, ex.rejected.Attempt.Status, none.Reason.String())}))
 	case ex.failedFor(none) && (none.Reason == failover.ReasonSpent || none.Reason == failover.ReasonNoFailover || ex.policy.hopeless()):
 		ex.fail(ex.last.kind, ex.last.err, "")
 	case none.Reason == failover.ReasonClosed:
@@ -105,12 +105,12 @@ func (ex *exchange) refuse(err error) {
 // failedFor finds out why the request failed. Where it was only given up, or not
 // even tried, the pool knows why its backends are down.
 func (ex *exchange) failedFor(none *failover.UnavailableError) bool {
-	if (ex.last.err == nil || errors.Is(ex.last.err, fault.ErrAbandoned)) && none.Last != nil {
+	if (ex.last == nil || errors.Is(ex.last.err, fault.ErrAbandoned)) && none.Last != nil {
 		var known *attemptError
 		if !errors.As(none.Last, &known) {
 			known = &attemptError{fault.Dial(none.Last), none.Last}
 		}
-		ex.last = *known
+		ex.last = known
 	}
-	return ex.last.err != nil
+	return ex.last != nil
 }

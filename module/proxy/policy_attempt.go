@@ -7,10 +7,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/lifecycle"
 	"github.com/caddy-broker/caddy-broker/module/reach"
 )
@@ -29,15 +31,18 @@ func (ex *exchange) choose(pool reverseproxy.UpstreamPool) *reverseproxy.Upstrea
 		listed = f.dynamics.list(pool)
 		ex.req.Checker = listed
 	}
-	if ex.attempt == nil || !ex.attempt.Dialing() {
+	if t := ex.try.Load(); t == nil || !t.Attempt.Dialing() {
 		if err := ex.next(); err != nil {
 			ex.refuse(err)
 			return nil
 		}
 	}
 	b := ex.try.Load().Backend
-	if ex.place != nil {
-		ex.place.Set(&f.claim.entry.name, &b.Member.Name)
+	if !ex.req.Safe {
+		// A child that is about to end looks there.
+		if place, ok := caddyhttp.GetVar(ex.run.Context(), indoubt.PlaceVar).(*indoubt.Place); ok {
+			place.Set(&f.claim.entry.name, &b.Member.Name)
+		}
 	}
 	if listed != nil {
 		if up := listed.find(b.Member); up != nil {
@@ -72,23 +77,32 @@ func (ex *exchange) ask() error {
 	if before != nil {
 		t = new(try)
 		if before.Backend.Member != m {
-			f.claim.entry.counters.failover(ex.last.kind, before.rejected)
+			f.claim.entry.counters.failover(ex.reason())
 		}
 	}
 	t.ex, t.Run, t.Backend = ex, ex, f.way.Backend(m)
-	t.ConnectBy, t.Abandoned = a.ConnectBy(), a.Abandoned()
+	t.Attempt, t.ConnectBy = a, a.ConnectBy()
 	// What makes up for a stale connection must not meet another one, also when it
 	// had to wait for the backend.
 	t.Fresh = slices.ContainsFunc(ex.reattached, func(b *reach.Backend) bool { return b.Member.Name == m.Name })
-	ex.attempt = a
 	ex.try.Store(t)
 	return nil
 }
 
 // rejecting reports whether lb_retry_match has rejected the last response.
 func (ex *exchange) rejecting() bool {
-	t := ex.try.Load()
-	return t != nil && t.rejected
+	return ex.rejected != nil && ex.rejected == ex.try.Load()
+}
+
+// reason is why the last attempt was not the answer, as metrics say it.
+func (ex *exchange) reason() string {
+	switch {
+	case ex.rejecting():
+		return "lb_retry_match"
+	case ex.last != nil:
+		return ex.last.kind.Error
+	}
+	return ""
 }
 
 // resume prepares for another attempt of the same request: the last one failed,
@@ -99,14 +113,14 @@ func (ex *exchange) resume() {
 		return
 	}
 	if ex.rejecting() {
-		ex.rejected, ex.replayed = ex.attempt.Status, true
+		ex.replayed = true
 		ex.repeats++
 		if c := f.logger.Check(zap.DebugLevel, "sending request again"); c != nil {
-			c.Write(zap.String("upstream", ex.attempt.Member().Name), zap.String("proof", string(proofOperator)),
-				zap.Int("status", ex.rejected))
+			c.Write(zap.String("upstream", ex.rejected.Backend.Member.Name), zap.String("proof", string(proofOperator)),
+				zap.Int("status", ex.rejected.Attempt.Status))
 		}
 	}
-	if f.tryInterval > 0 && ex.attempt != nil {
+	if f.tryInterval > 0 && ex.try.Load() != nil {
 		ex.pause(f.tryInterval)
 	}
 }

@@ -32,18 +32,15 @@ func TestDecide(t *testing.T) {
 		{"GET, lost", with(failover.Lost, nil), another, proofIdempotent},
 		{"GET, refused", with(failover.DialFailed, nil), another, proofUnwritten},
 		{"GET, dial given up", with(failover.DialAborted, nil), another, proofUnwritten},
-		{"GET, hung", with(failover.Hung, func(e *evidence) { e.hung = true }), another, proofIdempotent},
+		{"GET, hung", with(failover.Hung, nil), another, proofIdempotent},
 		{"GET, stale", with(failover.LostReused, nil), againHere, proofIdempotent},
 		{"GET, response begun", with(failover.Lost, func(e *evidence) { e.began = true }), giveAnswer, noProof},
 		{"GET, limit of ours", with(failover.Neutral, nil), giveAnswer, noProof},
-		{"GET, limit of ours, operator", with(failover.Neutral, func(e *evidence) { e.operator = true }), giveAnswer, noProof},
 		{"GET, spent", with(failover.Lost, func(e *evidence) { e.spent = true }), giveAnswer, noProof},
 		{"GET, spent, stale", with(failover.LostReused, func(e *evidence) { e.spent = true }), againHere, proofIdempotent},
-		{"GET, last", with(failover.Lost, func(e *evidence) { e.last = true }), giveAnswer, noProof},
-		{"GET, last, stale", with(failover.LostReused, func(e *evidence) { e.last = true }), againHere, proofIdempotent},
-		{"GET, refused, last", with(failover.DialFailed, func(e *evidence) { e.last = true }), giveAnswer, noProof},
+		{"GET, refused, spent", with(failover.DialFailed, func(e *evidence) { e.spent = true }), giveAnswer, noProof},
 		{"PUT, lost", with(failover.Lost, put), another, proofIdempotent},
-		{"PUT, hung", with(failover.Hung, func(e *evidence) { put(e); e.hung = true }), giveAnswer, noProof},
+		{"PUT, hung", with(failover.Hung, put), giveAnswer, noProof},
 		{"PUT, body not kept", with(failover.Lost, func(e *evidence) { put(e); e.replayable = false }), giveAnswer, noProof},
 		{"PUT, refused, body not kept", with(failover.DialFailed, func(e *evidence) { put(e); e.replayable = false }), giveAnswer, noProof},
 		{"POST, refused", with(failover.DialFailed, post), another, proofUnwritten},
@@ -52,10 +49,11 @@ func TestDecide(t *testing.T) {
 		{"POST, stale, nothing written", with(failover.LostReused, func(e *evidence) { post(e); e.written = false }), againHere, proofUnwritten},
 		{"POST, refused stream", with(failover.LostReused, func(e *evidence) { post(e); e.unprocessed = true }), againHere, proofUnprocessed},
 		{"POST, key", with(failover.Lost, func(e *evidence) { post(e); e.promise = proofKey }), another, proofKey},
-		{"POST, key, hung", with(failover.Hung, func(e *evidence) { post(e); e.promise, e.hung = proofKey, true }), giveAnswer, noProof},
-		{"POST, operator", with(failover.Lost, func(e *evidence) { post(e); e.operator = true }), another, proofOperator},
-		{"POST, operator, limit of ours", with(failover.Neutral, func(e *evidence) { post(e); e.operator = true }), another, proofOperator},
-		{"POST, operator, so_timeout", with(failover.Neutral, func(e *evidence) { post(e); e.operator, e.limit = true, true }), giveAnswer, noProof},
+		{"POST, key, hung", with(failover.Hung, func(e *evidence) { post(e); e.promise = proofKey }), giveAnswer, noProof},
+		{"POST, operator", with(failover.Lost, func(e *evidence) { post(e); e.promise = proofOperator }), another, proofOperator},
+		{"POST, operator, limit of ours", with(failover.Neutral, func(e *evidence) { post(e); e.promise = proofOperator }), another, proofOperator},
+		{"POST, operator, hung", with(failover.Hung, func(e *evidence) { post(e); e.promise = proofOperator }), giveAnswer, noProof},
+		{"POST, limit of ours", with(failover.Neutral, post), giveAnswer, noProof},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if got, why := tc.e.decide(); got != tc.want || why != tc.why {
@@ -77,7 +75,7 @@ func TestDecideNeedsProof(t *testing.T) {
 		if why != noProof && why != e.weigh() {
 			t.Fatalf("%+v: decided by %q, but the proof is %q", e, why, e.weigh())
 		}
-		if next == another && (e.spent || e.last) {
+		if next == another && e.spent {
 			t.Fatalf("%+v: another backend beyond the limit", e)
 		}
 	})
@@ -89,9 +87,9 @@ func drawEvidence(t *rapid.T) evidence {
 			failover.DialFailed, failover.DialAborted, failover.Lost, failover.LostReused, failover.Hung, failover.Neutral,
 		}).Draw(t, "outcome"),
 		written: rapid.Bool().Draw(t, "written"), unprocessed: rapid.Bool().Draw(t, "unprocessed"),
-		hung: rapid.Bool().Draw(t, "hung"), began: rapid.Bool().Draw(t, "began"), limit: rapid.Bool().Draw(t, "limit"),
+		began:      rapid.Bool().Draw(t, "began"),
 		replayable: rapid.Bool().Draw(t, "replayable"), safe: rapid.Bool().Draw(t, "safe"),
-		operator: rapid.Bool().Draw(t, "operator"), spent: rapid.Bool().Draw(t, "spent"), last: rapid.Bool().Draw(t, "last"),
-		promise: rapid.SampledFrom([]proof{noProof, proofIdempotent, proofKey}).Draw(t, "promise"),
+		spent:   rapid.Bool().Draw(t, "spent"),
+		promise: rapid.SampledFrom([]proof{noProof, proofIdempotent, proofKey, proofOperator}).Draw(t, "promise"),
 	}
 }

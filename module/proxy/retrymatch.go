@@ -99,7 +99,7 @@ type retryNote struct{ policy *Failover }
 // MatchWithError returns true and notes it.
 func (n retryNote) MatchWithError(r *http.Request) (bool, error) {
 	if ex := n.policy.exchange(r.Context()); ex != nil {
-		ex.try.Load().rejected = true
+		ex.rejected = ex.try.Load()
 	}
 	return true, nil
 }
@@ -108,9 +108,7 @@ func (n retryNote) MatchWithError(r *http.Request) (bool, error) {
 // of taking the response it has. It may not after a failure that is the answer,
 // and not once the response is on its way.
 func (ex *exchange) mayReject() bool {
-	f := ex.policy
-	return ex.final == nil && ex.response.waiting() && !ex.response.begun && ex.resumable() &&
-		!ex.req.Spent() && (f.maxRetries == 0 || ex.repeats < f.maxRetries)
+	return ex.final == nil && ex.response.waiting() && !ex.response.begun && ex.resumable() && !ex.spent()
 }
 
 // Interface guards

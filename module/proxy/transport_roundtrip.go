@@ -64,9 +64,10 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // unwind ends what a panic below has left open.
 func (ex *exchange) unwind() {
-	ex.end(ex.try.Load(), failover.Neutral, nil)
+	t := ex.try.Load()
+	t.finish(failover.Neutral, nil)
 	ex.response.leave()
-	ex.attempt.Done()
+	t.Attempt.Done()
 	if ex.body != nil {
 		ex.body.detach()
 		ex.body.release()
@@ -148,8 +149,8 @@ func (ex *exchange) answered(res *http.Response) *http.Response {
 	} else {
 		ex.release()
 	}
-	ex.attempt.Status = res.StatusCode
-	ex.end(tr, failover.Answered, nil)
+	tr.Attempt.Status = res.StatusCode
+	tr.finish(failover.Answered, nil)
 	if f.cookie != nil {
 		f.cookie.announce(ex)
 	}
@@ -157,6 +158,6 @@ func (ex *exchange) answered(res *http.Response) *http.Response {
 		tr.conn.Hear(res.Header)
 	}
 	ex.settled(true)
-	ex.response.wrap(ex, tr, res)
+	ex.response.wrap(tr, res)
 	return res
 }
