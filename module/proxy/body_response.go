@@ -63,7 +63,7 @@ func (b *responseBody) wrap(t *try, res *http.Response) {
 // Read reads what the backend sends. With the first one it is clear that the
 // response is the answer: nothing needs to be kept for another attempt.
 func (b *responseBody) Read(p []byte) (int, error) {
-	if !b.begun {
+	if !b.begun && !b.try.ex.policy.retries.buffered {
 		b.begun = true
 		b.try.ex.release()
 	}
@@ -84,13 +84,6 @@ func (b *responseBody) Close() error {
 	return err
 }
 
-// waiting reports whether the response is there and has not ended.
-func (b *responseBody) waiting() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.state == responseOpen
-}
-
 // owes reports whether the response is there and only its handler would end it.
 // Otherwise it ends with its connection: net/http closes that, if the response has
 // not been read to its end, when the request's context ends. joint says that this
@@ -105,11 +98,12 @@ func (b *responseBody) owes(joint bool) bool {
 	return !joint || c == nil || !c.Carries(b)
 }
 
-// finish notes that the response has ended. It is called by the handler.
+// finish notes that the response has ended. It is called by the handler. Where the
+// response is rejected, or may still be, the request's body is needed for longer.
 func (b *responseBody) finish() {
 	b.end(nil)
 	ex := b.try.ex
-	if ex.rejecting() {
+	if ex.rejecting() || ex.policy.retries.buffered {
 		return
 	}
 	ex.release()

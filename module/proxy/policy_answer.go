@@ -24,8 +24,12 @@ type finalError struct{ text string }
 
 func (e *finalError) Error() string { return e.text }
 
-// fail answers the request with a fault. retry is the Retry-After, "" for none.
+// fail answers the request with a fault, or with the response that is at hand. retry
+// is the Retry-After, "" for none.
 func (ex *exchange) fail(kind proxystatus.Fault, err error, retry string) {
+	if ex.handOut() {
+		return
+	}
 	f := ex.policy
 	details := ""
 	if ex.sent != nil && !ex.req.Safe {
@@ -58,6 +62,7 @@ func (ex *exchange) stop(err error) { ex.conclusion(err) }
 // conclusion is the last word: every further attempt gets it.
 func (ex *exchange) conclusion(err error) {
 	ex.final = err
+	ex.drop()
 	ex.release()
 }
 
@@ -79,16 +84,6 @@ func (ex *exchange) refuse(err error) {
 		ex.stop(context.Canceled)
 	case !refused:
 		ex.fail(fault.Unavailable, err, proxystatus.RetryAfter(time.Second))
-	case ex.rejected != nil:
-		details := ""
-		if ex.lost != nil && !ex.req.Safe {
-			details = proxystatus.InDoubt // not for the response rejected, but for the attempt before
-			ex.policy.claim.entry.doubt(ex, ex.lost, ex.last.kind, ex.last.err)
-		}
-		ex.announce(fault.Unavailable, details, "")
-		ex.conclusion(caddyhttp.Error(ex.rejected.Attempt.Status, &finalError{fmt.Sprintf(
-			"pool %s: lb_retry_match rejected the response with status %d, and there is no other backend: %s",
-			ex.policy.claim.entry.name, ex.rejected.Attempt.Status, none.Reason.String())}))
 	case ex.failedFor(none) && (none.Reason == failover.ReasonSpent || none.Reason == failover.ReasonNoFailover || ex.policy.hopeless()):
 		ex.fail(ex.last.kind, ex.last.err, "")
 	case none.Reason == failover.ReasonClosed:

@@ -9,7 +9,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
-	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
@@ -77,7 +76,7 @@ func (ex *exchange) ask() error {
 	if before != nil {
 		t = new(try)
 		if before.Backend.Member != m {
-			f.claim.entry.counters.failover(ex.reason())
+			f.claim.entry.counters.failover(ex.reason(before))
 		}
 	}
 	t.ex, t.Run, t.Backend = ex, ex, f.way.Backend(m)
@@ -89,15 +88,10 @@ func (ex *exchange) ask() error {
 	return nil
 }
 
-// rejecting reports whether lb_retry_match has rejected the last response.
-func (ex *exchange) rejecting() bool {
-	return ex.rejected != nil && ex.rejected == ex.try.Load()
-}
-
-// reason is why the last attempt was not the answer, as metrics say it.
-func (ex *exchange) reason() string {
+// reason is why an attempt was not the answer, as metrics say it.
+func (ex *exchange) reason(t *try) string {
 	switch {
-	case ex.rejecting():
+	case ex.hand.try == t:
 		return "lb_retry_match"
 	case ex.last != nil:
 		return ex.last.kind.Error
@@ -105,22 +99,11 @@ func (ex *exchange) reason() string {
 	return ""
 }
 
-// resume prepares for another attempt of the same request: the last one failed,
-// or lb_retry_match rejected its response.
+// resume prepares for another attempt of the same request, where none is chosen
+// yet: the last one failed.
 func (ex *exchange) resume() {
-	f := ex.policy
-	if ex.final != nil {
-		return
-	}
-	if ex.rejecting() {
-		ex.replayed = true
-		ex.repeats++
-		if c := f.logger.Check(zap.DebugLevel, "sending request again"); c != nil {
-			c.Write(zap.String("upstream", ex.rejected.Backend.Member.Name), zap.String("proof", string(proofOperator)),
-				zap.Int("status", ex.rejected.Attempt.Status))
-		}
-	}
-	if f.tryInterval > 0 && ex.try.Load() != nil {
+	f, t := ex.policy, ex.try.Load()
+	if f.tryInterval > 0 && ex.final == nil && ex.hand.state != handGiven && t != nil && !t.Attempt.Dialing() {
 		ex.pause(f.tryInterval)
 	}
 }

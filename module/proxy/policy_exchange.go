@@ -42,7 +42,7 @@ type exchange struct {
 	sent       *reach.Backend   // the last one it may have been written to
 	lost       *reach.Backend   // the last one that may have executed it without an answer
 	replayed   bool             // it was sent again after a byte had been written
-	rejected   *try             // the last one whose response lb_retry_match rejected
+	hand       atHand           // a response that lb_retry_match may reject, or has rejected
 	last       *attemptError    // how the last attempt failed that did
 	reattached []*reach.Backend // each gets one more attempt on a new connection
 	final      error            // what every further attempt is answered

@@ -6,7 +6,6 @@ package proxy
 import (
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -25,9 +24,6 @@ func (e *poolEntry) doubt(ex *exchange, b *reach.Backend, kind proxystatus.Fault
 		Time: time.Now(), Pool: e.name, Backend: b.Member.Name,
 		Method: r.Method, Host: r.Host, Path: r.URL.Path, RequestID: requestID(r), KeyHash: indoubt.HashKey(r.Header.Get("Idempotency-Key")),
 		Reason: fmt.Sprintf("%s: %v", kind.Error, err),
-	}
-	if query := r.URL.RawQuery; query != "" {
-		d.Reason = strings.ReplaceAll(d.Reason, "?"+query, "")
 	}
 	if ex.w != nil {
 		// By it the client's report and this record are brought together.

@@ -41,7 +41,9 @@ func (e evidence) decide() (decision, proof) {
 	case why == noProof:
 		return giveAnswer, noProof
 	case e.outcome == failover.Neutral && why != proofOperator:
-		return giveAnswer, noProof // a limit of ours has ended it, not the backend
+		// A limit of the user's own has ended it, not the backend: only the user's
+		// own word says that it goes to another one, whatever the method.
+		return giveAnswer, noProof
 	case stale:
 		// A connection that was stale says nothing of the backend, so that attempt
 		// is made up for, however often the request was written.

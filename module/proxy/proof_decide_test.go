@@ -36,6 +36,10 @@ func TestDecide(t *testing.T) {
 		{"GET, stale", with(failover.LostReused, nil), againHere, proofIdempotent},
 		{"GET, response begun", with(failover.Lost, func(e *evidence) { e.began = true }), giveAnswer, noProof},
 		{"GET, limit of ours", with(failover.Neutral, nil), giveAnswer, noProof},
+		{"GET, limit of ours, operator", with(failover.Neutral, func(e *evidence) { e.promise = proofOperator }), another, proofOperator},
+		{"PUT, limit of ours", with(failover.Neutral, put), giveAnswer, noProof},
+		{"PUT, limit of ours, operator", with(failover.Neutral, func(e *evidence) { put(e); e.promise = proofOperator }), another, proofOperator},
+		{"POST, limit of ours", with(failover.Neutral, post), giveAnswer, noProof},
 		{"GET, spent", with(failover.Lost, func(e *evidence) { e.spent = true }), giveAnswer, noProof},
 		{"GET, spent, stale", with(failover.LostReused, func(e *evidence) { e.spent = true }), againHere, proofIdempotent},
 		{"GET, refused, spent", with(failover.DialFailed, func(e *evidence) { e.spent = true }), giveAnswer, noProof},
@@ -53,7 +57,6 @@ func TestDecide(t *testing.T) {
 		{"POST, operator", with(failover.Lost, func(e *evidence) { post(e); e.promise = proofOperator }), another, proofOperator},
 		{"POST, operator, limit of ours", with(failover.Neutral, func(e *evidence) { post(e); e.promise = proofOperator }), another, proofOperator},
 		{"POST, operator, hung", with(failover.Hung, func(e *evidence) { post(e); e.promise = proofOperator }), giveAnswer, noProof},
-		{"POST, limit of ours", with(failover.Neutral, post), giveAnswer, noProof},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if got, why := tc.e.decide(); got != tc.want || why != tc.why {

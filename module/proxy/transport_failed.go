@@ -50,8 +50,10 @@ func (ex *exchange) failed(req *http.Request, err error) decision {
 	if ex.conclude(e.outcome, kind, err) {
 		return giveAnswer
 	}
-	// The operator's word is about backends: it does not cover so_timeout.
-	if e.written && e.promise == noProof && e.replayable && !errors.Is(err, fault.ErrSoTimeout) && f.retries.matches(req) {
+	// The operator's word is asked for where nothing else proves it. It is about
+	// backends, and does not cover so_timeout.
+	if e.written && e.replayable && (e.promise == noProof || e.outcome == failover.Neutral) &&
+		!errors.Is(err, fault.ErrSoTimeout) && f.retries.matches(req) {
 		e.promise = proofOperator
 	}
 	e.spent = ex.spent()
@@ -129,11 +131,12 @@ func (ex *exchange) examine(t *try, err error) (kind proxystatus.Fault, e eviden
 }
 
 // conclude answers what no other backend could do better: what the transport has
-// answered itself, a client that left or whose body cannot be read, a request that cannot be sent, and a fault of this
-// machine.
+// answered itself, a client that left or whose body cannot be read, a request that
+// cannot be sent, and a fault of this machine. A client whose upload stalls is still
+// there, although the server ends the request's context then.
 func (ex *exchange) conclude(o failover.Outcome, kind proxystatus.Fault, err error) bool {
 	switch {
-	case ex.run.Context().Err() != nil:
+	case ex.run.Context().Err() != nil && !fault.IsTimeout(ex.bodyFailure()):
 		ex.stop(ex.run.Context().Err())
 	case kind == fault.Request && fault.IsAnswer(err):
 		ex.failRequest(err)

@@ -26,6 +26,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if ex.final != nil {
 		return nil, ex.final
 	}
+	if ex.hand.state == handGiven {
+		return ex.give(), nil
+	}
 	if ex.rehearsal == rehearsalOn {
 		ex.rehearsal = rehearsalOver
 		return nil, reverseproxy.NewDialError(errRehearsed)
@@ -55,7 +58,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			continue
 		}
 		returned = true
-		if next == another {
+		if next == another || ex.hand.state == handGiven {
 			return nil, reverseproxy.NewDialError(ex.last.err)
 		}
 		return nil, ex.final
@@ -66,6 +69,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 func (ex *exchange) unwind() {
 	t := ex.try.Load()
 	t.finish(failover.Neutral, nil)
+	ex.drop()
 	ex.response.leave()
 	t.Attempt.Done()
 	if ex.body != nil {
@@ -144,8 +148,10 @@ func (ex *exchange) resumable() bool { return ex.body == nil || ex.body.replayab
 // answered ends the attempt with a response.
 func (ex *exchange) answered(res *http.Response) *http.Response {
 	f, tr := ex.policy, ex.try.Load()
+	ex.drop() // a better answer is there
 	if f.retries.responses {
 		ex.wrote(tr) // lb_retry_match may still reject the response
+		ex.hand = atHand{state: handOffered, res: res, try: tr}
 	} else {
 		ex.release()
 	}
