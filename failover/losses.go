@@ -47,7 +47,7 @@ func (r *Request) lose(a *Attempt, o Outcome, f *failure) {
 	if r.losses.n == len(r.losses.of) {
 		return
 	}
-	l := loss{m: a.member, epoch: a.epoch, alive: o == StreamReset, failure: f}
+	l := loss{m: a.m, epoch: a.epoch, alive: o == StreamReset, failure: f}
 	if !a.Shared {
 		l.client = r.Client
 	}
