@@ -228,7 +228,7 @@ func (w *world) invariants(rt *rapid.T) {
 		}
 		for _, r := range append(w.left, w.calls...) {
 			if r.writes > MaxWrites+1 || r.writes > MaxWrites && r.reused == nil {
-				rt.Fatalf("written %d times, to %d members", r.writes, r.nTo)
+				rt.Fatalf("written %d times, to %v", r.writes, r.to)
 			}
 		}
 		return nil

@@ -174,7 +174,7 @@ func TestNoCodeOfTheCarrierUnderTheLock(t *testing.T) {
 	// One that hangs while others answer pings.
 	hung := &Request{}
 	ask(hung)
-	i.set(func() { i.mute = hung.at.member })
+	i.set(func() { i.mute = hung.at.m })
 	hung.at.Connected()
 	hung.at.Written()
 	i.await("Release", 1)

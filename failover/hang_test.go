@@ -113,7 +113,7 @@ func TestNoHangVerdict(t *testing.T) {
 				for i := range 100 {
 					time.Sleep(100 * time.Millisecond)
 					if test.each != nil {
-						test.each(b, r.at.member, i)
+						test.each(b, r.at.m, i)
 					}
 				}
 				if got := b.released(); len(got) > 0 || b.state("a") != "up" {
@@ -154,7 +154,7 @@ func TestUploadsAndTheHangVerdict(t *testing.T) {
 			b.set(func() { b.hangs["a"] = true }) // busy reading, answers nothing else
 			r := b.stuck("a")
 			var u Upload
-			u.Begin(r.at.member)
+			u.Begin(r.at.m)
 			for range 100 {
 				time.Sleep(100 * time.Millisecond)
 				u.Wrote()
@@ -179,7 +179,7 @@ func TestUploadsAndTheHangVerdict(t *testing.T) {
 			b.set(func() { b.hangs["a"] = true })
 			r := b.stuck("a")
 			var u Upload
-			u.Begin(r.at.member)
+			u.Begin(r.at.m)
 			u.Wrote()
 			time.Sleep(2 * time.Second)
 			if got := b.released(); len(got) != 1 {
@@ -196,7 +196,7 @@ func TestUploadsAndTheHangVerdict(t *testing.T) {
 			b.set(func() { b.hangs["a"] = true })
 			r, r2 := b.stuck("a"), b.stuck("a")
 			var u Upload
-			u.Begin(r.at.member)
+			u.Begin(r.at.m)
 			for range 20 {
 				time.Sleep(100 * time.Millisecond)
 				u.Wrote() // the kernel takes it

@@ -49,7 +49,7 @@ func (r *Request) lose(a *Attempt, o report.Outcome, f *report.Failure) {
 	if r.losses.n == len(r.losses.of) {
 		return
 	}
-	l := loss{m: a.member, epoch: a.epoch, alive: o == report.StreamReset, failure: f}
+	l := loss{m: a.m, epoch: a.epoch, alive: o == report.StreamReset, failure: f}
 	if !a.Shared {
 		l.client = r.Client
 	}

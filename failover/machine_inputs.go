@@ -138,9 +138,3 @@ type output struct {
 	added, removed int   // members, by an operation
 	running        bool  // an echo will follow
 }
-
-// decision is what a waiting request gets.
-type decision struct {
-	w *waiter
-	grant
-}

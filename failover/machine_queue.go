@@ -19,13 +19,13 @@ func (x *machine) enqueue(w *waiter) {
 	x.queue.add(w)
 }
 
-func (x *machine) decide(w *waiter, g grant) {
-	x.queue.remove(w)
-	x.out.grants = append(x.out.grants, decision{w, g})
+func (x *machine) decide(d decision) {
+	x.queue.remove(d.w)
+	x.out.grants = append(x.out.grants, d)
 }
 
 func (x *machine) refuse(w *waiter, reason report.Reason) {
-	x.decide(w, grant{err: x.unavailable(reason)})
+	x.decide(decision{w: w, err: x.unavailable(reason)})
 }
 
 // ask decides about a request, or lets it wait.
@@ -83,11 +83,11 @@ func (x *machine) place(w *waiter) (placed, full bool) {
 	if m == nil {
 		return false, c.full
 	}
-	g := grant{m: m, moved: c.moved, from: c.from, trial: c.trial, dial: dial, epoch: m.epoch, body: w.r.Unread}
+	g := grant{m: m, moved: c.moved, from: c.from, trial: c.trial, dial: dial, epoch: m.epoch}
 	if c.gated {
-		g.gate = m.gate.Pass(x.now, g.body)
+		g.gate = m.gate.Pass(x.now, w.r.Unread)
 	}
-	x.decide(w, g)
+	x.decide(decision{w: w, grant: g}) // the pool adds the group, once the step is in effect
 	return true, false
 }
 

@@ -4,6 +4,7 @@
 package failover
 
 import (
+	"slices"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/report"
@@ -38,7 +39,8 @@ type Request struct {
 	// may be the trial of a member that came back.
 	Safe bool
 	// Unread says that the request has a body that its client may still be sending. How long
-	// that takes is the client's choice, so that it is no trial.
+	// that takes is the client's choice, so that it is no trial. It stays as it is from
+	// Next to End.
 	Unread bool
 	// Client is who sent the request, hashed; 0 when that is not known. Unlike Key it
 	// is not for the client to choose: what one client's requests meet with is no
@@ -58,7 +60,6 @@ type history struct {
 	lost    bool  // an attempt has failed
 	clocked bool  // the time without a connection counts
 	writes  uint8 // attempts of which something may have been written
-	nTo     uint8 // to how many members
 	hung    uint8 // attempts that a hang verdict ended
 
 	first Attempt            // room for the first attempt, so that most requests need no other
@@ -92,16 +93,11 @@ func (r *Request) barred(m *Member) bool {
 
 // owes reports whether a stale connection of a member is still to be made up for:
 // nothing has been written there since, whatever became of the attempts.
-func (r *Request) owes(m *Member) bool { return r.again != nil && same(r.again.member, m) }
+func (r *Request) owes(m *Member) bool { return r.again != nil && same(r.again.m, m) }
 
 // wroteTo reports whether the request may have been written to a member.
 func (r *Request) wroteTo(m *Member) bool {
-	for _, o := range r.to[:r.nTo] {
-		if same(m, o) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.to[:], func(o *Member) bool { return same(m, o) })
 }
 
 // wrote counts an attempt that may have been written.
@@ -110,9 +106,8 @@ func (r *Request) wrote(m *Member) {
 	if r.owes(m) {
 		r.again = nil
 	}
-	if !r.wroteTo(m) && r.nTo < MaxWrites {
-		r.to[r.nTo] = m
-		r.nTo++
+	if i := slices.Index(r.to[:], nil); i >= 0 && !r.wroteTo(m) {
+		r.to[i] = m
 	}
 }
 
@@ -124,8 +119,8 @@ func (r *Request) failed(a *Attempt, o report.Outcome, f *report.Failure) {
 	}
 	switch o {
 	case report.LostReused:
-		if !same(r.reused, a.member) {
-			r.again, r.reused = a, a.member
+		if !same(r.reused, a.m) {
+			r.again, r.reused = a, a.m
 		}
 	case report.Lost, report.StreamReset:
 		r.lose(a, o, f)

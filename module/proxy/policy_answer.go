@@ -25,7 +25,8 @@ type finalError struct{ text string }
 
 func (e *finalError) Error() string { return e.text }
 
-// fail answers the request with a fault, or with the response that is at hand. retry is the Retry-After, "" for none.
+// fail answers the request with a fault, or with the response that is at hand. retry
+// is the Retry-After, "" for none.
 func (ex *exchange) fail(kind proxystatus.Fault, err error, retry string) {
 	if ex.handOut() {
 		return
@@ -100,12 +101,12 @@ func (ex *exchange) refuse(err error) {
 // failedFor finds out why the request failed. Where it was only given up, or not
 // even tried, the pool knows why its backends are down.
 func (ex *exchange) failedFor(none *report.UnavailableError) bool {
-	if (ex.last.err == nil || errors.Is(ex.last.err, fault.ErrAbandoned)) && none.Last != nil {
+	if (ex.last == nil || errors.Is(ex.last.err, fault.ErrAbandoned)) && none.Last != nil {
 		var known *attemptError
 		if !errors.As(none.Last, &known) {
 			known = &attemptError{fault.Dial(none.Last), none.Last}
 		}
-		ex.last = *known
+		ex.last = known
 	}
-	return ex.last.err != nil
+	return ex.last != nil
 }

@@ -34,28 +34,29 @@ func (ex *exchange) failed(req *http.Request, err error) decision {
 		e.outcome = report.Lost
 	}
 	e.safe, e.promise, e.replayable = ex.req.Safe, ex.promise, ex.resumable()
-	e.limit = errors.Is(err, fault.ErrSoTimeout)
 	if e.written {
 		ex.wrote(t)
 		if !e.unprocessed {
 			ex.lost = t.Backend
 		}
 	}
-	ex.last = attemptError{kind, err}
+	ex.last = &attemptError{kind, err}
 	if e.outcome == report.DialFailed {
 		f.way.Note(t.Backend, kind.Incurable)
 	}
-	ex.attempt.Shared = t.shares()
-	ex.end(t, e.outcome, &attemptError{kind, err})
+	t.Attempt.Shared = t.shares()
+	t.finish(e.outcome, ex.last)
 	ex.settled(false)
 	if ex.conclude(e.outcome, kind, err) {
 		return giveAnswer
 	}
-	if e.written && e.replayable && (e.promise == noProof || e.outcome == report.Neutral) {
-		e.operator = f.retries.matches(req)
+	// The operator's word is asked for where nothing else proves it. It is about
+	// backends, and does not cover so_timeout.
+	if e.written && e.replayable && (e.promise == noProof || e.outcome == report.Neutral) &&
+		!errors.Is(err, fault.ErrSoTimeout) && f.retries.matches(req) {
+		e.promise = proofOperator
 	}
-	e.spent = ex.req.Spent()
-	e.last = f.maxRetries > 0 && ex.repeats >= f.maxRetries
+	e.spent = ex.spent()
 	next, why := e.decide()
 	if next == giveAnswer {
 		ex.fail(kind, err, "")
@@ -77,23 +78,23 @@ func (ex *exchange) examine(t *try, err error) (kind proxystatus.Fault, e eviden
 	e = evidence{written: t.written(), unprocessed: t.has(markUnprocessed), began: t.began()}
 	var stream http2.StreamError
 	switch reset := errors.As(err, &stream); {
-	case ex.run.Context().Err() != nil || t.left || ex.body != nil && ex.body.failure() != nil:
-		if ex.attempt.Dialing() {
+	case ex.run.Context().Err() != nil || t.has(markLeft) || ex.body != nil && ex.body.failure() != nil:
+		if t.Attempt.Dialing() {
 			return fault.Request, e.as(report.DialAborted)
 		}
 		return fault.Request, e.as(report.Neutral)
 	case fault.IsAnswer(err):
 		e.written = false
-		if ex.attempt.Dialing() {
+		if t.Attempt.Dialing() {
 			return fault.Request, e.as(report.DialAborted)
 		}
 		return fault.Request, e.as(report.Neutral)
-	case !t.taken && (errors.Is(err, fault.ErrHung) || errors.Is(err, fault.ErrAbandoned) || errors.Is(err, fault.ErrNoTime) || errors.Is(err, fault.ErrQueued)):
+	case t.got == gotNothing && (errors.Is(err, fault.ErrHung) || errors.Is(err, fault.ErrAbandoned) || errors.Is(err, fault.ErrNoTime) || errors.Is(err, fault.ErrQueued)):
 		return fault.DialTimeout, e.as(report.DialAborted)
-	case !t.taken && t.way().Owned() && !t.Dialed():
+	case t.got == gotNothing && t.way().Owned() && !t.Dialed():
 		// net/http refuses to send it: that says nothing of any backend.
 		return fault.Unsendable, e.as(report.DialAborted)
-	case !t.taken:
+	case t.got == gotNothing:
 		kind := fault.Dial(err)
 		switch {
 		case kind == fault.Local:
@@ -103,7 +104,7 @@ func (ex *exchange) examine(t *try, err error) (kind proxystatus.Fault, e eviden
 		}
 		return kind, e.as(report.DialFailed)
 	case errors.Is(err, fault.ErrHung):
-		e.hung, e.written = true, true
+		e.written = true
 		return fault.NoAnswer, e.as(report.Hung)
 	case fault.IsLocal(err):
 		return fault.Local, e.as(report.Neutral)
@@ -156,7 +157,14 @@ func (ex *exchange) conclude(o report.Outcome, kind proxystatus.Fault, err error
 // wrote notes that a byte of the request may have been written to the backend.
 func (ex *exchange) wrote(t *try) {
 	ex.sent = t.Backend
-	ex.attempt.Written()
+	t.Attempt.Written()
+}
+
+// spent reports whether the request was written, or went to another backend, as often
+// as it may.
+func (ex *exchange) spent() bool {
+	limit := ex.policy.maxRetries
+	return ex.req.Spent() || limit > 0 && ex.repeats >= limit
 }
 
 func (ex *exchange) bodyFailure() error {
@@ -175,7 +183,7 @@ func (ex *exchange) reattach(t *try, req *http.Request) decision {
 		ex.refuse(err)
 		return giveAnswer
 	}
-	if ex.attempt.Member() != t.Backend.Member || ex.held(req) {
+	if ex.try.Load().Backend.Member != t.Backend.Member || ex.held(req) {
 		return another
 	}
 	return againHere
