@@ -29,7 +29,7 @@ func (x *machine) hopeless(w *waiter) report.Reason {
 	up := false
 	for _, m := range x.members {
 		if m.drained || m.unproved || r.barred(m) {
-			up = up || m.serves() && m.state == stateUp
+			up = up || m.serves() && m.state == stateUp && !m.verifying && !m.owed
 			continue
 		}
 		if m.serves() {
