@@ -90,7 +90,7 @@ func (ex *exchange) examine(t *try, err error) (kind proxystatus.Fault, e eviden
 		return fault.Request, e.as(failover.Neutral)
 	case !t.taken && (errors.Is(err, fault.ErrHung) || errors.Is(err, fault.ErrAbandoned) || errors.Is(err, fault.ErrNoTime) || errors.Is(err, fault.ErrQueued)):
 		return fault.DialTimeout, e.as(failover.DialAborted)
-	case !t.taken && t.way().Owned() && !t.Dialed():
+	case !t.taken && (t.refused || t.way().Owned() && !t.Dialed()):
 		// net/http refuses to send it: that says nothing of any backend.
 		return fault.Unsendable, e.as(failover.DialAborted)
 	case !t.taken:

@@ -45,6 +45,7 @@ type try struct {
 	used     bool        // and it was fit to be used
 	reused   bool        // and it had been there before
 	left     bool        // the client has left
+	refused  bool        // a transport whose connections are not ours did not ask for one
 	rejected bool        // lb_retry_match rejects the response, and there is another backend
 	kept     bool        // the response is the answer, whatever lb_retry_match says
 
