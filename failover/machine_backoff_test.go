@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // A request that gets no member may come back after one wait of the worker, in whole
@@ -31,12 +32,12 @@ func TestRetryAfterIsOneWaitOfTheWorker(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			b := newBench(t, 1, nil)
 			b.worker.Active, b.worker.Delay, b.short = tc.active, tc.delay, tc.asked
-			b.lastErr = note(errRefused)
-			e := b.unavailable(ReasonExhausted)
+			b.lastErr = report.Note(errRefused)
+			e := b.unavailable(report.ReasonExhausted)
 			if e.RetryAfter != tc.want || e.Last != errRefused {
 				t.Errorf("after %v, last error %v; want %v", e.RetryAfter, e.Last, tc.want)
 			}
-			for _, reason := range []Reason{ReasonDrained, ReasonClosed} {
+			for _, reason := range []report.Reason{report.ReasonDrained, report.ReasonClosed} {
 				if e := b.unavailable(reason); e.Last != nil {
 					t.Errorf("%v has the last error %v", reason, e.Last)
 				}
