@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
@@ -85,7 +86,7 @@ func (a *Attempt) Written() {
 }
 
 // End says how the attempt ended. err is shown to users as the member's last error.
-func (a *Attempt) End(o Outcome, err error) {
+func (a *Attempt) End(o report.Outcome, err error) {
 	if a.phase != phaseDialing && a.phase != phaseSending {
 		return
 	}
@@ -94,13 +95,13 @@ func (a *Attempt) End(o Outcome, err error) {
 		m.dials[a.dial].Add(-1)
 	}
 	a.phase = phaseAnswering
-	if a.trial != 0 && o != Lost && (o != Answered || tracker.Fit(a.Status)) {
+	if a.trial != 0 && o != report.Lost && (o != report.Answered || tracker.Fit(a.Status)) {
 		m.trial.Leave(a.trial) // otherwise it is a trial that has failed: others wait for the rest of its time
 	}
 	m.outcomes[o].Add(1)
 	news := a.gate != 0 || a.trial != 0 || m.shown.watched.Load()
 	in := inEnd{m: m, outcome: o, epoch: a.epoch, gate: a.gate, body: a.request.Unread, trial: a.trial != 0, status: a.Status}
-	if o == Answered {
+	if o == report.Answered {
 		if a.from != nil {
 			a.move()
 		}
@@ -112,14 +113,14 @@ func (a *Attempt) End(o Outcome, err error) {
 		}
 		return
 	}
-	in.failure = note(err)
+	in.failure = report.Note(err)
 	a.request.failed(a, o, in.failure)
-	if o == Lost {
+	if o == report.Lost {
 		in.loss = a.request.losses.last()
 		in.final = !a.request.Safe
 	}
 	// Only now, so that a failure is known before another request gets the free place.
-	if news || o == DialFailed || o == Lost {
+	if news || o == report.DialFailed || o == report.Lost {
 		a.pool.feed(in)
 	}
 	a.free()

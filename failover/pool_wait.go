@@ -6,6 +6,8 @@ package failover
 import (
 	"context"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 const (
@@ -22,7 +24,7 @@ func (p *Pool) wait(ctx context.Context, r *Request) (*Attempt, error) {
 	w := &waiter{r: r, decided: make(chan decision, 1), checker: r.Checker, fresh: !r.lost && r.writes == 0}
 	if r.lost {
 		if left, bounded := p.left(r); bounded && left <= 0 {
-			return nil, p.unavailable(ReasonTimeout)
+			return nil, p.unavailable(report.ReasonTimeout)
 		}
 	}
 	w.opinion = form(w.checker, p.view.Load().all)
@@ -43,7 +45,7 @@ func (p *Pool) wait(ctx context.Context, r *Request) (*Attempt, error) {
 	for {
 		left, bounded := p.left(r)
 		if bounded && left <= 0 {
-			return p.accept(r, p.leave(w, ReasonTimeout))
+			return p.accept(r, p.leave(w, report.ReasonTimeout))
 		}
 		limit.Stop()
 		if bounded {
@@ -70,7 +72,7 @@ func (p *Pool) wait(ctx context.Context, r *Request) (*Attempt, error) {
 }
 
 // leave gives up waiting. The decision may have been made just before.
-func (p *Pool) leave(w *waiter, reason Reason) decision {
+func (p *Pool) leave(w *waiter, reason report.Reason) decision {
 	p.feed(inLeave{w, reason})
 	return <-w.decided
 }
@@ -85,7 +87,7 @@ func (p *Pool) accept(r *Request, d decision) (*Attempt, error) {
 // giveBack ends an attempt that is not wanted any more before it began.
 func (p *Pool) giveBack(r *Request, d decision) {
 	if a, _ := p.accept(r, d); a != nil {
-		a.End(DialAborted, nil)
+		a.End(report.DialAborted, nil)
 	}
 }
 
@@ -98,7 +100,7 @@ func (p *Pool) left(r *Request) (left time.Duration, bounded bool) {
 	return time.Until(by), true
 }
 
-func (p *Pool) unavailable(reason Reason) *UnavailableError {
+func (p *Pool) unavailable(reason report.Reason) *report.UnavailableError {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.machine.unavailable(reason)

@@ -7,6 +7,8 @@ import (
 	"container/list"
 	"iter"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // waiter is a request that asks the machine for a member.
@@ -37,7 +39,7 @@ type grant struct {
 type decision struct {
 	w *waiter
 	grant
-	err *UnavailableError
+	err *report.UnavailableError
 }
 
 // queue holds the requests that wait, in order of arrival.

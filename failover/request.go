@@ -6,6 +6,8 @@ package failover
 import (
 	"slices"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // MaxWrites is how often a request is written in its life, whether to one member
@@ -110,19 +112,19 @@ func (r *Request) wrote(m *Member) {
 }
 
 // failed notes that an attempt got no answer.
-func (r *Request) failed(a *Attempt, o Outcome, f *failure) {
+func (r *Request) failed(a *Attempt, o report.Outcome, f *report.Failure) {
 	r.lost = true
 	if r.since.IsZero() && (r.clocked || a.pool.view.Load().clocked) {
 		r.clocked, r.since = true, time.Now()
 	}
 	switch o {
-	case LostReused:
+	case report.LostReused:
 		if !same(r.reused, a.m) {
 			r.again, r.reused = a, a.m
 		}
-	case Lost, StreamReset:
+	case report.Lost, report.StreamReset:
 		r.lose(a, o, f)
-	case Hung:
+	case report.Hung:
 		r.hung++
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/lifecycle"
 	"github.com/caddy-broker/caddy-broker/module/reach"
@@ -149,7 +149,7 @@ func (f *Failover) follow() error {
 }
 
 // emit passes an event of the pool on to Caddy's events app.
-func (f *Failover) emit(e failover.Event) {
+func (f *Failover) emit(e report.Event) {
 	if f.ctx.Err() == nil && f.events.ShouldEmit(e.Name) {
 		f.events.Emit(f.ctx, e.Name, e.Data)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 	"github.com/caddy-broker/caddy-broker/module/reach"
 )
@@ -152,7 +153,7 @@ func (ex *exchange) connected(t *try) {
 }
 
 // finish ends the attempt for the pool.
-func (t *try) finish(o failover.Outcome, err error) {
+func (t *try) finish(o report.Outcome, err error) {
 	if t.upload != nil {
 		t.upload.End()
 	}

@@ -9,14 +9,14 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // TestWeigh: the rules for sending again, as invariants.
 func TestWeigh(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := drawEvidence(t)
-		hung := e.outcome == failover.Hung
+		hung := e.outcome == report.Hung
 		switch got := e.weigh(); {
 		case got == noProof:
 			if e.replayable && !e.began && (!e.written || e.unprocessed || !hung && e.promise != noProof) {

@@ -11,7 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 )
 
@@ -68,7 +68,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 // unwind ends what a panic below has left open.
 func (ex *exchange) unwind() {
 	t := ex.try.Load()
-	t.finish(failover.Neutral, nil)
+	t.finish(report.Neutral, nil)
 	ex.drop()
 	ex.response.leave()
 	t.Attempt.Done()
@@ -156,7 +156,7 @@ func (ex *exchange) answered(res *http.Response) *http.Response {
 		ex.release()
 	}
 	tr.Attempt.Status = res.StatusCode
-	tr.finish(failover.Answered, nil)
+	tr.finish(report.Answered, nil)
 	if f.cookie != nil {
 		f.cookie.announce(ex)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxytest"
 )
 
@@ -107,8 +108,8 @@ func (l lastErrand) Latest() *Errand { return l.e }
 // answering is a carrier whose members answer every ping.
 type answering struct{}
 
-func (answering) Ping(context.Context, *failover.Member) failover.PingResult {
-	return failover.PingResult{}
+func (answering) Ping(context.Context, *failover.Member) report.PingResult {
+	return report.PingResult{}
 }
 func (answering) Release(*failover.Member) {}
 func (answering) Warm([]*failover.Member)  {}
@@ -130,7 +131,7 @@ func newAttempt(t *testing.T, at string) *failover.Attempt {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { a.End(failover.DialAborted, nil) })
+	t.Cleanup(func() { a.End(report.DialAborted, nil) })
 	return a
 }
 
