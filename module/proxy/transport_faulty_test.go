@@ -9,12 +9,15 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // runHeader numbers the requests of TestFaultAtEveryByte.
@@ -165,6 +168,7 @@ func (r *faultyRun) one(f connFault) {
 // send sends the request once, and checks what its client is told.
 func (r *faultyRun) send(f connFault) (*faultyConn, bool) {
 	r.t.Helper()
+	r.awaitBoth()
 	r.p.policy.way.CloseIdle()
 	c := r.in.arm(f)
 	if r.reused {
@@ -222,6 +226,15 @@ func (r *faultyRun) send(f connFault) (*faultyConn, bool) {
 	}
 	r.check(f, c, status, told, answered)
 	return c, answered
+}
+
+// awaitBoth waits until no backend is down: a ping because of the request before may
+// have been ended with that.
+func (r *faultyRun) awaitBoth() {
+	r.t.Helper()
+	testwait.Until(r.t, "no backend is down", func() bool {
+		return !slices.ContainsFunc(r.p.policy.claim.entry.pool.Status().Upstreams, func(u report.UpstreamStatus) bool { return u.State == "down" })
+	})
 }
 
 // check compares what the client is told with the contract. What an HTTP/2
