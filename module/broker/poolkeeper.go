@@ -9,8 +9,8 @@ import (
 	"fmt"
 	"iter"
 	"regexp"
-	"sync"
 
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/internal/plain"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
@@ -25,7 +25,7 @@ import (
 // several processes the one counts that was activated last; what an older one still
 // says about the pools is refused.
 type poolKeeper struct {
-	mu      sync.Mutex
+	mu      lockorder.Mutex[poolKeeper]
 	serving int // id of the process that was activated last
 	kept    poolstate.Kept
 	sockets []string

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 )
 
 // http2Conn is a client's HTTP/2 connection in a process that may have to send it
@@ -28,7 +30,7 @@ type http2Conn struct {
 	rt     *childRuntime
 	away   sync.Once
 
-	mu    sync.Mutex
+	mu    lockorder.Mutex[http2Conn]
 	used  bool        // by mu: it has had a request
 	idle  time.Time   // by mu: no request is in progress since; zero: one is
 	timer *time.Timer // by mu: calls leave; nil when it did not have to wait yet
