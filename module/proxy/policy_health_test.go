@@ -50,10 +50,13 @@ func TestFullBackend(t *testing.T) {
 	}
 }
 
-// TestAnUnfitAnswerBringsNobodyHome: a primary that answers pings, and the request that
+// TestUnfitAnswerIsNoFailback: a primary that answers pings, and the request that
 // tries it with 503, is not home. It is once it answers one that works.
-func TestAnUnfitAnswerBringsNobodyHome(t *testing.T) {
+func TestUnfitAnswerIsNoFailback(t *testing.T) {
 	t.Parallel() // it waits, and its pool is its own
+	if testing.Short() {
+		t.Skip("it waits for a second trial")
+	}
 	address := proxytest.DeadAddress(t)
 	backup := newBackendServer(t, "backup", nil)
 	p := newProxy(t, upstreams(address, backup.addr()), set("priority_backup", true), set("failback_delay", "20ms"),
