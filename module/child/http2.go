@@ -20,8 +20,8 @@ import (
 // elsewhere. Some clients, Java's up to version 17 among them, fail every request
 // that is in progress when GOAWAY comes, whatever it says about the last stream, and
 // those whose answers they have received but not yet read. So it shall come when the
-// connection has been quiet for a moment, which `Connection: close` cannot do: the
-// server sends it before the answer that carries the field.
+// connection has been quiet for a moment, which `Connection: close` cannot do: in most
+// cases the server sends it before the answer that carries the field.
 //
 // A server tells all of its connections, or none, to go. Therefore each connection
 // has a server to itself, which listens to nothing; shutting it down sends GOAWAY.
