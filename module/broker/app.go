@@ -18,6 +18,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/metrics"
 	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
 func init() {
@@ -134,7 +135,13 @@ func (a *App) Validate() error {
 // when all of it serves. If it cannot, everything is as it was before.
 func (a *App) Start() error {
 	defer close(a.ready)
-	return host.claim(a)
+	if err := host.claim(a); err != nil {
+		return err
+	}
+	if left := sockets.DropStored(); len(left) > 0 {
+		a.logger.Info("closed sockets of an earlier process that nothing listens on any more", zap.Strings("addresses", left))
+	}
+	return nil
 }
 
 // Stop releases this configuration's claim. What no other configuration claims
