@@ -38,14 +38,14 @@ var mayImport = map[string][]string{
 
 	"module": {"module/admin", "module/announce", "module/broker", "module/child", "module/command", "module/proxy"},
 	"module/admin": {
-		"module/internal/assumed", "failover", "failover/report", "failover/address", "module/proxy", "module/broker", "module/child", "module/internal/indoubt",
+		"module/internal/assumed", "failover", "internal/plain", "failover/report", "failover/address", "module/proxy", "module/broker", "module/child", "module/internal/indoubt",
 		"module/internal/proxytest", "supervisor", "supervisor/control", "supervisor/sockets",
 	},
 	"module/announce": {"module/internal/assumed", "failover/address", "module/child", "module/cluster", "module/internal/lifecycle", "module/internal/parlance"},
 	"module/broker": {
 		"module/internal/assumed", "failover", "failover/report", "failover/address", "failover/affinity", "internal/options", "internal/plain", "module/child", "module/cluster", "module/internal/block",
 		"module/internal/indoubt", "module/internal/metrics", "module/internal/parlance", "module/internal/poolstate",
-		"module/internal/proxystatus", "module/internal/proxytest", "module/internal/socket", "module/policyconfig",
+		"module/internal/proxystatus", "module/internal/proxytest", "module/internal/socket", "module/internal/statefile", "module/policyconfig",
 		"supervisor", "supervisor/control", "supervisor/sockets",
 	},
 	"module/child": {
@@ -84,6 +84,7 @@ var mayImport = map[string][]string{
 	"module/internal/parlance":    {},
 	"module/internal/proxystatus": {},
 	"module/internal/socket":      {},
+	"module/internal/statefile":   {"module/internal/indoubt", "module/internal/testwait"},
 	"module/internal/testwait":    {},
 
 	"supervisor":          {"internal/plain", "internal/sidebyside", "supervisor/control", "supervisor/sockets"},

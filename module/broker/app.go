@@ -43,6 +43,11 @@ type App struct {
 	// process may have; if empty, that is not looked at.
 	AdminListen string `json:"admin_listen,omitempty"`
 
+	// StateDir is the folder in which what operators decided about pools, and the
+	// requests in doubt, outlive this process; `off` keeps them in memory alone.
+	// Default: `broker` in Caddy's data directory.
+	StateDir *string `json:"state_dir,omitempty"`
+
 	// Children are the programs to run, by name. The child `default` runs Caddy.
 	Children map[string]*Child `json:"children,omitempty"`
 
@@ -88,6 +93,9 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.logger = ctx.Logger()
+	if err := appTable.Check(a); err != nil {
+		return err
+	}
 	a.ready, a.over = make(chan struct{}), make(chan struct{})
 	events, err := ctx.App("events")
 	if err != nil {

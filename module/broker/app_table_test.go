@@ -29,6 +29,7 @@ var updateDocs = flag.Bool("update", false, "write the option tables of docs ane
 func TestDocumentedOptions(t *testing.T) {
 	for _, table := range []struct{ page, name, text string }{
 		{"../../docs/supervision.md", "child", childTable.MarkdownTable(false)},
+		{"../../docs/supervision.md", "broker", appTable.MarkdownTable(false)},
 		{"../../docs/supervision.md", "program", programTable.MarkdownTable(false)},
 		{"../../docs/dynamic-membership.md", "network", cluster.Table.MarkdownTable(false)},
 	} {
@@ -67,6 +68,7 @@ func TestTablesFollowTheStructs(t *testing.T) {
 		options.Pairs:    {reflect.TypeFor[map[string]string]()},
 	}
 	followTheStruct(t, childTable, types, "app_options.go")
+	followTheStruct(t, appTable, types, "app.go", "source", "admin_listen", "children", "network")
 	followTheStruct(t, programTable, types, "app.go", "config")
 	followTheStruct(t, cluster.Table, types, "../cluster/network.go")
 }
@@ -195,6 +197,7 @@ var badValues = map[string]struct{ json, shown string }{
 	"stop_timeout":      {`"5"`, `"5"`},
 	"replace":           {`"later"`, `"later"`},
 	"ha_log":            {`""`, `""`},
+	"state_dir":         {`""`, `""`},
 	"user":              {`"no user, surely"`, `"no user, surely"`},
 	"env":               {`{"A=B":"c"}`, `"A=B"`},
 	"command":           {`"sh -c true"`, `"sh -c true"`},
@@ -228,6 +231,13 @@ func TestBadValuesInJSON(t *testing.T) {
 		return n.Check()
 	}
 	badValuesIn(t, childTable, child)
+	badValuesIn(t, appTable, func(data string) error {
+		a := new(App)
+		if err := caddy.StrictUnmarshalJSON([]byte(data), a); err != nil {
+			return err
+		}
+		return appTable.Check(a)
+	})
 	badValuesIn(t, programTable, child)
 	badValuesIn(t, cluster.Table, network)
 }

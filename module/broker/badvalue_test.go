@@ -40,6 +40,7 @@ func TestBadValuesInCaddyfile(t *testing.T) {
 		}
 	}
 	badLinesOf(t, childTable, option(new(App).UnmarshalOption))
+	badLinesOf(t, appTable, option(new(App).UnmarshalOption))
 	badLinesOf(t, childTable, option(new(Child).UnmarshalOption))
 	badLinesOf(t, programTable, option(new(Child).UnmarshalOption))
 	badLinesOf(t, cluster.Table, func(line string) error {

@@ -39,6 +39,7 @@ type hostState struct {
 	thrift  thrift      // guarded by turn
 	events  *eventPump
 	doubts  indoubt.Ledger // requests in doubt that children reported
+	state   parentState
 }
 
 // claim makes a decide, and returns when all its children serve.
@@ -49,6 +50,7 @@ func (h *hostState) claim(a *App) error {
 	h.claims = append(h.claims, a)
 	h.mu.Unlock()
 	h.events.follow(a)
+	h.state.follow(h, a)
 
 	ctx, cancel := assumed.UntilExiting(context.Background(), errExiting)
 	defer cancel()
@@ -152,6 +154,7 @@ func (h *hostState) prune(logger *zap.Logger) {
 	if a == nil {
 		h.network.end()
 		h.thrift.set(false)
+		h.state.freeze(h)
 	}
 	var wg sync.WaitGroup
 	for name, c := range h.list() {
@@ -171,6 +174,7 @@ func (h *hostState) prune(logger *zap.Logger) {
 	}
 	wg.Wait()
 	if a == nil {
+		h.state.end()
 		h.events.follow(nil)
 	}
 }
@@ -194,6 +198,7 @@ func (h *hostState) apply(ctx context.Context, a *App, name string) error {
 			h.mu.Unlock()
 			return err
 		}
+		h.state.begun(name)
 		return nil
 	}
 	if err := c.admit(want.User); err != nil {
@@ -257,6 +262,9 @@ type Hosted struct {
 
 func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logger) (*Hosted, error) {
 	c := &Hosted{name: name, spec: want.Spec, haLog: want.haLog, pools: new(poolKeeper)}
+	if err := c.pools.restore(host.state.of(name)); err != nil {
+		logger.Warn("state of the broker: what was kept of the pools cannot be read, so they start without", zap.String("child", name), zap.Error(err))
+	}
 	if err := c.admit(want.User); err != nil {
 		return nil, err
 	}
