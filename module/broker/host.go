@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/supervisor"
@@ -28,10 +29,13 @@ import (
 // not touched by a reload, and a failed reload leaves everything as it was.
 var host = &hostState{children: make(map[string]*Hosted), events: newEventPump()}
 
-type hostState struct {
-	turn sync.Mutex // one claim or release at a time; held while children start and stop
+// turnLock is the class of hostState.turn.
+type turnLock struct{}
 
-	mu       sync.RWMutex // guards what follows, briefly
+type hostState struct {
+	turn lockorder.Mutex[turnLock] // one claim or release at a time; held while children start and stop
+
+	mu       lockorder.RWMutex[hostState] // guards what follows, briefly
 	claims   []*App
 	children map[string]*Hosted
 

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
@@ -31,7 +32,7 @@ type childRuntime struct {
 
 	answered atomic.Uint64 // requests answered, as proof of life
 
-	mu        sync.Mutex
+	mu        lockorder.Mutex[childRuntime]
 	listeners map[*listener]struct{}
 	datagrams map[*packetConn]struct{}
 	conns     map[net.Conn]struct{}
