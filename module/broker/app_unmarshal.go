@@ -45,14 +45,14 @@ func (o *ChildOptions) unmarshal(d *caddyfile.Dispenser, given map[string]bool, 
 func (a *App) UnmarshalJSON(data []byte) error {
 	type plain App
 	return options.Decode(data, (*plain)(a), func(name string) (options.Member, error) {
-		return lookupMember(childTable, name, map[string]options.Member{"source": {}, "admin_listen": {}, "children": {Named: true}, "network": {}})
+		return lookupMember(childTable, name, map[string]options.Member{"off": {Expecting: "true or false"}, "source": {}, "admin_listen": {}, "children": {Named: true}, "network": {}})
 	})
 }
 
 // UnmarshalJSON reads a child's configuration.
 func (c *Child) UnmarshalJSON(data []byte) error {
 	type plain Child
-	besides := map[string]options.Member{"config": {}}
+	besides := map[string]options.Member{"config": {}, "verbatim": {Expecting: "true or false"}}
 	for i := range programTable {
 		besides[programTable[i].Name] = programTable[i].Member()
 	}
