@@ -164,8 +164,11 @@ func TestBadChange(t *testing.T) {
 		status int
 		says   string
 	}{
-		{call{Method: "PATCH", Path: strings.TrimSuffix(body, "/body"), Body: `{"handler":"none_of_that_name"}`}, 500,
-			`{"error":"loading new config: loading http app module: provision http: server srv0: setting up route handlers: route 0: loading handler modules: position 0: loading module 'none_of_that_name': ` + unknown},
+		{
+			call{Method: "PATCH", Path: strings.TrimSuffix(body, "/body"), Body: `{"handler":"none_of_that_name"}`},
+			500,
+			`{"error":"loading new config: loading http app module: provision http: server srv0: setting up route handlers: route 0: loading handler modules: position 0: loading module 'none_of_that_name': ` + unknown,
+		},
 		{call{Method: "POST", Path: "/load", Body: strings.Replace(before, "static_response", "none_of_that_name", 1)}, 400, `{"error":"loading config: loading new config: loading http app module`},
 		{call{Method: "POST", Path: "/load", Body: `{"apps":{"http":{"servers":{"s":{"routes":[{"handle":[{"handler":"none_of_that_name"}]}]}}}}}`}, 400, unknown}, // its admin endpoint is elsewhere
 		{call{Method: "POST", Path: "/load", Body: `{"apps":`}, 400, "decoding request body: unexpected end of JSON input, at offset 8"},

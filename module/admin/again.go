@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -93,9 +94,7 @@ func (c *capture) Write(b []byte) (int, error) { return c.body.Write(b) }
 
 // copyTo answers with what was captured.
 func (c *capture) copyTo(w http.ResponseWriter) {
-	for name, values := range c.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), c.header)
 	w.WriteHeader(c.status)
 	_, _ = w.Write(c.body.Bytes())
 }

@@ -47,7 +47,8 @@ func TestErrorsAreTheUsers(t *testing.T) {
 		"host":          `{"admin":{"disabled":true},"apps":{"http":{"servers":{"s":{"listen":[":443"],"routes":[` + none + `,{"match":[{"host":["{none.of.that.name}"]}]},` + bad + `]}}}}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			want, got := check([]byte(config)), ""
+			var got string
+			want := check([]byte(config))
 			if prepared, err := PrepareConfig([]byte(config), ""); err != nil {
 				got = strings.TrimPrefix(refusal([]byte(config), err).Error(), "loading new config: ")
 			} else {

@@ -51,7 +51,7 @@ func lookAhead(cmd *cobra.Command) {
 	if file == "" || file == "-" || adapter != "" && adapter != "caddyfile" {
 		return
 	}
-	text, err := os.ReadFile(file)
+	text, err := os.ReadFile(file) //nolint:gosec // the file that the user names
 	if err != nil {
 		return
 	}

@@ -6,6 +6,7 @@ package document
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"strings"
 	"testing"
 )
@@ -68,9 +69,7 @@ func FuzzText(f *testing.F) {
 					renamed["@"+key] = v
 				}
 			}
-			for key, v := range renamed {
-				o[key] = v
-			}
+			maps.Copy(o, renamed)
 		}))
 		without := again()
 		if o, ok := without.(map[string]any); ok {
