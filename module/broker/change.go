@@ -152,10 +152,15 @@ func restoreAdmin(serves *document.Document) {
 const childLoading = "loading new config: "
 
 // inCaddysWords is what Caddy would have said here of a configuration that it could not
-// load there, and any other error as it is.
+// load there, and any other error as it is. What Caddy cannot say is added: that users
+// had to wait for it.
 func inCaddysWords(err error) error {
-	if start, ok := errors.AsType[*supervisor.StartError](err); ok && strings.HasPrefix(start.Cause, childLoading) {
-		return errors.New(start.Cause)
+	start, ok := errors.AsType[*supervisor.StartError](err)
+	if !ok || !strings.HasPrefix(start.Cause, childLoading) {
+		return err
 	}
-	return err
+	if errors.Is(err, supervisor.ErrStoppedFirst) {
+		return fmt.Errorf("%s; %w", start.Cause, supervisor.ErrStoppedFirst)
+	}
+	return errors.New(start.Cause)
 }
