@@ -170,13 +170,13 @@ func TestBadChange(t *testing.T) {
 			`{"error":"loading new config: loading http app module: provision http: server srv0: setting up route handlers: route 0: loading handler modules: position 0: loading module 'none_of_that_name': ` + unknown,
 		},
 		{call{Method: "POST", Path: "/load", Body: strings.Replace(before, "static_response", "none_of_that_name", 1)}, 400, `{"error":"loading config: loading new config: loading http app module`},
-		{call{Method: "POST", Path: "/load", Body: `{"apps":{"http":{"servers":{"s":{"routes":[{"handle":[{"handler":"none_of_that_name"}]}]}}}}}`}, 400, unknown}, // its admin endpoint is elsewhere
+		{call{Method: "POST", Path: "/load", Body: `{"admin":{"listen":"127.0.0.1:` + freePort(t) + `"},"apps":{"http":{"servers":{"s":{"routes":[{"handle":[{"handler":"none_of_that_name"}]}]}}}}}`}, 400, unknown},
 		{call{Method: "POST", Path: "/load", Body: `{"apps":`}, 400, "decoding request body: unexpected end of JSON input, at offset 8"},
 		{call{Method: "POST", Path: "/load", Body: "nonsense {", Type: "text/caddyfile"}, 400, "adapting config using caddyfile adapter"},
 		{call{Method: "POST", Path: "/load", Body: "x", Type: "text/none_of_that_name"}, 400, "unrecognized config adapter"},
 		{call{Method: "PUT", Path: "/config/apps/broker/standby", Body: `"many"`}, 500, "option standby"},
 		{call{Method: "PUT", Path: "/config/apps/none_of_that_name", Body: `{}`}, 500, "unknown module: none_of_that_name"},
-		{call{Method: "PUT", Path: "/config/Apps", Body: `{"http":{}}`}, 500, "apps.http"},
+		{call{Method: "PUT", Path: "/config/Apps", Body: `{"http":{}}`}, 500, "apps is there in two spellings"},
 		{call{Method: "PUT", Path: "/config/none", Body: `{}`}, 500, "unknown field"},
 		{call{Method: "PATCH", Path: "/config/admin/listen", Body: `"not an address:x:y"`}, 500, "starting caddy administration endpoint"},
 		{call{Method: "PATCH", Path: "/config/apps/none", Body: "1"}, 404, "key does not exist"},
@@ -253,6 +253,10 @@ http://:{$PORT} {
 `, "PORT="+port)
 	call{Method: "GET", Path: "/reverse_proxy/upstreams"}.wants(t, b, 200, "127.0.0.1:1")
 	call{Method: "GET", Path: "/pki/ca/local"}.wants(t, b, 200, "root_certificate")
+	unread := strings.Repeat("a body that nobody reads ", 4096)
+	for range 60 {
+		call{Method: "POST", Path: "/pki/ca/local", Body: unread}.wants(t, b, 405, "method not allowed: POST")
+	}
 	call{Method: "GET", Path: "/debug/pprof/cmdline"}.wants(t, b, 200, "--child")
 	call{Method: "GET", Path: "/debug/vars"}.wants(t, b, 200, "--child")
 	for _, c := range []call{

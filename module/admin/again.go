@@ -45,17 +45,21 @@ func again(w http.ResponseWriter, r *http.Request, to, encoded string) error {
 	return nil
 }
 
-// elsewhere serves a request for /config/ by Caddy's own handler. Slashes that are
-// encoded make it match no pattern but that handler's, and mean the same to it.
+// elsewhere serves a request for /config/ by Caddy's own handler. Two segments, the
+// first of which has a slash that is encoded, match no pattern but that handler's, and
+// mean the same to it.
 func elsewhere(w http.ResponseWriter, r *http.Request) error {
 	rest := strings.TrimPrefix(r.URL.Path, configPrefix)
 	if rest == "" {
-		return again(w, r, configPrefix+"...", "") // another spelling of the whole
+		return again(w, r, configPrefix+".../", "") // another spelling of the whole
 	}
-	if !strings.Contains(rest, "/") {
+	for strings.Count(rest, "/") < 2 {
 		rest += "/"
 	}
-	return again(w, r, configPrefix+rest, configPrefix+url.PathEscape(rest))
+	second := strings.Index(rest, "/") + 1
+	second += strings.Index(rest[second:], "/")
+	encoded := url.PathEscape(rest[:second]) + "/" + url.PathEscape(rest[second+1:])
+	return again(w, r, configPrefix+rest, configPrefix+encoded)
 }
 
 // plainDocument is the configuration that Caddy itself runs. If it cannot be had, w has

@@ -4,8 +4,10 @@
 package admin
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -32,7 +34,7 @@ func alone(ctx caddy.Context, app *broker.App) error {
 	if address.IsUnixNetwork() {
 		host, _, _ = strings.Cut(address.Host, "|") // permission bits follow
 	}
-	if err := sockets.Available(ctx, address.Network, host); err != nil {
+	if err := sockets.Available(ctx, address.Network, host); errors.Is(err, syscall.EADDRINUSE) { // Caddy says all else
 		return fmt.Errorf("opening the admin endpoint %s: %w (global option admin)", listen, err)
 	}
 	return nil

@@ -43,11 +43,9 @@ const (
 // routes are patterns that win over Caddy's, and leave other ways to these: see elsewhere.
 func (c configAPI) routes() []caddy.AdminRoute {
 	config, id := caddy.AdminHandlerFunc(c.serve), caddy.AdminHandlerFunc(c.serveID)
-	routes := []caddy.AdminRoute{{Pattern: configPrefix + "{$}", Handler: config}}
+	routes := []caddy.AdminRoute{{Pattern: configPrefix + "{$}", Handler: config}, {Pattern: configPrefix + "{key}", Handler: config}}
 	for _, key := range assumed.ConfigKeys {
-		routes = append(routes,
-			caddy.AdminRoute{Pattern: configPrefix + key, Handler: config},
-			caddy.AdminRoute{Pattern: configPrefix + key + "/", Handler: config})
+		routes = append(routes, caddy.AdminRoute{Pattern: configPrefix + key + "/", Handler: config})
 	}
 	return append(routes,
 		caddy.AdminRoute{Pattern: idPrefix + "{id}", Handler: id},

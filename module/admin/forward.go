@@ -77,6 +77,10 @@ func forward(c *broker.Hosted, w http.ResponseWriter, r *http.Request, path stri
 	if err != nil {
 		return apiError{http.StatusServiceUnavailable, err}
 	}
+	// A server that is told to close a connection does not read a body that its handler
+	// has left, and what is still being sent then fails instead of being answered.
+	transport.DisableKeepAlives = false
+	defer transport.CloseIdleConnections()
 	prefix := strings.TrimSuffix(r.URL.Path, path)
 	to := &url.URL{
 		Scheme: "http", Host: "127.0.0.1", Path: path, RawPath: strings.TrimPrefix(r.URL.EscapedPath(), prefix), RawQuery: r.URL.RawQuery,
