@@ -89,7 +89,7 @@ var mayImport = map[string][]string{
 
 	"supervisor":          {"internal/plain", "internal/sidebyside", "supervisor/control", "supervisor/sockets"},
 	"supervisor/control":  {},
-	"supervisor/sockets":  {"internal/sidebyside"},
+	"supervisor/sockets":  {"internal/fdstore", "internal/sidebyside"},
 	"failover":            {"failover/affinity", "failover/address", "failover/membership", "failover/report", "failover/tracker"},
 	"failover/affinity":   {},
 	"failover/address":    {"internal/options"},
@@ -99,10 +99,11 @@ var mayImport = map[string][]string{
 
 	"internal/options":    {},
 	"internal/plain":      {},
+	"internal/fdstore":    {},
 	"internal/sidebyside": {},
 
-	"integration":         {"integration/harness", "internal/sidebyside"},
-	"integration/harness": {},
+	"integration":         {"integration/harness", "internal/fdstore", "internal/sidebyside"},
+	"integration/harness": {"internal/fdstore"},
 	"bench":               {"bench/backend", "bench/client", "bench/peers", "bench/report", "bench/soak", "integration/harness"},
 	"bench/backend":       {"integration/harness"},
 	"bench/client":        {"integration/harness"},

@@ -20,6 +20,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/metrics"
 	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
 func init() {
@@ -199,7 +200,13 @@ func (a *App) Start() error {
 	if err := a.Supervisable(); err != nil { // without an admin endpoint nothing has asked for that before
 		return err
 	}
-	return host.claim(a)
+	if err := host.claim(a); err != nil {
+		return err
+	}
+	if left := sockets.DropStored(); len(left) > 0 {
+		a.logger.Info("closed sockets of an earlier process that nothing listens on any more", zap.Strings("addresses", left))
+	}
+	return nil
 }
 
 // Stop releases this configuration's claim. What no other configuration claims
