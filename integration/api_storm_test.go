@@ -62,7 +62,7 @@ func TestStormOfChanges(t *testing.T) {
 	endlessClients := &streamClients{addr: addr}
 	around.Go(func() { endlessClients.run(ctx, endlessClients.eventStream) })
 	around.Go(func() { endlessClients.run(ctx, endlessClients.webSocket) })
-	seen := &crowd{waits: "of no interest here"}
+	seen := new(crowd)
 	around.Go(func() { seen.watch(ctx, b) })
 
 	var kills strikes
@@ -116,8 +116,11 @@ func TestStormOfChanges(t *testing.T) {
 	if seen.most > maxProcesses {
 		t.Errorf("the child had %d processes, want at most %d", seen.most, maxProcesses)
 	}
+	if !strings.Contains(seen.waits, "wait") {
+		t.Error("the status never said that changes wait")
+	}
 	if endlessClients.streams < 2 || endlessClients.sockets < 2 {
 		t.Errorf("%s: that shows little", endlessClients)
 	}
-	t.Logf("%d changes, %d kills, %d processes at most; %s; changes: %s", changes, len(kills), seen.most, endlessClients, harness.Results(results))
+	t.Logf("%d changes, %d kills, %d processes at most; %s; changes: %s; %s", changes, len(kills), seen.most, endlessClients, harness.Results(results), seen.waits)
 }
