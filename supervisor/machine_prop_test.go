@@ -191,6 +191,9 @@ func (w *world) invariants() {
 	if c := m.candidate; c != nil && !c.begun && !m.specOf(c).StopFirst && (m.hasRoom() || !w.now.Before(c.until)) {
 		w.Fatal("a replacement waits though it may begin")
 	}
+	if gap := !m.gapSince.IsZero(); gap != (m.wanted && m.active() == nil) {
+		w.Fatalf("a gap is counted: %v, while %v processes are active", gap, m.count(phaseActive))
+	}
 	if m.later != nil && (m.candidate == nil || !m.candidate.begun) {
 		w.Fatal("replacements gather behind one that they could join")
 	}
