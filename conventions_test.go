@@ -34,19 +34,19 @@ const header = `// SPDX-FileCopyrightText: The caddy-broker authors
 var mayImport = map[string][]string{
 	"cmd/caddy": {"."},
 	".":         {"caddyfile", "module"},
-	"caddyfile": {"module/announce", "module/broker", "module/child", "module/cluster", "module/policyconfig"},
+	"caddyfile": {"module/announce", "module/broker", "module/child", "module/cluster", "module/document", "module/policyconfig"},
 
 	"module": {"module/admin", "module/announce", "module/broker", "module/child", "module/command", "module/proxy"},
 	"module/admin": {
-		"module/internal/assumed", "failover", "failover/report", "failover/address", "module/proxy", "module/broker", "module/child", "module/internal/indoubt",
-		"module/internal/proxytest", "supervisor", "supervisor/control", "supervisor/sockets",
+		"module/internal/assumed", "failover", "internal/plain", "failover/report", "failover/address", "module/proxy", "module/broker", "module/child", "module/document",
+		"module/internal/indoubt", "module/internal/proxytest", "supervisor", "supervisor/control", "supervisor/sockets",
 	},
 	"module/announce": {"module/internal/assumed", "failover/address", "module/child", "module/cluster", "module/internal/lifecycle", "module/internal/parlance"},
 	"module/broker": {
 		"internal/lockorder",
-		"module/internal/assumed", "failover", "failover/report", "failover/address", "failover/affinity", "internal/options", "internal/plain", "module/child", "module/cluster", "module/internal/block",
+		"module/internal/assumed", "failover", "failover/report", "failover/address", "failover/affinity", "internal/options", "internal/plain", "module/child", "module/cluster", "module/document", "module/internal/block",
 		"module/internal/indoubt", "module/internal/metrics", "module/internal/parlance", "module/internal/poolstate",
-		"module/internal/proxystatus", "module/internal/proxytest", "module/internal/socket", "module/policyconfig",
+		"module/internal/proxystatus", "module/internal/proxytest", "module/internal/socket", "module/internal/statefile", "module/policyconfig",
 		"supervisor", "supervisor/control", "supervisor/sockets",
 	},
 	"module/child": {
@@ -61,9 +61,10 @@ var mayImport = map[string][]string{
 		"module/internal/block", "module/internal/parlance", "module/internal/testwait",
 	},
 	"module/command": {
-		"module/internal/assumed", "failover", "failover/report", "internal/options", "internal/plain", "module/broker", "module/child", "module/internal/proxytest", "supervisor",
-		"supervisor/control",
+		"module/internal/assumed", "failover", "failover/report", "internal/options", "internal/plain", "module/broker", "module/child", "module/document", "module/internal/proxytest",
+		"supervisor", "supervisor/control",
 	},
+	"module/document": {},
 	"module/proxy": {
 		"internal/lockorder",
 		"failover/affinity", "module/internal/assumed", "failover", "failover/report", "failover/address", "failover/membership", "internal/options", "internal/sidebyside", "module/internal/block",
@@ -89,6 +90,7 @@ var mayImport = map[string][]string{
 	"module/internal/parlance":    {},
 	"module/internal/proxystatus": {},
 	"module/internal/socket":      {"internal/lockorder"},
+	"module/internal/statefile":   {"module/internal/indoubt", "module/internal/testwait"},
 	"module/internal/testwait":    {},
 
 	"supervisor":          {"internal/plain", "internal/sidebyside", "supervisor/control", "supervisor/sockets"},

@@ -9,6 +9,7 @@ package lockorder
 var Order = [][]string{
 	{"broker.turnLock", "broker.hostState"},
 	{"broker.turnLock", "broker.eventPump"},
+	{"broker.turnLock", "broker.parentState"},
 	{"child.listener", "child.childRuntime"},
 	{"proxy.poolRegistry", "failover.Pool", "affinity.movesLock"},
 	{"proxy.poolRegistry", "reach.backendTable", "reach.Backend"},
