@@ -78,6 +78,7 @@ func (ex *exchange) takeBody(req *http.Request) {
 	f := ex.policy
 	ex.promise = promise(req, f.options.TrackMessages)
 	if !carriesBody(req) || assumed.Buffered(req.Body) {
+		ex.read = true
 		return
 	}
 	keep := ex.promise != noProof || f.retries.any()
@@ -157,6 +158,7 @@ func (ex *exchange) answered(res *http.Response) *http.Response {
 		tr.conn.Hear(res.Header)
 	}
 	ex.settled(true)
+	ex.closeUnread()
 	ex.response.wrap(ex, tr, res)
 	return res
 }
