@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/affinity"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
@@ -23,7 +24,7 @@ const dialSlots = 16
 const DialWidth = tracker.DialWidth
 
 // outcomes is how many kinds of Outcome there are.
-const outcomes = int(Neutral) + 1
+const outcomes = int(report.Neutral) + 1
 
 // Member is one backend of a pool. Its identity lasts as long as the pool, also
 // over reloads, for the same scheme, host and port.
@@ -43,7 +44,7 @@ type Member struct {
 	_          [64]byte
 	inProgress atomic.Int64 // places taken, each from Next to Done
 	shown      shown
-	trial      slot // of the one request that may try it when it came back
+	trial      tracker.Slot // of the one request that may try it when it came back
 	outcomes   [outcomes]atomic.Uint64
 	dials      [dialSlots]atomic.Int32 // attempts without a connection, by the tick they began at
 

@@ -6,6 +6,8 @@ package failover
 import (
 	"context"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // run is the pool's own goroutine: it carries out what the machine wants done,
@@ -76,7 +78,7 @@ func (p *Pool) perform(cfg Config, a action) {
 		close(a.heard)
 	case actConsult:
 		for i := range a.asked {
-			a.asked[i].opinion = form(a.asked[i].checker, a.members)
+			a.asked[i].opinion = form(guarded{a.asked[i].checker, cfg.Logger, &p.panicked}, a.members)
 		}
 		p.feed(inConsulted{a.asked})
 	case actChanged:
@@ -95,8 +97,8 @@ func (p *Pool) ping(c Carrier, a actPing) {
 		ctx, cancel = context.WithTimeout(ctx, a.timeout)
 		defer cancel()
 	}
-	result := c.Ping(ctx, a.m)
+	result := guardedPing(ctx, c, a.m)
 	if p.ctx.Err() == nil {
-		p.feed(inPing{m: a.m, kind: a.kind, epoch: a.epoch, asked: a.asked, result: result, failure: note(result.Err)})
+		p.feed(inPing{m: a.m, kind: a.kind, epoch: a.epoch, asked: a.asked, result: result, failure: report.Note(result.Err)})
 	}
 }

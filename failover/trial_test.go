@@ -7,6 +7,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
 // homeReady is a pool whose priority member has answered its pings and looks for a
@@ -46,7 +49,7 @@ func TestATrialHasASecond(t *testing.T) {
 		slow := &Request{Safe: true, Client: 1}
 		b.stuckOn(slow, "a")
 		b.expect("b")
-		time.Sleep(trialTime - 100*time.Millisecond)
+		time.Sleep(tracker.TrialTime - 100*time.Millisecond)
 		b.expect("b")
 		time.Sleep(100 * time.Millisecond)
 		// Its own client is not the next one.
@@ -59,7 +62,7 @@ func TestATrialHasASecond(t *testing.T) {
 		if s := b.state("a"); s != "up" {
 			t.Errorf("it is %s", s)
 		}
-		slow.at.End(Neutral, nil)
+		slow.at.End(report.Neutral, nil)
 	})
 }
 
@@ -69,7 +72,7 @@ func TestATrialOfTheOnlyClient(t *testing.T) {
 	homeReady(t, func(b *stage) {
 		slow := &Request{Safe: true, Client: 1}
 		b.stuckOn(slow, "a")
-		time.Sleep(trialPause - 100*time.Millisecond)
+		time.Sleep(tracker.TrialPause - 100*time.Millisecond)
 		if m, err := b.send(&Request{Safe: true, Client: 1}); err != nil || m.URI.Host != "b" {
 			t.Errorf("got %v, error %v", m, err)
 		}
@@ -77,12 +80,12 @@ func TestATrialOfTheOnlyClient(t *testing.T) {
 		again := &Request{Safe: true, Client: 1}
 		b.stuckOn(again, "a")
 		slow.at.Status = 200
-		slow.at.End(Answered, nil)
+		slow.at.End(report.Answered, nil)
 		slow.at.Done()
 		if s := b.state("a"); s != "up" {
 			t.Errorf("it is %s", s)
 		}
-		again.at.End(Neutral, nil)
+		again.at.End(report.Neutral, nil)
 	})
 }
 
@@ -124,7 +127,7 @@ func TestALostTrial(t *testing.T) {
 				if dead {
 					return
 				}
-				time.Sleep(trialTime)
+				time.Sleep(tracker.TrialTime)
 				if m, err := b.send(&Request{Safe: true, Client: 2}); err != nil || m.URI.Host != "a" {
 					t.Errorf("got %v, error %v", m, err)
 				}
@@ -143,10 +146,10 @@ func TestUnfitAnswersToOneClient(t *testing.T) {
 				evil.at.Connected()
 				evil.at.Written()
 				evil.at.Status = 503
-				evil.at.End(Answered, nil)
+				evil.at.End(report.Answered, nil)
 				evil.at.Done()
 			} else {
-				evil.at.End(Neutral, nil)
+				evil.at.End(report.Neutral, nil)
 			}
 			if _, err := b.send(&Request{Safe: true, Client: 2}); err != nil {
 				t.Fatal(err)

@@ -56,6 +56,16 @@ func TestCommandsThatCannotBeCarriedOut(t *testing.T) {
 	}
 
 	operate(t, b, "stop")
+	const unserved = "is stopped, so nothing would serve this configuration"
+	out, err := reload(t, b, strings.Replace(answering, "ANSWER", "changed", 1))
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 || !strings.Contains(out, unserved) {
+		t.Errorf("a load that nothing would serve: %v, want exit code 1\n%s", err, out)
+	}
+	refused(t, b, unserved, "reload") // of a change
+	if err := b.Write(answering); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, b, unserved, "reload") // of the same
 	for _, command := range []string{"stop", "restart", "promote"} {
 		refused(t, b, "child is stopped", command)
 	}

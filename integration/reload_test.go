@@ -25,6 +25,9 @@ http://:{$PORT} {
 }
 `
 
+// goesOn is said of a child that a reload leaves alone because nothing has changed.
+const goesOn = "child goes on: nothing that it runs has changed"
+
 func reload(t *testing.T, b *harness.Broker, caddyfile string) (string, error) {
 	t.Helper()
 	if err := b.Write(caddyfile); err != nil {
@@ -41,6 +44,15 @@ func TestReload(t *testing.T) {
 
 	if out, err := reload(t, b, answering); err != nil {
 		t.Fatalf("reloading the same: %v\n%s", err, out)
+	}
+	if now := awaitActive(t, b, 0); now != pid {
+		t.Errorf("the child was %d and is %d; nothing had changed", pid, now)
+	}
+	if out, err := b.Run(t.Context(), "reload", "--adapter", "broker", "--config", "{}", "--force"); err != nil {
+		t.Fatalf("reloading the same by force: %v\n%s", err, out)
+	}
+	if n := strings.Count(b.Process().Output(), goesOn); n != 1 {
+		t.Errorf("it was said %d times that the child goes on, want once", n)
 	}
 	if now := awaitActive(t, b, 0); now != pid {
 		t.Errorf("the child was %d and is %d; nothing had changed", pid, now)
@@ -119,6 +131,9 @@ func TestReloadThatFailsChangesNothing(t *testing.T) {
 			}
 			if now := awaitActive(t, b, 0); now != pid {
 				t.Errorf("the child was %d and is %d", pid, now)
+			}
+			if strings.Contains(b.Process().Output(), goesOn) {
+				t.Error("it is said that nothing has changed")
 			}
 		})
 	}

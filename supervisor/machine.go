@@ -272,6 +272,7 @@ func (m *machine) next() time.Time {
 	for _, p := range m.procs {
 		sooner(p.deadline)
 		sooner(p.killAt)
+		sooner(p.leaveBy)
 		// What waits for a sign of life is looked at often enough to notice when
 		// this process was not running.
 		if p.phase == phaseStarting && p.spec.ReadyTimeout > 0 {

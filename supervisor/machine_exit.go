@@ -16,6 +16,7 @@ func (in inExited) apply(m *machine, now time.Time) {
 	}
 	m.remove(p)
 	m.do(action{kind: actLeave, id: p.id})
+	m.relieved(p)
 	exit := in.exit
 	exit.At, exit.Pid, exit.Reason = now, p.pid, p.cause
 	if exit.Reason == "" {
@@ -105,6 +106,7 @@ func (m *machine) lose(now time.Time, p *proc) {
 	p.deadline, p.lost, p.packets = time.Time{}, true, false
 	m.do(action{kind: actLeave, id: p.id})
 	m.packets()
+	m.relieved(p)
 	failed := fmt.Errorf("starting child %q: process %d is not ready and cannot be killed", m.name, p.pid)
 	if c := m.candidate; c != nil && p.gen == c.gen {
 		m.candidateFailed(c, failed)

@@ -31,7 +31,8 @@ type (
 		id  int
 		why string
 	}
-	// inReleased is a draining process that reads no datagram socket any more.
+	// inReleased is a draining process that accepts nothing any more, and reads no
+	// datagram socket.
 	inReleased struct{ id int }
 	inExited   struct {
 		id   int
@@ -88,6 +89,7 @@ func (in inReleased) apply(m *machine, _ time.Time) {
 	if p := m.find(in.id); p != nil && p.phase != phaseActive {
 		p.packets = false
 		m.packets()
+		m.relieved(p)
 	}
 }
 
@@ -139,11 +141,12 @@ func (m *machine) takeOver(now time.Time, p *proc, c *candidate) {
 	replaced := c.replaced
 	if old != nil {
 		replaced = old.pid
-		m.drain(now, old)
+		m.relieve(now, old, c.reply)
+	} else {
+		m.replies(&c.reply, nil)
 	}
 	if replaced != 0 {
 		m.event("broker_child_replaced", p, map[string]any{"replaced_pid": replaced})
 	}
-	m.replies(&c.reply, nil)
 	m.replies(&m.starting, nil)
 }

@@ -39,6 +39,9 @@ type proc struct {
 	lastBeat time.Time // zero: it is not watched
 	deadline time.Time // of the phase; zero is none
 	killAt   time.Time // SIGKILL then; zero is never
+
+	waiting []int     // replies due when it accepts nothing any more
+	leaveBy time.Time // and then at the latest; zero while there are none
 }
 
 // living reports whether nothing was done yet to end p.
@@ -85,6 +88,9 @@ const (
 	// endTime is what a process without users, and one whose drain or stop is
 	// over, gets to end by itself.
 	endTime = 2 * time.Second
+	// leaveTime is what a replaced process gets to say that it accepts nothing any
+	// more, before those who wait for that are answered without it.
+	leaveTime = 5 * time.Second
 	// lostTime is how long a process may outlive its SIGKILL, in the depths of the
 	// kernel, before another one is started in its place.
 	lostTime = 5 * time.Second
@@ -137,6 +143,24 @@ func (m *machine) drain(now time.Time, p *proc) {
 	for m.count(phaseActive)+m.count(phaseDraining) > maxGenerations {
 		m.stop(now, m.first(phaseDraining), exitReplace)
 	}
+}
+
+// relieve drains a process that is replaced. Those who asked for it are answered
+// when no new connection is served by the old process any more: it may be what they
+// look at next. Other programs do not say when that is.
+func (m *machine) relieve(now time.Time, p *proc, replies []int) {
+	m.drain(now, p)
+	if p.spec.External {
+		m.replies(&replies, nil)
+		return
+	}
+	p.waiting, p.leaveBy = replies, now.Add(leaveTime)
+}
+
+// relieved answers those who wait for a process to accept nothing any more.
+func (m *machine) relieved(p *proc) {
+	p.leaveBy = time.Time{}
+	m.replies(&p.waiting, nil)
 }
 
 // stop tells a process to stop in order. One without users has endTime for it.
@@ -218,6 +242,9 @@ func (m *machine) kill(now time.Time, p *proc, cause string) {
 func (m *machine) deadlines(now time.Time) {
 	due := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
 	for _, p := range m.procs {
+		if due(p.leaveBy) {
+			m.relieved(p)
+		}
 		switch {
 		case due(p.killAt):
 			m.kill(now, p, p.cause)

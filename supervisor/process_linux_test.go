@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -383,5 +384,31 @@ func TestOutputThatCannotBeWritten(t *testing.T) {
 	}
 	if kept := len(w.Status().LastExit.Stderr); kept != tailSize {
 		t.Errorf("%d bytes of output kept, want %d", kept, tailSize)
+	}
+}
+
+// A process that cannot be started any more leaves the reason where an operator looks.
+func TestSpawnFailureHasItsReason(t *testing.T) {
+	t.Parallel()
+	w := watch(t)
+	spec := childSpec(t, behaviour{})
+	self := spec.Command[0]
+	spec.Command[0] = filepath.Join(t.TempDir(), "program")
+	if err := os.Symlink(self, spec.Command[0]); err != nil {
+		t.Fatal(err)
+	}
+	w.start(spec)
+	if err := os.Remove(spec.Command[0]); err != nil {
+		t.Fatal(err)
+	}
+	w.Tell("exit", []byte("3"))
+	w.event("broker_child_exited")
+	e := w.event("broker_child_exited")
+	said, _ := e.Data["error"].(string)
+	if e.Data["reason"] != exitStartFailure || !strings.Contains(said, "no such file") || !strings.Contains(said, spec.Command[0]) {
+		t.Errorf("event %v", e.Data)
+	}
+	if exit := w.Status().LastExit; exit == nil || exit.Reason != exitStartFailure || exit.Error != said {
+		t.Errorf("last exit %+v, want %q", exit, said)
 	}
 }

@@ -175,10 +175,11 @@ func (in inPromote) apply(m *machine, now time.Time) {
 	default:
 		m.activate(p)
 		m.event("broker_child_promoted", p, nil)
-		if old != nil {
-			m.drain(now, old)
+		if old == nil {
+			m.reply(in.reply, nil)
+			return
 		}
-		m.reply(in.reply, nil)
+		m.relieve(now, old, []int{in.reply})
 	}
 }
 

@@ -4,104 +4,109 @@
 package tracker
 
 import (
+	"math"
 	"testing"
 	"time"
-
-	"pgregory.net/rapid"
 )
 
-func TestTheGateDoublesWithWhatTheMemberStands(t *testing.T) {
-	now := time.Now()
+// fill lets n requests in at once and returns the number of their party.
+func fill(g *Gate, now time.Time, n int, body bool) (number uint32) {
+	for range n {
+		number = g.Pass(now, body)
+	}
+	return number
+}
+
+// Bodies that are on their way get half of the places.
+func TestGateKeepsPlacesForThoseWithoutBody(t *testing.T) {
 	g := NewGate(Gate{})
-	for range 3 {
-		var parties []uint32
-		for range g.Width {
-			parties = append(parties, g.Pass(now, false))
+	for i := range gateWidth / 2 {
+		if !g.Free(true) {
+			t.Fatalf("no place for body %d", i+1)
 		}
-		if g.Free(false) {
-			t.Fatalf("more than %d pass", g.Width)
-		}
-		for _, p := range parties {
-			g.Leave(p, false, true)
-		}
-		now = now.Add(time.Millisecond)
+		fill(&g, start, 1, true)
 	}
-	if g.Width != 128 || g.Used != 0 {
-		t.Fatalf("width is %d after three rounds, %d are in it", g.Width, g.Used)
+	if g.Free(true) || !g.Free(false) {
+		t.Errorf("with half of the places taken by bodies: a body %t, none %t", g.Free(true), g.Free(false))
 	}
-	g.Leave(g.Pass(now, false), false, false)
-	if g.Width != 128 || g.answered != 0 {
-		t.Errorf("one that says nothing made the width %d, %d answered", g.Width, g.answered)
+	fill(&g, start, gateWidth/2-1, false)
+	if !g.Free(false) {
+		t.Error("the last place is not free")
 	}
-	old := g.Pass(now, false)
-	if g = NewGate(g); g.Width != 16 || g.Used != 0 {
-		t.Errorf("a new gate has width %d and %d in it", g.Width, g.Used)
-	}
-	g.Pass(now, false)
-	if g.Leave(old, false, true); g.Used != 1 {
-		t.Error("one that passed the gate before has left this one")
+	if fill(&g, start, 1, false); g.Free(false) || g.Free(true) {
+		t.Error("a place is free beyond the width")
 	}
 }
 
-func TestPlacesInTheGateExpire(t *testing.T) {
-	now := time.Now()
+// The width doubles when as many were answered as it is wide, and not for those that
+// ended otherwise.
+func TestGateWidensWithAnswers(t *testing.T) {
 	g := NewGate(Gate{})
-	var first uint32
-	for range 16 {
-		first = g.Pass(now, false)
+	for i := range gateWidth {
+		g.Leave(g.Pass(start, true), true, false)
+		g.Leave(g.Pass(start, true), true, true)
+		if want := gateWidth; i < gateWidth-1 && g.Width != want {
+			t.Fatalf("after %d answers it is %d wide", i+1, g.Width)
+		}
 	}
-	if g.Expire(now.Add(PlaceTime - 1)) {
-		t.Error("places are over too early")
+	if g.Width != 2*gateWidth || g.answered != 0 || g.Used != 0 || g.bodies != 0 || len(g.parties) != 0 {
+		t.Errorf("after %d answers: %+v", gateWidth, g)
 	}
-	second := now.Add(PlaceTime)
-	if !g.Expire(second) || g.Used != 0 || g.Width != 32 {
-		t.Errorf("after their time %d are in a gate of %d", g.Used, g.Width)
-	}
-	for range 32 {
-		g.Pass(second, false)
-	}
-	if g.Leave(first, false, true); g.Used != 32 || g.answered != 0 {
-		t.Errorf("one whose time is over has left: %d are in it, %d were answered", g.Used, g.answered)
+	g.Width = maxGateWidth
+	if g.stood(maxGateWidth); g.Width != maxGateWidth {
+		t.Errorf("it is %d wide", g.Width)
 	}
 }
 
-// Whatever happens the gate counts right, and bodies never fill it.
-func TestGateProperties(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		type place struct {
-			party uint32
-			body  bool
-		}
-		g, now := NewGate(Gate{}), time.Now()
-		var in []place
-		t.Repeat(map[string]func(*rapid.T){
-			"pass": func(t *rapid.T) {
-				if body := rapid.Bool().Draw(t, "body"); g.Free(body) {
-					in = append(in, place{g.Pass(now, body), body})
-				}
-			},
-			"leave": func(t *rapid.T) {
-				if len(in) == 0 {
-					t.Skip()
-				}
-				i := rapid.IntRange(0, len(in)-1).Draw(t, "i")
-				g.Leave(in[i].party, in[i].body, rapid.Bool().Draw(t, "answered"))
-				in = append(in[:i], in[i+1:]...)
-			},
-			"time": func(t *rapid.T) {
-				now = now.Add(time.Duration(rapid.IntRange(0, 1500).Draw(t, "ms")) * time.Millisecond)
-				g.Expire(now)
-			},
-			"anew": func(*rapid.T) { g = NewGate(g) },
-			"": func(t *rapid.T) {
-				members, bodies := 0, 0
-				for _, p := range g.parties {
-					members, bodies = members+p.members, bodies+p.bodies
-				}
-				if members != g.Used || bodies != g.bodies || bodies < 0 || g.Used > g.Width || bodies > g.Width/2 {
-					t.Fatalf("%d in a gate of %d, %d with bodies; parties have %d and %d", g.Used, g.Width, g.bodies, members, bodies)
-				}
-			},
-		})
-	})
+// Those that have had a place for its time keep nobody out, and the member stands them. Of
+// one that ends later nothing is counted twice.
+func TestGateFreesPlacesAfterTheirTime(t *testing.T) {
+	g := NewGate(Gate{})
+	early := fill(&g, start, 3, true)
+	fill(&g, start, 2, false)
+	late := fill(&g, start.Add(time.Millisecond), 4, true)
+	if early == late || early == 0 {
+		t.Fatalf("parties %d and %d", early, late)
+	}
+	g.Leave(early, true, true)
+	if g.Expire(start.Add(PlaceTime-1)) || g.Used != 8 {
+		t.Fatalf("before the time: %+v", g)
+	}
+	if !g.Expire(start.Add(PlaceTime)) || g.Used != 4 || g.bodies != 4 || g.answered != 5 {
+		t.Fatalf("after the time of the first: %+v", g)
+	}
+	g.Leave(early, true, true)
+	if g.Used != 4 || g.bodies != 4 || g.answered != 5 {
+		t.Errorf("one that had its time has ended: %+v", g)
+	}
+	g.Leave(late, true, false)
+	if !g.Expire(start.Add(time.Hour)) || g.Used != 0 || g.bodies != 0 || g.answered != 8 {
+		t.Errorf("after the time of all: %+v", g)
+	}
+	if g.Expire(start.Add(2 * time.Hour)) {
+		t.Error("there were none")
+	}
+}
+
+// A party's number is never that of one before it, in the gate or in the one before.
+func TestGateNumbersItsParties(t *testing.T) {
+	g := NewGate(Gate{})
+	first := g.Pass(start, false)
+	if again := g.Pass(start, false); again != first {
+		t.Errorf("at the same moment: %d after %d", again, first)
+	}
+	next := NewGate(g)
+	if n := next.Pass(start, false); n != first+1 || next.Width != gateWidth || next.Used != 1 {
+		t.Errorf("the next gate gives number %d after %d: %+v", n, first, next)
+	}
+	// The first of two parties may end before the second.
+	second := next.Pass(start.Add(1), false)
+	next.Leave(first+1, false, false)
+	next.Leave(second, false, false)
+	if next.Used != 0 || len(next.parties) != 0 {
+		t.Errorf("both parties have ended: %+v", next)
+	}
+	if g.last = math.MaxUint32; g.Pass(start.Add(time.Second), false) != 1 {
+		t.Error("a number is 0")
+	}
 }

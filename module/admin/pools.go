@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/broker"
 	"github.com/caddy-broker/caddy-broker/module/child"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
@@ -40,8 +41,8 @@ func adminPools(r *http.Request) (any, error) {
 	return poolStatuses(), nil
 }
 
-func poolStatuses() []failover.PoolStatus {
-	out := []failover.PoolStatus{}
+func poolStatuses() []report.PoolStatus {
+	out := []report.PoolStatus{}
 	for _, p := range proxy.List() {
 		out = append(out, p.Status())
 	}
@@ -56,7 +57,7 @@ func adminPool(w http.ResponseWriter, r *http.Request, parts []string) error {
 		if err := method(r, http.MethodGet); err != nil {
 			return err
 		}
-		list := proxy.Doubts().List()
+		list := proxy.Doubts()
 		if c != nil {
 			list = broker.Doubts()
 		}
@@ -121,7 +122,7 @@ func adminDrain(w http.ResponseWriter, r *http.Request, operation string) error 
 	if err != nil {
 		return poolFailure(err)
 	}
-	list := make([]failover.PoolStatus, 0, len(have))
+	list := make([]report.PoolStatus, 0, len(have))
 	for _, p := range have {
 		list = append(list, p.Status())
 	}
@@ -131,13 +132,14 @@ func adminDrain(w http.ResponseWriter, r *http.Request, operation string) error 
 // drainEverywhere carries out a decision about an address for every pool, and
 // returns those that have it.
 func drainEverywhere(text string, drained bool) (have []proxy.Pool, err error) {
-	var names, known []string
+	var known []string
+	names := make(map[string]proxy.Pool) // of the address: one, unless schemes differ
 	for _, p := range proxy.List() {
 		u, bad := addressIn(p, text) // a dial address is read by the pools that have it
 		if err = bad; err == nil {
 			if m, unknown := p.Find(u); unknown == nil {
 				have = append(have, p)
-				names = append(names, m.Name)
+				names[m.Name] = p
 			}
 		}
 		for _, m := range p.Members() {
@@ -151,7 +153,9 @@ func drainEverywhere(text string, drained bool) (have []proxy.Pool, err error) {
 		slices.Sort(known)
 		return nil, failure(http.StatusNotFound, "no pool has address %q: %s", text, alternatives(slices.Compact(known)))
 	}
-	proxy.Drain(names, drained)
+	for name, p := range names {
+		p.DrainEverywhere(name, drained)
+	}
 	return have, nil
 }
 

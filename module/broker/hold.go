@@ -15,19 +15,31 @@ import (
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
+// What users may take of this process while it answers them; places.go has the bound
+// of their connections.
+const (
+	// heldHeader bounds the header of a request, in bytes.
+	heldHeader = 4 << 10
+	// heldTime bounds each of reading a request and writing the answer.
+	heldTime = 5 * time.Second
+)
+
 // hold answers on the held sockets that speak plain HTTP/1 until the next start,
 // so that users who would have to wait long get an answer now. What it returns
 // ends that: a client that has connected by then is still answered, the queue is left
 // to the child.
 func (c *Hosted) hold(held *sockets.Holder, next time.Time) (release func()) {
-	srv := &http.Server{Handler: holdHandler(next), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second}
+	srv := &http.Server{Handler: holdHandler(next), ReadHeaderTimeout: heldTime, WriteTimeout: heldTime, MaxHeaderBytes: heldHeader}
+	srv.SetKeepAlivesEnabled(false)
+	room := newPlaces()
 	var closers []func()
 	for _, name := range c.pools.plain() {
 		network, address, _ := strings.Cut(name, "/")
-		ln, ok := held.Listener(network, address)
+		socket, ok := held.Listener(network, address)
 		if !ok {
 			continue
 		}
+		ln := room.listen(socket)
 		closers = append(closers, func() { _ = ln.Close() })
 		go func() { _ = srv.Serve(ln) }()
 	}

@@ -81,8 +81,8 @@ func (h *hostState) applyAll(ctx context.Context, a *App) (unchanged []string, e
 		if c == nil || a.specs[name].External {
 			continue
 		}
-		if state := c.sup.Status().State; state == "stopped" || state == "stopping" {
-			return nil, fmt.Errorf("child %q is %s, so nothing would serve this configuration: use `caddy broker start`, then load it again", name, state)
+		if err := c.servable(); err != nil {
+			return nil, err
 		}
 	}
 	for _, name := range names {
@@ -275,6 +275,14 @@ func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logg
 		Hold:        c.hold,
 	})
 	return c, nil
+}
+
+// servable reports whether a configuration that is loaded now is served.
+func (c *Hosted) servable() error {
+	if state := c.sup.Status().State; state == "stopped" || state == "stopping" {
+		return fmt.Errorf("child %q is %s, so nothing would serve this configuration: use `caddy broker start`, then load it again", c.name, state)
+	}
+	return nil
 }
 
 // adopt notes what was applied. Only then the log changes: a reload that fails

@@ -22,6 +22,12 @@ func (c *Hosted) Reload() error {
 	if a == nil || a.Source == nil {
 		return fmt.Errorf("reloading child %q: %w", c.name, ErrNoFile)
 	}
+	if want := a.specs[c.name]; want != nil && !want.External {
+		// Caddy loads nothing where the file has not changed, and calls that done.
+		if err := c.servable(); err != nil {
+			return fmt.Errorf("reloading child %q: %w", c.name, err)
+		}
+	}
 	config, err := Adapt(a.Source.File, a.Source.Adapter)
 	if err != nil {
 		return fmt.Errorf("reloading child %q: %w", c.name, err)

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/module/proxy"
 )
 
 const (
@@ -44,6 +46,13 @@ func (rt *childRuntime) heartbeat(ctx context.Context, pools func(), beat func()
 			return
 		case <-tick.C:
 		}
+	}
+}
+
+// echoPools returns when all pools have answered that they live.
+func echoPools() {
+	for _, p := range proxy.List() {
+		p.Echo()
 	}
 }
 

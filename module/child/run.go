@@ -64,7 +64,7 @@ func Run() (int, error) {
 	if err := link.Ready(); err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
-	rt.heartbeat(context.Background(), proxy.Echo, link.Beat)
+	rt.heartbeat(context.Background(), echoPools, link.Beat)
 	select {} // the signal handler, or an order, ends the process
 }
 
@@ -131,7 +131,6 @@ func (rt *childRuntime) drain(timeout time.Duration) {
 	rt.closeHTTP3()
 	_ = rt.link.Released()
 	proxy.Interrupt()
-	proxy.CloseIdle()
 	var deadline <-chan time.Time
 	if timeout > 0 {
 		timer := time.NewTimer(timeout)

@@ -182,7 +182,9 @@ func (c *boundedConn) Close() error {
 var _ memberlist.NodeAwareTransport = (*door)(nil)
 
 // gossipSources are those of which members are known, for requests on any goroutine.
-type gossipSources struct{ now atomic.Pointer[map[netip.Addr]bool] }
+type gossipSources struct {
+	now atomic.Pointer[map[netip.Addr]bool]
+}
 
 // set replaces them by the hosts of addresses of gossip.
 func (g *gossipSources) set(addresses []string) {

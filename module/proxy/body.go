@@ -94,6 +94,13 @@ func (rb *requestBody) failure() error {
 // ended reports whether the whole body was read. Readers return io.EOF itself.
 func (rb *requestBody) ended() bool { return rb.end == io.EOF } //nolint:errorlint // a wrapped one is a failure
 
+// sent reports whether the present attempt has read all of the body.
+func (rb *requestBody) sent() bool {
+	rb.mu.Lock()
+	defer rb.mu.Unlock()
+	return rb.ended() && (rb.view == nil || rb.view.off >= len(rb.kept))
+}
+
 // unread reports whether the client may still have something to send.
 func (rb *requestBody) unread() bool {
 	rb.mu.Lock()

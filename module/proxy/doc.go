@@ -11,6 +11,6 @@
 // package failover; what is here carries that out inside Caddy.
 //
 // Other packages reach the pools of this process through the functions here: [List]
-// and [Drain] for the operator, [Hold], [Start], [Kept], [OnChange], [Watch],
-// [Echo], [Interrupt] and [CloseIdle] for the life of a supervised process.
+// and [Doubts] for the operator, [Hold], [Start], [Kept] and [Interrupt] for the life
+// of a supervised process.
 package proxy

@@ -177,10 +177,13 @@ func (f *Failover) Select(pool reverseproxy.UpstreamPool, r *http.Request, w htt
 	if ex.final == nil && ex.rehearse(r) {
 		return f.sentinel
 	}
-	if ex.final == nil {
+	if ex.final == nil && ex.hand.state != handGiven {
 		if up := ex.choose(pool); up != nil {
 			return up
 		}
+	}
+	if ex.hand.state == handGiven {
+		return ex.hand.upstream()
 	}
 	return f.sentinel
 }

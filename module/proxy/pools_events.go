@@ -4,26 +4,25 @@
 package proxy
 
 import (
-	"maps"
 	"sync"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // queued is an event of a pool, and whose handler it comes from.
 type queued struct {
 	policy *Failover
-	event  failover.Event
+	event  report.Event
 }
 
-// eventQueue hands the pools' events to Caddy's events app and to those who
-// watch, in order and on a goroutine of its own, because handlers of the user may
+// eventQueue hands the pools' events to Caddy's events app and to the reporter,
+// in order and on a goroutine of its own, because handlers of the user may
 // take their time. The goroutine lives while there are events.
 type eventQueue struct {
 	mu      sync.Mutex
 	list    []queued
 	running bool
-	watch   map[*func(failover.Event)]struct{}
+	to      Reporter // may be nil
 }
 
 func (q *eventQueue) put(e queued) {
@@ -46,28 +45,18 @@ func (q *eventQueue) run() {
 		}
 		e := q.list[0]
 		q.list = q.list[1:]
-		watch := maps.Clone(q.watch)
+		to := q.to
 		q.mu.Unlock()
-		for f := range watch {
-			(*f)(e.event)
+		if to != nil {
+			to.Event(e.event)
 		}
 		e.policy.emit(e.event)
 	}
 }
 
-// Watch calls f for every event of a pool until end is called. f must not
-// take long.
-func Watch(f func(failover.Event)) (end func()) {
-	q, key := &pools.events, &f
+// report makes to hear of every event from now on.
+func (q *eventQueue) report(to Reporter) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.watch == nil {
-		q.watch = make(map[*func(failover.Event)]struct{})
-	}
-	q.watch[key] = struct{}{}
-	return func() {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		delete(q.watch, key)
-	}
+	q.to = to
+	q.mu.Unlock()
 }

@@ -38,7 +38,7 @@ func decide(t *testing.T, pool, operation, at string) {
 	case operation == "failover":
 		err = pools.find(pool).pool.Failover(&u)
 	case pool == "":
-		Drain([]string{u.Name()}, operation == "drain")
+		pools.drainEverywhere(u.Name(), operation == "drain")
 	default:
 		err = pools.drain(pools.find(pool), u, operation == "drain")
 	}

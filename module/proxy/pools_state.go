@@ -8,39 +8,35 @@ import (
 	"sync"
 
 	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
-	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
-// interruptAll ends all waiting for backends with 503: this process drains or
-// stops. Choosing goes on for what needs no waiting.
-func (r *poolRegistry) interruptAll() {
-	for _, e := range r.list() {
-		e.pool.Interrupt()
-	}
-}
-
-// echo returns when all pools have answered, and the registry, too.
-func (r *poolRegistry) echo() {
-	for _, e := range r.list() {
-		e.pool.Echo()
-	}
-}
-
-// onChange sets what is called after the state worth keeping has changed. It
-// must not block.
-func (r *poolRegistry) onChange(f func()) {
+// report sets what hears of the pools from now on.
+func (r *poolRegistry) report(to Reporter) {
 	r.mu.Lock()
-	r.changes = f
+	r.reporter = to
 	r.mu.Unlock()
+	r.events.report(to)
+	r.ledger.Follow(to.Doubt)
 }
 
 // changed is called by pools; nothing of theirs or ours is locked then.
 func (r *poolRegistry) changed() {
 	r.mu.Lock()
-	f := r.changes
+	to := r.reporter
 	r.mu.Unlock()
-	if f != nil {
-		f()
+	if to != nil {
+		to.Changed()
+	}
+}
+
+// closeIdle closes the idle connections of all handlers.
+func (r *poolRegistry) closeIdle() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.entries {
+		for _, c := range e.claims {
+			c.policy.way.CloseIdle()
+		}
 	}
 }
 
@@ -70,11 +66,7 @@ type poolCounters struct {
 }
 
 // failover counts a request that went on to another backend.
-func (c *poolCounters) failover(kind proxystatus.Fault, rejected bool) {
-	reason := kind.Error
-	if rejected {
-		reason = "lb_retry_match"
-	}
+func (c *poolCounters) failover(reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.failovers == nil {

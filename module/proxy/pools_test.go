@@ -11,8 +11,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
-	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
 	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
@@ -165,12 +166,24 @@ func TestHeldPools(t *testing.T) {
 	})
 }
 
-// TestEventsReachWatchers in order.
-func TestEventsReachWatchers(t *testing.T) {
+// heard is a reporter of events: those of tests that come later have no place.
+type heard chan report.Event
+
+func (heard) Changed()             {}
+func (heard) Doubt(indoubt.Record) {}
+
+func (h heard) Event(e report.Event) {
+	select {
+	case h <- e:
+	default:
+	}
+}
+
+// TestEventsReachTheReporter in order.
+func TestEventsReachTheReporter(t *testing.T) {
 	b := newBackendServer(t, "b", nil)
-	events := make(chan failover.Event, 100)
-	end := Watch(func(e failover.Event) { events <- e })
-	defer end()
+	events := make(heard, 100)
+	pools.report(events)
 	p := newProxy(t, upstreams(b.addr()))
 	if a := p.do("GET", ""); a.status != 200 {
 		t.Fatalf("got %+v", a)
@@ -185,5 +198,21 @@ func TestEventsReachWatchers(t *testing.T) {
 			t.Errorf("got %+v, want the loss of the backend", e)
 		}
 		return
+	}
+}
+
+// TestDrainOfAPoolThatEnds: the pool is asked for before its last configuration ends,
+// and operated after.
+func TestDrainOfAPoolThatEnds(t *testing.T) {
+	first := mustLoad(t, handlerConfig(upstreams("10.0.0.1:1")))[0]
+	first.policy.activate()
+	pool := List()[0]
+	u, err := address.ParseURI("http://10.0.0.1:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.unload()
+	if err := pool.Drain(u, true); err == nil || !strings.Contains(err.Error(), "has just ended") {
+		t.Errorf("got %v", err)
 	}
 }

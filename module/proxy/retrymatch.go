@@ -23,13 +23,16 @@ const transportErrorVar = "http.reverse_proxy.is_transport_error"
 // Whether a failed attempt is repeated is decided by the transport, which asks
 // the user's matchers itself and tells Caddy by the type of the error. To Caddy
 // the matchers say no, so that it never repeats anything by itself. Responses
-// are matched by Caddy, after a guard that refuses where the request could not
-// be sent again.
+// are matched by Caddy, between a guard that refuses where the request could not
+// be sent again and one that looks for another backend before the response is
+// rejected.
 type retryMatch struct {
 	policy *Failover
 	user   caddyhttp.MatcherSets
 	// responses: a response may be rejected.
 	responses bool
+	// buffered: Caddy reads responses (response_buffers) before they are matched.
+	buffered bool
 }
 
 // loadRetryMatch loads the user's matchers and leaves guarded ones to the handler.
@@ -46,12 +49,13 @@ func loadRetryMatch(ctx caddy.Context, f *Failover, lb *reverseproxy.LoadBalanci
 	lb.RetryMatch = caddyhttp.MatcherSets{{never{}}}
 	for _, set := range m.user {
 		guarded := append(caddyhttp.MatcherSet{retryGuard{f}}, set...)
-		lb.RetryMatch = append(lb.RetryMatch, append(guarded, retryNote{f}))
+		lb.RetryMatch = append(lb.RetryMatch, append(guarded, retryElsewhere{f}))
 		for _, matcher := range set {
 			_, expression := matcher.(*caddyhttp.MatchExpression)
 			m.responses = m.responses || expression
 		}
 	}
+	m.buffered = m.responses && f.handler.ResponseBuffers != 0
 	return m, nil
 }
 
@@ -90,32 +94,39 @@ type retryGuard struct{ policy *Failover }
 // MatchWithError reports whether a response may be rejected.
 func (g retryGuard) MatchWithError(r *http.Request) (bool, error) {
 	ex := g.policy.exchange(r.Context())
-	return ex != nil && ex.mayReject(), nil
+	return ex != nil && !asksOfFailure(r) && ex.mayReject(), nil
 }
 
-// retryNote stands behind them: when it is asked, the response is rejected.
-type retryNote struct{ policy *Failover }
-
-// MatchWithError returns true and notes it.
-func (n retryNote) MatchWithError(r *http.Request) (bool, error) {
-	if ex := n.policy.exchange(r.Context()); ex != nil {
-		ex.try.Load().rejected = true
+// asksOfFailure reports whether Caddy asks about an attempt that failed.
+func asksOfFailure(r *http.Request) bool {
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return false
 	}
-	return true, nil
+	_, failed := repl.Get(transportErrorVar)
+	return failed
+}
+
+// retryElsewhere stands behind them: when it is asked, the operator rejects the
+// response. It says no where there is no other backend.
+type retryElsewhere struct{ policy *Failover }
+
+// MatchWithError reports whether the request goes to another backend, and keeps the
+// response meanwhile.
+func (e retryElsewhere) MatchWithError(r *http.Request) (bool, error) {
+	ex := e.policy.exchange(r.Context())
+	return ex != nil && ex.putAside(), nil
 }
 
 // mayReject reports whether the request could be sent to another backend instead
-// of taking the response it has. It may not after a failure that is the answer,
-// and not once the response is on its way.
+// of taking the response it has. It may not after a failure that is the answer.
 func (ex *exchange) mayReject() bool {
-	f := ex.policy
-	return ex.final == nil && ex.response.waiting() && !ex.response.begun && ex.resumable() &&
-		!ex.req.Spent() && (f.maxRetries == 0 || ex.repeats < f.maxRetries)
+	return ex.final == nil && ex.hand.state == handOffered && ex.resumable() && !ex.spent()
 }
 
 // Interface guards
 var (
 	_ caddyhttp.RequestMatcherWithError = never{}
 	_ caddyhttp.RequestMatcherWithError = retryGuard{}
-	_ caddyhttp.RequestMatcherWithError = retryNote{}
+	_ caddyhttp.RequestMatcherWithError = retryElsewhere{}
 )

@@ -4,6 +4,7 @@
 package proxy
 
 import (
+	"io"
 	"net/http"
 	"testing"
 
@@ -46,17 +47,12 @@ func TestRejectedResponses(t *testing.T) {
 	t.Run("the only one", func(t *testing.T) {
 		bad := answering(t, "bad", 503)
 		p := newProxy(t, reject, upstreams(bad.addr()))
-		wantStatus(t, p.do("GET", ""), 503, `caddy-broker; error=destination_unavailable`, false)
+		if a := p.do("GET", ""); a.status != 503 || a.body != "bad" || a.header.Get("Proxy-Status") != "" {
+			t.Errorf("got %+v, want the answer as it is", a)
+		}
 		if n := bad.count.Load(); n != 1 {
 			t.Errorf("sent %d times, want once", n)
 		}
-	})
-	t.Run("the attempt before is in doubt", func(t *testing.T) {
-		lost, bad := newRawBackend(t, swallow), answering(t, "bad", 503)
-		anything := expression("{http.reverse_proxy.is_transport_error} == true || {http.reverse_proxy.status_code} == 503")
-		p := newProxy(t, anything, upstreams(lost.addr(), bad.addr()))
-		wantStatus(t, p.do("POST", "body"), 503, `caddy-broker; error=destination_unavailable; details="in-doubt"`, false)
-		wantDoubt(t, p, "POST", lost.addr())
 	})
 	t.Run("three in all", func(t *testing.T) {
 		var sum int64
@@ -124,4 +120,32 @@ func TestOperatorAllowsTransportErrors(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOperatorAllowsLimits: what a limit of the user's transport has ended goes to
+// another backend where lb_retry_match says so, whatever the method.
+func TestOperatorAllowsLimits(t *testing.T) {
+	withAndWithout(t, func(t *testing.T, policy option) {
+		for _, limit := range []string{"response_header_timeout", "read_timeout"} {
+			for _, method := range []string{"GET", "PUT", "POST"} {
+				for path, again := range map[string]bool{"/path": true, "/other": false} {
+					t.Run(limit+" "+method+" "+path, func(t *testing.T) {
+						slow := newBackendServer(t, "slow", func(_ http.ResponseWriter, r *http.Request) {
+							_, _ = io.Copy(io.Discard, r.Body)
+							<-r.Context().Done()
+						})
+						good := newBackendServer(t, "good", nil)
+						p := newProxy(t, upstreams(slow.addr(), good.addr()), policy, lb("retries", 1), with("request_buffers", -1),
+							lb("retry_match", []any{map[string]any{"path": []string{path}}}),
+							with("transport", map[string]any{"protocol": "http", limit: "50ms"}))
+						a := p.do(method, "order")
+						// The stock policy has only one backend in mind.
+						if n := slow.count.Load() + good.count.Load(); (n == 2) != again || p.policy != nil && (a.status == 200) != again {
+							t.Errorf("got %+v, sent %d times, again wanted: %t", a, n, again)
+						}
+					})
+				}
+			}
+		}
+	})
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 )
 
@@ -25,6 +25,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if ex.final != nil {
 		return nil, ex.final
+	}
+	if ex.hand.state == handGiven {
+		return ex.give(), nil
 	}
 	if ex.rehearsal == rehearsalOn {
 		ex.rehearsal = rehearsalOver
@@ -55,7 +58,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			continue
 		}
 		returned = true
-		if next == another {
+		if next == another || ex.hand.state == handGiven {
 			return nil, reverseproxy.NewDialError(ex.last.err)
 		}
 		return nil, ex.final
@@ -64,9 +67,11 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // unwind ends what a panic below has left open.
 func (ex *exchange) unwind() {
-	ex.end(ex.try.Load(), failover.Neutral, nil)
+	t := ex.try.Load()
+	t.finish(report.Neutral, nil)
+	ex.drop()
 	ex.response.leave()
-	ex.attempt.Done()
+	t.Attempt.Done()
 	if ex.body != nil {
 		ex.body.detach()
 		ex.body.release()
@@ -144,13 +149,15 @@ func (ex *exchange) resumable() bool { return ex.body == nil || ex.body.replayab
 // answered ends the attempt with a response.
 func (ex *exchange) answered(res *http.Response) *http.Response {
 	f, tr := ex.policy, ex.try.Load()
+	ex.drop() // a better answer is there
 	if f.retries.responses {
 		ex.wrote(tr) // lb_retry_match may still reject the response
+		ex.hand = atHand{state: handOffered, res: res, try: tr}
 	} else {
 		ex.release()
 	}
-	ex.attempt.Status = res.StatusCode
-	ex.end(tr, failover.Answered, nil)
+	tr.Attempt.Status = res.StatusCode
+	tr.finish(report.Answered, nil)
 	if f.cookie != nil {
 		f.cookie.announce(ex)
 	}
@@ -159,6 +166,6 @@ func (ex *exchange) answered(res *http.Response) *http.Response {
 	}
 	ex.settled(true)
 	ex.closeUnread()
-	ex.response.wrap(ex, tr, res)
+	ex.response.wrap(tr, res)
 	return res
 }

@@ -35,10 +35,6 @@ const (
 	maxAsking = 16
 	// streamIdle is how long a stream may be silent: it has a comment every 15 s.
 	streamIdle = time.Minute
-	// streamBurst events of one stream are taken as they come, then one in each
-	// streamPause.
-	streamBurst = 20
-	streamPause = time.Second
 	// streamRetry and streamRetryMax bound the wait before a stream that ended is
 	// asked for again. Where there was no answer at all it grows up to askAgain.
 	streamRetry    = time.Second
@@ -146,6 +142,7 @@ func (s *Follower) ask(ctx context.Context, f Backends, m *failover.Member, bega
 		result.failed = true // whether it is there is for pings to say
 		return
 	}
+	line.Conn = newPacedConn(askCtx, line.Conn)
 	nc := line.Conn
 	defer nc.Close()
 	defer context.AfterFunc(askCtx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })()

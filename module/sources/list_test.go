@@ -22,6 +22,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 func TestBrokenListServers(t *testing.T) {
@@ -93,9 +94,9 @@ func (o *operator) Prune(*failover.Pool) {}
 // idle is the carrier of a pool that is never started.
 type idle struct{}
 
-func (idle) Ping(context.Context, *failover.Member) failover.PingResult { return failover.PingResult{} }
-func (idle) Release(*failover.Member)                                   {}
-func (idle) Warm([]*failover.Member)                                    {}
+func (idle) Ping(context.Context, *failover.Member) report.PingResult { return report.PingResult{} }
+func (idle) Release(*failover.Member)                                 {}
+func (idle) Warm([]*failover.Member)                                  {}
 
 // sourced is the follower of a pool that takes words from the test alone.
 func sourced(t *testing.T, allow ...string) *Follower {
@@ -194,24 +195,5 @@ func TestListThatDoesNotFit(t *testing.T) {
 	want := map[Update]uint64{{"list", "accepted"}: 1, {"discovery", "ignored"}: 1}
 	if n := len(s.pool.All()); n != 1+len(many) || !maps.Equal(updates, want) {
 		t.Errorf("%d members, counted %v", n, updates)
-	}
-}
-
-// A stream's events are taken as they come, as long as there are not too many.
-func TestPaceOfEvents(t *testing.T) {
-	var p pace
-	now := time.Now()
-	for n := range streamBurst {
-		if d := p.next(now); d != 0 {
-			t.Fatalf("event %d waits %v", n, d)
-		}
-	}
-	for n := 1; n <= 3; n++ {
-		if d := p.next(now); d != time.Duration(n)*streamPause {
-			t.Errorf("%d too many: waits %v", n, d)
-		}
-	}
-	if d := p.next(now.Add(time.Hour)); d != 0 {
-		t.Errorf("an hour later it waits %v", d)
 	}
 }

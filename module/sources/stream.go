@@ -22,19 +22,6 @@ var errStreamBroken = errors.New("the event stream is broken")
 // maxStreamLine bounds a line of a stream, and all data of one event.
 const maxStreamLine = address.MaxListSize
 
-// pace spaces the events of a stream: each costs streamPause, and streamBurst of
-// them may be owed.
-type pace struct{ paid time.Time }
-
-// next is how long the event that came now has to wait.
-func (p *pace) next(now time.Time) time.Duration {
-	if p.paid.Before(now) {
-		p.paid = now
-	}
-	p.paid = p.paid.Add(streamPause)
-	return max(0, p.paid.Sub(now)-streamBurst*streamPause)
-}
-
 // follow reads a stream of events until it ends, and calls do for those that
 // are ours, in their order. One that sends more than a balancer has to say is
 // read no faster.
@@ -43,7 +30,8 @@ func follow(ctx context.Context, nc net.Conn, body io.Reader, do func(event stri
 	lines.Buffer(make([]byte, 0, 4096), maxStreamLine)
 	event := ""
 	var data []byte
-	var p pace
+	events, each := pace{pause: streamPause, burst: streamBurst}, pace{pause: linePause, burst: lineBurst}
+	idle, idleSize := pace{pause: idleLinePause, burst: idleLines}, pace{pause: idleBytePause, burst: idleBytes}
 	for {
 		_ = nc.SetReadDeadline(time.Now().Add(streamIdle))
 		if ctx.Err() != nil {
@@ -54,6 +42,11 @@ func follow(ctx context.Context, nc net.Conn, body io.Reader, do func(event stri
 				return fmt.Errorf("%w: a line is longer than %d bytes", errStreamBroken, maxStreamLine)
 			}
 			return lines.Err()
+		}
+		each.wait(ctx, 1)
+		now := time.Now()
+		if idle.next(now, 1) > 0 || idleSize.next(now, len(lines.Bytes())) > 0 {
+			return fmt.Errorf("%w: nothing of ours is on it", errStreamBroken)
 		}
 		name, value, _ := bytes.Cut(lines.Bytes(), []byte(":"))
 		value = bytes.TrimPrefix(value, []byte(" "))
@@ -71,10 +64,8 @@ func follow(ctx context.Context, nc net.Conn, body io.Reader, do func(event stri
 			}
 			switch event {
 			case "uris", "rebalance", "reconnect":
-				select {
-				case <-time.After(p.next(time.Now())):
-				case <-ctx.Done():
-				}
+				events.wait(ctx, 1)
+				idle.paid, idleSize.paid = time.Time{}, time.Time{}
 				do(event, bytes.Clone(data))
 			}
 			event, data = "", data[:0]

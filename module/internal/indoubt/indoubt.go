@@ -6,6 +6,7 @@ package indoubt
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -39,7 +40,8 @@ type Record struct {
 	RequestID string `json:"request_id"`
 	// KeyHash is the SHA-256 of the Idempotency-Key in hex, "" without one.
 	KeyHash string `json:"idempotency_key_sha256,omitempty"`
-	Reason  string `json:"reason"`
+	// Reason is why it is in doubt, without any query.
+	Reason string `json:"reason"`
 }
 
 // Bound cuts the texts, which clients and children choose, to MaxText.
@@ -50,6 +52,9 @@ func (d *Record) Bound() {
 		}
 	}
 }
+
+// query is what follows a question mark in a text that may quote an URL.
+var query = regexp.MustCompile(`\?[^\s"'<>]*`)
 
 // HashKey is what a record has of an Idempotency-Key.
 func HashKey(key string) string {
@@ -72,8 +77,9 @@ type Ledger struct {
 
 type doubtKey struct{ pool, backend string }
 
-// Add remembers a record.
+// Add remembers a record. Errors may quote URLs: no query of one is kept.
 func (l *Ledger) Add(d Record) {
+	d.Reason = query.ReplaceAllLiteralString(d.Reason, "")
 	d.Bound()
 	l.mu.Lock()
 	defer l.mu.Unlock()

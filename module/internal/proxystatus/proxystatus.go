@@ -32,14 +32,24 @@ type Fault struct {
 // Field returns a member of the Proxy-Status field for a fault of the proxy of
 // that name.
 func Field(name string, k Fault, details string) string {
+	return field(name, "error="+k.Error, details)
+}
+
+// Received returns a member of the Proxy-Status field for the answer of a backend
+// that is passed on, where there is more to say than what it has itself.
+func Received(name string, status int, details string) string {
+	return field(name, "received-status="+strconv.Itoa(status), details)
+}
+
+func field(name, parameter, details string) string {
 	var b strings.Builder
 	if isToken(name) {
 		b.WriteString(name)
 	} else {
 		b.WriteString(sfString(name))
 	}
-	b.WriteString("; error=")
-	b.WriteString(k.Error)
+	b.WriteString("; ")
+	b.WriteString(parameter)
 	if details != "" {
 		b.WriteString("; details=")
 		b.WriteString(sfString(details))

@@ -24,6 +24,13 @@ func TestProxyStatusField(t *testing.T) {
 	}
 }
 
+func TestReceived(t *testing.T) {
+	const want = `caddy-broker; received-status=503; details="in-doubt"`
+	if got := Received(DefaultName, 503, InDoubt); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 // TestRetryAfter: between one and two waits, in whole seconds.
 func TestRetryAfter(t *testing.T) {
 	for wait, want := range map[time.Duration][]string{

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package tracker
 
 import (
 	"sync/atomic"
@@ -9,17 +9,17 @@ import (
 )
 
 const (
-	// trialTime is how long a trial keeps others from trying: a client may make its request
+	// TrialTime is how long a trial keeps others from trying: a client may make its request
 	// take as long as it likes, and one that was lost is repeated by a ping, before
 	// the next client is asked.
-	trialTime = time.Second
-	// trialPause is how long a client that had a trial has to leave the next ones to other clients.
-	trialPause = 4 * time.Second
+	TrialTime = time.Second
+	// TrialPause is how long a client that had a trial has to leave the next ones to other clients.
+	TrialPause = 4 * time.Second
 )
 
-// slot lets one request at a time try a member that came back. It is for many
+// Slot lets one request at a time try a member that came back. It is for many
 // goroutines; the zero value is free.
-type slot struct{ state atomic.Uint64 }
+type Slot struct{ state atomic.Uint64 }
 
 // What the state of a slot is made of: whether it is taken, by whom it was taken
 // last, and when, in milliseconds.
@@ -28,18 +28,18 @@ const (
 	slotClients = 1<<31 - 1
 )
 
-// take takes the slot for a request of that client, 0 for one that is not known. at
+// Take takes the slot for a request of that client, 0 for one that is not known. at
 // is the time since the pool was made. It returns 0 when the slot is not to be had,
 // and otherwise what gives it back.
-func (s *slot) take(at time.Duration, client uint32) (ticket uint32) {
+func (s *Slot) Take(at time.Duration, client uint32) (ticket uint32) {
 	now := uint32(at.Milliseconds()) | 1 // never 0
 	for {
 		old := s.state.Load()
 		age := time.Duration(now-uint32(old)) * time.Millisecond
 		switch by := uint32(old>>32) & slotClients; {
-		case old&slotTaken != 0 && age < trialTime:
+		case old&slotTaken != 0 && age < TrialTime:
 			return 0
-		case old != 0 && client != 0 && by == client&slotClients && age < trialPause:
+		case old != 0 && client != 0 && by == client&slotClients && age < TrialPause:
 			return 0
 		}
 		if s.state.CompareAndSwap(old, slotTaken|uint64(client&slotClients)<<32|uint64(now)) {
@@ -48,8 +48,8 @@ func (s *slot) take(at time.Duration, client uint32) (ticket uint32) {
 	}
 }
 
-// leave gives the slot back, unless another one has it by now.
-func (s *slot) leave(ticket uint32) {
+// Leave gives the slot back, unless another one has it by now.
+func (s *Slot) Leave(ticket uint32) {
 	if old := s.state.Load(); old&slotTaken != 0 && uint32(old) == ticket {
 		s.state.CompareAndSwap(old, old&^slotTaken)
 	}
