@@ -43,7 +43,7 @@ var mayImport = map[string][]string{
 	},
 	"module/announce": {"module/internal/assumed", "failover/address", "module/child", "module/cluster", "module/internal/lifecycle", "module/internal/parlance"},
 	"module/broker": {
-		"module/internal/assumed", "failover", "failover/report", "failover/address", "failover/affinity", "internal/options", "module/child", "module/cluster", "module/internal/block",
+		"module/internal/assumed", "failover", "failover/report", "failover/address", "failover/affinity", "internal/options", "internal/plain", "module/child", "module/cluster", "module/internal/block",
 		"module/internal/indoubt", "module/internal/metrics", "module/internal/parlance", "module/internal/poolstate",
 		"module/internal/proxystatus", "module/internal/proxytest", "module/internal/socket", "module/policyconfig",
 		"supervisor", "supervisor/control", "supervisor/sockets",
@@ -58,7 +58,7 @@ var mayImport = map[string][]string{
 		"module/internal/block", "module/internal/parlance", "module/internal/testwait",
 	},
 	"module/command": {
-		"module/internal/assumed", "failover", "failover/report", "internal/options", "module/broker", "module/child", "module/internal/proxytest", "supervisor",
+		"module/internal/assumed", "failover", "failover/report", "internal/options", "internal/plain", "module/broker", "module/child", "module/internal/proxytest", "supervisor",
 		"supervisor/control",
 	},
 	"module/proxy": {
@@ -80,23 +80,24 @@ var mayImport = map[string][]string{
 	"module/internal/assumed":     {},
 	"module/internal/block":       {"internal/options"},
 	"module/internal/fault":       {"module/internal/assumed", "module/internal/proxystatus"},
-	"module/internal/indoubt":     {},
+	"module/internal/indoubt":     {"internal/plain"},
 	"module/internal/parlance":    {},
 	"module/internal/proxystatus": {},
 	"module/internal/socket":      {},
 	"module/internal/testwait":    {},
 
-	"supervisor":          {"internal/sidebyside", "supervisor/control", "supervisor/sockets"},
+	"supervisor":          {"internal/plain", "internal/sidebyside", "supervisor/control", "supervisor/sockets"},
 	"supervisor/control":  {},
 	"supervisor/sockets":  {"internal/sidebyside"},
 	"failover":            {"failover/affinity", "failover/address", "failover/membership", "failover/report", "failover/tracker"},
 	"failover/affinity":   {},
 	"failover/address":    {"internal/options"},
 	"failover/membership": {"failover/address"},
-	"failover/report":     {"failover/address", "failover/membership"},
+	"failover/report":     {"failover/address", "failover/membership", "internal/plain"},
 	"failover/tracker":    {"failover/address"},
 
 	"internal/options":    {},
+	"internal/plain":      {},
 	"internal/sidebyside": {},
 
 	"integration":         {"integration/harness", "internal/sidebyside"},
@@ -123,6 +124,7 @@ var coreImports = map[string][]string{
 	"failover/report":     {},
 	"failover/tracker":    {},
 	"internal/options":    {},
+	"internal/plain":      {},
 }
 
 // The bounds of one package, without its tests.

@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
-	"unicode"
+
+	"github.com/caddy-broker/caddy-broker/internal/plain"
 )
 
 // Codes of the high-availability log.
@@ -93,7 +93,7 @@ func (l *HALog) line(code, text string) {
 	if l.path == "" {
 		return
 	}
-	text = strings.Map(oneLine, text)
+	text = plain.Line(text, maxHALine)
 	if err := l.write(fmt.Sprintf("%s %s %s\n", l.now().Format("02/01/2006_15:04:05"), code, text)); err != nil {
 		if !l.warned {
 			l.warned = true
@@ -104,13 +104,8 @@ func (l *HALog) line(code, text string) {
 	l.warned = false
 }
 
-// oneLine keeps a command's argument from becoming a line of its own.
-func oneLine(r rune) rune {
-	if unicode.IsControl(r) {
-		return ' '
-	}
-	return r
-}
+// maxHALine bounds a line's text, in bytes.
+const maxHALine = 4 << 10
 
 func (l *HALog) write(line string) error {
 	if l.file != nil && l.rotated() {

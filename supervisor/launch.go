@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/internal/plain"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
@@ -80,7 +81,8 @@ func (s *Supervisor) hear(p *process) {
 		case control.KindReleased:
 			s.put(inReleased{p.id})
 		case control.KindFailed:
-			p.said.Store(&m.Error)
+			said := plain.Text(m.Error, maxReason)
+			p.said.Store(&said)
 		case control.KindReport:
 			if err := s.report(p, m); errors.Is(err, control.ErrUnreadable) {
 				go s.lose(p, err)
@@ -102,7 +104,7 @@ func (s *Supervisor) lose(p *process, err error) {
 		case <-ending.C:
 		}
 	}
-	s.put(inBroken{p.id, fmt.Sprintf("its control connection has ended: %v", err)})
+	s.put(inBroken{p.id, plain.Line("its control connection has ended: "+err.Error(), maxReason)})
 }
 
 // endingTime is what a process may take to be gone after its control connection.
@@ -128,18 +130,29 @@ func (s *Supervisor) report(p *process, m control.Message) (err error) {
 // is gone.
 func (s *Supervisor) lend(ctx context.Context, p *process, m control.Message) {
 	answer := control.Message{Kind: control.KindListened, ID: m.ID}
-	fd, err := -1, sockets.Allow(p.uid, p.spec.Config, m.Network, m.Address)
+	fd, err := -1, s.allow(p, m)
 	if err == nil {
-		fd, err = s.sockets.Lend(ctx, p.id, p.uid, m.Network, m.Address, m.Perm)
+		err = s.reserve.with(func() (err error) {
+			fd, err = s.sockets.Lend(ctx, p.id, p.uid, m.Network, m.Address, m.Perm)
+			return err
+		})
 	}
 	if err != nil {
-		answer.Error = err.Error()
+		answer.Error = plain.Line(err.Error(), maxReason)
 		_ = p.wire.Send(answer)
 		return
 	}
 	defer sockets.CloseFD(fd)
 	if err := p.wire.Send(answer, fd); err != nil {
-		text := fmt.Sprintf("passing socket %s/%s: %v", m.Network, m.Address, err)
+		text := plain.Line(fmt.Sprintf("passing socket %s/%s: %v", m.Network, m.Address, err), maxReason)
 		p.said.Store(&text)
 	}
+}
+
+// allow returns why a process is not lent a socket, or nil.
+func (s *Supervisor) allow(p *process, m control.Message) error {
+	if n := s.sockets.Used(p.id); n >= sockets.MaxSockets && n >= sockets.Limit(p.spec.Config) {
+		return fmt.Errorf("listening on %s/%s: the process has %d sockets, and may have no more", m.Network, m.Address, n)
+	}
+	return sockets.Allow(p.uid, p.spec.Config, m.Network, m.Address)
 }

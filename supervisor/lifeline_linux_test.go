@@ -11,12 +11,33 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // envSpec is the spec of the child that a middle process supervises.
 const envSpec = "SUPERVISOR_TEST_SPEC"
+
+// envHoard makes a middle process take all descriptors that there are, once its child is
+// ready.
+const envHoard = "SUPERVISOR_TEST_HOARD"
+
+// hoard opens files until there are no more descriptors.
+func hoard() {
+	var limit unix.Rlimit
+	_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
+	limit.Cur = 256
+	_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
+	for {
+		if _, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+			return
+		}
+	}
+}
 
 // middleMain is a program with a supervisor in it, to be killed. It writes its
 // processes' ids.
@@ -42,21 +63,25 @@ func middleMain() int {
 	for _, p := range s.Status().Processes {
 		fmt.Println(p.Pid)
 	}
+	if os.Getenv(envHoard) != "" {
+		hoard()
+		for range ready {
+			fmt.Println(s.Status().Pid)
+		}
+	}
 	select {}
 }
 
-// When the supervisor's process dies, by SIGKILL even, its children end by
-// themselves and their addresses are free.
-func TestNoOrphans(t *testing.T) {
-	t.Parallel()
-	address := freeAddress(t)
-	spec := childSpec(t, behaviour{Listen: []string{"tcp/" + address}}, func(s *Spec) { s.Standby = 2 })
+// middle starts such a program, and returns it with a function for the next process id
+// that it writes.
+func middle(t *testing.T, spec *Spec, env ...string) (cmd *exec.Cmd, next func() int) {
+	t.Helper()
 	text, err := json.Marshal(spec)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(spec.Command[0])
-	cmd.Env = append(os.Environ(), envTest+"=middle", envSpec+"="+string(text))
+	cmd = exec.Command(spec.Command[0])
+	cmd.Env = slices.Concat(os.Environ(), []string{envTest + "=middle", envSpec + "=" + string(text)}, env)
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.StdoutPipe()
@@ -66,15 +91,51 @@ func TestNoOrphans(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	var pids []int
-	for lines := bufio.NewScanner(out); len(pids) < 3 && lines.Scan(); {
-		var pid int
+	stuck := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	t.Cleanup(func() { stuck.Stop() })
+	lines := bufio.NewScanner(out)
+	return cmd, func() (pid int) {
+		t.Helper()
+		lines.Scan()
 		if _, err := fmt.Sscan(lines.Text(), &pid); err != nil {
-			t.Fatal(err)
+			t.Fatalf("it wrote %q: %v", lines.Text(), err)
 		}
-		pids = append(pids, pid)
+		return pid
 	}
-	if len(pids) != 3 || !alive(pids[0]) {
+}
+
+// A child that dies is started again although this process has used up all its
+// descriptors, and so is the next one.
+func TestStartWithoutDescriptors(t *testing.T) {
+	t.Parallel()
+	spec := childSpec(t, behaviour{Listen: []string{"tcp/" + freeAddress(t)}}, func(s *Spec) {
+		s.Restart.Delay, s.Restart.MaxDelay = 10*time.Millisecond, 10*time.Millisecond
+	})
+	cmd, next := middle(t, spec, envHoard+"=1")
+	defer func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}()
+	pid := next()
+	for range 3 {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+		again := next()
+		if again == pid || !alive(again) {
+			t.Fatalf("process %d was followed by %d", pid, again)
+		}
+		pid = again
+	}
+}
+
+// When the supervisor's process dies, by SIGKILL even, its children end by
+// themselves and their addresses are free.
+func TestNoOrphans(t *testing.T) {
+	t.Parallel()
+	address := freeAddress(t)
+	spec := childSpec(t, behaviour{Listen: []string{"tcp/" + address}}, func(s *Spec) { s.Standby = 2 })
+	cmd, next := middle(t, spec)
+	pids := []int{next(), next(), next()}
+	if !alive(pids[0]) {
 		t.Fatalf("processes %v", pids)
 	}
 	if _, err := callServer(t.Context(), "tcp", address); err != nil {

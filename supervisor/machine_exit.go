@@ -7,7 +7,12 @@ import (
 	"cmp"
 	"fmt"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/internal/plain"
 )
+
+// maxReason bounds what is kept of the reason of an exit, in bytes.
+const maxReason = 16 << 10
 
 func (in inExited) apply(m *machine, now time.Time) {
 	p := m.find(in.id)
@@ -25,7 +30,8 @@ func (in inExited) apply(m *machine, now time.Time) {
 			exit.Reason = exitStartFailure
 		}
 	}
-	exit.Error = cmp.Or(in.said, p.broken)
+	exit.Error = plain.Text(cmp.Or(in.said, p.broken), maxReason)
+	exit.Stderr = plain.Text(exit.Stderr, tailSize)
 	if p.cause == exitStartFailure && exit.Error == "" {
 		exit.Error = fmt.Sprintf("not ready within %s", p.spec.ReadyTimeout)
 	}

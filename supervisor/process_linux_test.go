@@ -59,6 +59,7 @@ func TestStartErrors(t *testing.T) {
 	}{
 		{"says why", behaviour{Fails: "unknown module: nonsense"}, nil, []string{`starting child "default": unknown module: nonsense (exit code 1)`}},
 		{"says much", behaviour{Fails: long}, nil, []string{long[:8<<10] + "... (exit"}},
+		{"says what a terminal obeys", behaviour{Fails: "\x1b[2Jgone\u009b"}, nil, []string{`: ?[2Jgone? (exit code 1)`}},
 		{"says nothing", behaviour{Exits: 3}, nil, []string{"ended before it was ready (exit code 3)", "the last words"}},
 		{"no such program", behaviour{}, func(s *Spec) { s.Command[0] = "/nonexistent" }, []string{"/nonexistent", "no such file"}},
 		{"no program", behaviour{}, func(s *Spec) { s.Command = nil }, []string{"no command"}},

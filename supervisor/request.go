@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/internal/plain"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
@@ -65,7 +66,7 @@ func (e *StartError) lastLines() string {
 		lines := slices.DeleteFunc(strings.Split(text, "\n"), func(l string) bool { return strings.Contains(l, e.Cause) })
 		text = strings.Join(lines, "\n")
 	}
-	return plainLines(LastLines(text, 3))
+	return plain.Text(plainLines(LastLines(text, 3)), maxReason)
 }
 
 // plainLines are lines of a log as a user reads them inside another message: of one

@@ -273,3 +273,22 @@ func TestStopWhileANameIsResolved(t *testing.T) {
 		t.Errorf("the start: %v, want %v", err, ErrSuperseded)
 	}
 }
+
+// A process gets so many sockets that its configuration does not name, and as many as
+// it names.
+func TestSocketsAreLimited(t *testing.T) {
+	t.Parallel()
+	var many []string
+	for i := range sockets.MaxSockets + 1 {
+		many = append(many, fmt.Sprintf("unix/@%s-%d", t.Name(), i))
+	}
+	w := watch(t)
+	err := w.Start(t.Context(), childSpec(t, behaviour{Asks: many}))
+	if want := fmt.Sprintf("the process has %d sockets, and may have no more", sockets.MaxSockets); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want %q in it", err, want)
+	}
+	w.start(childSpec(t, behaviour{Listen: many}))
+	if n := len(w.Sockets().Addresses()); n != len(many) {
+		t.Errorf("%d sockets are held", n)
+	}
+}

@@ -57,6 +57,7 @@ type Supervisor struct {
 	sockets *sockets.Holder
 	inputs  chan request
 	done    chan struct{}
+	reserve reserve
 	status  atomic.Pointer[Status]
 	token   atomic.Int64
 	alive   time.Duration // aliveTime, except in tests
@@ -88,6 +89,7 @@ func New(cfg Config) *Supervisor {
 		replies: make(map[int]chan error),
 	}
 	s.publish()
+	s.reserve.fill()
 	go s.run()
 	return s
 }
@@ -178,6 +180,7 @@ func (s *Supervisor) ask(ctx context.Context, in func(token int) input) error {
 
 func (s *Supervisor) run() {
 	defer close(s.done)
+	defer s.reserve.giveUp()
 	// Programs end with the thread that started them, which must not be lent out.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -277,7 +280,11 @@ func (s *Supervisor) carryOut(a action) input {
 
 func (s *Supervisor) spawn(id int, spec *Spec) input {
 	s.sockets.Open()
-	p, err := s.launch(id, spec)
+	var p *process
+	err := s.reserve.with(func() (err error) {
+		p, err = s.launch(id, spec)
+		return err
+	})
 	if err != nil {
 		return inExited{id: id, exit: Exit{Code: 127}, said: err.Error()}
 	}

@@ -10,11 +10,20 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
 // askTime is how long the parent waits for a child's answer to a question of its
 // own: a child that hangs must not make its parent's status hang.
 const askTime = 2 * time.Second
+
+const (
+	// maxAnswer bounds such an answer, in bytes.
+	maxAnswer = 16 << 20
+	// maxAnswerHeader bounds the header of every answer of a child, in bytes.
+	maxAnswerHeader = 64 << 10
+)
 
 // Ask gets something from the active process's own admin endpoint.
 func (c *Hosted) Ask(ctx context.Context, path string) ([]byte, error) {
@@ -36,30 +45,29 @@ func (c *Hosted) Ask(ctx context.Context, path string) ([]byte, error) {
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("asking child %q: it answered %s", c.name, resp.Status)
 	}
-	return io.ReadAll(resp.Body)
-}
-
-// Transport reaches the active process's own admin endpoint.
-func (c *Hosted) Transport() (*http.Transport, error) {
-	socket := c.activeAdmin()
-	if socket == "" {
-		return nil, fmt.Errorf("child %q has no process that could answer: it is %s", c.name, c.sup.Status().State)
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return nil, fmt.Errorf("asking child %q: %w", c.name, err)
 	}
-	return &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "unix", socket)
-		},
-	}, nil
+	if len(body) > maxAnswer {
+		return nil, fmt.Errorf("asking child %q: its answer is longer than %d bytes", c.name, maxAnswer)
+	}
+	return body, nil
 }
 
-// activeAdmin is the path of the active process's admin socket, "" if there is none.
-func (c *Hosted) activeAdmin() string {
+// Transport reaches the active process's own admin endpoint, and nobody else in its
+// place.
+func (c *Hosted) Transport() (*http.Transport, error) {
 	for _, p := range c.sup.Status().Processes {
-		if p.State == "active" {
-			return p.Admin
+		if p.State == "active" && p.Admin != "" {
+			return &http.Transport{
+				DisableKeepAlives:      true,
+				MaxResponseHeaderBytes: maxAnswerHeader,
+				DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+					return sockets.DialPrivate(ctx, p.Admin, p.Pid)
+				},
+			}, nil
 		}
 	}
-	return ""
+	return nil, fmt.Errorf("child %q has no process that could answer: it is %s", c.name, c.sup.Status().State)
 }

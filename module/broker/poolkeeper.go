@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"sync"
 
+	"github.com/caddy-broker/caddy-broker/internal/plain"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
@@ -123,6 +124,7 @@ func (c *Hosted) takeReport(id int, topic string, data json.RawMessage) error {
 		if !poolEvent.MatchString(e.Name) {
 			return fmt.Errorf("event %q is none of a pool", e.Name)
 		}
+		e.Data, _ = plainData(e.Data).(map[string]any)
 		host.events.hub.send(e)
 	case parlance.TopicDoubt:
 		var d indoubt.Record
@@ -140,6 +142,29 @@ func (c *Hosted) takeReport(id int, topic string, data json.RawMessage) error {
 		}
 	}
 	return nil
+}
+
+// maxEventText bounds a text in an event of a child, in bytes.
+const maxEventText = 2 << 10
+
+// plainData is what an event says with texts that can be shown.
+func plainData(v any) any {
+	switch v := v.(type) {
+	case string:
+		return plain.Line(v, maxEventText)
+	case []any:
+		for i := range v {
+			v[i] = plainData(v[i])
+		}
+		return v
+	case map[string]any:
+		data := make(map[string]any, len(v))
+		for name, value := range v {
+			data[plain.Line(name, maxEventText)] = plainData(value)
+		}
+		return data
+	}
+	return v
 }
 
 // decode reads JSON of at most limit bytes.

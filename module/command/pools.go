@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-broker/caddy-broker/failover/report"
+	"github.com/caddy-broker/caddy-broker/internal/plain"
 )
 
 // poolCommands are the operations on pools, named as in the admin API.
@@ -109,7 +110,7 @@ func cmdPools(fl caddycmd.Flags, args []string) (int, error) {
 		return caddy.ExitCodeFailedStartup, err
 	}
 	if fl.Bool("json") {
-		_, err = os.Stdout.Write(body)
+		_, err = os.Stdout.Write(plain.JSON(body))
 		return caddy.ExitCodeSuccess, err
 	}
 	if len(args) > 0 {
@@ -129,18 +130,18 @@ func writePools(w io.Writer, body json.RawMessage, now time.Time) error {
 
 func drawPools(w io.Writer, list []report.PoolStatus, now time.Time) error {
 	for _, p := range list {
-		state := p.State
+		state := cell(p.State)
 		if p.NextAttempt != nil {
 			state += ", next attempt in " + ago(p.NextAttempt.Sub(now))
 		}
 		if p.FailedPasses > 0 {
 			state += fmt.Sprintf(", %d passes failed", p.FailedPasses)
 		}
-		fmt.Fprintf(w, "\nPOOL %s: %s, %d waiting\n", p.Name, state, p.Waiting)
+		fmt.Fprintf(w, "\nPOOL %s: %s, %d waiting\n", cell(p.Name), state, p.Waiting)
 		tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 		fmt.Fprintln(tw, "UPSTREAM\tSTATE\tSINCE\tREQUESTS\tNOTES")
 		for _, u := range p.Upstreams {
-			fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%s\n", u.URI, u.State, ago(now.Sub(u.Since)), u.Requests, notes(u, now))
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%s\n", cell(u.URI), cell(u.State), ago(now.Sub(u.Since)), u.Requests, cell(notes(u, now)))
 		}
 		if err := tw.Flush(); err != nil {
 			return err

@@ -18,6 +18,7 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
+	"github.com/caddy-broker/caddy-broker/internal/plain"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 )
 
@@ -45,7 +46,7 @@ func cmdStatus(fl caddycmd.Flags) (int, error) {
 			return err
 		}
 		if fl.Bool("json") {
-			_, err = w.Write(body)
+			_, err = w.Write(plain.JSON(body))
 			return err
 		}
 		return writeStatus(w, body, time.Now())
@@ -59,7 +60,7 @@ func cmdStatus(fl caddycmd.Flags) (int, error) {
 	for tick := time.NewTicker(time.Second); ; <-tick.C {
 		var page strings.Builder
 		if err := show(&page); err != nil {
-			fmt.Fprintln(&page, err)
+			fmt.Fprintln(&page, plain.Text(err.Error(), maxError))
 		}
 		fmt.Print("\x1b[H\x1b[2J" + page.String()) // home, clear
 	}
@@ -80,7 +81,7 @@ func ask(fl caddycmd.Flags, method, path string, body io.Reader) ([]byte, error)
 		return nil, plainError(address, err)
 	}
 	defer resp.Body.Close()
-	return io.ReadAll(resp.Body)
+	return io.ReadAll(io.LimitReader(resp.Body, maxBody))
 }
 
 // plainError is what the broker itself said, where Caddy's client wraps it.
@@ -91,7 +92,7 @@ func plainError(address string, err error) error {
 			Error string `json:"error"`
 		}
 		if json.Unmarshal([]byte(strings.TrimSpace(text[i:])), &said) == nil && said.Error != "" {
-			return errors.New(said.Error)
+			return errors.New(plain.Text(said.Error, maxError))
 		}
 	}
 	if strings.Contains(text, "HTTP 404") {
@@ -119,14 +120,14 @@ func writeStatus(w io.Writer, body []byte, now time.Time) error {
 		if c.Pid != 0 {
 			pid = fmt.Sprint(c.Pid)
 		}
-		state := c.State
+		state := cell(c.State)
 		if c.NextStart != nil {
 			state += ", next start in " + ago(c.NextStart.Sub(now))
 		}
 		if w := c.Waiting; w != nil {
 			state += fmt.Sprintf(", %s for %s", count(w.Changes, "change waits", "changes wait"), count(w.Processes, "process that finishes", "processes that finish"))
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%d\t%s\n", c.Name, state, pid, ago(now.Sub(c.Since)), c.Restarts, lastExit(c.LastExit, now))
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%d\t%s\n", c.Name, state, pid, ago(now.Sub(c.Since)), c.Restarts, cell(lastExit(c.LastExit, now)))
 		for _, p := range c.Processes {
 			if p.Pid != c.Pid {
 				fmt.Fprintf(tw, "  └ process\t%s\t%d\t%s\t\t\n", p.State, p.Pid, ago(now.Sub(p.Started)))
@@ -157,7 +158,7 @@ func lastExit(e *supervisor.Exit, now time.Time) string {
 	}
 	text := fmt.Sprintf("%s, %s, %s ago", e.Reason, how, ago(now.Sub(e.At)))
 	if e.Error != "" {
-		text += ": " + strings.ReplaceAll(e.Error, "\n", " ")
+		text += ": " + e.Error
 	}
 	return text
 }

@@ -30,3 +30,19 @@ func TestListensOn(t *testing.T) {
 		}
 	}
 }
+
+func TestLimit(t *testing.T) {
+	t.Parallel()
+	for config, want := range map[string]int{
+		`{"listen":[":80",":443"]}`:                            MaxSockets,
+		`{"a":{"listen":[":1000-2999"]},"b":{"listen":":80"}}`: 2001,
+		`{"dial":[":1000-2999"]}`:                              MaxSockets,
+		`{"listen":["[::1]:2000-4000"]}`:                       2001,
+		`{"listen":["unix//a-b",":9-1",":1-99999",":x-y"]}`:    MaxSockets,
+		`oops`: MaxSockets,
+	} {
+		if got := Limit([]byte(config)); got != want {
+			t.Errorf("%s: %d, want %d", config, got, want)
+		}
+	}
+}

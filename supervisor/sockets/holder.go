@@ -129,6 +129,18 @@ func (h *Holder) Alone(user int, network, address string) bool {
 	return sock != nil && len(sock.users) == 1 && sock.users[user]
 }
 
+// Used is how many sockets a user has.
+func (h *Holder) Used(user int) (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, sock := range h.held {
+		if sock.users[user] {
+			n++
+		}
+	}
+	return n
+}
+
 // Leave forgets a user; its sockets stay.
 func (h *Holder) Leave(user int) {
 	h.mu.Lock()

@@ -8,9 +8,10 @@ import (
 	"encoding/hex"
 	"regexp"
 	"slices"
-	"strings"
 	"sync"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/internal/plain"
 )
 
 // Kept is how many requests in doubt are remembered.
@@ -44,12 +45,11 @@ type Record struct {
 	Reason string `json:"reason"`
 }
 
-// Bound cuts the texts, which clients and children choose, to MaxText.
+// Bound cuts the texts, which clients and children choose, to MaxText, and takes out of
+// them what cannot be seen.
 func (d *Record) Bound() {
 	for _, text := range []*string{&d.Pool, &d.Backend, &d.Method, &d.Host, &d.Path, &d.RequestID, &d.KeyHash, &d.Reason} {
-		if len(*text) > MaxText {
-			*text = strings.ToValidUTF8((*text)[:MaxText], "") + "..."
-		}
+		*text = plain.Line(*text, MaxText)
 	}
 }
 
