@@ -48,7 +48,7 @@ func TestKeptBodyIsReplayed(t *testing.T) {
 			src = iotest.OneByteReader(src)
 		}
 		b := newBudget(8 * 8192)
-		body := newRequestBody(io.NopCloser(src), length, true, b)
+		body := newRequestBody(io.NopCloser(src), length, true, 0, b)
 		for range rapid.IntRange(0, 4).Draw(t, "abandoned attempts") {
 			v := body.attempt(new(try))
 			n := rapid.IntRange(0, len(text)).Draw(t, "read")
@@ -81,7 +81,7 @@ func TestBodyOverTheBudgetIsSentOn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBudget(8 * 50)
 			text := strings.Repeat("x", 100)
-			body := newRequestBody(io.NopCloser(iotest.OneByteReader(strings.NewReader(text))), length, true, b)
+			body := newRequestBody(io.NopCloser(iotest.OneByteReader(strings.NewReader(text))), length, true, 0, b)
 			got, err := io.ReadAll(body.attempt(new(try)))
 			if err != nil || string(got) != text {
 				t.Errorf("read %d bytes and %v", len(got), err)
@@ -98,7 +98,7 @@ func TestBodyOverTheBudgetIsSentOn(t *testing.T) {
 		b := newBudget(800)
 		var kept []*requestBody
 		for range 20 {
-			body := newRequestBody(io.NopCloser(strings.NewReader(strings.Repeat("x", 100))), 100, true, b)
+			body := newRequestBody(io.NopCloser(strings.NewReader(strings.Repeat("x", 100))), 100, true, 0, b)
 			if _, err := io.ReadAll(body.attempt(new(try))); err != nil {
 				t.Fatal(err)
 			}
@@ -131,7 +131,7 @@ func TestBudgetIsGivenBackEarly(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBudget(1000)
-			rb := newRequestBody(&closing{Reader: strings.NewReader(text)}, int64(len(text)), true, b)
+			rb := newRequestBody(&closing{Reader: strings.NewReader(text)}, int64(len(text)), true, 0, b)
 			if _, err := io.ReadAll(rb.attempt(new(try))); err != nil || b.used.Load() == 0 {
 				t.Fatalf("%v, %d bytes are kept", err, b.used.Load())
 			}
@@ -147,7 +147,7 @@ func TestBudgetIsGivenBackEarly(t *testing.T) {
 // TestUnkeptBody is what it would be without the wrapper.
 func TestUnkeptBody(t *testing.T) {
 	src := &closing{Reader: strings.NewReader("body")}
-	body := newRequestBody(src, 4, false, newBudget(1000))
+	body := newRequestBody(src, 4, false, 0, newBudget(1000))
 	v := body.attempt(new(try))
 	_ = v.Close()
 	if src.closed || !body.replayable() {
@@ -168,7 +168,7 @@ func TestUnkeptBody(t *testing.T) {
 
 func TestBodyThatFails(t *testing.T) {
 	boom := errors.New("boom")
-	body := newRequestBody(io.NopCloser(io.MultiReader(strings.NewReader("half"), iotest.ErrReader(boom))), 8, true, newBudget(1000))
+	body := newRequestBody(io.NopCloser(io.MultiReader(strings.NewReader("half"), iotest.ErrReader(boom))), 8, true, 0, newBudget(1000))
 	if _, err := io.ReadAll(body.attempt(new(try))); !errors.Is(err, boom) {
 		t.Errorf("got %v", err)
 	}
@@ -181,7 +181,7 @@ func TestBodyThatFails(t *testing.T) {
 // the attempt that goes on.
 func TestLateReaderOfAnEndedAttempt(t *testing.T) {
 	pr, pw := io.Pipe()
-	body := newRequestBody(pr, -1, true, newBudget(1000))
+	body := newRequestBody(pr, -1, true, 0, newBudget(1000))
 	old := body.attempt(new(try))
 	reading := make(chan struct{})
 	go func() {
@@ -304,7 +304,7 @@ func TestLateByteIsNotLost(t *testing.T) {
 
 // TestBodyWithoutItsBeginningIsNotSent: an attempt that cannot have all of it fails.
 func TestBodyWithoutItsBeginningIsNotSent(t *testing.T) {
-	body := newRequestBody(io.NopCloser(strings.NewReader("text")), 4, false, newBudget(1000))
+	body := newRequestBody(io.NopCloser(strings.NewReader("text")), 4, false, 0, newBudget(1000))
 	if _, err := io.ReadFull(body.attempt(new(try)), make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
