@@ -319,3 +319,24 @@ func TestFailbackOfSingleClients(t *testing.T) {
 		})
 	}
 }
+
+// Clients are away from a priority member that is down or tried, not from another.
+func TestAwayFromPriorityMembers(t *testing.T) {
+	b := newBench(t, 3, func(c *Config) { c.Options.PriorityBackup = true })
+	first := b.members[0]
+	for _, m := range b.members {
+		m.state = stateUp
+	}
+	b.members[1].state = stateDown
+	if b.away() {
+		t.Error("without the second member they are away from the first")
+	}
+	for _, state := range []memberState{stateDown, stateTrial} {
+		if first.state = state; !b.away() {
+			t.Errorf("while the first is %v they are not away from it", state)
+		}
+	}
+	if first.drained = true; b.away() {
+		t.Error("they are away from a member that is drained")
+	}
+}

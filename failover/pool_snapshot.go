@@ -109,6 +109,9 @@ func (x *machine) restore(s report.Snapshot) error {
 	}
 	x.restoreBack(s.Back, byName)
 	x.forced, x.current = byName[s.Failover], byName[s.Current]
+	if x.forced != nil && x.forced.state == stateDown {
+		x.revive(x.forced) // what breaks is no target any more: it was on trial
+	}
 	if x.forced != nil && !x.forced.serves() {
 		x.forced = nil
 	}

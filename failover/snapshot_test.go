@@ -73,6 +73,23 @@ func TestSnapshotSurvives(t *testing.T) {
 	})
 }
 
+// A manual failover to a member on trial goes on in the next process: it has not broken.
+func TestFailoverOnTrialSurvives(t *testing.T) {
+	const target = "http://c:80"
+	down := []report.DownSnapshot{{Name: target}}
+	b := newBench(t, 3, nil)
+	if err := b.restore(report.Snapshot{Failover: target, Down: down}); err != nil {
+		t.Fatal(err)
+	}
+	if b.forced != b.members[2] || b.forced.state != stateTrial {
+		t.Errorf("the next process sends clients to %+v", b.forced)
+	}
+	b = newBench(t, 3, nil)
+	if err := b.restore(report.Snapshot{Down: down}); err != nil || b.forced != nil || b.members[2].state != stateDown {
+		t.Errorf("without a failover it is %v (%v)", b.members[2].state, err)
+	}
+}
+
 func TestChangesAreTold(t *testing.T) {
 	var changes atomic.Int64
 	change := func(c *Config) { random(c); c.Changed = func() { changes.Add(1) } }

@@ -163,6 +163,8 @@ func TestParseAllowRule(t *testing.T) {
 		{"10.0.0.1:8000-8999", AllowRule{Network: pfx("10.0.0.1/32"), FirstPort: 8000, LastPort: 8999}, ""},
 		{"2001:db8::/32", AllowRule{Network: pfx("2001:db8::/32")}, ""},
 		{"[2001:db8::/32]:443", AllowRule{Network: pfx("2001:db8::/32"), FirstPort: 443, LastPort: 443}, ""},
+		{"::ffff:0:0/96", AllowRule{Network: pfx("0.0.0.0/0")}, ""},
+		{"::fffe:0:0/95", AllowRule{Network: pfx("::fffe:0:0/95")}, ""},
 		{"[::1]", AllowRule{Network: pfx("::1/128")}, ""},
 		{"::1", AllowRule{Network: pfx("::1/128")}, ""},
 		{"*.App.internal", AllowRule{Host: "*.app.internal"}, ""},

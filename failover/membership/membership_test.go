@@ -50,6 +50,9 @@ func TestForget(t *testing.T) {
 	if len(s.Named()) != 1 {
 		t.Errorf("sources still name %v", s.Named())
 	}
+	if list := s.List("one"); len(list) != 1 || list[0] != y {
+		t.Errorf("the first source names %v, want y", list)
+	}
 	at(confirmedFor + time.Minute - 1)
 	at(confirmedFor+time.Minute, y)
 	// One from an earlier process gets its time anew.
@@ -60,5 +63,26 @@ func TestForget(t *testing.T) {
 	}
 	if gone := s.Forget([]address.URI{x}, start.Add(confirmedFor)); len(gone) != 1 {
 		t.Errorf("%v is forgotten, want one", gone)
+	}
+}
+
+// A source that is no member any more keeps what it alone names, and not its own address.
+func TestSettle(t *testing.T) {
+	s, now := New(), time.Now()
+	uri := func(host string) address.URI { return address.URI{Scheme: "http", Host: host, Port: "80"} }
+	silent, speaking := uri("silent"), uri("speaking")
+	s.Set(silent.Key(), []address.URI{silent, uri("both"), uri("alone")}, false, now)
+	s.Set(speaking.Key(), []address.URI{speaking, uri("both")}, false, now)
+	s.Settle(func(name string) bool { return name == speaking.Key() })
+	if list := s.List(silent.Key()); !slices.Equal(list, []address.URI{uri("alone")}) {
+		t.Errorf("the silent source names %v", list)
+	}
+	if list := s.List(speaking.Key()); len(list) != 2 {
+		t.Errorf("the speaking source names %v", list)
+	}
+	s.Set(silent.Key(), []address.URI{silent, uri("both")}, false, now)
+	s.Settle(func(name string) bool { return name == speaking.Key() })
+	if slices.Contains(s.Sources(), silent.Key()) {
+		t.Error("a source without an address of its own is kept")
 	}
 }

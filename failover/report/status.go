@@ -34,6 +34,9 @@ type UpstreamStatus struct {
 	// or until the member breaks.
 	Manual bool      `json:"manual"`
 	Since  time.Time `json:"since"`
+	// Drained is by what decision it is drained; nil when it is not, or when that is
+	// not known here.
+	Drained *Drained `json:"drained,omitempty"`
 	// LastError is the last failure since it was up; "" while it is up.
 	LastError string `json:"last_error"`
 	// NextProbe is when it is pinged next; nil when that is not planned.
@@ -42,4 +45,10 @@ type UpstreamStatus struct {
 	Requests int64 `json:"requests"`
 	// Backup is the state of its warm connection: "", "warm", "connecting", "refused".
 	Backup string `json:"backup"`
+}
+
+// Drained is the operator's decision that a member gets no new requests.
+type Drained struct {
+	Since time.Time `json:"since"`
+	By    string    `json:"by"`
 }

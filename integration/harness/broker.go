@@ -21,6 +21,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/internal/fdstore"
 )
 
 // Broker is a broker to be run: a Caddyfile and the surroundings of its
@@ -36,6 +38,8 @@ type Broker struct {
 	// Args are the arguments of caddy; default is to run the Caddyfile with --ha.
 	// {} stands for the path of the Caddyfile.
 	Args []string
+	// Manager, if there is one, is the service manager that starts it.
+	Manager *fdstore.Manager
 
 	binary string
 	admin  string // host:port
@@ -106,9 +110,26 @@ func (b *Broker) Start() error {
 	if args == nil {
 		args = []string{"broker", "run", "--ha", "--config", "{}"}
 	}
+	cmd := b.command(context.Background(), args...)
+	if b.Manager != nil {
+		files, env, err := b.Manager.Start()
+		defer closeAll(files)
+		if err != nil {
+			return err
+		}
+		cmd.ExtraFiles, cmd.Env = files, append(cmd.Env, env...)
+		cmd.Args = fdstore.Exec(append([]string{cmd.Path}, cmd.Args[1:]...))
+		cmd.Path = cmd.Args[0]
+	}
 	var err error
-	b.proc, err = StartProcess(b.command(context.Background(), args...), filepath.Join(b.Dir, "output.log"))
+	b.proc, err = StartProcess(cmd, filepath.Join(b.Dir, "output.log"))
 	return err
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		_ = f.Close()
+	}
 }
 
 // Write changes the Caddyfile.

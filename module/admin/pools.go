@@ -4,6 +4,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/report"
+	"github.com/caddy-broker/caddy-broker/internal/plain"
 	"github.com/caddy-broker/caddy-broker/module/broker"
 	"github.com/caddy-broker/caddy-broker/module/child"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
@@ -116,7 +118,7 @@ func adminDrain(w http.ResponseWriter, r *http.Request, operation string) error 
 	}
 	var have []proxy.Pool
 	err := kept(r.Context(), func() (err error) {
-		have, err = drainEverywhere(uri, operation == "drain")
+		have, err = drainEverywhere(uri, operation == "drain", operator(r))
 		return err
 	})
 	if err != nil {
@@ -131,7 +133,7 @@ func adminDrain(w http.ResponseWriter, r *http.Request, operation string) error 
 
 // drainEverywhere carries out a decision about an address for every pool, and
 // returns those that have it.
-func drainEverywhere(text string, drained bool) (have []proxy.Pool, err error) {
+func drainEverywhere(text string, drained bool, by string) (have []proxy.Pool, err error) {
 	var known []string
 	names := make(map[string]proxy.Pool) // of the address: one, unless schemes differ
 	for _, p := range proxy.List() {
@@ -154,9 +156,17 @@ func drainEverywhere(text string, drained bool) (have []proxy.Pool, err error) {
 		return nil, failure(http.StatusNotFound, "no pool has address %q: %s", text, alternatives(slices.Compact(known)))
 	}
 	for name, p := range names {
-		p.DrainEverywhere(name, drained)
+		p.DrainEverywhere(name, drained, by)
 	}
 	return have, nil
+}
+
+// maxOperator bounds the name of an operator, in bytes.
+const maxOperator = 128
+
+// operator is who asks for an operation, as the request says.
+func operator(r *http.Request) string {
+	return cmp.Or(plain.Line(r.URL.Query().Get("by"), maxOperator), "the admin API")
 }
 
 // kept carries out an operation on pools. In a supervised child it returns when
@@ -213,7 +223,7 @@ func operate(p proxy.Pool, r *http.Request, operation string) error {
 		if err != nil {
 			return err
 		}
-		return p.Drain(uri, operation == "drain")
+		return p.Drain(uri, operation == "drain", operator(r))
 	case "uris":
 		return changeURIs(p, r)
 	}

@@ -91,29 +91,37 @@ func (o ChildOptions) withDefaults(d ChildOptions) ChildOptions {
 
 // childSpecs checks all children and says what to run.
 func (a *App) childSpecs() (map[string]*childSpec, error) {
-	override := overrides.Load()
 	specs := make(map[string]*childSpec, len(a.Children))
 	for name, c := range a.Children {
-		if err := checkName(name); err != nil {
-			return nil, err
-		}
-		opts := c.optionsWith(a.ChildOptions)
-		if name == DefaultChild && opts.HALog == nil {
-			opts.HALog = a.HALog
-		}
-		if name == DefaultChild && override != nil {
-			opts = override.apply(opts)
-		}
-		spec, err := c.spec(name, opts)
-		if err == nil {
-			err = checkRoot(opts.User)
-		}
+		spec, err := a.childSpec(name, c)
 		if err != nil {
-			return nil, fmt.Errorf("child %q: %w", name, err)
+			return nil, err
 		}
 		specs[name] = spec
 	}
 	return specs, nil
+}
+
+// childSpec checks one child and says what to run.
+func (a *App) childSpec(name string, c *Child) (*childSpec, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	opts := c.optionsWith(a.ChildOptions)
+	if name == DefaultChild && opts.HALog == nil {
+		opts.HALog = a.HALog
+	}
+	if override := overrides.Load(); name == DefaultChild && override != nil {
+		opts = override.apply(opts)
+	}
+	spec, err := c.spec(name, opts)
+	if err == nil {
+		err = checkRoot(opts.User)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("child %q: %w", name, err)
+	}
+	return spec, nil
 }
 
 func checkName(name string) error {

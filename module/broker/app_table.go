@@ -104,6 +104,16 @@ var childTable = options.Table[ChildOptions]{
 	},
 }
 
+// appTable has the options of the broker that no child has.
+var appTable = options.Table[App]{
+	{
+		Name: "state_dir", Kind: options.String,
+		Default: "`broker` in Caddy's data directory", Allowed: "the path of a folder, or off",
+		Effect: "Where drains, manual failovers, added and removed addresses and the requests in doubt outlive the parent.",
+		Access: options.Optional(func(a *App) **string { return &a.StateDir }, notEmpty),
+	},
+}
+
 // programTable has what a child that is another program has besides.
 var programTable = options.Table[Child]{
 	{

@@ -29,6 +29,7 @@ var updateDocs = flag.Bool("update", false, "write the option tables of docs ane
 func TestDocumentedOptions(t *testing.T) {
 	for _, table := range []struct{ page, name, text string }{
 		{"../../docs/supervision.md", "child", childTable.MarkdownTable(false)},
+		{"../../docs/supervision.md", "broker", appTable.MarkdownTable(false)},
 		{"../../docs/supervision.md", "program", programTable.MarkdownTable(false)},
 		{"../../docs/dynamic-membership.md", "network", cluster.Table.MarkdownTable(false)},
 	} {
@@ -67,7 +68,8 @@ func TestTablesFollowTheStructs(t *testing.T) {
 		options.Pairs:    {reflect.TypeFor[map[string]string]()},
 	}
 	followTheStruct(t, childTable, types, "app_options.go")
-	followTheStruct(t, programTable, types, "app.go", "config")
+	followTheStruct(t, appTable, types, "app.go", "off", "source", "admin_listen", "children", "network")
+	followTheStruct(t, programTable, types, "app.go", "config", "verbatim")
 	followTheStruct(t, cluster.Table, types, "../cluster/network.go")
 }
 
@@ -195,6 +197,7 @@ var badValues = map[string]struct{ json, shown string }{
 	"stop_timeout":      {`"5"`, `"5"`},
 	"replace":           {`"later"`, `"later"`},
 	"ha_log":            {`""`, `""`},
+	"state_dir":         {`""`, `""`},
 	"user":              {`"no user, surely"`, `"no user, surely"`},
 	"env":               {`{"A=B":"c"}`, `"A=B"`},
 	"command":           {`"sh -c true"`, `"sh -c true"`},
@@ -228,6 +231,13 @@ func TestBadValuesInJSON(t *testing.T) {
 		return n.Check()
 	}
 	badValuesIn(t, childTable, child)
+	badValuesIn(t, appTable, func(data string) error {
+		a := new(App)
+		if err := caddy.StrictUnmarshalJSON([]byte(data), a); err != nil {
+			return err
+		}
+		return appTable.Check(a)
+	})
 	badValuesIn(t, programTable, child)
 	badValuesIn(t, cluster.Table, network)
 }
@@ -264,7 +274,7 @@ func TestUnknownNamesInJSON(t *testing.T) {
 		{`{"children":{"b":{},"a":{"comand":["x"]}}}`, `children: a: unknown option "comand": did you mean command? allowed are standby, `},
 		{`{"network":{"nome":"a"}}`, `network: unknown option "nome": did you mean name? allowed are name, advertise, `},
 		{`{"source":{"path":"a"}}`, `source: json: unknown field "path"`},
-		{`{"bogus":1}`, `unknown option "bogus": allowed are standby, restart_delay, max_restart_delay, restart_reset, ready_timeout, watchdog, drain_timeout, stop_timeout, replace, ha_log, user, env, admin_listen, children, network, source`},
+		{`{"bogus":1}`, `unknown option "bogus": allowed are standby, restart_delay, max_restart_delay, restart_reset, ready_timeout, watchdog, drain_timeout, stop_timeout, replace, ha_log, user, env, admin_listen, children, network, off, source`},
 	}
 	for _, tt := range tests {
 		if err := caddy.StrictUnmarshalJSON([]byte(tt.json), new(App)); err == nil || !strings.Contains(err.Error(), tt.want) {

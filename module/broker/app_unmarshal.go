@@ -18,7 +18,11 @@ import (
 // UnmarshalOption reads the option at d's cursor, one of the global option broker.
 // given notes what its block has had.
 func (a *App) UnmarshalOption(d *caddyfile.Dispenser, given map[string]bool) error {
-	return a.ChildOptions.unmarshal(d, given, append(childTable.Names(), "child", "network"))
+	known := append(append(childTable.Names(), appTable.Names()...), "child", "network")
+	if appTable.Lookup(d.Val()) != nil {
+		return block.Read(d, appTable, a, given, known)
+	}
+	return a.ChildOptions.unmarshal(d, given, known)
 }
 
 // UnmarshalOption reads the option at d's cursor, one of a block child. given
@@ -44,15 +48,19 @@ func (o *ChildOptions) unmarshal(d *caddyfile.Dispenser, given map[string]bool, 
 // UnmarshalJSON reads the app's configuration.
 func (a *App) UnmarshalJSON(data []byte) error {
 	type plain App
+	besides := map[string]options.Member{"off": {Expecting: "true or false"}, "source": {}, "admin_listen": {}, "children": {Named: true}, "network": {}}
+	for i := range appTable {
+		besides[appTable[i].Name] = appTable[i].Member()
+	}
 	return options.Decode(data, (*plain)(a), func(name string) (options.Member, error) {
-		return lookupMember(childTable, name, map[string]options.Member{"source": {}, "admin_listen": {}, "children": {Named: true}, "network": {}})
+		return lookupMember(childTable, name, besides)
 	})
 }
 
 // UnmarshalJSON reads a child's configuration.
 func (c *Child) UnmarshalJSON(data []byte) error {
 	type plain Child
-	besides := map[string]options.Member{"config": {}}
+	besides := map[string]options.Member{"config": {}, "verbatim": {Expecting: "true or false"}}
 	for i := range programTable {
 		besides[programTable[i].Name] = programTable[i].Member()
 	}

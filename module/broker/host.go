@@ -15,6 +15,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
+	"github.com/caddy-broker/caddy-broker/module/document"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/supervisor"
@@ -28,27 +30,43 @@ import (
 // not touched by a reload, and a failed reload leaves everything as it was.
 var host = &hostState{children: make(map[string]*Hosted), events: newEventPump()}
 
-type hostState struct {
-	turn sync.Mutex // one claim or release at a time; held while children start and stop
+// turnLock is the class of hostState.turn.
+type turnLock struct{}
 
-	mu       sync.RWMutex // guards what follows, briefly
+type hostState struct {
+	turn lockorder.Mutex[turnLock] // one claim or release at a time; held while children start and stop
+
+	mu       lockorder.RWMutex[hostState] // guards what follows, briefly
 	claims   []*App
 	children map[string]*Hosted
+
+	shown   atomic.Pointer[document.Document] // that of the claim that decides, once it serves
+	pending atomic.Pointer[pending]           // the load that the queue has under way
 
 	network clusterHost // guarded by turn
 	thrift  thrift      // guarded by turn
 	events  *eventPump
 	doubts  indoubt.Ledger // requests in doubt that children reported
+	state   parentState
 }
 
 // claim makes a decide, and returns when all its children serve.
 func (h *hostState) claim(a *App) error {
 	h.turn.Lock()
 	defer h.turn.Unlock()
+	p := h.pending.Load()
+	if p != nil && p.next != a.doc { // this load is not the queue's
+		p = nil
+	}
+	if p != nil && p.base != h.shown.Load() {
+		p.overtaken = true
+		return document.ErrOvertaken
+	}
 	h.mu.Lock()
 	h.claims = append(h.claims, a)
 	h.mu.Unlock()
 	h.events.follow(a)
+	h.state.follow(h, a)
 
 	ctx, cancel := assumed.UntilExiting(context.Background(), errExiting)
 	defer cancel()
@@ -57,24 +75,64 @@ func (h *hostState) claim(a *App) error {
 		h.restore(a.logger)
 		return err
 	}
-	unchanged, err := h.applyAll(ctx, a)
+	unchanged, err := h.applyAll(ctx, a, p != nil && p.force)
 	if err != nil {
+		if p != nil {
+			p.cause = inCaddysWords(err)
+		}
 		h.drop(a)
 		h.restore(a.logger)
 		return err
 	}
+	h.shown.Store(a.doc)
 	h.tellParent()
 	h.thrift.set(!a.serves())
 	for _, name := range unchanged {
-		a.logger.Info("child goes on: nothing that it runs has changed; `caddy broker restart` replaces it", zap.String("child", name))
+		a.logUnchanged(name)
+	}
+	return nil
+}
+
+func (a *App) logUnchanged(child string) {
+	a.logger.Info("child goes on: nothing that it runs has changed; `caddy broker restart` replaces it", zap.String("child", child))
+}
+
+// change lets the configuration that decides go on with another document, whose
+// parent's part is the same: it is about what the child runs, if anything.
+func (h *hostState) change(base, next *document.Document, force bool) error {
+	h.turn.Lock()
+	defer h.turn.Unlock()
+	a := h.deciding()
+	if a == nil || base != h.shown.Load() {
+		return document.ErrOvertaken
+	}
+	sites := *a.Children[DefaultChild]
+	if err := sites.run(next); err != nil {
+		return err
+	}
+	spec, err := a.childSpec(DefaultChild, &sites)
+	if err != nil {
+		return err
+	}
+	c := h.child(DefaultChild)
+	unchanged := !force && c != nil && c.spec.Equal(spec.Spec)
+	ctx, cancel := assumed.UntilExiting(context.Background(), errExiting)
+	defer cancel()
+	if err := h.apply(ctx, DefaultChild, spec, force, a.logger); err != nil {
+		return err
+	}
+	a.doc, a.Children[DefaultChild], a.specs[DefaultChild] = next, &sites, spec
+	h.shown.Store(next)
+	if unchanged {
+		a.logUnchanged(DefaultChild)
 	}
 	return nil
 }
 
 // applyAll makes all children what a wants them to be, and returns those that were so
-// already. A Caddy that the operator stopped is an error: nobody would serve what was
-// just loaded.
-func (h *hostState) applyAll(ctx context.Context, a *App) (unchanged []string, err error) {
+// already; if the load is forced, a Caddy is replaced all the same. One that the
+// operator stopped is an error: nobody would serve what was just loaded.
+func (h *hostState) applyAll(ctx context.Context, a *App, force bool) (unchanged []string, err error) {
 	names := slices.Sorted(maps.Keys(a.specs))
 	for _, name := range names {
 		c := h.child(name)
@@ -87,10 +145,11 @@ func (h *hostState) applyAll(ctx context.Context, a *App) (unchanged []string, e
 	}
 	for _, name := range names {
 		c, want := h.child(name), a.specs[name]
-		if c != nil && c.spec.Equal(want.Spec) {
+		again := force && !want.External
+		if c != nil && c.spec.Equal(want.Spec) && !again {
 			unchanged = append(unchanged, name)
 		}
-		if err := h.apply(ctx, a, name); err != nil {
+		if err := h.apply(ctx, name, want, again, a.logger); err != nil {
 			return nil, err
 		}
 	}
@@ -130,7 +189,11 @@ func (h *hostState) drop(a *App) (top, held bool) {
 
 // restore lets the newest claim left decide again.
 func (h *hostState) restore(logger *zap.Logger) {
-	if a := h.deciding(); a != nil {
+	a := h.deciding()
+	if a == nil {
+		h.shown.Store(nil)
+	} else {
+		h.shown.Store(a.doc)
 		h.events.follow(a)
 		if err := h.network.apply(a.Network, a.logger); err != nil {
 			logger.Error("restoring network of the running configuration", zap.Error(err))
@@ -138,7 +201,7 @@ func (h *hostState) restore(logger *zap.Logger) {
 		ctx, cancel := assumed.UntilExiting(context.Background(), errExiting)
 		defer cancel()
 		for _, name := range slices.Sorted(maps.Keys(a.specs)) {
-			if err := h.apply(ctx, a, name); err != nil {
+			if err := h.apply(ctx, name, a.specs[name], false, a.logger); err != nil {
 				logger.Error("restoring child of the running configuration", zap.String("child", name), zap.Error(err))
 			}
 		}
@@ -152,6 +215,7 @@ func (h *hostState) prune(logger *zap.Logger) {
 	if a == nil {
 		h.network.end()
 		h.thrift.set(false)
+		h.state.freeze(h)
 	}
 	var wg sync.WaitGroup
 	for name, c := range h.list() {
@@ -171,17 +235,17 @@ func (h *hostState) prune(logger *zap.Logger) {
 	}
 	wg.Wait()
 	if a == nil {
+		h.state.end()
 		h.events.follow(nil)
 	}
 }
 
-// apply makes one child what a wants it to be.
-func (h *hostState) apply(ctx context.Context, a *App, name string) error {
-	want := a.specs[name]
+// apply makes one child what it is wanted to be, in a new process if it is to be so again.
+func (h *hostState) apply(ctx context.Context, name string, want *childSpec, again bool, logger *zap.Logger) error {
 	c := h.child(name)
 	if c == nil {
 		var err error
-		if c, err = newHosted(name, want, h.events, a.logger); err != nil {
+		if c, err = newHosted(name, want, h.events, logger); err != nil {
 			return err
 		}
 		h.mu.Lock()
@@ -194,14 +258,15 @@ func (h *hostState) apply(ctx context.Context, a *App, name string) error {
 			h.mu.Unlock()
 			return err
 		}
+		h.state.begun(name)
 		return nil
 	}
 	if err := c.admit(want.User); err != nil {
 		return err
 	}
-	if !c.spec.Equal(want.Spec) {
+	if again || !c.spec.Equal(want.Spec) {
 		if want.locks != "" {
-			a.logger.Info("child ends before its replacement starts, because one of its modules cannot be loaded twice; `replace overlap` in the broker's options denies it",
+			logger.Info("child ends before its replacement starts, because one of its modules cannot be loaded twice; `replace overlap` in the broker's options denies it",
 				zap.String("child", name), zap.String("module", want.locks))
 		}
 		switch err := c.replace(ctx, want.Spec); {
@@ -257,6 +322,9 @@ type Hosted struct {
 
 func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logger) (*Hosted, error) {
 	c := &Hosted{name: name, spec: want.Spec, haLog: want.haLog, pools: new(poolKeeper)}
+	if err := c.pools.restore(host.state.of(name)); err != nil {
+		logger.Warn("state of the broker: what was kept of the pools cannot be read, so they start without", zap.String("child", name), zap.Error(err))
+	}
 	if err := c.admit(want.User); err != nil {
 		return nil, err
 	}

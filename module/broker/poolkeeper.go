@@ -4,17 +4,19 @@
 package broker
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
 	"regexp"
-	"sync"
 
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/internal/plain"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
+	"github.com/caddy-broker/caddy-broker/module/internal/statefile"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
@@ -25,7 +27,7 @@ import (
 // several processes the one counts that was activated last; what an older one still
 // says about the pools is refused.
 type poolKeeper struct {
-	mu      sync.Mutex
+	mu      lockorder.Mutex[poolKeeper]
 	serving int // id of the process that was activated last
 	kept    poolstate.Kept
 	sockets []string
@@ -46,6 +48,14 @@ func (k *poolKeeper) activate(id int) iter.Seq2[string, any] {
 
 // take keeps what process id says of the pools.
 func (k *poolKeeper) take(id int, topic string, piece []byte) error {
+	err := k.put(id, topic, piece)
+	if err == nil && topic != parlance.TopicMoved {
+		host.state.changed()
+	}
+	return err
+}
+
+func (k *poolKeeper) put(id int, topic string, piece []byte) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if id != k.serving {
@@ -53,6 +63,27 @@ func (k *poolKeeper) take(id int, topic string, piece []byte) error {
 	}
 	_, err := k.kept.Take(topic, piece)
 	return err
+}
+
+// restore begins with what a parent that died had kept; an error leaves nothing.
+func (k *poolKeeper) restore(pieces []statefile.Piece) error {
+	var kept poolstate.Kept
+	for _, p := range pieces {
+		if known, err := kept.Take(p.Topic, p.Data); err != nil || !known {
+			return cmp.Or(err, fmt.Errorf("topic %q is not known", p.Topic))
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.kept = kept
+	return nil
+}
+
+// pieces are what it would begin with again.
+func (k *poolKeeper) pieces() iter.Seq2[string, any] {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.kept.Pieces()
 }
 
 // takePlain keeps the sockets on which process id speaks plain HTTP/1.
@@ -132,6 +163,7 @@ func (c *Hosted) takeReport(id int, topic string, data json.RawMessage) error {
 			return err
 		}
 		host.doubts.Add(d)
+		host.state.changed()
 	case parlance.TopicCut:
 		var cut []indoubt.Record
 		if err := json.Unmarshal(data, &cut); err != nil {
@@ -180,6 +212,7 @@ func (c *Hosted) cutOff(cut []indoubt.Record) {
 	for _, d := range cut {
 		host.doubts.Add(d)
 	}
+	host.state.changed()
 	c.inDoubt.Add(uint64(len(cut)))
 	host.events.put(supervisor.Event{Name: "failover_in_doubt", Data: map[string]any{
 		"child": c.name, "requests": len(cut), "reason": cut[0].Reason, "code": "DISCONNECT", "failed_over": false,

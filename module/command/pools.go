@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/user"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -69,15 +70,26 @@ pool that the configuration names (option pool) it can be said alone.
 	addressFlags(cmd)
 	cmd.RunE = withArgs(func(fl caddycmd.Flags, args []string) (int, error) {
 		if len(args) == 2 {
-			return operatePool(fl, args[0], verb, url.Values{"uri": {args[1]}})
+			return operatePool(fl, args[0], verb, url.Values{"uri": {args[1]}, "by": {operator()}})
 		}
-		body, err := ask(fl, http.MethodPost, "/broker/"+verb+"?"+url.Values{"uri": {args[0]}}.Encode(), nil)
+		body, err := ask(fl, http.MethodPost, "/broker/"+verb+"?"+url.Values{"uri": {args[0]}, "by": {operator()}}.Encode(), nil)
 		if err != nil {
 			return caddy.ExitCodeFailedStartup, err
 		}
 		return caddy.ExitCodeSuccess, writePools(os.Stdout, body, time.Now())
 	})
 	return cmd
+}
+
+// operator is the name of the user who runs the command, of the one behind sudo.
+func operator() string {
+	if name := os.Getenv("SUDO_USER"); name != "" {
+		return name
+	}
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return ""
 }
 
 // operatePool carries out an operation on a pool and shows what it led to.
@@ -161,6 +173,9 @@ func notes(u report.UpstreamStatus, now time.Time) string {
 	}
 	if u.Priority {
 		add("priority")
+	}
+	if u.Drained != nil {
+		add("drained for " + ago(now.Sub(u.Drained.Since)) + " by " + u.Drained.By)
 	}
 	if u.Pushed {
 		add("pushed")

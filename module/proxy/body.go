@@ -6,15 +6,18 @@ package proxy
 import (
 	"errors"
 	"io"
-	"sync"
 	"sync/atomic"
 
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 )
 
 // errBodyDetached is what an attempt reads that has been given up.
 var errBodyDetached = errors.New("reading the request body for an attempt that was given up")
+
+// readingLock is the class of requestBody.reading.
+type readingLock struct{}
 
 // requestBody is the body of one client request over all its attempts. It is
 // read from the client exactly once, while it streams to the backend: nothing is
@@ -28,9 +31,9 @@ type requestBody struct {
 
 	// reading serialises reads from the client: an attempt that was given up may
 	// still be blocked in one, and what it gets belongs to all.
-	reading sync.Mutex
+	reading lockorder.Mutex[readingLock]
 
-	mu     sync.Mutex // guards what follows
+	mu     lockorder.Mutex[requestBody] // guards what follows
 	view   *bodyView
 	keep   bool
 	kept   []byte

@@ -61,6 +61,16 @@ func (c *faultyConn) arm(fault connFault) {
 	c.fault, c.written, c.read, c.broken = fault, 0, 0, make(chan struct{})
 }
 
+// disarm lets the connection be, unless it has broken: an HTTP/2 connection carries
+// the next request, too, and what belongs to none.
+func (c *faultyConn) disarm() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !hasEnded(c.broken) {
+		c.fault.kind = noFault
+	}
+}
+
 // passed is how many bytes were written and read since it was armed.
 func (c *faultyConn) passed() (written, read int) {
 	c.mu.Lock()

@@ -54,20 +54,25 @@ func (ex *exchange) choose(pool reverseproxy.UpstreamPool) *reverseproxy.Upstrea
 // next asks the pool. Where waiting cannot help it takes only what is free: when
 // every backend fails in a way that stays, and when there is a response already.
 func (ex *exchange) next() error {
-	if deadline := ex.req.Deadline; ex.rejecting() || ex.policy.hopeless() {
-		defer func() { ex.req.Deadline = deadline }()
-		if by := time.Now().Add(briefly); deadline.IsZero() || by.Before(deadline) {
-			ex.req.Deadline = by
-		}
+	if !ex.rejecting() && !ex.policy.hopeless() {
+		return ex.ask()
 	}
-	return ex.ask()
+	return ex.askBy(time.Now().Add(briefly))
 }
 
 // ask begins an attempt of the pool's, which awaits its end from now on.
-func (ex *exchange) ask() error {
-	f := ex.policy
+func (ex *exchange) ask() error { return ex.askBy(ex.req.Deadline) }
+
+// askBy asks, and waits for a backend until a moment that may be earlier than the
+// request's own; the attempt has the request's time.
+func (ex *exchange) askBy(by time.Time) error {
+	f, deadline := ex.policy, ex.req.Deadline
 	ex.req.Unread = ex.unread()
+	if deadline.IsZero() || by.Before(deadline) {
+		ex.req.Deadline = by
+	}
 	a, err := f.pool.Next(ex.run.Context(), &ex.req)
+	ex.req.Deadline = deadline
 	if err != nil {
 		return err
 	}

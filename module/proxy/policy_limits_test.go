@@ -80,7 +80,7 @@ func TestDrainedPool(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := pools.drain(p.policy.claim.entry, u, true); err != nil {
+	if err := pools.drain(p.policy.claim.entry, u, true, "a test"); err != nil {
 		t.Fatal(err)
 	}
 	wantStatus(t, p.do("GET", ""), 503, `caddy-broker; error=destination_unavailable`, true)

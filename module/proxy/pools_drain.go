@@ -6,13 +6,15 @@ package proxy
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // drain carries out a decision of the operator about an address of a pool: for
 // that pool alone if the user named it, else for every pool that has the address.
-func (r *poolRegistry) drain(e *poolEntry, u address.URI, drained bool) error {
+func (r *poolRegistry) drain(e *poolEntry, u address.URI, drained bool, by string) error {
 	m, err := e.pool.Find(u)
 	if err != nil {
 		return err
@@ -22,21 +24,36 @@ func (r *poolRegistry) drain(e *poolEntry, u address.URI, drained bool) error {
 	if !slices.Contains(r.entries, e) { // its configuration has ended since it was asked for
 		return fmt.Errorf("pool %q has just ended with its configuration: ask for it again", e.name)
 	}
-	r.decide(e.identity().Scope(), m.Name, drained)
+	r.decide(e.identity().Scope(), m.Name, drained, by)
 	return nil
 }
 
 // drainEverywhere carries out a decision about an address, by its name, for every pool.
-func (r *poolRegistry) drainEverywhere(name string, drained bool) {
+func (r *poolRegistry) drainEverywhere(name string, drained bool, by string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.decide("", name, drained)
+	r.decide("", name, drained, by)
 }
 
 // decide puts a decision into effect. r.mu is held.
-func (r *poolRegistry) decide(scope, address string, drained bool) {
-	r.drains = r.drains.Decide(scope, address, drained)
+func (r *poolRegistry) decide(scope, address string, drained bool, by string) {
+	r.drains = r.drains.Decide(scope, address, drained, by, time.Now())
 	for _, e := range r.entries {
 		e.pool.SetDrained(r.drains.In(e.identity().Scope()))
 	}
+}
+
+// status is the pool's with who drained what.
+func (r *poolRegistry) status(e *poolEntry) report.PoolStatus {
+	status, scope := e.pool.Status(), e.identity().Scope()
+	r.mu.Lock()
+	drains := r.drains
+	r.mu.Unlock()
+	for i := range status.Upstreams {
+		u := &status.Upstreams[i]
+		if by, drained := drains.Of(scope, u.URI); drained && !by.Since.IsZero() {
+			u.Drained = &report.Drained{Since: by.Since, By: by.By}
+		}
+	}
+	return status
 }

@@ -38,9 +38,9 @@ func decide(t *testing.T, pool, operation, at string) {
 	case operation == "failover":
 		err = pools.find(pool).pool.Failover(&u)
 	case pool == "":
-		pools.drainEverywhere(u.Name(), operation == "drain")
+		pools.drainEverywhere(u.Name(), operation == "drain", "a test")
 	default:
-		err = pools.drain(pools.find(pool), u, operation == "drain")
+		err = pools.drain(pools.find(pool), u, operation == "drain", "a test")
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -20,12 +20,20 @@ type Pool struct {
 }
 
 // Drain carries out a decision of the operator about one of the pool's addresses:
-// for this pool alone if the user named it, else for every pool that has the address.
-func (p Pool) Drain(u address.URI, drained bool) error { return pools.drain(p.entry, u, drained) }
+// for this pool alone if the user named it, else for every pool that has the address. by
+// says who decided it.
+func (p Pool) Drain(u address.URI, drained bool, by string) error {
+	return pools.drain(p.entry, u, drained, by)
+}
 
 // DrainEverywhere carries out a decision of the operator about an address, by its
 // name, for every pool that has it.
-func (p Pool) DrainEverywhere(name string, drained bool) { pools.drainEverywhere(name, drained) }
+func (p Pool) DrainEverywhere(name string, drained bool, by string) {
+	pools.drainEverywhere(name, drained, by)
+}
+
+// Status is the state of the pool, with who drained what.
+func (p Pool) Status() report.PoolStatus { return pools.status(p.entry) }
 
 // List is the pools in use, by name.
 func List() []Pool {

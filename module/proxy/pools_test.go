@@ -86,7 +86,7 @@ func TestPoolsSurviveReloads(t *testing.T) {
 		t.Errorf("pools %q, want the first address", poolNames())
 	}
 	u, _ := address.ParseDial(one.addr())
-	if err := pools.drain(first.policy.claim.entry, u, true); err != nil {
+	if err := pools.drain(first.policy.claim.entry, u, true, "a test"); err != nil {
 		t.Fatal(err)
 	}
 
@@ -212,7 +212,7 @@ func TestDrainOfAPoolThatEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	first.unload()
-	if err := pool.Drain(u, true); err == nil || !strings.Contains(err.Error(), "has just ended") {
+	if err := pool.Drain(u, true, "a test"); err == nil || !strings.Contains(err.Error(), "has just ended") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -4,6 +4,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -139,6 +141,23 @@ func TestRejectedBeforeItIsRead(t *testing.T) {
 			t.Errorf("got %+v", a)
 		}
 		p.nothingLeft()
+	}
+}
+
+// TestRejectedForASlowHandshake: the next backend may take its time for a connection;
+// only waiting for one that is free is short.
+func TestRejectedForASlowHandshake(t *testing.T) {
+	bad, insecure := tlsBackend(t, false, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	slow := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	slow.TLS = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		<-time.After(10 * briefly)
+		return nil, nil
+	}}
+	slow.StartTLS()
+	defer slow.Close()
+	p := newProxy(t, rejected503, insecure, upstreams(bad.Listener.Addr().String(), slow.Listener.Addr().String())).quiet()
+	if a := p.do("POST", "order"); a.status != 200 {
+		t.Errorf("got %+v", a)
 	}
 }
 

@@ -170,6 +170,10 @@ func TestIncrementalRequests(t *testing.T) {
 				if n := b.count.Load(); tc.refused && n != 0 {
 					t.Errorf("sent %d times", n)
 				}
+				// Without content there is nothing to refuse.
+				if a := p.do("GET", "", "Incremental", tc.header); a.status != http.StatusOK {
+					t.Errorf("without content: %+v", a)
+				}
 				p.nothingLeft()
 			})
 		})

@@ -106,6 +106,8 @@ func TestHungFastCGI(t *testing.T) {
 	if got := p.do("GET", ""); got.body != "a" {
 		t.Fatalf("first: %+v", got)
 	}
+	backend := p.policy.way.Backend(p.policy.claim.entry.pool.Members()[0])
+	testwait.Until(t, "nothing of the first is left", func() bool { return !backend.Busy() })
 	stuck := make(chan struct{})
 	a.stuck.Store(&stuck)
 	defer close(stuck)
@@ -115,7 +117,6 @@ func TestHungFastCGI(t *testing.T) {
 	if s := p.policy.claim.entry.pool.Status().Upstreams[0].State; s != "down" {
 		t.Errorf("the hung backend is %s", s)
 	}
-	backend := p.policy.way.Backend(p.policy.claim.entry.pool.Members()[0])
 	for range 3 { // one goroutine stands for all that is asked
 		if r := p.policy.way.Ping(expired(t), backend.Member); !r.Unanswered {
 			t.Errorf("got %+v, want no answer", r)

@@ -178,12 +178,12 @@ func (r *faultyRun) send(f connFault) (*faultyConn, bool) {
 	}
 	r.runs++
 	id := fmt.Sprintf("%06d", r.runs)
-	over := make(chan struct{})
 	if f.kind == faultStall {
+		broke := c.broke()
 		go func() {
 			select {
-			case <-over:
-			case <-c.broke():
+			case <-c.closed:
+			case <-broke:
 				c.backend.Release(fault.ErrHung) // as the verdict that it hangs does
 			}
 		}()
@@ -213,7 +213,7 @@ func (r *faultyRun) send(f connFault) (*faultyConn, bool) {
 		status, told = res.StatusCode, res.Header.Get(proxystatus.Header)
 		whole = err == nil && string(got) == r.body+"\r\n"
 	}
-	close(over)
+	c.disarm()
 	answered := status == http.StatusOK && whole
 	if !answered {
 		inDoubt := strings.Contains(told, proxystatus.InDoubt)

@@ -39,8 +39,13 @@ type fileID struct{ dev, ino uint64 }
 
 // New holds nothing yet. From now on no process that is started from this one inherits
 // the sockets that this process was started with.
+//
+// Where the service manager keeps descriptors (systemd's FileDescriptorStoreMax), it
+// gets a copy of each socket that is opened, until that is closed; what it kept for an
+// earlier process is lent before anything is opened, and [DropStored] closes the rest.
 func New() *Holder {
 	keepFromChildren()
+	wantStored()
 	return &Holder{held: make(map[socketKey]*socket)}
 }
 

@@ -22,7 +22,7 @@ func inheritedSockets() map[int]fileID {
 	found := make(map[int]fileID)
 	entries, _ := os.ReadDir("/dev/fd")
 	for _, e := range entries {
-		if fd, err := strconv.Atoi(e.Name()); err == nil && forUsers(fd) {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && forUsers(fd) && !store.has(fd) {
 			found[fd] = idOf(fd)
 		}
 	}

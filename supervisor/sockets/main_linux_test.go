@@ -19,7 +19,7 @@ import (
 const envTest = "SOCKETS_TEST"
 
 func TestMain(m *testing.M) {
-	programs := map[string]func() int{"inherits": inheritsMain, "listens": listensMain, "binds": bindsMain}
+	programs := map[string]func() int{"inherits": inheritsMain, "listens": listensMain, "binds": bindsMain, "stored": storedMain}
 	if program := programs[os.Getenv(envTest)]; program != nil {
 		os.Exit(program())
 	}

@@ -30,6 +30,18 @@ type netSocket interface {
 // configuration of this process can have the same address. Only the descriptor is kept, out
 // of this process's poller: connections are none of its business.
 func openSocket(ctx context.Context, key socketKey, uid int, perm uint32) (*socket, error) {
+	if sock := store.take(key, perm); sock != nil {
+		return sock, nil
+	}
+	sock, err := openNew(ctx, key, uid, perm)
+	if err == nil {
+		store.put(sock)
+	}
+	return sock, err
+}
+
+// openNew is openSocket where no earlier process has left the socket.
+func openNew(ctx context.Context, key socketKey, uid int, perm uint32) (*socket, error) {
 	sock := &socket{key: key, users: make(map[int]bool)}
 	var opened netSocket
 	var err error
@@ -161,6 +173,7 @@ func (s *socket) dup() (int, error) {
 func dupFD(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0) }
 
 func (s *socket) close() {
+	store.forget(s.storedName())
 	_ = unix.Close(s.fd)
 	// Somebody else's file may be there by now: the plain configuration's, for one.
 	if s.unlink == (fileID{}) {

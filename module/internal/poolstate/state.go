@@ -6,6 +6,7 @@ package poolstate
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/report"
 )
@@ -56,20 +57,31 @@ type Drain struct {
 	// Serves is the decision that an address which is drained elsewhere serves in
 	// this pool.
 	Serves bool `json:"serves,omitempty"`
+	// Since and By are when and by whom it was decided; of an older version they are
+	// not known.
+	Since time.Time `json:"since,omitzero"`
+	By    string    `json:"by,omitempty"`
 }
 
 // Drains are decisions, at most one for each address and pool, in order. The
 // value is immutable. What is decided for a pool wins over what is for all.
 type Drains []Drain
 
-// Decide returns the decisions after one more. One for all pools replaces those
-// that single pools had about the address.
-func (d Drains) Decide(pool, address string, drained bool) Drains {
+// Decide returns the decisions after one more, by someone at a time. One for all pools
+// replaces those that single pools had about the address. One that is repeated
+// stays with who made it first.
+func (d Drains) Decide(pool, address string, drained bool, by string, at time.Time) Drains {
+	decision := Drain{Address: address, Pool: pool, Serves: !drained, Since: at, By: by}
+	for _, o := range d {
+		if o.Address == address && o.Pool == pool && o.Serves == decision.Serves {
+			decision = o
+		}
+	}
 	next := slices.DeleteFunc(slices.Clone(d), func(o Drain) bool {
 		return o.Address == address && (pool == "" || o.Pool == pool)
 	})
 	if drained != next.holds(pool, address) {
-		next = append(next, Drain{Address: address, Pool: pool, Serves: !drained})
+		next = append(next, decision)
 	}
 	slices.SortFunc(next, func(a, b Drain) int {
 		return cmp.Or(cmp.Compare(a.Address, b.Address), cmp.Compare(a.Pool, b.Pool))
@@ -90,6 +102,16 @@ func (d Drains) holds(scope, address string) bool {
 		}
 	}
 	return drained
+}
+
+// Of is the decision by which the address is drained in a pool of that scope.
+func (d Drains) Of(scope, address string) (by Drain, drained bool) {
+	for _, o := range d {
+		if o.Address == address && !o.Serves && (o.Pool == scope || o.Pool == "" && by.Address == "") {
+			by = o
+		}
+	}
+	return by, d.holds(scope, address)
 }
 
 // In lists the addresses that are drained in a pool of that scope.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/report"
@@ -43,11 +44,11 @@ func TestDrains(t *testing.T) {
 			var d Drains
 			for _, w := range tc.words {
 				before := slices.Clone(d)
-				next := d.Decide(w.pool, w.address, w.drained)
+				next := d.Decide(w.pool, w.address, w.drained, "one", time.Unix(1, 0))
 				if !slices.Equal(before, d) {
 					t.Fatalf("the value changed from %v to %v", before, d)
 				}
-				if !slices.Equal(next, next.Decide(w.pool, w.address, w.drained)) {
+				if !slices.Equal(next, next.Decide(w.pool, w.address, w.drained, "another", time.Unix(2, 0))) {
 					t.Errorf("%v said twice is not the same", w)
 				}
 				d = next
@@ -59,6 +60,28 @@ func TestDrains(t *testing.T) {
 				t.Errorf("the named pool has %q drained, want %q", got, tc.named)
 			}
 		})
+	}
+}
+
+// Who drained an address is known for each pool: the decision for the pool before the
+// one for all.
+func TestWhoDrained(t *testing.T) {
+	t.Parallel()
+	first, second := time.Unix(1, 0), time.Unix(2, 0)
+	d := Drains(nil).Decide("", "a", true, "ann", first).Decide("n", "b", true, "bob", second)
+	for _, tt := range []struct {
+		scope, address, by string
+		since              time.Time
+	}{
+		{"", "a", "ann", first}, {"n", "a", "ann", first}, {"n", "b", "bob", second}, {"", "b", "", time.Time{}}, {"", "c", "", time.Time{}},
+	} {
+		by, drained := d.Of(tt.scope, tt.address)
+		if drained != (tt.by != "") || drained && (by.By != tt.by || !by.Since.Equal(tt.since)) {
+			t.Errorf("%q in %q: %+v, %v", tt.address, tt.scope, by, drained)
+		}
+	}
+	if by, drained := d.Decide("n", "a", false, "bob", second).Of("n", "a"); drained {
+		t.Errorf("it serves there, and %+v drained it", by)
 	}
 }
 
