@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/affinity"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // world is a pool whose backends, clients and operator do anything at any time,
@@ -70,7 +71,7 @@ func TestAnything(t *testing.T) {
 				"": func(rt *rapid.T) { w.invariants(rt) },
 			})
 			for _, r := range w.calls {
-				r.at.End(Neutral, nil)
+				r.at.End(report.Neutral, nil)
 				r.at.Done()
 			}
 			if err := w.leaks(); err != nil {
@@ -106,7 +107,7 @@ func (w *world) next(rt *rapid.T, r *Request) {
 	r.Deadline = time.Now()
 	m, err := w.ask(w.t.Context(), r)
 	if err != nil {
-		if _, ok := errors.AsType[*UnavailableError](err); !ok {
+		if _, ok := errors.AsType[*report.UnavailableError](err); !ok {
 			rt.Fatalf("got error %v", err)
 		}
 		return
@@ -118,7 +119,7 @@ func (w *world) next(rt *rapid.T, r *Request) {
 			rt.Fatalf("%s is drained or not in the list", m.Name)
 		case m.state == stateDown:
 			rt.Fatalf("%s is down", m.Name)
-		case w.says.of(m.URI.Host) != Available && r.reused != m:
+		case w.says.of(m.URI.Host) != report.Available && r.reused != m:
 			rt.Fatalf("%s is %v for the carrier", m.Name, w.says.of(m.URI.Host))
 		case r.wroteTo(m) && r.reused != m:
 			rt.Fatalf("the request was written to %s before", m.Name)
@@ -145,9 +146,9 @@ func (w *world) end(rt *rapid.T) {
 		r.at.Done()
 		return
 	}
-	o := Outcome(rapid.IntRange(0, int(Neutral)).Draw(rt, "outcome"))
+	o := report.Outcome(rapid.IntRange(0, int(report.Neutral)).Draw(rt, "outcome"))
 	r.at.End(o, errReset)
-	if o == Answered {
+	if o == report.Answered {
 		if rapid.Bool().Draw(rt, "streams") {
 			w.calls = append(w.calls, r)
 		} else {
@@ -173,7 +174,7 @@ func (w *world) backend(rt *rapid.T) {
 	})
 	if what >= 4 {
 		w.p.do(func(*machine) error {
-			w.says.set(host, Availability(rapid.IntRange(0, int(Foreign)).Draw(rt, "says")))
+			w.says.set(host, report.Availability(rapid.IntRange(0, int(report.Foreign)).Draw(rt, "says")))
 			return nil
 		})
 	}
@@ -227,7 +228,7 @@ func (w *world) invariants(rt *rapid.T) {
 		}
 		for _, r := range append(w.left, w.calls...) {
 			if r.writes > MaxWrites+1 || r.writes > MaxWrites && r.reused == nil {
-				rt.Fatalf("written %d times, to %d members", r.writes, r.nTo)
+				rt.Fatalf("written %d times, to %v", r.writes, r.to)
 			}
 		}
 		return nil

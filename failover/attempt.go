@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
@@ -36,19 +37,11 @@ type Attempt struct {
 	// before End(Lost): what ended the connection may have been any of them.
 	Shared bool
 
-	pool    *Pool
-	request *Request
-	member  *Member
-	group   *dialGroup // of the member, when the attempt began
-	moved   *Member    // where the client is away from its own member; nil when it is not
-	from    *Member    // the client left this one with the attempt; nil when it did not
-	epoch   uint32     // of the member, when the attempt began
-	trial   uint32     // the ticket of the member's trial, which one request has at a time; 0 for none
-	gate    uint32     // the party with which it passed the gate of the member; 0 for none
-	body    bool       // and that it had a body on its way then
-	dial    uint8      // dial slot in which the pending dial is counted
 	phase   phase
 	written bool // something of it may have been written
+	pool    *Pool
+	request *Request
+	grant
 }
 
 // phase is how far an attempt is.
@@ -62,7 +55,7 @@ const (
 )
 
 // Member is where the request is sent. It stays known when the attempt is over.
-func (a *Attempt) Member() *Member { return a.member }
+func (a *Attempt) Member() *Member { return a.m }
 
 // Dialing reports whether the attempt has neither its connection nor an end yet.
 func (a *Attempt) Dialing() bool { return a.phase == phaseDialing }
@@ -74,10 +67,10 @@ func (a *Attempt) Connected() {
 		return
 	}
 	a.phase = phaseSending
-	a.member.dials[a.dial].Add(-1)
+	a.m.dials[a.dial].Add(-1)
 	a.request.stopClock()
-	if a.member.shown.watched.Load() {
-		a.pool.feed(inConnected{m: a.member, epoch: a.epoch})
+	if a.m.shown.watched.Load() {
+		a.pool.feed(inConnected{m: a.m, epoch: a.epoch})
 	}
 }
 
@@ -89,26 +82,26 @@ func (a *Attempt) Written() {
 		return
 	}
 	a.written = true
-	a.request.wrote(a.member)
+	a.request.wrote(a.m)
 }
 
 // End says how the attempt ended. err is shown to users as the member's last error.
-func (a *Attempt) End(o Outcome, err error) {
+func (a *Attempt) End(o report.Outcome, err error) {
 	if a.phase != phaseDialing && a.phase != phaseSending {
 		return
 	}
-	m := a.member
+	m := a.m
 	if a.phase == phaseDialing {
 		m.dials[a.dial].Add(-1)
 	}
 	a.phase = phaseAnswering
-	if a.trial != 0 && o != Lost && (o != Answered || tracker.Fit(a.Status)) {
+	if a.trial != 0 && o != report.Lost && (o != report.Answered || tracker.Fit(a.Status)) {
 		m.trial.Leave(a.trial) // otherwise it is a trial that has failed: others wait for the rest of its time
 	}
 	m.outcomes[o].Add(1)
 	news := a.gate != 0 || a.trial != 0 || m.shown.watched.Load()
-	in := inEnd{m: m, outcome: o, epoch: a.epoch, gate: a.gate, body: a.body, trial: a.trial != 0, status: a.Status}
-	if o == Answered {
+	in := inEnd{m: m, outcome: o, epoch: a.epoch, gate: a.gate, body: a.request.Unread, trial: a.trial != 0, status: a.Status}
+	if o == report.Answered {
 		if a.from != nil {
 			a.move()
 		}
@@ -120,14 +113,14 @@ func (a *Attempt) End(o Outcome, err error) {
 		}
 		return
 	}
-	in.failure = note(err)
+	in.failure = report.Note(err)
 	a.request.failed(a, o, in.failure)
-	if o == Lost {
+	if o == report.Lost {
 		in.loss = a.request.losses.last()
 		in.final = !a.request.Safe
 	}
 	// Only now, so that a failure is known before another request gets the free place.
-	if news || o == DialFailed || o == Lost {
+	if news || o == report.DialFailed || o == report.Lost {
 		a.pool.feed(in)
 	}
 	a.free()
@@ -143,7 +136,7 @@ func (a *Attempt) Done() {
 
 func (a *Attempt) free() {
 	a.phase = phaseOver
-	a.member.inProgress.Add(-1)
+	a.m.inProgress.Add(-1)
 	a.pool.inProgress.Add(-1)
 	if a.pool.places.Load() {
 		a.pool.feed(inPlace{})

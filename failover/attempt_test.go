@@ -7,11 +7,13 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // What is said of an attempt a second time, or out of turn, counts for nothing.
 func TestOneEndForEachNext(t *testing.T) {
-	for o := Answered; o <= Neutral; o++ {
+	for o := report.Answered; o <= report.Neutral; o++ {
 		t.Run(o.String(), func(t *testing.T) {
 			inBubble(t, 2, nil, func(b *stage) {
 				b.p.Start()
@@ -33,8 +35,8 @@ func TestOneEndForEachNext(t *testing.T) {
 				a.Written()
 				a.End(o, errReset)
 				a.End(o, errReset)
-				a.End(Hung, errReset)
-				if o == Answered {
+				a.End(report.Hung, errReset)
+				if o == report.Answered {
 					if n := m.inProgress.Load(); n != 1 {
 						t.Fatalf("%d requests have a place while the response goes on", n)
 					}
@@ -65,17 +67,17 @@ func TestALateEndIsOfItsAttempt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		first.End(Lost, errReset)
+		first.End(report.Lost, errReset)
 		second, err := b.p.Next(b.t.Context(), r)
 		if err != nil || second == first {
 			t.Fatalf("got the same attempt again, or error %v", err)
 		}
-		first.End(Answered, nil)
+		first.End(report.Answered, nil)
 		first.Done()
 		if n := second.Member().inProgress.Load(); n != 1 {
 			t.Errorf("the second attempt has %d places", n)
 		}
-		second.End(Neutral, nil)
+		second.End(report.Neutral, nil)
 		b.empty()
 	})
 }
@@ -86,17 +88,17 @@ func TestWritesAreLimited(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		dead []string // who answers no ping any more
-		ends []Outcome
+		ends []report.Outcome
 		want []string // who got it
 	}{
-		{"lost by three", []string{"a", "b"}, []Outcome{Lost, Lost, Lost, Lost}, []string{"a", "b", "c"}},
-		{"lost by two that live", nil, []Outcome{Lost, Lost, Lost}, []string{"a", "b"}},
-		{"lost by one that died and two that live", []string{"a"}, []Outcome{Lost, Lost, Lost}, []string{"a", "b", "c"}},
-		{"reset by two", nil, []Outcome{StreamReset, StreamReset, StreamReset}, []string{"a", "b"}},
-		{"a reattachment counts", nil, []Outcome{LostReused, Lost, Lost, Lost}, []string{"a", "a", "b"}},
-		{"two reattachments", nil, []Outcome{LostReused, Lost, LostReused, Lost, Lost}, []string{"a", "a", "b", "b"}},
-		{"the last one is made up for", []string{"a", "b"}, []Outcome{Lost, Lost, LostReused, Lost, Lost}, []string{"a", "b", "c", "c"}},
-		{"only once", nil, []Outcome{LostReused, LostReused, LostReused, LostReused, LostReused}, []string{"a", "a", "b", "b"}},
+		{"lost by three", []string{"a", "b"}, []report.Outcome{report.Lost, report.Lost, report.Lost, report.Lost}, []string{"a", "b", "c"}},
+		{"lost by two that live", nil, []report.Outcome{report.Lost, report.Lost, report.Lost}, []string{"a", "b"}},
+		{"lost by one that died and two that live", []string{"a"}, []report.Outcome{report.Lost, report.Lost, report.Lost}, []string{"a", "b", "c"}},
+		{"reset by two", nil, []report.Outcome{report.StreamReset, report.StreamReset, report.StreamReset}, []string{"a", "b"}},
+		{"a reattachment counts", nil, []report.Outcome{report.LostReused, report.Lost, report.Lost, report.Lost}, []string{"a", "a", "b"}},
+		{"two reattachments", nil, []report.Outcome{report.LostReused, report.Lost, report.LostReused, report.Lost, report.Lost}, []string{"a", "a", "b", "b"}},
+		{"the last one is made up for", []string{"a", "b"}, []report.Outcome{report.Lost, report.Lost, report.LostReused, report.Lost, report.Lost}, []string{"a", "b", "c", "c"}},
+		{"only once", nil, []report.Outcome{report.LostReused, report.LostReused, report.LostReused, report.LostReused, report.LostReused}, []string{"a", "a", "b", "b"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			inBubble(t, 5, nil, func(b *stage) {
@@ -119,7 +121,7 @@ func TestWritesAreLimited(t *testing.T) {
 				if !slices.Equal(got, test.want) {
 					t.Errorf("written to %v, want %v", got, test.want)
 				}
-				if why, _ := b.reason(r); why != ReasonSpent || r.Spent() != (r.writes >= MaxWrites) {
+				if why, _ := b.reason(r); why != report.ReasonSpent || r.Spent() != (r.writes >= MaxWrites) {
 					t.Errorf("then it got %q, and Spent is %t after %d writes", why, r.Spent(), r.writes)
 				}
 				b.empty()

@@ -11,14 +11,17 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/affinity"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // quietCarrier reaches every member at once.
 type quietCarrier struct{}
 
-func (quietCarrier) Ping(context.Context, *Member) PingResult { return PingResult{Status: 200} }
-func (quietCarrier) Release(*Member)                          {}
-func (quietCarrier) Warm([]*Member)                           {}
+func (quietCarrier) Ping(context.Context, *Member) report.PingResult {
+	return report.PingResult{Status: 200}
+}
+func (quietCarrier) Release(*Member) {}
+func (quietCarrier) Warm([]*Member)  {}
 
 func manyURIs(n int) (list []address.URI) {
 	for i := range n {
@@ -96,7 +99,7 @@ func BenchmarkSelect(b *testing.B) {
 }
 
 func down(p *Pool, i int) {
-	p.do(func(x *machine) error { x.fail(x.members[i], "dial", note(errRefused)); return nil })
+	p.do(func(x *machine) error { x.fail(x.members[i], "dial", report.Note(errRefused)); return nil })
 }
 
 // benchmarkSelect times Next alone: requests are made and returned beside the clock.
@@ -118,7 +121,7 @@ func benchmarkSelect(b *testing.B, p *Pool) {
 		stop()
 		for i := range batch[:n] {
 			batch[i].at.Connected()
-			batch[i].at.End(Answered, nil)
+			batch[i].at.End(report.Answered, nil)
 			batch[i].at.Done()
 		}
 	}
@@ -147,7 +150,7 @@ func BenchmarkRequest(b *testing.B) {
 		}
 		r.at.Connected()
 		r.at.Written()
-		r.at.End(Answered, nil)
+		r.at.End(report.Answered, nil)
 		r.at.Done()
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // intruder is a carrier all of whose code calls the pool back, from wherever the
@@ -23,9 +24,9 @@ type intruder struct {
 
 	mu    sync.Mutex
 	calls map[string]int
-	says  Availability // of b
-	lost  bool         // no backend answers
-	mute  *Member      // answers no ping
+	says  report.Availability // of b
+	lost  bool                // no backend answers
+	mute  *Member             // answers no ping
 	more  chan struct{}
 }
 
@@ -84,28 +85,28 @@ func (i *intruder) set(f func()) {
 	f()
 }
 
-func (i *intruder) Ping(_ context.Context, m *Member) PingResult {
+func (i *intruder) Ping(_ context.Context, m *Member) report.PingResult {
 	i.called("Ping")
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.lost || m == i.mute {
-		return PingResult{Err: intrusion{i: i}, Unanswered: !i.lost}
+		return report.PingResult{Err: intrusion{i: i}, Unanswered: !i.lost}
 	}
-	return PingResult{Status: 200}
+	return report.PingResult{Status: 200}
 }
-func (i *intruder) Release(*Member) { i.called("Release") }
-func (i *intruder) Warm([]*Member)  { i.called("Warm") }
-func (i *intruder) emit(Event)      { i.called("Emit") }
-func (i *intruder) changed()        { i.called("Changed") }
-func (i *intruder) present() bool   { i.called("Present"); return true }
-func (i *intruder) Check(m *Member) (a Availability) {
+func (i *intruder) Release(*Member)   { i.called("Release") }
+func (i *intruder) Warm([]*Member)    { i.called("Warm") }
+func (i *intruder) emit(report.Event) { i.called("Emit") }
+func (i *intruder) changed()          { i.called("Changed") }
+func (i *intruder) present() bool     { i.called("Present"); return true }
+func (i *intruder) Check(m *Member) (a report.Availability) {
 	i.called("Check")
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if m.URI.Host == "b" {
 		return i.says
 	}
-	return Available
+	return report.Available
 }
 
 func (i *intruder) Enabled(context.Context, slog.Level) bool  { i.called("Enabled"); return true }
@@ -155,7 +156,7 @@ func TestNoCodeOfTheCarrierUnderTheLock(t *testing.T) {
 	answer := func(r *Request) {
 		r.at.Connected()
 		r.at.Written()
-		r.at.End(Answered, nil)
+		r.at.End(report.Answered, nil)
 		r.at.Done()
 	}
 
@@ -164,20 +165,20 @@ func TestNoCodeOfTheCarrierUnderTheLock(t *testing.T) {
 	ask(r)
 	r.at.Connected()
 	r.at.Written()
-	r.at.End(Lost, intrusion{i})
+	r.at.End(report.Lost, intrusion{i})
 	ask(r)
-	r.at.End(DialFailed, intrusion{i})
+	r.at.End(report.DialFailed, intrusion{i})
 	ask(r)
 	answer(r)
 
 	// One that hangs while others answer pings.
 	hung := &Request{}
 	ask(hung)
-	i.set(func() { i.mute = hung.at.member })
+	i.set(func() { i.mute = hung.at.m })
 	hung.at.Connected()
 	hung.at.Written()
 	i.await("Release", 1)
-	hung.at.End(Hung, intrusion{i})
+	hung.at.End(report.Hung, intrusion{i})
 	i.set(func() { i.mute = nil })
 
 	// All that an operator and the sources of addresses do.
@@ -210,7 +211,7 @@ func TestNoCodeOfTheCarrierUnderTheLock(t *testing.T) {
 	i.set(func() { i.lost = true })
 	must(p.do(func(x *machine) error {
 		for _, m := range x.members {
-			x.fail(m, "dial", told("refused"))
+			x.fail(m, "dial", report.Told("refused"))
 			x.renew(m) // what a ping under way will say counts no more
 		}
 		return nil
@@ -226,7 +227,7 @@ func TestNoCodeOfTheCarrierUnderTheLock(t *testing.T) {
 	i.await("Check", checks+2*len(p.All())) // when it came, and again while it waits
 	i.await("Present", i.count("Present")+1)
 	i.await("Ping", pings+3)
-	i.set(func() { i.lost, i.says = false, Unhealthy })
+	i.set(func() { i.lost, i.says = false, report.Unhealthy })
 	must(<-waits)
 	answer(w)
 	p.Interrupt()
@@ -254,7 +255,7 @@ func (i *intruder) count(name string) int {
 func TestEcho(t *testing.T) {
 	newStill(t, 3, nil).Echo()
 	free := make(chan struct{})
-	inBubble(t, 2, func(c *Config) { c.Emit = func(Event) { <-free } }, func(b *stage) {
+	inBubble(t, 2, func(c *Config) { c.Emit = func(report.Event) { <-free } }, func(b *stage) {
 		free = make(chan struct{})
 		b.p.Start()
 		b.p.Echo()

@@ -4,8 +4,6 @@
 package failover
 
 import (
-	"math/bits"
-
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/affinity"
 )
@@ -90,7 +88,7 @@ func (c *chooser) pass() *Member {
 		// Every request is its own client, so any random order will do, and it
 		// is found without scoring the list.
 		for t := range uint64(4) {
-			own = spread(r.Key+t*0x9e3779b97f4a7c15, len(v.members))
+			own = affinity.Spread(r.Key+t*0x9e3779b97f4a7c15, len(v.members))
 			if c.try(own) == taken {
 				return v.members[own]
 			}
@@ -165,7 +163,7 @@ func (c *chooser) others(not int, moves bool) *Member {
 	}
 	w := v.walk(c.bucket)
 	for {
-		i := w.next(func(i int) bool { return v.flags[i]&mask != 0 && i != not })
+		i := w.Next(func(i int) bool { return v.flags[i]&mask != 0 && i != not })
 		if i < 0 {
 			return nil
 		}
@@ -197,10 +195,4 @@ func (c *chooser) forget(m *Member) {
 	if c.r.Keyed && c.v.remembers() && c.p.moves.Drop(c.r.Key, m) {
 		c.p.unsaved.Store(true)
 	}
-}
-
-// spread maps a key evenly to 0…n-1.
-func spread(key uint64, n int) int {
-	hi, _ := bits.Mul64(affinity.Mix(key), uint64(n))
-	return int(hi)
 }

@@ -3,6 +3,8 @@
 
 package failover
 
+import "github.com/caddy-broker/caddy-broker/failover/report"
+
 // maxPendingDials is how many requests may dial a member whose dials hang, when
 // there is no other.
 const maxPendingDials = 16
@@ -42,18 +44,18 @@ func (c *chooser) try(i int) verdict {
 	default:
 		return refused
 	}
-	said := Available
+	said := report.Available
 	if c.w != nil {
 		said = c.w.says(m)
 	} else if r.Checker != nil {
 		said = r.Checker.Check(m)
 	}
 	switch said {
-	case Available:
-	case Full:
+	case report.Available:
+	case report.Full:
 		c.full = true
 		return passed
-	case Foreign, unasked:
+	case report.Foreign, unasked:
 		return passed // nothing is wrong with it
 	default:
 		return refused

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // consequence is something that the pool did, as scenario files show it.
@@ -87,7 +89,7 @@ func bare(v any) string {
 	return strings.ReplaceAll(strings.ReplaceAll(fmt.Sprint(v), "http://", ""), ":80", "")
 }
 
-func eventText(e Event) string {
+func eventText(e report.Event) string {
 	text := "event " + strings.TrimPrefix(e.Name, "failover_")
 	for _, key := range slices.Sorted(maps.Keys(e.Data)) {
 		if key != "pool" && key != "error" {

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // dial keeps n requests dialling, like a carrier that heeds Abandoned does, and
@@ -27,16 +29,16 @@ func (b *stage) dial(n int) <-chan string {
 				b.mu.Unlock()
 				if !hangs {
 					r.at.Connected()
-					r.at.End(Answered, nil)
+					r.at.End(report.Answered, nil)
 					r.at.Done()
 					out <- m.URI.Host
 					return
 				}
 				select {
 				case <-r.at.Abandoned().Done():
-					r.at.End(DialAborted, nil)
+					r.at.End(report.DialAborted, nil)
 				case <-time.After(m.Limits().ConnectionTimeout):
-					r.at.End(DialFailed, errRefused)
+					r.at.End(report.DialFailed, errRefused)
 				}
 			}
 		}()
@@ -148,7 +150,7 @@ func TestADialThatSucceedsClearsTheSuspicion(t *testing.T) {
 		if s := b.state("a"); s != "up" {
 			t.Errorf("it is %s", s)
 		}
-		r.at.End(Answered, nil)
+		r.at.End(report.Answered, nil)
 		r.at.Done()
 		b.expect("a") // and nobody was moved
 	})

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 func TestAllDrainedIsSaid(t *testing.T) {
@@ -23,8 +25,8 @@ func TestAllDrainedIsSaid(t *testing.T) {
 					t.Errorf("the pool is %s, next attempt %v", s.State, s.NextAttempt)
 				}
 				_, err := b.send(&Request{Safe: true})
-				var none *UnavailableError
-				if !errors.As(err, &none) || none.Reason != ReasonDrained || !strings.Contains(err.Error(), "all drained") {
+				var none *report.UnavailableError
+				if !errors.As(err, &none) || none.Reason != report.ReasonDrained || !strings.Contains(err.Error(), "all drained") {
 					t.Errorf("got error %v", err)
 				}
 				b.p.SetDrained([]string{"http://a:80"})
@@ -41,7 +43,7 @@ func TestAllDrainedIsSaid(t *testing.T) {
 // A backend that the operator puts back is up with its first answered ping, without
 // a request that proves it, and without the errors of the time before.
 func TestResumedIsUpWithItsPing(t *testing.T) {
-	status := func(b *stage, host string) (u UpstreamStatus) {
+	status := func(b *stage, host string) (u report.UpstreamStatus) {
 		for _, u = range b.p.Status().Upstreams {
 			if u.URI == "http://"+host+":80" {
 				return u
@@ -84,7 +86,7 @@ func TestResumedIsUpWithItsPing(t *testing.T) {
 				}
 				// The word of the operator is for once.
 				b.downAll("a")
-				b.p.do(func(x *machine) error { x.fail(x.members[0], "dial", told("refused")); return nil })
+				b.p.do(func(x *machine) error { x.fail(x.members[0], "dial", report.Told("refused")); return nil })
 				b.up("a")
 				time.Sleep(5 * time.Second)
 				if u := status(b, "a"); u.State != "trial" {
@@ -121,13 +123,13 @@ func TestOldErrorsGo(t *testing.T) {
 		b.p.Start()
 		b.expect("a")
 		b.downAll("a", "b")
-		if why, _ := b.reason(&Request{Safe: true, Deadline: time.Now().Add(time.Second)}); why != ReasonTimeout {
+		if why, _ := b.reason(&Request{Safe: true, Deadline: time.Now().Add(time.Second)}); why != report.ReasonTimeout {
 			t.Fatalf("%q", why)
 		}
 		b.up("a")
 		b.expect("a")
 		last := func() error {
-			return b.p.unavailable(ReasonTimeout).Last
+			return b.p.unavailable(report.ReasonTimeout).Last
 		}
 		if err := last(); !errors.Is(err, errRefused) {
 			t.Errorf("b is down, and the last error is %v", err)
@@ -173,7 +175,7 @@ func TestWhatLeftIsShownWhileItServes(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.at.Connected()
-		r.at.End(Answered, nil)
+		r.at.End(report.Answered, nil)
 		r.at.Done()
 		if list, n := shown(); len(list) != 1 || n != 0 {
 			t.Errorf("when it is done: %v, %d requests", list, n)

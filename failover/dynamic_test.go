@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 func withDynamic(c *Config) { c.Dynamic = true }
@@ -129,7 +130,7 @@ func TestDynamicEndsWithItsSource(t *testing.T) {
 // is never left without addresses.
 func TestDynamicBringsBackTheLast(t *testing.T) {
 	inBubble(t, 0, withDynamic, func(b *stage) {
-		if err := b.p.Restore(Snapshot{Removed: uris(1)}); err != nil {
+		if err := b.p.Restore(report.Snapshot{Removed: uris(1)}); err != nil {
 			t.Fatal(err)
 		}
 		b.p.Start()
@@ -137,7 +138,7 @@ func TestDynamicBringsBackTheLast(t *testing.T) {
 		b.expectHosts("with another", "b")
 	})
 	inBubble(t, 0, withDynamic, func(b *stage) {
-		if err := b.p.Restore(Snapshot{Removed: uris(1)}); err != nil {
+		if err := b.p.Restore(report.Snapshot{Removed: uris(1)}); err != nil {
 			t.Fatal(err)
 		}
 		b.p.Start()

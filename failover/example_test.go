@@ -12,16 +12,17 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/affinity"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // carrier reaches members: here by looking into a map.
 type carrier map[string]error
 
-func (c carrier) Ping(_ context.Context, m *failover.Member) failover.PingResult {
+func (c carrier) Ping(_ context.Context, m *failover.Member) report.PingResult {
 	if err := c[m.URI.Host]; err != nil {
-		return failover.PingResult{Err: err}
+		return report.PingResult{Err: err}
 	}
-	return failover.PingResult{Status: 200}
+	return report.PingResult{Status: 200}
 }
 
 func (carrier) Release(*failover.Member) {}
@@ -52,14 +53,14 @@ func ExamplePool() {
 			}
 			m := attempt.Member()
 			if err := backends[m.URI.Host]; err != nil {
-				attempt.End(failover.DialFailed, err) // the member goes down
+				attempt.End(report.DialFailed, err) // the member goes down
 				continue
 			}
 			attempt.Connected()
 			attempt.Written()
 			m.Touch() // bytes came
 			attempt.Status = 200
-			attempt.End(failover.Answered, nil)
+			attempt.End(report.Answered, nil)
 			fmt.Println("answered by", m.Name)
 			attempt.Done() // the response is over, and the place free
 			return

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/affinity"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
@@ -104,7 +105,7 @@ func TestTheFirstRequestAtHomeIsATrial(t *testing.T) {
 		b.expect("b")
 		trial.at.Connected()
 		trial.at.Status = 502
-		trial.at.End(Answered, nil)
+		trial.at.End(report.Answered, nil)
 		trial.at.Done()
 		b.expect("b") // not home
 		if s := b.state("a"); s != "trial" {
@@ -254,7 +255,7 @@ func TestALossOnTheBackupDoesNotMakeHomeReady(t *testing.T) {
 		m, _ := b.ask(b.t.Context(), r)
 		r.at.Connected()
 		r.at.Written()
-		r.at.End(Lost, errReset)
+		r.at.End(report.Lost, errReset)
 		if m.URI.Host != "b" || b.state("b") != "suspect" {
 			t.Fatalf("%s lost a request and is %s", m.Name, b.state("b"))
 		}

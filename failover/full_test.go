@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 func maxRequests(n int) func(*Config) {
@@ -28,7 +29,7 @@ func TestFullMembersArePassedOverWithoutMovingTheClient(t *testing.T) {
 				t.Fatalf("request %d: got %s, want %s", i, got, want)
 			}
 			held[i].at.Connected()
-			held[i].at.End(Answered, nil)
+			held[i].at.End(report.Answered, nil)
 		}
 		if to := held[2].at.MovedTo(); to != "" {
 			t.Errorf("the client was moved to %s", to)
@@ -59,14 +60,14 @@ func TestWaitingForAPlace(t *testing.T) {
 			t.Fatal("got a place that is not there")
 		default:
 		}
-		second.at.End(Neutral, nil)
+		second.at.End(report.Neutral, nil)
 		start := time.Now()
 		<-one
 		<-two
 		if took := time.Since(start); took > 0 {
 			t.Errorf("the place was taken after %v", took)
 		}
-		first.at.End(Neutral, nil)
+		first.at.End(report.Neutral, nil)
 		b.empty()
 	})
 }
@@ -74,22 +75,22 @@ func TestWaitingForAPlace(t *testing.T) {
 // checks is what a carrier says of members.
 type checks struct {
 	mu   sync.Mutex
-	says map[string]Availability
+	says map[string]report.Availability
 }
 
-func (c *checks) Check(m *Member) Availability { return c.of(m.URI.Host) }
+func (c *checks) Check(m *Member) report.Availability { return c.of(m.URI.Host) }
 
-func (c *checks) of(host string) Availability {
+func (c *checks) of(host string) report.Availability {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.says[host]
 }
 
-func (c *checks) set(host string, a Availability) *checks {
+func (c *checks) set(host string, a report.Availability) *checks {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.says == nil {
-		c.says = make(map[string]Availability)
+		c.says = make(map[string]report.Availability)
 	}
 	c.says[host] = a
 	return c
@@ -99,7 +100,7 @@ func TestCheckerIsHeeded(t *testing.T) {
 	inBubble(t, 3, nil, func(b *stage) {
 		b.p.Start()
 		b.expect("a")
-		says := new(checks).set("a", Full)
+		says := new(checks).set("a", report.Full)
 		send := func() (string, string) {
 			r := &Request{Checker: says}
 			m, err := b.send(r)
@@ -111,23 +112,23 @@ func TestCheckerIsHeeded(t *testing.T) {
 		if host, to := send(); host != "b" || to != "" {
 			t.Errorf("a full: got %s, moved to %s", host, to)
 		}
-		says.set("a", Unhealthy)
+		says.set("a", report.Unhealthy)
 		if host, to := send(); host != "b" || to != "http://b:80" {
 			t.Errorf("a unhealthy: got %s, moved to %s", host, to)
 		}
-		says.set("a", Available)
+		says.set("a", report.Available)
 		if host, _ := send(); host != "b" {
 			t.Errorf("a healthy again: clients that are one stay, got %s", host)
 		}
-		says.set("a", Foreign).set("b", Foreign)
+		says.set("a", report.Foreign).set("b", report.Foreign)
 		if host, _ := send(); host != "c" {
 			t.Errorf("only c can be reached: got %s", host)
 		}
 		// What only the carrier knows is asked again while a request waits.
-		says.set("c", Unhealthy)
+		says.set("c", report.Unhealthy)
 		done := b.waiting(b.t.Context(), &Request{Checker: says})
 		time.Sleep(time.Second)
-		says.set("b", Available)
+		says.set("b", report.Available)
 		start := time.Now()
 		if err := <-done; err != nil || time.Since(start) > askEvery {
 			t.Errorf("got %v after %v", err, time.Since(start))
@@ -141,13 +142,13 @@ func TestNothingToWaitForWithoutAMemberInReach(t *testing.T) {
 	inBubble(t, 2, nil, func(b *stage) {
 		b.p.Start()
 		b.expect("a")
-		r := &Request{Checker: new(checks).set("a", Foreign).set("b", Foreign)}
-		if why, took := b.reason(r); why != ReasonForeign || took > 0 {
+		r := &Request{Checker: new(checks).set("a", report.Foreign).set("b", report.Foreign)}
+		if why, took := b.reason(r); why != report.ReasonForeign || took > 0 {
 			t.Errorf("got %v after %v", why, took)
 		}
 		b.downAll("b")
 		b.lose("b")
-		says := new(checks).set("a", Foreign)
+		says := new(checks).set("a", report.Foreign)
 		done := b.waiting(b.t.Context(), &Request{Checker: says})
 		time.Sleep(time.Minute)
 		select {
@@ -158,8 +159,8 @@ func TestNothingToWaitForWithoutAMemberInReach(t *testing.T) {
 		if _, err := b.p.RemoveURIs(uris(2)[1:]); err != nil {
 			t.Fatal(err)
 		}
-		var none *UnavailableError
-		if err := <-done; !errors.As(err, &none) || none.Reason != ReasonForeign {
+		var none *report.UnavailableError
+		if err := <-done; !errors.As(err, &none) || none.Reason != report.ReasonForeign {
 			t.Errorf("got %v when b was gone", err)
 		}
 	})
@@ -188,7 +189,7 @@ func TestOverflow(t *testing.T) {
 		}
 		for _, r := range all {
 			r.at.Connected()
-			r.at.End(Answered, nil)
+			r.at.End(report.Answered, nil)
 			if to := r.at.MovedTo(); to != "" {
 				t.Fatalf("the client was moved to %s", to)
 			}
@@ -223,18 +224,18 @@ func TestUnhealthyPriorityMember(t *testing.T) {
 		b.p.Start()
 		synctest.Wait()
 		for i, step := range []struct {
-			says Availability
+			says report.Availability
 			want string
 			wait time.Duration
 		}{
-			{Available, "a", 0},
-			{Unhealthy, "b", 20 * time.Second},
-			{Unhealthy, "b", 0},
-			{Available, "a", 0}, // it has answered pings for long enough: the trial
-			{Available, "a", 0},
-			{Unhealthy, "b", 100 * time.Millisecond},
-			{Available, "b", 5 * time.Second}, // not proved again yet
-			{Available, "a", 0},
+			{report.Available, "a", 0},
+			{report.Unhealthy, "b", 20 * time.Second},
+			{report.Unhealthy, "b", 0},
+			{report.Available, "a", 0}, // it has answered pings for long enough: the trial
+			{report.Available, "a", 0},
+			{report.Unhealthy, "b", 100 * time.Millisecond},
+			{report.Available, "b", 5 * time.Second}, // not proved again yet
+			{report.Available, "a", 0},
 		} {
 			says.set("a", step.says)
 			if got := send(); got != step.want {
@@ -259,9 +260,9 @@ func TestClientsThatAreOneMoveTogetherFromWhereTheyAre(t *testing.T) {
 		synctest.Wait()
 		b.downAll("a")
 		expect("b")
-		says.set("b", Unhealthy)
+		says.set("b", report.Unhealthy)
 		expect("c")
-		says.set("b", Available)
+		says.set("b", report.Available)
 		expect("c")
 	})
 }
@@ -280,8 +281,8 @@ func TestManyWaitForAPlace(t *testing.T) {
 			left = append(left, b.waiting(b.t.Context(), &Request{Checker: &says}))
 		}
 		says.n.Store(0)
-		first.at.End(Neutral, nil)
-		second.at.End(Neutral, nil)
+		first.at.End(report.Neutral, nil)
+		second.at.End(report.Neutral, nil)
 		for _, done := range left {
 			if err := <-done; err != nil {
 				t.Fatal(err)
@@ -297,4 +298,4 @@ func TestManyWaitForAPlace(t *testing.T) {
 // asking counts how often it is asked.
 type asking struct{ n atomic.Int64 }
 
-func (a *asking) Check(*Member) Availability { a.n.Add(1); return Available }
+func (a *asking) Check(*Member) report.Availability { a.n.Add(1); return report.Available }

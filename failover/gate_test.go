@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // crowd is many requests that wait for a backend.
@@ -41,7 +43,7 @@ func (b *stage) crowd(n int, took time.Duration) *crowd {
 			c.busy--
 			c.finished++
 			c.mu.Unlock()
-			r.at.End(Answered, nil)
+			r.at.End(report.Answered, nil)
 			r.at.Done()
 		}()
 		synctest.Wait()
@@ -141,7 +143,7 @@ func TestRepeatsPassTheGateOfTheNextMember(t *testing.T) {
 		var mu sync.Mutex
 		on := 0
 		for _, r := range requests {
-			r.at.End(Lost, errReset)
+			r.at.End(report.Lost, errReset)
 			go func() {
 				if _, err := b.ask(b.t.Context(), r); err != nil {
 					t.Error(err)
@@ -153,7 +155,7 @@ func TestRepeatsPassTheGateOfTheNextMember(t *testing.T) {
 				r.at.Connected()
 				r.at.Written()
 				<-time.After(time.Second)
-				r.at.End(Answered, nil)
+				r.at.End(report.Answered, nil)
 				r.at.Done()
 			}()
 		}
@@ -182,7 +184,7 @@ func (b *stage) endless(n int, r Request) (letGo func()) {
 			r.at.Connected()
 			r.at.Written()
 			<-end
-			r.at.End(Neutral, nil)
+			r.at.End(report.Neutral, nil)
 		}()
 		synctest.Wait()
 	}
@@ -272,7 +274,7 @@ func TestAFreshRequestIsNotForTheGateOfAMemberThatIsUp(t *testing.T) {
 				}
 				r.at.Connected()
 				<-letGo
-				r.at.End(Neutral, nil)
+				r.at.End(report.Neutral, nil)
 			}()
 		}
 		synctest.Wait()

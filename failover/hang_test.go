@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 func inactivity(d time.Duration) func(*Config) {
@@ -75,7 +77,7 @@ func TestHangVerdict(t *testing.T) {
 				if n := b.told("failover_interrupted"); n != 1 {
 					t.Errorf("%d events", n)
 				}
-				r.at.End(Hung, errors.New("hung"))
+				r.at.End(report.Hung, errors.New("hung"))
 				if m, err := b.send(r); err != nil || m.URI.Host != "b" {
 					t.Errorf("the released request went to %v, error %v", m, err)
 				}
@@ -111,7 +113,7 @@ func TestNoHangVerdict(t *testing.T) {
 				for i := range 100 {
 					time.Sleep(100 * time.Millisecond)
 					if test.each != nil {
-						test.each(b, r.at.member, i)
+						test.each(b, r.at.m, i)
 					}
 				}
 				if got := b.released(); len(got) > 0 || b.state("a") != "up" {
@@ -120,7 +122,7 @@ func TestNoHangVerdict(t *testing.T) {
 				if got, most := len(b.passes("a")), 12; got > most {
 					t.Errorf("%d pings in ten seconds", got)
 				}
-				r.at.End(Answered, nil)
+				r.at.End(report.Answered, nil)
 				r.at.Done()
 			})
 		})
@@ -140,7 +142,7 @@ func TestWithheldVerdictIsGivenWhenAnotherAnswers(t *testing.T) {
 		if got := b.released(); len(got) == 0 || got[0] != "a" {
 			t.Errorf("released %v", got)
 		}
-		r.at.End(Hung, nil)
+		r.at.End(report.Hung, nil)
 	})
 }
 
@@ -152,7 +154,7 @@ func TestUploadsAndTheHangVerdict(t *testing.T) {
 			b.set(func() { b.hangs["a"] = true }) // busy reading, answers nothing else
 			r := b.stuck("a")
 			var u Upload
-			u.Begin(r.at.member)
+			u.Begin(r.at.m)
 			for range 100 {
 				time.Sleep(100 * time.Millisecond)
 				u.Wrote()
@@ -166,7 +168,7 @@ func TestUploadsAndTheHangVerdict(t *testing.T) {
 			if got := b.released(); len(got) != 1 {
 				t.Errorf("released %v", got)
 			}
-			r.at.End(Hung, nil)
+			r.at.End(report.Hung, nil)
 			b.empty()
 		})
 	})
@@ -177,14 +179,14 @@ func TestUploadsAndTheHangVerdict(t *testing.T) {
 			b.set(func() { b.hangs["a"] = true })
 			r := b.stuck("a")
 			var u Upload
-			u.Begin(r.at.member)
+			u.Begin(r.at.m)
 			u.Wrote()
 			time.Sleep(2 * time.Second)
 			if got := b.released(); len(got) != 1 {
 				t.Errorf("released %v", got)
 			}
 			u.End()
-			r.at.End(Hung, nil)
+			r.at.End(report.Hung, nil)
 		})
 	})
 	t.Run("one does not excuse another request", func(t *testing.T) {
@@ -194,7 +196,7 @@ func TestUploadsAndTheHangVerdict(t *testing.T) {
 			b.set(func() { b.hangs["a"] = true })
 			r, r2 := b.stuck("a"), b.stuck("a")
 			var u Upload
-			u.Begin(r.at.member)
+			u.Begin(r.at.m)
 			for range 20 {
 				time.Sleep(100 * time.Millisecond)
 				u.Wrote() // the kernel takes it
@@ -203,8 +205,8 @@ func TestUploadsAndTheHangVerdict(t *testing.T) {
 				t.Errorf("released %v", got)
 			}
 			u.End()
-			r.at.End(Hung, nil)
-			r2.at.End(Hung, nil)
+			r.at.End(report.Hung, nil)
+			r2.at.End(report.Hung, nil)
 		})
 	})
 }
@@ -223,14 +225,14 @@ func TestARequestIsMovedByAHangOnce(t *testing.T) {
 				}
 				return nil
 			})
-			r.at.End(Hung, nil)
+			r.at.End(report.Hung, nil)
 			if host == "a" {
 				if m, err := b.ask(b.t.Context(), r); err != nil || m.URI.Host != "b" {
 					t.Fatal(m, err)
 				}
 			}
 		}
-		if why, took := b.reason(r); why != ReasonSpent || took > 0 {
+		if why, took := b.reason(r); why != report.ReasonSpent || took > 0 {
 			t.Errorf("%q after %v", why, took)
 		}
 	})
@@ -256,7 +258,7 @@ func TestRequestsOnADownMemberAreReleased(t *testing.T) {
 		if n := b.told("failover_interrupted"); n != 1 {
 			t.Errorf("%d events, want one", n)
 		}
-		r.at.End(Hung, nil)
+		r.at.End(report.Hung, nil)
 	})
 }
 
@@ -271,7 +273,7 @@ func TestInactivityOff(t *testing.T) {
 		if got := b.released(); len(got) > 0 || len(b.passes("a")) > 0 {
 			t.Errorf("released %v, %d pings", got, len(b.passes("a")))
 		}
-		r.at.End(Neutral, nil)
+		r.at.End(report.Neutral, nil)
 	})
 }
 
@@ -299,7 +301,7 @@ func TestRefusedPingsAreNoHang(t *testing.T) {
 			if got := b.released(); len(got) == 0 || got[0] != "a" {
 				t.Errorf("released %v once pings hang, drained: %t", got, drained)
 			}
-			r.at.End(Hung, errors.New("hung"))
+			r.at.End(report.Hung, errors.New("hung"))
 		})
 	}
 }

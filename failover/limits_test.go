@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 func TestAttemptLimits(t *testing.T) {
@@ -15,22 +17,22 @@ func TestAttemptLimits(t *testing.T) {
 		name         string
 		max, startup int // startup -2: not given
 		reached      bool
-		why          Reason
+		why          report.Reason
 		after        time.Duration
 	}{
 		// With passes at 10, 30, 70 ms after a loss, and at 0, 20, 60 ms at start-up.
-		{"no limit", -1, -2, true, ReasonTimeout, forever},
-		{"three passes", 3, -2, true, ReasonExhausted, 70 * time.Millisecond},
-		{"one pass", 1, -2, true, ReasonExhausted, 10 * time.Millisecond},
-		{"no failover", 0, -2, true, ReasonExhausted, 0},
-		{"start-up like later: three", 3, -2, false, ReasonExhausted, 60 * time.Millisecond},
-		{"start-up like later: none is one pass", 0, -2, false, ReasonExhausted, 0},
-		{"start-up limit of its own", -1, 2, false, ReasonExhausted, 20 * time.Millisecond},
-		{"start-up limit 0 is one pass", -1, 0, false, ReasonExhausted, 0},
-		{"start-up limit 1 is one pass", -1, 1, false, ReasonExhausted, 0},
-		{"start-up without limit, later one", 1, -1, false, ReasonTimeout, forever},
-		{"the start-up limit ends with the first backend", -1, 1, true, ReasonTimeout, forever},
-		{"start-up without any limit", -1, -2, false, ReasonTimeout, firstWait},
+		{"no limit", -1, -2, true, report.ReasonTimeout, forever},
+		{"three passes", 3, -2, true, report.ReasonExhausted, 70 * time.Millisecond},
+		{"one pass", 1, -2, true, report.ReasonExhausted, 10 * time.Millisecond},
+		{"no failover", 0, -2, true, report.ReasonExhausted, 0},
+		{"start-up like later: three", 3, -2, false, report.ReasonExhausted, 60 * time.Millisecond},
+		{"start-up like later: none is one pass", 0, -2, false, report.ReasonExhausted, 0},
+		{"start-up limit of its own", -1, 2, false, report.ReasonExhausted, 20 * time.Millisecond},
+		{"start-up limit 0 is one pass", -1, 0, false, report.ReasonExhausted, 0},
+		{"start-up limit 1 is one pass", -1, 1, false, report.ReasonExhausted, 0},
+		{"start-up without limit, later one", 1, -1, false, report.ReasonTimeout, forever},
+		{"the start-up limit ends with the first backend", -1, 1, true, report.ReasonTimeout, forever},
+		{"start-up without any limit", -1, -2, false, report.ReasonTimeout, firstWait},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			change := func(c *Config) {
@@ -54,7 +56,7 @@ func TestAttemptLimits(t *testing.T) {
 					// Its own dials fail before the pings do.
 					b.p.do(func(x *machine) error {
 						for _, m := range x.members {
-							x.fail(m, "dial", note(errRefused))
+							x.fail(m, "dial", report.Note(errRefused))
 						}
 						return nil
 					})
@@ -63,10 +65,10 @@ func TestAttemptLimits(t *testing.T) {
 				if slack := 20 * time.Millisecond; why != test.why || took < test.after || took > test.after+slack {
 					t.Errorf("got %q after %v, want %q after %v", why, took, test.why, test.after)
 				}
-				if got, want := b.p.Status().State == "exhausted", test.why == ReasonExhausted; got != want {
+				if got, want := b.p.Status().State == "exhausted", test.why == report.ReasonExhausted; got != want {
 					t.Errorf("state is %s", b.p.Status().State)
 				}
-				if got, want := b.told("failover_exhausted"), test.why == ReasonExhausted && test.max != 0; (got == 1) != want {
+				if got, want := b.told("failover_exhausted"), test.why == report.ReasonExhausted && test.max != 0; (got == 1) != want {
 					t.Errorf("%d events tell of it", got)
 				}
 			})
@@ -80,7 +82,7 @@ func TestNoFailoverWithLimitZero(t *testing.T) {
 		synctest.Wait()
 		b.expect("a")
 		b.downAll("a")
-		if why, took := b.reason(&Request{}); why != ReasonNoFailover || took > 0 {
+		if why, took := b.reason(&Request{}); why != report.ReasonNoFailover || took > 0 {
 			t.Errorf("got %q after %v", why, took)
 		}
 		synctest.Wait()
@@ -121,7 +123,7 @@ func TestExhaustedPoolHeals(t *testing.T) {
 				t.Fatalf("state is %s", s)
 			}
 			b.up("a")
-			if why, took := b.reason(&Request{}); why != ReasonExhausted || took != 0 {
+			if why, took := b.reason(&Request{}); why != report.ReasonExhausted || took != 0 {
 				t.Errorf("a second after the last pass: %q after %v", why, took)
 			}
 			time.Sleep(time.Second)
@@ -138,7 +140,7 @@ func TestExhaustedPoolHeals(t *testing.T) {
 			b.lose("a")
 			time.Sleep(15 * time.Second)
 			b.set(func() { b.down["a"], b.hangs["a"] = false, true })
-			if why, took := b.reason(&Request{}); why != ReasonExhausted || took != time.Second {
+			if why, took := b.reason(&Request{}); why != report.ReasonExhausted || took != time.Second {
 				t.Errorf("%q after %v", why, took)
 			}
 		})
@@ -162,7 +164,7 @@ func TestNoFailoverAtStartUp(t *testing.T) {
 	change := func(c *Config) { c.Options.MaxReconnectAttempts, c.Options.StartupMaxReconnectAttempts = 0, 0 }
 	inBubble(t, 2, change, func(b *stage) {
 		b.downAll("a")
-		if why, took := b.reason(&Request{}); why != ReasonNoFailover || took > 0 {
+		if why, took := b.reason(&Request{}); why != report.ReasonNoFailover || took > 0 {
 			t.Errorf("got %q after %v", why, took)
 		}
 	})
@@ -184,7 +186,7 @@ func TestReloadEndsExhaustion(t *testing.T) {
 			b.p.Start()
 			b.expect("a")
 			b.downAll("a")
-			if why, _ := b.reason(&Request{Safe: true}); why != ReasonExhausted {
+			if why, _ := b.reason(&Request{Safe: true}); why != report.ReasonExhausted {
 				t.Fatalf("%q", why)
 			}
 			time.Sleep(5 * time.Second)
@@ -209,7 +211,7 @@ func TestReloadBringsALimit(t *testing.T) {
 		b.expect("a")
 		b.downAll("a")
 		waits := b.waiting(t.Context(), &Request{Safe: true})
-		b.p.do(func(x *machine) error { x.fail(x.members[0], "dial", told("refused")); return nil })
+		b.p.do(func(x *machine) error { x.fail(x.members[0], "dial", report.Told("refused")); return nil })
 		time.Sleep(5 * time.Second)
 		cfg := b.p.cfg
 		cfg.Options.MaxReconnectAttempts = 2

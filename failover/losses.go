@@ -3,6 +3,8 @@
 
 package failover
 
+import "github.com/caddy-broker/caddy-broker/failover/report"
+
 // loss is that of a request by one member.
 type loss struct {
 	m       *Member
@@ -10,7 +12,7 @@ type loss struct {
 	client  uint32 // whose request may be the reason; 0 when that is not known
 	asked   uint64 // pings of the member that had been asked for when it was heard of
 	alive   bool   // the member has shown with it that it lives
-	failure *failure
+	failure *report.Failure
 }
 
 // losses are those of one request, in order.
@@ -40,14 +42,14 @@ func (l *loss) open() bool {
 func (l *losses) last() *loss { return &l.of[l.n-1] }
 
 // lose notes that an attempt was lost.
-func (r *Request) lose(a *Attempt, o Outcome, f *failure) {
+func (r *Request) lose(a *Attempt, o report.Outcome, f *report.Failure) {
 	if r.losses == nil {
 		r.losses = new(losses)
 	}
 	if r.losses.n == len(r.losses.of) {
 		return
 	}
-	l := loss{m: a.member, epoch: a.epoch, alive: o == StreamReset, failure: f}
+	l := loss{m: a.m, epoch: a.epoch, alive: o == report.StreamReset, failure: f}
 	if !a.Shared {
 		l.client = r.Client
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // closes makes a backend end every request of some clients, and answer the others and the pings.
@@ -76,7 +78,7 @@ func TestLossesOfSeveralClientsPutAMemberDown(t *testing.T) {
 						b.lost(r)
 						lost++
 					} else {
-						r.at.End(Answered, nil)
+						r.at.End(report.Answered, nil)
 						r.at.Done()
 					}
 					time.Sleep(100 * time.Millisecond)
@@ -106,7 +108,7 @@ func TestOneClientAloneIsFoundOutLater(t *testing.T) {
 				b.lost(r)
 				lost++
 			} else {
-				r.at.End(Answered, nil)
+				r.at.End(report.Answered, nil)
 				r.at.Done()
 			}
 			time.Sleep(100 * time.Millisecond)
@@ -124,7 +126,7 @@ func TestTheLastMemberIsKeptWhateverItLoses(t *testing.T) {
 		b.expect("a")
 		b.closes("a", 1, 2)
 		for i := range 100 {
-			if why, took := b.reason(&Request{Client: uint32(1 + i%2)}); why != ReasonSpent || took > 0 {
+			if why, took := b.reason(&Request{Client: uint32(1 + i%2)}); why != report.ReasonSpent || took > 0 {
 				t.Fatalf("%q after %v", why, took)
 			}
 			time.Sleep(50 * time.Millisecond)
@@ -171,9 +173,9 @@ func TestAResetStreamSaysNothing(t *testing.T) {
 				}
 				r.at.Connected()
 				r.at.Written()
-				r.at.End(StreamReset, errReset)
+				r.at.End(report.StreamReset, errReset)
 			}
-			if why, took := b.reason(r); why != ReasonSpent || took > 0 {
+			if why, took := b.reason(r); why != report.ReasonSpent || took > 0 {
 				t.Fatalf("%q after %v", why, took)
 			}
 			time.Sleep(10 * time.Millisecond)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
@@ -37,7 +38,7 @@ type machine struct {
 	running     bool // started
 	interrupted bool // nothing waits, is probed or kept warm any more
 	reached     bool // some member has answered, ever
-	lastErr     *failure
+	lastErr     *report.Failure
 	lastRequest time.Time
 	short       bool // a request or a client is waited for: no wait is longer than a second
 
@@ -175,7 +176,7 @@ func (x *machine) log(level slog.Level, msg string, attrs ...any) {
 
 func (x *machine) emit(name string, data map[string]any) {
 	data["pool"] = x.pool
-	x.do(actEmit{Event{Name: name, Data: data}})
+	x.do(actEmit{report.Event{Name: name, Data: data}})
 }
 
 // ping asks for a ping of m. With a timeout of 0 the limit is that of the ping itself.

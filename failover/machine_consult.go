@@ -7,6 +7,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // askEvery is how often the carrier is asked again about the requests that wait, whether a
@@ -18,23 +20,23 @@ const askEvery = 250 * time.Millisecond
 // the pool is locked then.
 type opinion struct {
 	members []*Member // by serial; shared with a view
-	says    []Availability
+	says    []report.Availability
 	full    bool // some are Full
 }
 
 // unasked is said of a member that has joined since the carrier was asked. It gets
 // no request before.
-const unasked Availability = 255
+const unasked report.Availability = 255
 
 // form asks the carrier about members. The pool is not locked.
 func form(c Checker, members []*Member) (o opinion) {
 	if c == nil {
 		return o
 	}
-	o.members, o.says = members, make([]Availability, len(members))
+	o.members, o.says = members, make([]report.Availability, len(members))
 	for i, m := range members {
 		o.says[i] = c.Check(m)
-		o.full = o.full || o.says[i] == Full
+		o.full = o.full || o.says[i] == report.Full
 	}
 	return o
 }
@@ -43,9 +45,9 @@ func form(c Checker, members []*Member) (o opinion) {
 func (o opinion) about(members []*Member) bool { return slices.Equal(o.members, members) }
 
 // says is what the carrier said of a member for this request.
-func (w *waiter) says(m *Member) Availability {
+func (w *waiter) says(m *Member) report.Availability {
 	if w.checker == nil {
-		return Available
+		return report.Available
 	}
 	i, known := slices.BinarySearchFunc(w.opinion.members, m.serial, func(m *Member, serial uint64) int {
 		return cmp.Compare(m.serial, serial)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // pingKind says why a member is pinged.
@@ -44,15 +45,15 @@ type (
 	}
 	inEnd struct {
 		m       *Member
-		outcome Outcome
+		outcome report.Outcome
 		epoch   uint32
 		gate    uint32 // the party with which it passed the gate; 0 for none
 		body    bool   // with a body on its way
 		trial   bool
 		status  int
-		failure *failure // nil for an answer
-		loss    *loss    // with Lost
-		final   bool     // no other member may tell whose fault it was
+		failure *report.Failure // nil for an answer
+		loss    *loss           // with Lost
+		final   bool            // no other member may tell whose fault it was
 	}
 	// inBlame says that a request which was lost has been answered by another member.
 	inBlame struct{ *loss }
@@ -62,19 +63,19 @@ type (
 		kind    pingKind
 		epoch   uint32
 		asked   uint64
-		result  PingResult
-		failure *failure // of the result
+		result  report.PingResult
+		failure *report.Failure // of the result
 	}
 	inAsk struct{ w *waiter }
 	// inConsulted is what the carrier answered to actConsult.
 	inConsulted struct{ asked []consultation }
 	inLeave     struct {
 		w      *waiter
-		reason Reason
+		reason report.Reason
 	}
 
 	inRebind  struct{ cfg Config }
-	inRestore struct{ s Snapshot }
+	inRestore struct{ s report.Snapshot }
 
 	inFailover  struct{ to *address.URI } // nil for the next one
 	inFailback  struct{}
@@ -110,7 +111,7 @@ type (
 	}
 	actRelease struct{ m *Member }
 	actWarm    struct{ members []*Member }
-	actEmit    struct{ event Event }
+	actEmit    struct{ event report.Event }
 	actLog     struct {
 		level slog.Level
 		msg   string
@@ -136,10 +137,4 @@ type output struct {
 	err            error // of an operation
 	added, removed int   // members, by an operation
 	running        bool  // an echo will follow
-}
-
-// decision is what a waiting request gets.
-type decision struct {
-	w *waiter
-	grant
 }

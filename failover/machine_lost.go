@@ -3,7 +3,11 @@
 
 package failover
 
-import "time"
+import (
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
+)
 
 const (
 	// verifyEvery is the shortest time between two pings of a member because of losses.
@@ -18,7 +22,7 @@ const (
 // be sent again, unless the member has just answered one.
 
 // lost notes that a member lost a request.
-func (x *machine) lost(m *Member, f *failure) {
+func (x *machine) lost(m *Member, f *report.Failure) {
 	if m.state == stateUp && x.now.Sub(m.pong) >= trust && x.verifies(m) {
 		m.err = f
 		x.set(m, stateSuspect)
@@ -58,7 +62,7 @@ func (x *machine) blame(l *loss) {
 	if m.gone || m.epoch != l.epoch || m.state == stateDown {
 		return
 	}
-	if m.losses.Note(x.now, l.client, m.outcomes[Answered].Load()) && x.anyOther(m) {
+	if m.losses.Note(x.now, l.client, m.outcomes[report.Answered].Load()) && x.anyOther(m) {
 		x.fail(m, "lost", l.failure)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
@@ -47,13 +48,13 @@ type node struct {
 	limits  Limits
 
 	state   memberState
-	since   time.Time // of the state
-	slow    bool      // suspect because of a dial that hangs
-	stands  bool      // a request that tries it has had all its time: see outlasted
-	seen    bool      // has answered anything since it was last down, or at all
-	lost    bool      // has been told as lost
-	resumed bool      // put back by the operator: answered pings are enough for it to be up
-	err     *failure  // the last one since it was up; nil for none
+	since   time.Time       // of the state
+	slow    bool            // suspect because of a dial that hangs
+	stands  bool            // a request that tries it has had all its time: see outlasted
+	seen    bool            // has answered anything since it was last down, or at all
+	lost    bool            // has been told as lost
+	resumed bool            // put back by the operator: answered pings are enough for it to be up
+	err     *report.Failure // the last one since it was up; nil for none
 
 	// On whose word it is a member: see roster.
 	gone       bool      // no longer in the list
@@ -109,13 +110,13 @@ func (x *machine) ended(in inEnd) {
 	if m.gone || in.epoch != m.epoch {
 		return // it has been down since: this says nothing about it now
 	}
-	m.gate.Leave(in.gate, in.body, in.outcome == Answered)
+	m.gate.Leave(in.gate, in.body, in.outcome == report.Answered)
 	switch in.outcome {
-	case Answered:
+	case report.Answered:
 		x.answered(m, in.trial, in.status)
-	case DialFailed:
+	case report.DialFailed:
 		x.fail(m, "dial", in.failure)
-	case Lost:
+	case report.Lost:
 		in.loss.asked = m.asked
 		x.lost(m, in.failure)
 		if in.final {
@@ -150,7 +151,7 @@ func (x *machine) see(m *Member) {
 }
 
 // fail takes a member down.
-func (x *machine) fail(m *Member, why string, f *failure) {
+func (x *machine) fail(m *Member, why string, f *report.Failure) {
 	m.err = f
 	x.lastErr = f
 	if m.state == stateDown {

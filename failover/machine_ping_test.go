@@ -9,13 +9,15 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // What the result of a ping says depends on the state of the member and on why it was
 // pinged: no answer is a failure where a dial or a loss has to be explained, and none
 // where requests are to decide.
 func TestWhatAPingSays(t *testing.T) {
-	results := map[string]PingResult{
+	results := map[string]report.PingResult{
 		"answered":   {Status: 200},
 		"refused":    {Err: errRefused, Refused: true},
 		"late":       {Err: context.DeadlineExceeded},                   // nor was there a connection
@@ -70,7 +72,7 @@ func TestWhatAPingSays(t *testing.T) {
 				b := newBench(t, 2, nil)
 				m := b.memberThat(tc.was)
 				before, step := m.state, m.step
-				in := inPing{m: m, kind: kinds[tc.kind], epoch: m.epoch, asked: m.asked, result: results[tc.result], failure: note(results[tc.result].Err)}
+				in := inPing{m: m, kind: kinds[tc.kind], epoch: m.epoch, asked: m.asked, result: results[tc.result], failure: report.Note(results[tc.result].Err)}
 				want := tc.want
 				if stale {
 					m.epoch++
@@ -107,7 +109,7 @@ func (b *bench) memberThat(is string) *Member {
 	case "trial":
 		b.set(m, stateTrial)
 	case "down":
-		b.fail(m, "dial", note(errRefused))
+		b.fail(m, "dial", report.Note(errRefused))
 	}
 	b.in(time.Hour, inNothing{})
 	return m
@@ -121,8 +123,8 @@ func TestProbesOfOneThatIsDown(t *testing.T) {
 	m := b.members[0]
 	b.answers(m, nil)
 	b.answers(b.members[1], nil)
-	b.in(0, inEnd{m: m, outcome: DialFailed, epoch: m.epoch, failure: note(errRefused)})
-	probe := func(wait time.Duration, result PingResult) {
+	b.in(0, inEnd{m: m, outcome: report.DialFailed, epoch: m.epoch, failure: report.Note(errRefused)})
+	probe := func(wait time.Duration, result report.PingResult) {
 		t.Helper()
 		if got := b.wakeAt().Sub(b.at); got != wait {
 			t.Errorf("the next probe is %v away, want %v", got, wait)
@@ -135,22 +137,22 @@ func TestProbesOfOneThatIsDown(t *testing.T) {
 		if got := b.wantsPinged(); !slices.Equal(got, []string{m.URI.Host}) {
 			t.Errorf("%v are pinged", got)
 		}
-		b.in(0, inPing{m: m, epoch: m.epoch, asked: m.asked, result: result, failure: note(result.Err)})
+		b.in(0, inPing{m: m, epoch: m.epoch, asked: m.asked, result: result, failure: report.Note(result.Err)})
 	}
-	refused := PingResult{Err: errRefused, Refused: true}
+	refused := report.PingResult{Err: errRefused, Refused: true}
 	probe(10*time.Millisecond, refused)
-	probe(20*time.Millisecond, PingResult{Err: errRefused, Neutral: true})
+	probe(20*time.Millisecond, report.PingResult{Err: errRefused, Neutral: true})
 	probe(20*time.Millisecond, refused)
 	probe(40*time.Millisecond, refused)
-	probe(50*time.Millisecond, PingResult{Status: 200})
+	probe(50*time.Millisecond, report.PingResult{Status: 200})
 	// It came back: what it fails next counts on, until it answers a request.
 	if m.state != stateTrial || b.wakeAt().Sub(b.at) != time.Second {
 		t.Errorf("it is %v, the next ping %v away", m.state, b.wakeAt().Sub(b.at))
 	}
-	b.in(0, inEnd{m: m, outcome: DialFailed, epoch: m.epoch, failure: note(errRefused)})
-	probe(50*time.Millisecond, PingResult{Status: 200})
-	b.in(0, inEnd{m: m, outcome: Answered, epoch: m.epoch, status: 200})
-	b.in(0, inEnd{m: m, outcome: DialFailed, epoch: m.epoch, failure: note(errRefused)})
+	b.in(0, inEnd{m: m, outcome: report.DialFailed, epoch: m.epoch, failure: report.Note(errRefused)})
+	probe(50*time.Millisecond, report.PingResult{Status: 200})
+	b.in(0, inEnd{m: m, outcome: report.Answered, epoch: m.epoch, status: 200})
+	b.in(0, inEnd{m: m, outcome: report.DialFailed, epoch: m.epoch, failure: report.Note(errRefused)})
 	probe(10*time.Millisecond, refused)
 }
 
@@ -163,7 +165,7 @@ func TestNewsProbesThoseThatAreDown(t *testing.T) {
 		b.answers(m, nil)
 	}
 	down, trial := b.members[1], b.members[2]
-	b.fail(down, "dial", note(errRefused))
+	b.fail(down, "dial", report.Note(errRefused))
 	b.set(trial, stateTrial)
 	for _, m := range []*Member{down, trial} {
 		m.base, m.delay = b.at, 30*time.Second

@@ -64,7 +64,7 @@ func (x *machine) pinged(in inPing) {
 		x.ponged(m, in.asked, in.result.Status)
 	case in.result.Neutral:
 		m.base, m.delay = x.now, x.wait(max(m.step, 1))
-	case in.kind == pingWatch && f.late:
+	case in.kind == pingWatch && f.Late:
 		// No answer is what the hang verdict is about, not a failure by itself.
 	case m.state == stateDown:
 		m.err = f
@@ -77,7 +77,7 @@ func (x *machine) pinged(in inPing) {
 		if m.state == stateSuspect {
 			x.set(m, stateUp)
 		}
-	case m.state == stateUp && m.seen && f.late && in.kind != pingVerify:
+	case m.state == stateUp && m.seen && f.Late && in.kind != pingVerify:
 		// Dials are slow; those of requests decide.
 	default:
 		x.fail(m, "dial", f)

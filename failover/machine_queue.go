@@ -3,7 +3,10 @@
 
 package failover
 
-import "github.com/caddy-broker/caddy-broker/failover/tracker"
+import (
+	"github.com/caddy-broker/caddy-broker/failover/report"
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
+)
 
 func (x *machine) enqueue(w *waiter) {
 	if x.queue.len() == 0 {
@@ -16,13 +19,13 @@ func (x *machine) enqueue(w *waiter) {
 	x.queue.add(w)
 }
 
-func (x *machine) decide(w *waiter, g grant) {
-	x.queue.remove(w)
-	x.out.grants = append(x.out.grants, decision{w, g})
+func (x *machine) decide(d decision) {
+	x.queue.remove(d.w)
+	x.out.grants = append(x.out.grants, d)
 }
 
-func (x *machine) refuse(w *waiter, reason Reason) {
-	x.decide(w, grant{err: x.unavailable(reason)})
+func (x *machine) refuse(w *waiter, reason report.Reason) {
+	x.decide(decision{w: w, err: x.unavailable(reason)})
 }
 
 // ask decides about a request, or lets it wait.
@@ -40,21 +43,21 @@ func (x *machine) ask(w *waiter) {
 	}
 	switch {
 	case x.interrupted:
-		x.refuse(w, ReasonClosed)
+		x.refuse(w, report.ReasonClosed)
 		return
 	case !room:
-		x.refuse(w, ReasonTooMany)
+		x.refuse(w, report.ReasonTooMany)
 		return
 	case x.worker.Exhausted:
 		if !x.worker.Running {
 			if x.now.Sub(x.worker.Started) <= tracker.PassTime {
-				x.refuse(w, ReasonExhausted)
+				x.refuse(w, report.ReasonExhausted)
 				return
 			}
 			x.startPass()
 		}
 		if !x.worker.Running || x.limit() == 0 {
-			x.refuse(w, ReasonExhausted)
+			x.refuse(w, report.ReasonExhausted)
 			return
 		}
 		w.passing = true
@@ -80,11 +83,11 @@ func (x *machine) place(w *waiter) (placed, full bool) {
 	if m == nil {
 		return false, c.full
 	}
-	g := grant{m: m, moved: c.moved, from: c.from, trial: c.trial, dial: dial, epoch: m.epoch, body: w.r.Unread}
+	g := grant{m: m, moved: c.moved, from: c.from, trial: c.trial, dial: dial, epoch: m.epoch}
 	if c.gated {
-		g.gate = m.gate.Pass(x.now, g.body)
+		g.gate = m.gate.Pass(x.now, w.r.Unread)
 	}
-	x.decide(w, g)
+	x.decide(decision{w: w, grant: g}) // the pool adds the group, once the step is in effect
 	return true, false
 }
 
@@ -177,12 +180,12 @@ func (x *machine) passFailed() {
 			return
 		}
 		if w.passing {
-			x.refuse(w, ReasonExhausted)
+			x.refuse(w, report.ReasonExhausted)
 		}
 	}
 }
 
-func (x *machine) refuseAll(reason Reason) {
+func (x *machine) refuseAll(reason report.Reason) {
 	for w := range x.queue.all() {
 		x.refuse(w, reason)
 	}
@@ -190,7 +193,7 @@ func (x *machine) refuseAll(reason Reason) {
 
 // leave takes a request out of the queue, unless it was decided about already.
 // The reason is 0 when it is the request that does not want any more.
-func (x *machine) leave(w *waiter, reason Reason) {
+func (x *machine) leave(w *waiter, reason report.Reason) {
 	if w.place != nil {
 		x.refuse(w, reason)
 	}
@@ -200,5 +203,5 @@ func (x *machine) leave(w *waiter, reason Reason) {
 func (x *machine) interrupt() {
 	x.interrupted = true
 	x.warmFor = nil
-	x.refuseAll(ReasonClosed)
+	x.refuseAll(report.ReasonClosed)
 }

@@ -3,29 +3,33 @@
 
 package failover
 
-import "time"
+import (
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
+)
 
 // hopeless says why waiting will never help a request.
-func (x *machine) hopeless(w *waiter) Reason {
+func (x *machine) hopeless(w *waiter) report.Reason {
 	r := w.r
 	switch {
 	case x.allDrained():
-		return ReasonDrained
+		return report.ReasonDrained
 	case r.lost && x.noFailover():
-		return ReasonNoFailover
+		return report.ReasonNoFailover
 	case r.Spent() || r.hung > 1:
-		return ReasonSpent
+		return report.ReasonSpent
 	case x.incriminated(r):
-		return ReasonSpent
+		return report.ReasonSpent
 	case x.allForeign(w):
-		return ReasonForeign
+		return report.ReasonForeign
 	case r.writes == 0:
 		return 0
 	}
 	up := false
 	for _, m := range x.members {
 		if m.drained || m.unproved || r.barred(m) {
-			up = up || m.serves() && m.state == stateUp
+			up = up || m.serves() && m.state == stateUp && !m.verifying && !m.owed
 			continue
 		}
 		if m.serves() {
@@ -34,7 +38,7 @@ func (x *machine) hopeless(w *waiter) Reason {
 	}
 	if up || !x.untried(r) {
 		// The pool works, and for this request there is none left.
-		return ReasonSpent
+		return report.ReasonSpent
 	}
 	return 0
 }
@@ -46,7 +50,7 @@ func (x *machine) allForeign(w *waiter) bool {
 		return false
 	}
 	for _, m := range x.members {
-		if w.says(m) != Foreign {
+		if w.says(m) != report.Foreign {
 			return false
 		}
 	}
@@ -68,7 +72,7 @@ func (x *machine) untried(r *Request) bool {
 // has no place just now.
 func (x *machine) openFor(w *waiter) bool {
 	for i, m := range x.view.members {
-		if x.view.flags[i]&flagOpen != 0 && !w.r.barred(m) && w.says(m) < Unhealthy {
+		if x.view.flags[i]&flagOpen != 0 && !w.r.barred(m) && w.says(m) < report.Unhealthy {
 			return true
 		}
 	}
@@ -77,15 +81,15 @@ func (x *machine) openFor(w *waiter) bool {
 
 // unavailable is the error of a request that gets no member. RetryAfter is one
 // wait of the worker; the carrier spreads the clients.
-func (x *machine) unavailable(reason Reason) *UnavailableError {
+func (x *machine) unavailable(reason report.Reason) *report.UnavailableError {
 	wait := time.Duration(0)
 	if x.worker.Active {
 		wait = x.capped(x.worker.Delay)
 	}
 	after := max((wait + time.Second - 1).Truncate(time.Second), time.Second)
-	e := &UnavailableError{Pool: x.pool, Reason: reason, RetryAfter: after}
-	if reason != ReasonDrained && reason != ReasonClosed && x.lastErr != nil {
-		e.Last = x.lastErr.err
+	e := &report.UnavailableError{Pool: x.pool, Reason: reason, RetryAfter: after}
+	if reason != report.ReasonDrained && reason != report.ReasonClosed && x.lastErr != nil {
+		e.Last = x.lastErr.Err
 	}
 	return e
 }

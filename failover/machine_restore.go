@@ -6,6 +6,7 @@ package failover
 import (
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // keepsBack reports whether a snapshot has to say that a member does not call its
@@ -19,8 +20,8 @@ func (x *machine) keepsBack(m *Member) bool {
 }
 
 // keepBack is what a snapshot has of a member that does not call its clients home.
-func (m *Member) keepBack() BackSnapshot {
-	b := BackSnapshot{Name: m.Name, Since: m.back}
+func (m *Member) keepBack() report.BackSnapshot {
+	b := report.BackSnapshot{Name: m.Name, Since: m.back}
 	if m.sentTo != nil {
 		b.SentTo = m.sentTo.Name
 	}
@@ -30,7 +31,7 @@ func (m *Member) keepBack() BackSnapshot {
 // restoreBack makes members that had come back go on as they were: who was moved
 // away from them stays away for as long as without the restart. A priority member
 // calls its clients home in any case.
-func (x *machine) restoreBack(list []BackSnapshot, byName map[string]*Member) {
+func (x *machine) restoreBack(list []report.BackSnapshot, byName map[string]*Member) {
 	for _, b := range list {
 		m := byName[b.Name]
 		if m == nil || m.seen || m.rank >= 0 {
@@ -62,7 +63,7 @@ func (x *machine) settleDown() {
 
 // restoreAdded makes members of the addresses that the operator and other sources
 // had added.
-func (x *machine) restoreAdded(s Snapshot) {
+func (x *machine) restoreAdded(s report.Snapshot) {
 	known := make(map[string]bool, len(x.members))
 	for _, m := range x.members {
 		known[m.Name] = true

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // simple are requests without a request path: what waits gets the first member
@@ -78,7 +79,7 @@ func (b *bench) wantsPinged() (hosts []string) {
 }
 
 func (b *bench) answers(m *Member, err error) {
-	b.in(time.Millisecond, inPing{m: m, epoch: m.epoch, asked: m.asked, result: PingResult{Status: 200, Err: err}, failure: note(err)})
+	b.in(time.Millisecond, inPing{m: m, epoch: m.epoch, asked: m.asked, result: report.PingResult{Status: 200, Err: err}, failure: report.Note(err)})
 }
 
 // A machine is stepped by inputs alone: a pool that finds no backend, waits as the
@@ -109,7 +110,7 @@ func TestMachineIsSteppedWithoutAPool(t *testing.T) {
 	if b.view.at(c) != 1 || b.view.flags[0] != 0 || c.gate.Used != 1 {
 		t.Errorf("a has the flags %b, %d are in the gate of b", b.view.flags[0], c.gate.Used)
 	}
-	b.in(0, inEnd{m: c, outcome: Answered, epoch: c.epoch, gate: b.out.grants[0].gate, status: 200})
+	b.in(0, inEnd{m: c, outcome: report.Answered, epoch: c.epoch, gate: b.out.grants[0].gate, status: 200})
 	if c.state != stateUp || c.gate.Used != 0 || b.passes != 2 {
 		t.Errorf("b is %v with %d in its gate after %d passes", c.state, c.gate.Used, b.passes)
 	}
@@ -123,7 +124,7 @@ func TestAStepWritesNothingThatRequestsRead(t *testing.T) {
 	b.answers(a, nil)
 	a.show()
 	dialing := a.shown.pending.Load()
-	b.in(time.Second, inEnd{m: a, outcome: DialFailed, epoch: a.epoch, failure: note(errRefused)})
+	b.in(time.Second, inEnd{m: a, outcome: report.DialFailed, epoch: a.epoch, failure: report.Note(errRefused)})
 	if a.shown.epoch.Load() != 0 || a.shown.pending.Load() != dialing || dialing.waiting.Err() != nil {
 		t.Error("the step itself was seen")
 	}

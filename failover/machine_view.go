@@ -110,7 +110,7 @@ func (x *machine) flags(m *Member) (f uint8) {
 func (x *machine) gather(v *view) {
 	stays := x.current != nil && x.current.serves() && !x.held(x.current)
 	w := v.walk(v.bucket(nil))
-	next := w.next(func(i int) bool {
+	next := w.Next(func(i int) bool {
 		if stays {
 			return v.flags[i]&(flagOpen|flagHome) == flagOpen|flagHome || v.members[i] == x.current
 		}

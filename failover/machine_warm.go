@@ -38,7 +38,7 @@ func (x *machine) nextOnes(n int) (list []*Member) {
 	spread := v.randomize && v.affinity != address.AffinityPool && v.prio == 0
 	w := v.walk(affinity.BucketOf(v.poolKey))
 	for len(list) < n {
-		i := w.next(func(i int) bool { return v.flags[i]&flagOpen != 0 })
+		i := w.Next(func(i int) bool { return v.flags[i]&flagOpen != 0 })
 		if i < 0 {
 			break
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
@@ -70,7 +71,7 @@ func (x *machine) anotherAnswers(m *Member, since time.Time) bool {
 // hang gives the verdict. A member that is down already may still hold requests
 // that were sent before.
 func (x *machine) hang(m *Member, quiet time.Duration) {
-	x.fail(m, "hung", told(fmt.Sprintf("no byte and no answered ping for %v", quiet.Round(time.Millisecond))))
+	x.fail(m, "hung", report.Told(fmt.Sprintf("no byte and no answered ping for %v", quiet.Round(time.Millisecond))))
 	x.do(actRelease{m})
 	m.watch.Reset(m.traffic(), x.now)
 }

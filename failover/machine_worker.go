@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
@@ -147,7 +148,7 @@ func (x *machine) endPass() {
 	x.passFailed()
 }
 
-var noAddresses = told("the pool has no addresses")
+var noAddresses = report.Told("the pool has no addresses")
 
 // warn logs failed passes.
 func (x *machine) warn() {
@@ -167,7 +168,7 @@ func (x *machine) exhaust() {
 			"code": "DISCONNECT", "failed_over": false, "clients": x.queue.len(),
 		})
 	}
-	x.refuseAll(ReasonExhausted)
+	x.refuseAll(report.ReasonExhausted)
 }
 
 // relent ends the exhaustion that the options in effect do not know: a reload has

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // TestManyAtOnce lets many clients meet backends that come and go, in parallel.
@@ -109,7 +111,7 @@ func (b *stage) client() {
 	for {
 		m, err := b.ask(ctx, r)
 		if err != nil {
-			var u *UnavailableError
+			var u *report.UnavailableError
 			if !errors.As(err, &u) && !errors.Is(err, context.DeadlineExceeded) {
 				b.t.Error(err)
 			}
@@ -119,7 +121,7 @@ func (b *stage) client() {
 		down, hangs := b.down[m.URI.Host], b.hangs[m.URI.Host]
 		b.mu.Unlock()
 		if down {
-			r.at.End(DialFailed, errRefused)
+			r.at.End(report.DialFailed, errRefused)
 			continue
 		}
 		r.at.Connected()
@@ -130,20 +132,20 @@ func (b *stage) client() {
 		}
 		pause()
 		if hangs {
-			r.at.End(Hung, errReset)
+			r.at.End(report.Hung, errReset)
 			continue
 		}
 		switch rand.IntN(12) {
 		case 0:
-			r.at.End(Lost, errReset)
+			r.at.End(report.Lost, errReset)
 		case 1:
-			r.at.End(LostReused, errReset)
+			r.at.End(report.LostReused, errReset)
 		case 2:
-			r.at.End(Neutral, nil)
+			r.at.End(report.Neutral, nil)
 			return
 		default:
 			m.Touch()
-			r.at.End(Answered, nil)
+			r.at.End(report.Answered, nil)
 			pause()
 			r.at.Done()
 			return

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/affinity"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
@@ -23,7 +24,7 @@ const dialSlots = 16
 const DialWidth = tracker.DialWidth
 
 // outcomes is how many kinds of Outcome there are.
-const outcomes = int(Neutral) + 1
+const outcomes = int(report.Neutral) + 1
 
 // Member is one backend of a pool. Its identity lasts as long as the pool, also
 // over reloads, for the same scheme, host and port.

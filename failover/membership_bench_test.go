@@ -12,14 +12,17 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/affinity"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // instant answers every ping at once.
 type instant struct{}
 
-func (instant) Ping(context.Context, *Member) PingResult { return PingResult{Status: 200} }
-func (instant) Release(*Member)                          {}
-func (instant) Warm([]*Member)                           {}
+func (instant) Ping(context.Context, *Member) report.PingResult {
+	return report.PingResult{Status: 200}
+}
+func (instant) Release(*Member) {}
+func (instant) Warm([]*Member)  {}
 
 // BenchmarkRequestDuringPush measures a request through a pool that has just been
 // told of 1,000 addresses, and without any.
@@ -51,7 +54,7 @@ func BenchmarkRequestDuringPush(b *testing.B) {
 				}
 				r.at.Connected()
 				r.at.Written()
-				r.at.End(Answered, nil)
+				r.at.End(report.Answered, nil)
 				r.at.Done()
 				slowest = max(slowest, time.Since(start))
 			}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 func TestManualFailover(t *testing.T) {
@@ -174,7 +175,7 @@ func TestDrainLetsGoOnWhatIsInProgress(t *testing.T) {
 		if got := b.released(); len(got) > 0 {
 			t.Errorf("released %v", got)
 		}
-		r.at.End(Answered, nil)
+		r.at.End(report.Answered, nil)
 		r.at.Done()
 		pings := len(b.passes("a"))
 		b.downAll("a")
@@ -201,7 +202,7 @@ func TestMembershipAtRunTime(t *testing.T) {
 			t.Fatalf("added %d, error %v", n, err)
 		}
 		b.downAll("a", "b")
-		if why, _ := b.reason(&Request{Deadline: time.Now().Add(3 * time.Second)}); why != ReasonTimeout {
+		if why, _ := b.reason(&Request{Deadline: time.Now().Add(3 * time.Second)}); why != report.ReasonTimeout {
 			t.Fatalf("an address that never answered was used: %v", why)
 		}
 		b.up("c")
@@ -213,7 +214,7 @@ func TestMembershipAtRunTime(t *testing.T) {
 		if n, err := b.p.RemoveURIs(uris(3)[1:]); n != 2 || err != nil {
 			t.Fatalf("removed %d, error %v", n, err)
 		}
-		r.at.End(Answered, nil) // its request goes on
+		r.at.End(report.Answered, nil) // its request goes on
 		r.at.Done()
 		if n, err := b.p.RemoveURIs(uris(1)); n != 0 || !errors.Is(err, ErrLast) {
 			t.Errorf("the last address: removed %d, error %v", n, err)

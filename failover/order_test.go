@@ -30,7 +30,7 @@ func orderOf(names []string, prio int, randomize bool) *order {
 func (o *order) permutation(key uint64) (hosts []string) {
 	w := o.walk(affinity.BucketOf(key))
 	for {
-		i := w.next(func(int) bool { return true })
+		i := w.Next(func(int) bool { return true })
 		if i < 0 {
 			return hosts
 		}
@@ -122,7 +122,7 @@ func TestSpread(t *testing.T) {
 					continue
 				}
 				w := o.walk(affinity.BucketOf(key))
-				second[o.members[w.next(func(i int) bool { return i != 0 })].URI.Host]++
+				second[o.members[w.Next(func(i int) bool { return i != 0 })].URI.Host]++
 			}
 			if x := chiSquared(all, n, clients); x > chiSquare99[n-1] {
 				t.Errorf("chi-squared is %.1f, more than %.1f", x, chiSquare99[n-1])

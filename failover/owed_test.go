@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // stale sends the request on a connection that was there before and ends without a
@@ -14,7 +16,7 @@ import (
 func (b *stage) stale(r *Request) {
 	r.at.Connected()
 	r.at.Written()
-	r.at.End(LostReused, errReset)
+	r.at.End(report.LostReused, errReset)
 }
 
 // A backend that is being restarted ends a kept connection and refuses the one that
@@ -32,19 +34,19 @@ func TestAStaleConnectionIsMadeUpForLater(t *testing.T) {
 				b.stale(r)
 				for range tries {
 					b.pick(r)
-					r.at.End(DialAborted, nil)
+					r.at.End(report.DialAborted, nil)
 				}
 				if tries > 0 {
 					b.downAll("a")
 					b.pick(r)
-					r.at.End(DialFailed, errRefused)
+					r.at.End(report.DialFailed, errRefused)
 				}
 				time.AfterFunc(700*time.Millisecond, func() { b.up("a") })
 				if got := b.pick(r); got != "a" {
 					t.Fatalf("it went to %s", got)
 				}
 				b.stale(r)
-				if why, took := b.reason(r); why != ReasonSpent || took > 0 {
+				if why, took := b.reason(r); why != report.ReasonSpent || took > 0 {
 					t.Errorf("after two writes: %q after %v", why, took)
 				}
 				b.empty()
@@ -64,7 +66,7 @@ func TestAStaleConnectionIsMadeUpForElsewhere(t *testing.T) {
 		b.stale(r)
 		b.downAll("a")
 		b.pick(r)
-		r.at.End(DialFailed, errRefused)
+		r.at.End(report.DialFailed, errRefused)
 		start := time.Now()
 		if m, err := b.send(r); err != nil || m.URI.Host != "b" || time.Since(start) > 0 {
 			t.Errorf("got %v, error %v, after %v", m, err, time.Since(start))
@@ -94,13 +96,13 @@ func TestTheFourthWriteIsForTheStaleConnection(t *testing.T) {
 		}
 		b.downAll("c")
 		b.pick(r)
-		r.at.End(DialFailed, errRefused)
+		r.at.End(report.DialFailed, errRefused)
 		time.AfterFunc(time.Second, func() { b.up("c") })
 		if got := b.pick(r); got != "c" {
 			t.Fatalf("the fourth write goes to %s", got)
 		}
 		b.lost(r)
-		if why, _ := b.reason(r); why != ReasonSpent || r.writes != MaxWrites+1 {
+		if why, _ := b.reason(r); why != report.ReasonSpent || r.writes != MaxWrites+1 {
 			t.Errorf("%q after %d writes", why, r.writes)
 		}
 	})
@@ -108,7 +110,7 @@ func TestTheFourthWriteIsForTheStaleConnection(t *testing.T) {
 
 // An address that is taken out and put back meanwhile is the same backend.
 func TestAnAddressPutBackGetsNothingTwice(t *testing.T) {
-	for name, end := range map[string]Outcome{"lost": Lost, "stale and made up for": LostReused} {
+	for name, end := range map[string]report.Outcome{"lost": report.Lost, "stale and made up for": report.LostReused} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, 2, nil, func(b *stage) {
 				b.p.Start()
@@ -116,7 +118,7 @@ func TestAnAddressPutBackGetsNothingTwice(t *testing.T) {
 				synctest.Wait()
 				r := &Request{Safe: true}
 				b.pick(r)
-				if end == LostReused {
+				if end == report.LostReused {
 					b.stale(r)
 					b.pick(r)
 				}
@@ -134,7 +136,7 @@ func TestAnAddressPutBackGetsNothingTwice(t *testing.T) {
 				synctest.Wait()
 				b.expect("a")
 				r.at.End(end, errReset)
-				if why, _ := b.reason(r); why != ReasonSpent {
+				if why, _ := b.reason(r); why != report.ReasonSpent {
 					t.Errorf("%q", why)
 				}
 			})

@@ -46,7 +46,7 @@ func (p *Pool) show(out output) (again input) {
 		if d.m != nil {
 			d.group = d.m.shown.pending.Load()
 		}
-		d.w.decided <- d.grant // it has room
+		d.w.decided <- d // it has room
 	}
 	p.todo = append(p.todo, out.actions...)
 	if !x.sampler.Awake && !p.idle.Load() {

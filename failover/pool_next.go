@@ -23,9 +23,9 @@ func (p *Pool) Next(ctx context.Context, r *Request) (*Attempt, error) {
 	r.began = true
 	c := chooser{p: p, v: v, r: r}
 	if m := c.choose(); m != nil {
-		a := p.begin(r, m, p.dial(m))
-		a.moved, a.from, a.trial = c.moved, c.from, c.trial
-		return a, nil
+		g := p.grant(m)
+		g.moved, g.from, g.trial = c.moved, c.from, c.trial
+		return p.begin(r, g), nil
 	}
 	return p.wait(ctx, r)
 }
@@ -37,11 +37,11 @@ func (p *Pool) next(ctx context.Context, r *Request) (*Attempt, error) {
 		return nil, err
 	}
 	if again := r.again; again != nil && again == r.at {
-		v, m := p.view.Load(), again.member
+		v, m := p.view.Load(), again.m
 		if i := v.find(m); i >= 0 && v.flags[i]&(flagOpen|flagTrial|flagSuspect) != 0 && m.reserve() {
-			a := p.begin(r, m, p.dial(m))
-			a.moved = again.moved
-			return a, nil
+			g := p.grant(m)
+			g.moved = again.moved
+			return p.begin(r, g), nil
 		}
 	}
 	return p.wait(ctx, r)
@@ -55,16 +55,19 @@ func (p *Pool) dial(m *Member) uint8 {
 	return slot
 }
 
-// begin is the attempt of a request that has a place on m, and counts as dialing
-// in that slot.
-func (p *Pool) begin(r *Request, m *Member, slot uint8) *Attempt {
+// grant is a place on m that a request has taken by itself.
+func (p *Pool) grant(m *Member) grant {
+	return grant{m: m, dial: p.dial(m), epoch: m.shown.epoch.Load(), group: m.shown.pending.Load()}
+}
+
+// begin is the attempt of a request that has a place.
+func (p *Pool) begin(r *Request, g grant) *Attempt {
 	a := &r.first
 	if r.at != nil {
 		a = new(Attempt)
 	}
 	r.at = a
-	a.pool, a.request, a.member, a.phase, a.dial = p, r, m, phaseDialing, slot
-	a.epoch, a.group = m.shown.epoch.Load(), m.shown.pending.Load()
+	a.pool, a.request, a.grant, a.phase = p, r, g, phaseDialing
 	p.inProgress.Add(1)
 	if p.idle.Load() && p.idle.CompareAndSwap(true, false) {
 		p.feed(inBusy{})

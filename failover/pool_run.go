@@ -6,6 +6,8 @@ package failover
 import (
 	"context"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // run is the pool's own goroutine: it carries out what the machine wants done,
@@ -97,6 +99,6 @@ func (p *Pool) ping(c Carrier, a actPing) {
 	}
 	result := c.Ping(ctx, a.m)
 	if p.ctx.Err() == nil {
-		p.feed(inPing{m: a.m, kind: a.kind, epoch: a.epoch, asked: a.asked, result: result, failure: note(result.Err)})
+		p.feed(inPing{m: a.m, kind: a.kind, epoch: a.epoch, asked: a.asked, result: result, failure: report.Note(result.Err)})
 	}
 }

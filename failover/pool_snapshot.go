@@ -7,70 +7,14 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/affinity"
-	"github.com/caddy-broker/caddy-broker/failover/membership"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
-// Snapshot is what the operator and experience taught a pool: what a new
-// process starts from. It is for encoding/json.
-type Snapshot struct {
-	// Reached says that a backend has answered at some time.
-	Reached bool `json:"reached,omitempty"`
-	// Failover is the target of a manual failover, Current where all clients are
-	// with affinity pool.
-	Failover string `json:"failover,omitempty"`
-	Current  string `json:"current,omitempty"`
-	// Added and Removed are the operator's. What is drained belongs to addresses, in
-	// whatever pool they are: see SetDrained.
-	Added []address.URI `json:"added,omitempty"`
-	// Dynamic are those that only the dynamic source named.
-	Dynamic []address.URI `json:"dynamic,omitempty"`
-	// Sources have what other sources of addresses said last.
-	Sources map[string]membership.SourceSnapshot `json:"sources,omitempty"`
-	// Unproved are those of Added, Dynamic and Sources that have never answered.
-	Unproved []string      `json:"unproved,omitempty"`
-	Removed  []address.URI `json:"removed,omitempty"`
-	// Down are the members that are down, or came back and have yet to prove it.
-	Down []DownSnapshot `json:"down,omitempty"`
-	// Back are the members that serve and do not call their clients home.
-	Back []BackSnapshot `json:"back,omitempty"`
-	// Moved has for each member the keys of the clients that were moved to it,
-	// eight bytes each.
-	Moved map[string][]byte `json:"moved,omitempty"`
-}
-
-// Joined are the names of the addresses that became members at run time.
-func (s Snapshot) Joined() (names []string) {
-	for _, u := range slices.Concat(s.Added, s.Dynamic) {
-		names = append(names, u.Name())
-	}
-	for _, n := range membership.Restore(s.Sources).Named() {
-		names = append(names, n.URI.Name())
-	}
-	return names
-}
-
-// DownSnapshot is one member that is down.
-type DownSnapshot struct {
-	Name  string    `json:"name"`
-	Since time.Time `json:"since"`
-	Error string    `json:"error,omitempty"`
-}
-
-// BackSnapshot is one member whose clients stay where they were moved to.
-type BackSnapshot struct {
-	Name string `json:"name"`
-	// Since is when it came back; zero when it never was down.
-	Since time.Time `json:"since,omitzero"`
-	// SentTo is where it asked its clients to go, if it did.
-	SentTo string `json:"sent_to,omitempty"`
-}
-
 // Snapshot is what is worth keeping of the pool now.
-func (p *Pool) Snapshot() Snapshot {
+func (p *Pool) Snapshot() report.Snapshot {
 	s := p.Head()
 	s.Moved = make(map[string][]byte)
 	for part := range affinity.MoveShards {
@@ -98,11 +42,11 @@ func (p *Pool) MovedChanged() uint64 { return p.moves.Changed() }
 func (p *Pool) Away() int { return int(p.moves.Len()) }
 
 // Head is what Snapshot is without the clients that were moved.
-func (p *Pool) Head() Snapshot {
+func (p *Pool) Head() report.Snapshot {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	x := p.machine
-	s := Snapshot{Reached: x.reached, Removed: slices.Clone(x.removed), Sources: x.said}
+	s := report.Snapshot{Reached: x.reached, Removed: slices.Clone(x.removed), Sources: x.said}
 	if x.forced != nil {
 		s.Failover = x.forced.Name
 	}
@@ -119,7 +63,7 @@ func (p *Pool) Head() Snapshot {
 			s.Unproved = append(s.Unproved, m.Name)
 		}
 		if !m.unproved && (m.state == stateDown || m.state == stateTrial) {
-			s.Down = append(s.Down, DownSnapshot{Name: m.Name, Since: m.since, Error: m.err.String()})
+			s.Down = append(s.Down, report.DownSnapshot{Name: m.Name, Since: m.since, Error: m.err.String()})
 		} else if x.keepsBack(m) {
 			s.Back = append(s.Back, m.keepBack())
 		}
@@ -129,11 +73,11 @@ func (p *Pool) Head() Snapshot {
 
 // Restore gives a pool what an earlier one has learnt. It is meant for before
 // Start. What is unknown to the configuration is left out.
-func (p *Pool) Restore(s Snapshot) error {
+func (p *Pool) Restore(s report.Snapshot) error {
 	return p.feed(inRestore{s}).err
 }
 
-func (x *machine) restore(s Snapshot) error {
+func (x *machine) restore(s report.Snapshot) error {
 	x.reached = x.reached || s.Reached
 	x.dirty, x.said = true, s.Sources
 	x.restoreAdded(s)
@@ -160,7 +104,7 @@ func (x *machine) restore(s Snapshot) error {
 		m.since, m.home, m.lost = d.Since, false, true
 		m.base = x.now
 		if d.Error != "" {
-			m.err = told(d.Error)
+			m.err = report.Told(d.Error)
 		}
 	}
 	x.restoreBack(s.Back, byName)

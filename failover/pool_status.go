@@ -6,46 +6,9 @@ package failover
 import (
 	"slices"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
-
-// PoolStatus is what status says of a pool.
-type PoolStatus struct {
-	Name string `json:"name"`
-	// State is "connecting" until a backend has answered for the first time,
-	// "connected", "reconnecting" while none serves, "exhausted", or "all drained".
-	State   string         `json:"state"`
-	Options map[string]any `json:"options"`
-	// FailedPasses is how many passes in a row found no backend.
-	FailedPasses int `json:"failed_passes"`
-	// NextAttempt is when the next pass starts; nil while backends serve.
-	NextAttempt *time.Time       `json:"next_attempt"`
-	Waiting     int              `json:"waiting"`
-	Upstreams   []UpstreamStatus `json:"upstreams"`
-}
-
-// UpstreamStatus is what status says of a member.
-type UpstreamStatus struct {
-	URI string `json:"uri"`
-	// State is "up", "suspect", "trial" (answers pings again, and has not
-	// answered a request yet), "down" or "drained"; "removed" when it is no member
-	// any more and still has requests in progress.
-	State    string `json:"state"`
-	Priority bool   `json:"priority"`
-	// Pushed says that the address was added at run time.
-	Pushed bool `json:"pushed"`
-	// Manual says that a manual failover sends all clients here, until Failback
-	// or until the member breaks.
-	Manual bool      `json:"manual"`
-	Since  time.Time `json:"since"`
-	// LastError is the last failure since it was up; "" while it is up.
-	LastError string `json:"last_error"`
-	// NextProbe is when it is pinged next; nil when that is not planned.
-	NextProbe *time.Time `json:"next_probe"`
-	// Requests is how many are in progress.
-	Requests int64 `json:"requests"`
-	// Backup is the state of its warm connection: "", "warm", "connecting", "refused".
-	Backup string `json:"backup"`
-}
 
 // status is the word for the member's state.
 func (m *Member) status() string {
@@ -56,14 +19,14 @@ func (m *Member) status() string {
 }
 
 // Status is the pool's state now.
-func (p *Pool) Status() PoolStatus {
+func (p *Pool) Status() report.PoolStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	x := p.machine
 	x.now = time.Now()
-	s := PoolStatus{
+	s := report.PoolStatus{
 		Name: p.name, State: x.state(), FailedPasses: x.worker.Failed, Waiting: x.queue.len(),
-		Options: make(map[string]any), Upstreams: make([]UpstreamStatus, 0, len(x.members)),
+		Options: make(map[string]any), Upstreams: make([]report.UpstreamStatus, 0, len(x.members)),
 	}
 	for _, o := range x.opt.Settings() {
 		s.Options[o.Name] = o.Value
@@ -73,7 +36,7 @@ func (p *Pool) Status() PoolStatus {
 		s.NextAttempt = &due
 	}
 	for _, m := range x.listed() {
-		u := UpstreamStatus{
+		u := report.UpstreamStatus{
 			URI: m.Name, State: m.status(), Priority: m.rank >= 0, Pushed: m.pushed, Manual: m == x.forced,
 			Since: m.since, LastError: m.err.String(), Requests: m.inProgress.Load(),
 		}
@@ -85,24 +48,25 @@ func (p *Pool) Status() PoolStatus {
 		}
 		s.Upstreams = append(s.Upstreams, u)
 	}
-	s.addRemoved(x.left)
+	s.Upstreams = withRemoved(s.Upstreams, x.left)
 	return s
 }
 
-// addRemoved adds the requests that are still in progress on former members: as
+// withRemoved adds the requests that are still in progress on former members: as
 // those of their address where that is a member again.
-func (s *PoolStatus) addRemoved(left []*Member) {
+func withRemoved(list []report.UpstreamStatus, left []*Member) []report.UpstreamStatus {
 	for _, m := range left {
 		n := m.inProgress.Load()
 		if n == 0 {
 			continue
 		}
-		if i := slices.IndexFunc(s.Upstreams, func(u UpstreamStatus) bool { return u.URI == m.Name }); i >= 0 {
-			s.Upstreams[i].Requests += n
+		if i := slices.IndexFunc(list, func(u report.UpstreamStatus) bool { return u.URI == m.Name }); i >= 0 {
+			list[i].Requests += n
 			continue
 		}
-		s.Upstreams = append(s.Upstreams, UpstreamStatus{URI: m.Name, State: "removed", Since: m.since, Requests: n})
+		list = append(list, report.UpstreamStatus{URI: m.Name, State: "removed", Since: m.since, Requests: n})
 	}
+	return list
 }
 
 // listed are the members in their order, and then those that are not proved yet.

@@ -6,6 +6,8 @@ package failover
 import (
 	"context"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 const (
@@ -19,17 +21,17 @@ const (
 
 // wait asks the machine for a member and waits for its decision.
 func (p *Pool) wait(ctx context.Context, r *Request) (*Attempt, error) {
-	w := &waiter{r: r, decided: make(chan grant, 1), checker: r.Checker, fresh: !r.lost && r.writes == 0}
+	w := &waiter{r: r, decided: make(chan decision, 1), checker: r.Checker, fresh: !r.lost && r.writes == 0}
 	if r.lost {
 		if left, bounded := p.left(r); bounded && left <= 0 {
-			return nil, p.unavailable(ReasonTimeout)
+			return nil, p.unavailable(report.ReasonTimeout)
 		}
 	}
 	w.opinion = form(w.checker, p.view.Load().all)
 	p.feed(inAsk{w})
 	select {
-	case g := <-w.decided:
-		return p.accept(r, g)
+	case d := <-w.decided:
+		return p.accept(r, d)
 	default:
 	}
 	var poll <-chan time.Time
@@ -43,19 +45,19 @@ func (p *Pool) wait(ctx context.Context, r *Request) (*Attempt, error) {
 	for {
 		left, bounded := p.left(r)
 		if bounded && left <= 0 {
-			return p.accept(r, p.leave(w, ReasonTimeout))
+			return p.accept(r, p.leave(w, report.ReasonTimeout))
 		}
 		limit.Stop()
 		if bounded {
 			limit.Reset(left)
 		}
 		select {
-		case g := <-w.decided:
-			if g.m != nil && r.Present != nil && !r.Present() {
-				p.giveBack(r, g)
+		case d := <-w.decided:
+			if d.m != nil && r.Present != nil && !r.Present() {
+				p.giveBack(r, d)
 				return nil, ErrClientGone
 			}
-			return p.accept(r, g)
+			return p.accept(r, d)
 		case <-ctx.Done():
 			p.giveBack(r, p.leave(w, 0))
 			return nil, ctx.Err()
@@ -70,26 +72,22 @@ func (p *Pool) wait(ctx context.Context, r *Request) (*Attempt, error) {
 }
 
 // leave gives up waiting. The decision may have been made just before.
-func (p *Pool) leave(w *waiter, reason Reason) grant {
+func (p *Pool) leave(w *waiter, reason report.Reason) decision {
 	p.feed(inLeave{w, reason})
 	return <-w.decided
 }
 
-func (p *Pool) accept(r *Request, g grant) (*Attempt, error) {
-	if g.m == nil {
-		return nil, g.err
+func (p *Pool) accept(r *Request, d decision) (*Attempt, error) {
+	if d.m == nil {
+		return nil, d.err
 	}
-	a := p.begin(r, g.m, g.dial)
-	a.moved, a.from, a.trial, a.gate, a.body = g.moved, g.from, g.trial, g.gate, g.body
-	// What happened between the decision and now counts as after it.
-	a.epoch, a.group = g.epoch, g.group
-	return a, nil
+	return p.begin(r, d.grant), nil // what happened since the decision counts as after it
 }
 
 // giveBack ends an attempt that is not wanted any more before it began.
-func (p *Pool) giveBack(r *Request, g grant) {
-	if a, _ := p.accept(r, g); a != nil {
-		a.End(DialAborted, nil)
+func (p *Pool) giveBack(r *Request, d decision) {
+	if a, _ := p.accept(r, d); a != nil {
+		a.End(report.DialAborted, nil)
 	}
 }
 
@@ -102,7 +100,7 @@ func (p *Pool) left(r *Request) (left time.Duration, bounded bool) {
 	return time.Until(by), true
 }
 
-func (p *Pool) unavailable(reason Reason) *UnavailableError {
+func (p *Pool) unavailable(reason report.Reason) *report.UnavailableError {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.machine.unavailable(reason)

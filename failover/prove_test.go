@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/membership"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // paced is a carrier whose backends take the time they are given to answer a ping.
@@ -18,7 +19,7 @@ type paced struct {
 	takes map[string]time.Duration
 }
 
-func (c paced) Ping(ctx context.Context, m *Member) PingResult {
+func (c paced) Ping(ctx context.Context, m *Member) report.PingResult {
 	<-time.After(c.takes[m.URI.Host])
 	return c.stage.Ping(ctx, m)
 }

@@ -7,13 +7,15 @@ import (
 	"container/list"
 	"iter"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // waiter is a request that asks the machine for a member.
 type waiter struct {
 	r *Request
-	// decided gets exactly one grant, whatever happens.
-	decided chan grant
+	// decided gets exactly one decision, whatever happens.
+	decided chan decision
 	checker Checker       // of r; for the pool's goroutine, and never for the machine
 	opinion opinion       // what the checker said last
 	place   *list.Element // in the queue; nil when it is not there
@@ -21,18 +23,23 @@ type waiter struct {
 	fresh   bool          // neither waited nor was sent before
 }
 
-// grant is the machine's decision about a waiter: a member with a place
-// reserved on it, or the reason why there is none.
+// grant is a place on a member, and what goes with it.
 type grant struct {
-	m           *Member
-	moved, from *Member // of the client: see Attempt
-	trial       uint32  // the ticket of the member's trial, if it was taken with it
-	gate        uint32  // the party with which it passes the member's gate; 0 for none
-	body        bool    // and that it had a body on its way then
-	dial        uint8   // the dial is counted already: the next in the queue has to see it
-	epoch       uint32
-	group       *dialGroup // by the pool, once the decisions of the step are in effect
-	err         *UnavailableError
+	m     *Member
+	moved *Member    // where the client is away from its own member; nil when it is not
+	from  *Member    // the client leaves this one with it; nil when it does not
+	group *dialGroup // of the member, at that moment
+	epoch uint32     // of the member, at that moment
+	trial uint32     // the ticket of the member's trial, which one request has at a time; 0 for none
+	gate  uint32     // the party with which it passes the gate of the member; 0 for none
+	dial  uint8      // dial slot in which the dial is counted already: the next in the queue has to see it
+}
+
+// decision is what a request that asks gets: a grant, or the reason why there is none.
+type decision struct {
+	w *waiter
+	grant
+	err *report.UnavailableError
 }
 
 // queue holds the requests that wait, in order of arrival.

@@ -3,7 +3,12 @@
 
 package failover
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
+)
 
 // MaxWrites is how often a request is written in its life, whether to one member
 // or to several. Only the one write that makes up for a stale connection of a
@@ -34,7 +39,8 @@ type Request struct {
 	// may be the trial of a member that came back.
 	Safe bool
 	// Unread says that the request has a body that its client may still be sending. How long
-	// that takes is the client's choice, so that it is no trial.
+	// that takes is the client's choice, so that it is no trial. It stays as it is from
+	// Next to End.
 	Unread bool
 	// Client is who sent the request, hashed; 0 when that is not known. Unlike Key it
 	// is not for the client to choose: what one client's requests meet with is no
@@ -54,7 +60,6 @@ type history struct {
 	lost    bool  // an attempt has failed
 	clocked bool  // the time without a connection counts
 	writes  uint8 // attempts of which something may have been written
-	nTo     uint8 // to how many members
 	hung    uint8 // attempts that a hang verdict ended
 
 	first Attempt            // room for the first attempt, so that most requests need no other
@@ -88,16 +93,11 @@ func (r *Request) barred(m *Member) bool {
 
 // owes reports whether a stale connection of a member is still to be made up for:
 // nothing has been written there since, whatever became of the attempts.
-func (r *Request) owes(m *Member) bool { return r.again != nil && same(r.again.member, m) }
+func (r *Request) owes(m *Member) bool { return r.again != nil && same(r.again.m, m) }
 
 // wroteTo reports whether the request may have been written to a member.
 func (r *Request) wroteTo(m *Member) bool {
-	for _, o := range r.to[:r.nTo] {
-		if same(m, o) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.to[:], func(o *Member) bool { return same(m, o) })
 }
 
 // wrote counts an attempt that may have been written.
@@ -106,26 +106,25 @@ func (r *Request) wrote(m *Member) {
 	if r.owes(m) {
 		r.again = nil
 	}
-	if !r.wroteTo(m) && r.nTo < MaxWrites {
-		r.to[r.nTo] = m
-		r.nTo++
+	if i := slices.Index(r.to[:], nil); i >= 0 && !r.wroteTo(m) {
+		r.to[i] = m
 	}
 }
 
 // failed notes that an attempt got no answer.
-func (r *Request) failed(a *Attempt, o Outcome, f *failure) {
+func (r *Request) failed(a *Attempt, o report.Outcome, f *report.Failure) {
 	r.lost = true
 	if r.since.IsZero() && (r.clocked || a.pool.view.Load().clocked) {
 		r.clocked, r.since = true, time.Now()
 	}
 	switch o {
-	case LostReused:
-		if !same(r.reused, a.member) {
-			r.again, r.reused = a, a.member
+	case report.LostReused:
+		if !same(r.reused, a.m) {
+			r.again, r.reused = a, a.m
 		}
-	case Lost, StreamReset:
+	case report.Lost, report.StreamReset:
 		r.lose(a, o, f)
-	case Hung:
+	case report.Hung:
 		r.hung++
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/affinity"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // restarted runs before in one pool and after in another one that starts from what
@@ -35,7 +36,7 @@ func restarted(t *testing.T, n int, change func(*Config), before, after func(b *
 			changeAfter(c)
 		}
 	}, func(b *stage) {
-		var s Snapshot
+		var s report.Snapshot
 		if err := json.Unmarshal(kept, &s); err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +100,7 @@ func TestMovedClientsStayOverARestart(t *testing.T) {
 
 func TestRestoredReturnGoesOn(t *testing.T) {
 	inBubble(t, 3, random, func(b *stage) {
-		if err := b.p.Restore(Snapshot{Reached: true, Back: []BackSnapshot{{Name: "http://b:80", Since: time.Now().Add(-9 * time.Minute)}}}); err != nil {
+		if err := b.p.Restore(report.Snapshot{Reached: true, Back: []report.BackSnapshot{{Name: "http://b:80", Since: time.Now().Add(-9 * time.Minute)}}}); err != nil {
 			t.Fatal(err)
 		}
 		b.p.Start()

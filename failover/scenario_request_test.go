@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/affinity"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // requestOf is what the words of a line say of a request.
@@ -47,7 +48,7 @@ func (s *scenario) goOn(r *Request) {
 			down := s.down[m.URI.Host]
 			s.mu.Unlock()
 			if down {
-				r.at.End(DialFailed, errRefused)
+				r.at.End(report.DialFailed, errRefused)
 				continue
 			}
 			r.at.Connected()

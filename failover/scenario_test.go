@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 var update = flag.Bool("update", false, "rewrite the consequences in testdata/scenarios")
@@ -109,7 +110,7 @@ func (s *scenario) close() {
 	s.p.Interrupt()
 	s.ends.Wait()
 	for _, r := range s.stuck {
-		r.at.End(Neutral, nil)
+		r.at.End(report.Neutral, nil)
 	}
 	s.p.Close()
 }
@@ -176,7 +177,7 @@ func (s *scenario) play(words []string) (string, error) {
 		s.set(func() { s.slow = time.Millisecond }) // all are lost before a ping is refused
 		for _, r := range s.stuck {
 			if r.at.Member().URI.Host == host {
-				r.at.End(Lost, errReset)
+				r.at.End(report.Lost, errReset)
 				s.goOn(r)
 			}
 		}
@@ -266,14 +267,14 @@ func (s *scenario) request(args []string) (string, error) {
 	if took := time.Since(start); in >= 0 && (took > in || took < in*8/10) {
 		return "", fmt.Errorf("it took %v", took)
 	}
-	var u *UnavailableError
+	var u *report.UnavailableError
 	switch {
 	case errors.Is(err, errReset):
 		return "lost", nil
 	case errors.As(err, &u):
-		return map[Reason]string{
-			ReasonTimeout: "timeout", ReasonExhausted: "exhausted", ReasonTooMany: "too many", ReasonDrained: "drained",
-			ReasonNoFailover: "no failover", ReasonSpent: "spent", ReasonClosed: "closed",
+		return map[report.Reason]string{
+			report.ReasonTimeout: "timeout", report.ReasonExhausted: "exhausted", report.ReasonTooMany: "too many", report.ReasonDrained: "drained",
+			report.ReasonNoFailover: "no failover", report.ReasonSpent: "spent", report.ReasonClosed: "closed",
 		}[u.Reason], nil
 	case err != nil:
 		return "", err

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"testing"
 	"testing/synctest"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // TestSnapshotsOfOtherVersions restores states as other versions wrote them, with
@@ -26,7 +28,7 @@ func TestSnapshotsOfOtherVersions(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var s Snapshot
+			var s report.Snapshot
 			if err := json.Unmarshal(text, &s); err != nil {
 				t.Fatal(err)
 			}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 func TestSnapshotSurvives(t *testing.T) {
@@ -34,7 +35,7 @@ func TestSnapshotSurvives(t *testing.T) {
 		}
 	})
 	inBubble(t, 5, random, func(b *stage) {
-		var s Snapshot
+		var s report.Snapshot
 		if err := json.Unmarshal(kept, &s); err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +67,7 @@ func TestSnapshotSurvives(t *testing.T) {
 		}
 	})
 	inBubble(t, 2, nil, func(b *stage) {
-		if err := b.p.Restore(Snapshot{Moved: map[string][]byte{"http://a:80": {1, 2, 3}}}); err == nil {
+		if err := b.p.Restore(report.Snapshot{Moved: map[string][]byte{"http://a:80": {1, 2, 3}}}); err == nil {
 			t.Error("a damaged snapshot was accepted")
 		}
 	})

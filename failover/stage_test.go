@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 var (
@@ -43,7 +44,7 @@ type stage struct {
 	pings   []mark
 	// came are the consequences of what a scenario does, as they come.
 	came   []consequence
-	events []Event
+	events []report.Event
 	warm   []string
 	freed  []string
 }
@@ -56,7 +57,7 @@ func newStage(t *testing.T) *stage {
 	}
 }
 
-func (b *stage) emit(e Event) {
+func (b *stage) emit(e report.Event) {
 	b.set(func() {
 		b.events = append(b.events, e)
 		b.noted(kindEvent, eventText(e))
@@ -69,7 +70,7 @@ type mark struct {
 	name string
 }
 
-func (b *stage) Ping(ctx context.Context, m *Member) PingResult {
+func (b *stage) Ping(ctx context.Context, m *Member) report.PingResult {
 	b.mu.Lock()
 	b.pings = append(b.pings, mark{time.Since(b.start), m.URI.Host})
 	b.noted(kindPing, "ping "+m.URI.Host)
@@ -83,14 +84,14 @@ func (b *stage) Ping(ctx context.Context, m *Member) PingResult {
 		if slow > 0 {
 			<-time.After(slow)
 		}
-		return PingResult{Err: errRefused, Refused: true}
+		return report.PingResult{Err: errRefused, Refused: true}
 	case hangs:
 		<-ctx.Done()
-		return PingResult{Err: ctx.Err(), Unanswered: !mute}
+		return report.PingResult{Err: ctx.Err(), Unanswered: !mute}
 	case status == 0:
 		status = 200
 	}
-	return PingResult{Status: status}
+	return report.PingResult{Status: status}
 }
 
 func (b *stage) Release(m *Member) {
@@ -230,22 +231,22 @@ func (b *stage) send(r *Request) (*Member, error) {
 		lose = lose || b.closesOn[m.URI.Host][r.Client] || b.deadly == r
 		b.mu.Unlock()
 		if down {
-			r.at.End(DialFailed, errRefused)
+			r.at.End(report.DialFailed, errRefused)
 			continue
 		}
 		if mute {
 			select {
 			case <-r.at.Abandoned().Done():
-				r.at.End(DialAborted, nil)
+				r.at.End(report.DialAborted, nil)
 			case <-time.After(m.Limits().ConnectionTimeout):
-				r.at.End(DialFailed, context.DeadlineExceeded)
+				r.at.End(report.DialFailed, context.DeadlineExceeded)
 			}
 			continue
 		}
 		r.at.Connected()
 		r.at.Written()
 		if lose {
-			r.at.End(Lost, errReset)
+			r.at.End(report.Lost, errReset)
 			if !r.Safe && b.deadly == r {
 				return nil, errReset // it is not sent again
 			}
@@ -253,7 +254,7 @@ func (b *stage) send(r *Request) (*Member, error) {
 		}
 		m.Touch()
 		r.at.Status = status
-		r.at.End(Answered, nil)
+		r.at.End(report.Answered, nil)
 		r.at.Done()
 		return m, nil
 	}
@@ -272,11 +273,11 @@ func (b *stage) expect(want string) {
 
 // reason sends a request that is expected to get no member, and returns why and
 // how long that took.
-func (b *stage) reason(r *Request) (Reason, time.Duration) {
+func (b *stage) reason(r *Request) (report.Reason, time.Duration) {
 	b.t.Helper()
 	start := time.Now()
 	m, err := b.send(r)
-	var u *UnavailableError
+	var u *report.UnavailableError
 	if !errors.As(err, &u) {
 		b.t.Fatalf("got %v and error %v, want an UnavailableError", m, err)
 	}
@@ -294,7 +295,7 @@ func (b *stage) waiting(ctx context.Context, r *Request) <-chan error {
 		m, err := b.ask(ctx, r)
 		if m != nil {
 			r.at.Connected()
-			r.at.End(Answered, nil)
+			r.at.End(report.Answered, nil)
 			r.at.Done()
 		}
 		done <- err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 func TestStatus(t *testing.T) {
@@ -53,11 +54,11 @@ func TestStatus(t *testing.T) {
 		if c.State != "drained" || c.Pushed {
 			t.Errorf("c: %+v", c)
 		}
-		r.at.End(Answered, nil)
+		r.at.End(report.Answered, nil)
 		r.at.Done()
 		stats := b.p.Stats()
 		if stats.Upstreams[0].Up || !stats.Upstreams[1].Up ||
-			stats.Upstreams[1].Attempts[Answered] != 2 || stats.Upstreams[0].Attempts[DialFailed] != 1 || stats.ReconnectAttempts != 1 {
+			stats.Upstreams[1].Attempts[report.Answered] != 2 || stats.Upstreams[0].Attempts[report.DialFailed] != 1 || stats.ReconnectAttempts != 1 {
 			t.Errorf("stats: %+v", stats)
 		}
 	})
@@ -132,7 +133,7 @@ func TestEmptyPool(t *testing.T) {
 	})
 	inBubble(t, 0, func(c *Config) { c.Options.MaxReconnectAttempts = 3 }, func(b *stage) {
 		b.p.Start()
-		if why, took := b.reason(&Request{}); why != ReasonExhausted || took != 60*time.Millisecond {
+		if why, took := b.reason(&Request{}); why != report.ReasonExhausted || took != 60*time.Millisecond {
 			t.Errorf("%q after %v: passes over nothing fail as well", why, took)
 		}
 	})

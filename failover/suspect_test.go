@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // pick lets a request choose, and leaves it dialling.
@@ -26,7 +27,7 @@ func (b *stage) pick(r *Request) string {
 func (b *stage) lost(r *Request) {
 	r.at.Connected()
 	r.at.Written()
-	r.at.End(Lost, errReset)
+	r.at.End(report.Lost, errReset)
 }
 
 func TestADeadSuspectGoesDownByItsPing(t *testing.T) {
@@ -57,13 +58,13 @@ func TestReattachment(t *testing.T) {
 			}
 			r.at.Connected()
 			r.at.Written()
-			r.at.End(LostReused, nil)
+			r.at.End(report.LostReused, nil)
 		}
 		if s := b.state("a"); s != "up" {
 			t.Errorf("it is %s", s)
 		}
-		if r.nTo != 2 {
-			t.Errorf("the reattachment counts: written to %d", r.nTo)
+		if r.to[1] == nil || r.to[2] != nil {
+			t.Errorf("the reattachment counts: written to %v", r.to)
 		}
 		b.expect("a")
 		b.empty()
@@ -75,7 +76,7 @@ func TestARequestThatLostTheOnlyMemberIsNotSentAgain(t *testing.T) {
 		b.set(func() { b.loses["a"] = 1 })
 		b.p.Start()
 		synctest.Wait()
-		if why, took := b.reason(&Request{Safe: true}); why != ReasonSpent || took > 0 {
+		if why, took := b.reason(&Request{Safe: true}); why != report.ReasonSpent || took > 0 {
 			t.Errorf("%q after %v", why, took)
 		}
 		b.expect("a")
@@ -88,15 +89,15 @@ func TestARepeatWithNobodyLeftDoesNotWait(t *testing.T) {
 		b.p.Start()
 		b.expect("a")
 		synctest.Wait()
-		b.p.do(func(x *machine) error { x.fail(x.members[1], "dial", note(errRefused)); return nil })
+		b.p.do(func(x *machine) error { x.fail(x.members[1], "dial", report.Note(errRefused)); return nil })
 		b.downAll("b")
 		r := &Request{Safe: true}
 		b.pick(r)
 		b.lost(r)
 		done := b.waiting(b.t.Context(), r) // a is suspect: who knows
 		b.expect("a")
-		var u *UnavailableError
-		if err := <-done; !errors.As(err, &u) || u.Reason != ReasonSpent {
+		var u *report.UnavailableError
+		if err := <-done; !errors.As(err, &u) || u.Reason != report.ReasonSpent {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -148,8 +149,8 @@ func TestAReturningMemberServesOneSafeRequestFirst(t *testing.T) {
 		if step != 2 {
 			t.Errorf("the back-off began anew: step %d", step)
 		}
-		unsafe.at.End(Neutral, nil)
-		second.at.End(Neutral, nil)
+		unsafe.at.End(report.Neutral, nil)
+		second.at.End(report.Neutral, nil)
 		b.empty()
 	})
 }
@@ -171,7 +172,7 @@ func TestLateFailuresSayNothing(t *testing.T) {
 		if s := b.state("a"); s != "up" {
 			t.Fatalf("it is %s", s)
 		}
-		old.at.End(DialFailed, errRefused)
+		old.at.End(report.DialFailed, errRefused)
 		b.lost(older)
 		if s := b.state("a"); s != "up" {
 			t.Errorf("failures from before its return made it %s", s)
@@ -183,7 +184,7 @@ func TestNeutralOutcomesSayNothing(t *testing.T) {
 	inBubble(t, 1, nil, func(b *stage) {
 		b.p.Start()
 		b.expect("a")
-		for _, o := range []Outcome{DialAborted, Neutral, LostReused, DialAborted, Neutral} {
+		for _, o := range []report.Outcome{report.DialAborted, report.Neutral, report.LostReused, report.DialAborted, report.Neutral} {
 			r := &Request{}
 			b.pick(r)
 			r.at.End(o, errReset)

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/failover/tracker"
 )
 
@@ -61,7 +62,7 @@ func TestATrialHasASecond(t *testing.T) {
 		if s := b.state("a"); s != "up" {
 			t.Errorf("it is %s", s)
 		}
-		slow.at.End(Neutral, nil)
+		slow.at.End(report.Neutral, nil)
 	})
 }
 
@@ -79,12 +80,12 @@ func TestATrialOfTheOnlyClient(t *testing.T) {
 		again := &Request{Safe: true, Client: 1}
 		b.stuckOn(again, "a")
 		slow.at.Status = 200
-		slow.at.End(Answered, nil)
+		slow.at.End(report.Answered, nil)
 		slow.at.Done()
 		if s := b.state("a"); s != "up" {
 			t.Errorf("it is %s", s)
 		}
-		again.at.End(Neutral, nil)
+		again.at.End(report.Neutral, nil)
 	})
 }
 
@@ -145,10 +146,10 @@ func TestUnfitAnswersToOneClient(t *testing.T) {
 				evil.at.Connected()
 				evil.at.Written()
 				evil.at.Status = 503
-				evil.at.End(Answered, nil)
+				evil.at.End(report.Answered, nil)
 				evil.at.Done()
 			} else {
-				evil.at.End(Neutral, nil)
+				evil.at.End(report.Neutral, nil)
 			}
 			if _, err := b.send(&Request{Safe: true, Client: 2}); err != nil {
 				t.Fatal(err)

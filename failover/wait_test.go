@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 func timeout(d time.Duration) func(*Config) {
@@ -57,7 +59,7 @@ func TestTimeout(t *testing.T) {
 			b.downAll("a")
 			b.p.Start()
 			synctest.Wait()
-			if why, took := b.reason(&Request{}); why != ReasonTimeout || took != 700*time.Millisecond {
+			if why, took := b.reason(&Request{}); why != report.ReasonTimeout || took != 700*time.Millisecond {
 				t.Errorf("%q after %v", why, took)
 			}
 		})
@@ -76,7 +78,7 @@ func TestTimeout(t *testing.T) {
 			next()
 			time.Sleep(300 * time.Millisecond) // dials
 			b.downAll("a", "b")
-			r.at.End(DialFailed, errRefused)
+			r.at.End(report.DialFailed, errRefused)
 			next()
 			if left := time.Until(r.at.ConnectBy()); left != 400*time.Millisecond {
 				t.Errorf("%v are left for the dial, want 400ms", left)
@@ -85,9 +87,9 @@ func TestTimeout(t *testing.T) {
 			r.at.Connected()
 			time.Sleep(time.Minute) // has its connection
 			r.at.Written()
-			r.at.End(Lost, errReset)
+			r.at.End(report.Lost, errReset)
 			start := time.Now()
-			if why, _ := b.reason(r); why != ReasonTimeout || time.Since(start) != 300*time.Millisecond {
+			if why, _ := b.reason(r); why != report.ReasonTimeout || time.Since(start) != 300*time.Millisecond {
 				t.Errorf("%q after %v, want 300ms", why, time.Since(start))
 			}
 		})
@@ -98,7 +100,7 @@ func TestTimeout(t *testing.T) {
 			b.p.Start()
 			synctest.Wait()
 			r := &Request{Deadline: time.Now().Add(2 * time.Second)}
-			if why, took := b.reason(r); why != ReasonTimeout || took != 2*time.Second {
+			if why, took := b.reason(r); why != report.ReasonTimeout || took != 2*time.Second {
 				t.Errorf("%q after %v", why, took)
 			}
 		})
@@ -122,7 +124,7 @@ func TestFirstWait(t *testing.T) {
 				b.p.Start()
 				synctest.Wait()
 				r := &Request{Deadline: time.Now().Add(20 * time.Second)}
-				if why, took := b.reason(r); why != ReasonTimeout || took != test.after {
+				if why, took := b.reason(r); why != report.ReasonTimeout || took != test.after {
 					t.Errorf("%q after %v, want %v", why, took, test.after)
 				}
 			})
@@ -146,7 +148,7 @@ func TestMaxWaiting(t *testing.T) {
 		synctest.Wait()
 		ctx, cancel := context.WithCancel(b.t.Context())
 		one, two := b.waiting(ctx, &Request{}), b.waiting(ctx, &Request{})
-		if why, took := b.reason(&Request{}); why != ReasonTooMany || took > 0 {
+		if why, took := b.reason(&Request{}); why != report.ReasonTooMany || took > 0 {
 			t.Errorf("%q after %v", why, took)
 		}
 		if n := b.p.Status().Waiting; n != 2 {
@@ -171,7 +173,7 @@ func TestDrainedPoolAnswersAtOnce(t *testing.T) {
 		if err := errors.Join(b.p.Drain(uris(2)[0]), b.p.Drain(uris(2)[1])); err != nil {
 			t.Fatal(err)
 		}
-		if why, took := b.reason(&Request{}); why != ReasonDrained || took > 0 {
+		if why, took := b.reason(&Request{}); why != report.ReasonDrained || took > 0 {
 			t.Errorf("%q after %v", why, took)
 		}
 		if err := b.p.Resume(uris(2)[1]); err != nil {
@@ -185,8 +187,8 @@ func TestDrainedPoolAnswersAtOnce(t *testing.T) {
 		synctest.Wait()
 		done := b.waiting(b.t.Context(), &Request{})
 		b.p.Drain(uris(1)[0])
-		var u *UnavailableError
-		if err := <-done; !errors.As(err, &u) || u.Reason != ReasonDrained {
+		var u *report.UnavailableError
+		if err := <-done; !errors.As(err, &u) || u.Reason != report.ReasonDrained {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -261,11 +263,11 @@ func TestInterruptAndCloseEndAllWaiting(t *testing.T) {
 				synctest.Wait()
 				done := b.waiting(b.t.Context(), &Request{})
 				end(b.p)
-				var u *UnavailableError
-				if err := <-done; !errors.As(err, &u) || u.Reason != ReasonClosed {
+				var u *report.UnavailableError
+				if err := <-done; !errors.As(err, &u) || u.Reason != report.ReasonClosed {
 					t.Errorf("got %v", err)
 				}
-				if why, took := b.reason(&Request{}); why != ReasonClosed || took > 0 {
+				if why, took := b.reason(&Request{}); why != report.ReasonClosed || took > 0 {
 					t.Errorf("later: %q after %v", why, took)
 				}
 				b.empty()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // times makes durations of milliseconds.
@@ -61,7 +62,7 @@ func (b *stage) lose(names ...string) {
 	b.set(func() { b.pings, b.start = nil, time.Now() })
 	b.p.do(func(x *machine) error {
 		for _, m := range x.members {
-			x.fail(m, "dial", note(errRefused))
+			x.fail(m, "dial", report.Note(errRefused))
 		}
 		return nil
 	})
@@ -129,7 +130,7 @@ func TestNoDelayExceedsASecondWhileSomebodyCares(t *testing.T) {
 			b.expect("a")
 			time.Sleep(time.Minute)
 			b.lose("a")
-			if why, _ := b.reason(&Request{}); why != ReasonTimeout {
+			if why, _ := b.reason(&Request{}); why != report.ReasonTimeout {
 				t.Errorf("got %v", why)
 			}
 			time.Sleep(19 * time.Second)

@@ -42,7 +42,7 @@ func TestHALogLines(t *testing.T) {
 	if want := "02/02/2030_01:59:58 SHA0158 [HA] command line for child broker: [caddy broker run --child]"; lines[3] != want {
 		t.Errorf("line %q, want %q", lines[3], want)
 	}
-	if want := "02/02/2030_01:59:58 SHA0158 [HA] command line for child broker: [sh -c one two  three]"; lines[4] != want {
+	if want := "02/02/2030_01:59:58 SHA0158 [HA] command line for child broker: [sh -c one two ?three]"; lines[4] != want {
 		t.Errorf("line %q, want %q", lines[4], want)
 	}
 }

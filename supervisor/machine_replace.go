@@ -82,6 +82,8 @@ func (m *machine) begin(now time.Time) {
 	case spec.StopFirst:
 		if p := m.active(); p != nil {
 			c.replaced = p.pid
+			// If it has come to serve in this step only, users queue at the sockets again.
+			m.out = slices.DeleteFunc(m.out, func(a action) bool { return a.kind == actSweep })
 		}
 		if !m.clear(now) {
 			return

@@ -5,6 +5,7 @@ package affinity
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"net/netip"
 
 	"github.com/cespare/xxhash/v2"
@@ -33,4 +34,10 @@ func Mix(x uint64) uint64 {
 	x *= 0xd6e8feb86659fd93
 	x ^= x >> 32
 	return x
+}
+
+// Spread maps a key evenly to 0…n-1.
+func Spread(key uint64, n int) int {
+	hi, _ := bits.Mul64(Mix(key), uint64(n))
+	return int(hi)
 }

@@ -90,9 +90,8 @@ func (w winners) set(bucket uint32, v int) {
 	w[bucket/2].Or(uint32(v) << (bucket % 2 * 16))
 }
 
-// Walk goes through the members in the order of one bucket. It holds no memory of
-// its own, so that a caller can have it on its stack.
-type Walk struct {
+// hashWalk goes through the members in the order of one bucket.
+type hashWalk struct {
 	seeds []uint64
 	base  uint64
 	last  uint64 // score of the last one
@@ -100,14 +99,14 @@ type Walk struct {
 	done  bool
 }
 
-// Walk begins at the first member of the bucket's order.
-func (r *Rendezvous) Walk(bucket uint32) Walk {
-	return Walk{seeds: r.seeds, base: scoreBase(bucket), at: -1}
+// walk begins at the first member of the bucket's order.
+func (r *Rendezvous) walk(bucket uint32) hashWalk {
+	return hashWalk{seeds: r.seeds, base: scoreBase(bucket), at: -1}
 }
 
-// Next returns the index of the next member for which may is true of that index, to
+// next returns the index of the next member for which may is true of that index, to
 // which from is added for may; -1 when there is none left.
-func (w *Walk) Next(from int, may func(i int) bool) int {
+func (w *hashWalk) next(from int, may func(i int) bool) int {
 	if w.done {
 		return -1
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/broker"
 	"github.com/caddy-broker/caddy-broker/module/child"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
@@ -40,8 +41,8 @@ func adminPools(r *http.Request) (any, error) {
 	return poolStatuses(), nil
 }
 
-func poolStatuses() []failover.PoolStatus {
-	out := []failover.PoolStatus{}
+func poolStatuses() []report.PoolStatus {
+	out := []report.PoolStatus{}
 	for _, p := range proxy.List() {
 		out = append(out, p.Status())
 	}
@@ -121,7 +122,7 @@ func adminDrain(w http.ResponseWriter, r *http.Request, operation string) error 
 	if err != nil {
 		return poolFailure(err)
 	}
-	list := make([]failover.PoolStatus, 0, len(have))
+	list := make([]report.PoolStatus, 0, len(have))
 	for _, p := range have {
 		list = append(list, p.Status())
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // newPoolSite serves pools of two backends, which say their names, in this order: each
@@ -90,7 +90,7 @@ func TestManualFailover(t *testing.T) {
 	ask := func(method, path string, manual bool) {
 		t.Helper()
 		rec := request(t, method, path)
-		var s failover.PoolStatus
+		var s report.PoolStatus
 		if err := json.Unmarshal(rec.Body.Bytes(), &s); err != nil || rec.Code != http.StatusOK {
 			t.Fatalf("%s %s: %d %s, %v", method, path, rec.Code, rec.Body, err)
 		}
@@ -128,7 +128,7 @@ func TestDraining(t *testing.T) {
 		if w := request(t, http.MethodPost, step.path+"?uri="+step.uri); w.Code != http.StatusOK {
 			t.Fatalf("%s: %d %s", step.path, w.Code, w.Body)
 		}
-		var all []failover.PoolStatus
+		var all []report.PoolStatus
 		if err := json.Unmarshal(request(t, http.MethodGet, "/broker/pools").Body.Bytes(), &all); err != nil || len(all) != 2 {
 			t.Fatalf("%s: pools %+v, %v", step.path, all, err)
 		}
@@ -138,7 +138,7 @@ func TestDraining(t *testing.T) {
 			}
 		}
 	}
-	var answer []failover.PoolStatus
+	var answer []report.PoolStatus
 	w := request(t, http.MethodPost, "/broker/drain?uri="+addresses[0])
 	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || len(answer) != 2 {
 		t.Errorf("the answer is %s, want both pools", w.Body)

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
@@ -20,7 +20,7 @@ import (
 )
 
 // restored gives a pool what a process is told, and checks what it made of that.
-func restored(t *testing.T, s failover.Snapshot) {
+func restored(t *testing.T, s report.Snapshot) {
 	t.Helper()
 	pool := proxytest.NewPool(t, "http://10.0.0.1:80", "http://10.0.0.2:80")
 	damaged := false

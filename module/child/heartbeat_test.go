@@ -12,15 +12,16 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // stuck is a carrier that gets stuck when a test says so.
 type stuck struct{ free chan struct{} }
 
-func (s *stuck) emit(failover.Event) { <-s.free }
+func (s *stuck) emit(report.Event) { <-s.free }
 
-func (*stuck) Ping(context.Context, *failover.Member) failover.PingResult {
-	return failover.PingResult{Status: 200}
+func (*stuck) Ping(context.Context, *failover.Member) report.PingResult {
+	return report.PingResult{Status: 200}
 }
 func (*stuck) Release(*failover.Member) {}
 func (*stuck) Warm([]*failover.Member)  {}

@@ -14,7 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
@@ -42,7 +42,7 @@ const (
 type poolReporter struct {
 	link    *control.Link
 	changed chan struct{}
-	queue   chan report
+	queue   chan outgoing
 	dropped atomic.Uint64 // reports that found the queue full
 	flushes chan chan error
 
@@ -51,7 +51,7 @@ type poolReporter struct {
 	left   string // what was left out of the last report of the pools
 }
 
-type report struct {
+type outgoing struct {
 	topic string
 	data  json.RawMessage
 }
@@ -64,7 +64,7 @@ func poolsActivate(link *control.Link, kept *poolstate.Kept) {
 		caddy.Log().Named("broker").Error("reading the pools' state", zap.Error(err))
 	}
 	r := &poolReporter{
-		link: link, changed: make(chan struct{}, 1), queue: make(chan report, reportQueue), flushes: make(chan chan error),
+		link: link, changed: make(chan struct{}, 1), queue: make(chan outgoing, reportQueue), flushes: make(chan chan error),
 		sender: poolstate.NewSender(kept, link.Deliver),
 	}
 	proxy.Start(learnt, r)
@@ -83,14 +83,14 @@ func (r *poolReporter) put(topic string, v any) {
 		return
 	}
 	select {
-	case r.queue <- report{topic, data}:
+	case r.queue <- outgoing{topic, data}:
 	default:
 		r.dropped.Add(1)
 	}
 }
 
 // Event reports an event.
-func (r *poolReporter) Event(e failover.Event) {
+func (r *poolReporter) Event(e report.Event) {
 	r.put(parlance.TopicEvent, supervisor.Event{Name: e.Name, Data: e.Data})
 }
 

@@ -18,7 +18,7 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/internal/plain"
 )
 
@@ -121,14 +121,14 @@ func cmdPools(fl caddycmd.Flags, args []string) (int, error) {
 
 // writePools draws the table of pools.
 func writePools(w io.Writer, body json.RawMessage, now time.Time) error {
-	var list []failover.PoolStatus
+	var list []report.PoolStatus
 	if err := json.Unmarshal(body, &list); err != nil {
 		return fmt.Errorf("reading the broker's answer: %w", err)
 	}
 	return drawPools(w, list, now)
 }
 
-func drawPools(w io.Writer, list []failover.PoolStatus, now time.Time) error {
+func drawPools(w io.Writer, list []report.PoolStatus, now time.Time) error {
 	for _, p := range list {
 		state := cell(p.State)
 		if p.NextAttempt != nil {
@@ -151,7 +151,7 @@ func drawPools(w io.Writer, list []failover.PoolStatus, now time.Time) error {
 }
 
 // notes are what is worth knowing of a backend besides.
-func notes(u failover.UpstreamStatus, now time.Time) string {
+func notes(u report.UpstreamStatus, now time.Time) string {
 	text := ""
 	add := func(s string) {
 		if text != "" {

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxytest"
 )
 
@@ -20,7 +20,7 @@ func TestManualFailoverIsShown(t *testing.T) {
 		t.Helper()
 		s := pool.Status()
 		var table strings.Builder
-		if err := drawPools(&table, []failover.PoolStatus{s}, time.Now()); err != nil {
+		if err := drawPools(&table, []report.PoolStatus{s}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		rows := 0

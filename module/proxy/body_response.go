@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"sync"
 
-	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/reach"
 )
 
@@ -18,21 +17,28 @@ import (
 // part of the exchange, so that it costs no memory of its own.
 type responseBody struct {
 	io.ReadCloser
-	ex    *exchange
+	try   *try // that it answers
 	begun bool
 
-	mu      sync.Mutex // guards the rest, and is held while the place is given back
-	attempt *failover.Attempt
-	try     *try // nil before the response and after its end
-	over    bool // the handler's run has ended, or its client has left
+	mu    sync.Mutex // guards state, and is held while the place is given back
+	state responseState
 }
 
-// wrap puts itself around the body of res.
-func (b *responseBody) wrap(ex *exchange, t *try, res *http.Response) {
+// responseState is where a response is.
+type responseState uint8
+
+const (
+	responseNone responseState = iota // it is not there yet, or has ended
+	responseOpen
+	responseOver // none, for good: the handler's run has ended, or its client has left
+)
+
+// wrap puts itself around the body of the response to t.
+func (b *responseBody) wrap(t *try, res *http.Response) {
 	b.mu.Lock()
-	b.ReadCloser, b.ex, b.try, b.begun = res.Body, ex, t, false
-	b.attempt = ex.attempt
-	over := b.over
+	b.ReadCloser, b.try, b.begun = res.Body, t, false
+	over := b.state == responseOver
+	b.state = responseOpen
 	if t.conn.HTTP1() && res.StatusCode != http.StatusSwitchingProtocols && res.Body != http.NoBody {
 		t.conn.Carry(b)
 	}
@@ -43,12 +49,13 @@ func (b *responseBody) wrap(ex *exchange, t *try, res *http.Response) {
 		res.Body = &tunnelBody{responseBody: b, rwc: tunnel}
 	case res.StatusCode == http.StatusSwitchingProtocols:
 		res.Body = b
-	case res.Body == nil, res.Body == http.NoBody && !ex.policy.retries.responses:
+	case res.Body == nil, res.Body == http.NoBody && !t.ex.policy.retries.responses:
 		b.finish()
 	default:
 		res.Body = b
 	}
 	if over {
+		b.leave()
 		b.finish()
 	}
 }
@@ -56,13 +63,13 @@ func (b *responseBody) wrap(ex *exchange, t *try, res *http.Response) {
 // Read reads what the backend sends. With the first one it is clear that the
 // response is the answer: nothing needs to be kept for another attempt.
 func (b *responseBody) Read(p []byte) (int, error) {
-	if !b.begun && !b.ex.policy.retries.buffered {
+	if !b.begun && !b.try.ex.policy.retries.buffered {
 		b.begun = true
-		b.ex.release()
+		b.try.ex.release()
 	}
 	n, err := b.ReadCloser.Read(p)
-	if n > 0 && !b.ex.policy.way.Owned() {
-		b.ex.attempt.Member().Touch() // no connection tells of it
+	if n > 0 && !b.try.way().Owned() {
+		b.try.Backend.Member.Touch() // no connection tells of it
 	}
 	if err != nil {
 		b.finish()
@@ -84,7 +91,7 @@ func (b *responseBody) Close() error {
 func (b *responseBody) owes(joint bool) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.try == nil {
+	if b.state != responseOpen {
 		return false
 	}
 	c := b.try.conn
@@ -95,12 +102,13 @@ func (b *responseBody) owes(joint bool) bool {
 // response is rejected, or may still be, the request's body is needed for longer.
 func (b *responseBody) finish() {
 	b.end(nil)
-	if b.ex.rejecting() || b.ex.policy.retries.buffered {
+	ex := b.try.ex
+	if ex.rejecting() || ex.policy.retries.buffered {
 		return
 	}
-	b.ex.release()
-	if b.ex.forget != nil {
-		b.ex.forget()
+	ex.release()
+	if ex.forget != nil {
+		ex.forget()
 	}
 }
 
@@ -112,24 +120,29 @@ func (b *responseBody) EndWith(c *reach.Conn) { b.end(c) }
 func (b *responseBody) end(of *reach.Conn) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	t := b.try
-	if t == nil || of != nil && t.conn != of {
-		return
-	}
-	if t.conn != nil {
-		t.conn.Drop(b)
-	}
-	t.hangUp()
-	b.try = nil
-	b.attempt.Done()
+	b.giveBack(of)
 }
 
 // leave ends the response for a handler that never will: its run is over.
 func (b *responseBody) leave() {
 	b.mu.Lock()
-	b.over = true
-	b.mu.Unlock()
-	b.end(nil)
+	defer b.mu.Unlock()
+	b.giveBack(nil)
+	b.state = responseOver
+}
+
+// giveBack does what end says. b.mu is held.
+func (b *responseBody) giveBack(of *reach.Conn) {
+	t := b.try
+	if b.state != responseOpen || of != nil && t.conn != of {
+		return
+	}
+	b.state = responseNone
+	if t.conn != nil {
+		t.conn.Drop(b)
+	}
+	t.hangUp()
+	t.Attempt.Done()
 }
 
 // tunnelBody is the body of 101 Switching Protocols: the connection itself.

@@ -37,8 +37,9 @@ type connFault struct {
 // faultyConn is a connection to a backend that breaks as it is told.
 type faultyConn struct {
 	net.Conn
-	closed chan struct{}
-	once   sync.Once
+	backend *reach.Backend // whose connection it is; set by an injector
+	closed  chan struct{}
+	once    sync.Once
 
 	mu      sync.Mutex
 	fault   connFault
@@ -214,7 +215,8 @@ func inject(p *proxy) *injector {
 			in.mu.Lock()
 			defer in.mu.Unlock()
 			if in.next != nil {
-				in.next.Conn, c.Conn, in.next = c.Conn, in.next, nil
+				in.next.Conn, in.next.backend = c.Conn, c.Backend
+				c.Conn, in.next = in.next, nil
 			}
 		}
 		return nc, err

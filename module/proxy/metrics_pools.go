@@ -6,7 +6,7 @@ package proxy
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 var (
@@ -40,7 +40,7 @@ func (poolCollector) Collect(ch chan<- prometheus.Metric) {
 			}
 			ch <- prometheus.MustNewConstMetric(descUpstreamUp, prometheus.GaugeValue, up, e.name, u.Name)
 			for outcome, n := range u.Attempts {
-				ch <- prometheus.MustNewConstMetric(descRequests, prometheus.CounterValue, float64(n), e.name, u.Name, failover.Outcome(outcome).String())
+				ch <- prometheus.MustNewConstMetric(descRequests, prometheus.CounterValue, float64(n), e.name, u.Name, report.Outcome(outcome).String())
 			}
 		}
 		for reason, n := range counts.Failovers {

@@ -177,12 +177,12 @@ func (f *Failover) Select(pool reverseproxy.UpstreamPool, r *http.Request, w htt
 	if ex.final == nil && ex.rehearse(r) {
 		return f.sentinel
 	}
-	if ex.final == nil && !ex.hand.given {
+	if ex.final == nil && ex.hand.state != handGiven {
 		if up := ex.choose(pool); up != nil {
 			return up
 		}
 	}
-	if ex.hand.given {
+	if ex.hand.state == handGiven {
 		return ex.hand.upstream()
 	}
 	return f.sentinel

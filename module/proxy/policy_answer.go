@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
@@ -24,7 +25,8 @@ type finalError struct{ text string }
 
 func (e *finalError) Error() string { return e.text }
 
-// fail answers the request with a fault, or with the response that is at hand. retry is the Retry-After, "" for none.
+// fail answers the request with a fault, or with the response that is at hand. retry
+// is the Retry-After, "" for none.
 func (ex *exchange) fail(kind proxystatus.Fault, err error, retry string) {
 	if ex.handOut() {
 		return
@@ -74,7 +76,7 @@ func (ex *exchange) announce(kind proxystatus.Fault, details, retry string) {
 // refuse answers a request for which the pool has no member.
 func (ex *exchange) refuse(err error) {
 	// Asked first: it holds the error of a backend, which is not that of the request.
-	var none *failover.UnavailableError
+	var none *report.UnavailableError
 	refused := errors.As(err, &none)
 	switch {
 	case !refused && errors.Is(err, failover.ErrClientGone) && !ex.policy.serving():
@@ -83,9 +85,9 @@ func (ex *exchange) refuse(err error) {
 		ex.stop(context.Canceled)
 	case !refused:
 		ex.fail(fault.Unavailable, err, proxystatus.RetryAfter(time.Second))
-	case ex.failedFor(none) && (none.Reason == failover.ReasonSpent || none.Reason == failover.ReasonNoFailover || ex.policy.hopeless()):
+	case ex.failedFor(none) && (none.Reason == report.ReasonSpent || none.Reason == report.ReasonNoFailover || ex.policy.hopeless()):
 		ex.fail(ex.last.kind, ex.last.err, "")
-	case none.Reason == failover.ReasonClosed:
+	case none.Reason == report.ReasonClosed:
 		ex.fail(fault.Unavailable, errors.New(none.Reason.String()), "1")
 	default:
 		text := none.Reason.String()
@@ -98,13 +100,13 @@ func (ex *exchange) refuse(err error) {
 
 // failedFor finds out why the request failed. Where it was only given up, or not
 // even tried, the pool knows why its backends are down.
-func (ex *exchange) failedFor(none *failover.UnavailableError) bool {
-	if (ex.last.err == nil || errors.Is(ex.last.err, fault.ErrAbandoned)) && none.Last != nil {
+func (ex *exchange) failedFor(none *report.UnavailableError) bool {
+	if (ex.last == nil || errors.Is(ex.last.err, fault.ErrAbandoned)) && none.Last != nil {
 		var known *attemptError
 		if !errors.As(none.Last, &known) {
 			known = &attemptError{fault.Dial(none.Last), none.Last}
 		}
-		ex.last = *known
+		ex.last = known
 	}
-	return ex.last.err != nil
+	return ex.last != nil
 }

@@ -7,9 +7,11 @@ import (
 	"slices"
 	"time"
 
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/lifecycle"
 	"github.com/caddy-broker/caddy-broker/module/reach"
 )
@@ -28,15 +30,18 @@ func (ex *exchange) choose(pool reverseproxy.UpstreamPool) *reverseproxy.Upstrea
 		listed = f.dynamics.list(pool)
 		ex.req.Checker = listed
 	}
-	if ex.attempt == nil || !ex.attempt.Dialing() {
+	if t := ex.try.Load(); t == nil || !t.Attempt.Dialing() {
 		if err := ex.next(); err != nil {
 			ex.refuse(err)
 			return nil
 		}
 	}
 	b := ex.try.Load().Backend
-	if ex.place != nil {
-		ex.place.Set(&f.claim.entry.name, &b.Member.Name)
+	if !ex.req.Safe {
+		// A child that is about to end looks there.
+		if place, ok := caddyhttp.GetVar(ex.run.Context(), indoubt.PlaceVar).(*indoubt.Place); ok {
+			place.Set(&f.claim.entry.name, &b.Member.Name)
+		}
 	}
 	if listed != nil {
 		if up := listed.find(b.Member); up != nil {
@@ -71,24 +76,34 @@ func (ex *exchange) ask() error {
 	if before != nil {
 		t = new(try)
 		if before.Backend.Member != m {
-			f.claim.entry.counters.failover(ex.last.kind, before.rejected)
+			f.claim.entry.counters.failover(ex.reason(before))
 		}
 	}
 	t.ex, t.Run, t.Backend = ex, ex, f.way.Backend(m)
-	t.ConnectBy, t.Abandoned = a.ConnectBy(), a.Abandoned()
+	t.Attempt, t.ConnectBy = a, a.ConnectBy()
 	// What makes up for a stale connection must not meet another one, also when it
 	// had to wait for the backend.
 	t.Fresh = slices.ContainsFunc(ex.reattached, func(b *reach.Backend) bool { return b.Member.Name == m.Name })
-	ex.attempt = a
 	ex.try.Store(t)
 	return nil
+}
+
+// reason is why an attempt was not the answer, as metrics say it.
+func (ex *exchange) reason(t *try) string {
+	switch {
+	case ex.hand.try == t:
+		return "lb_retry_match"
+	case ex.last != nil:
+		return ex.last.kind.Error
+	}
+	return ""
 }
 
 // resume prepares for another attempt of the same request, where none is chosen
 // yet: the last one failed.
 func (ex *exchange) resume() {
-	f := ex.policy
-	if f.tryInterval > 0 && ex.final == nil && !ex.hand.given && ex.attempt != nil && !ex.attempt.Dialing() {
+	f, t := ex.policy, ex.try.Load()
+	if f.tryInterval > 0 && ex.final == nil && ex.hand.state != handGiven && t != nil && !t.Attempt.Dialing() {
 		ex.pause(f.tryInterval)
 	}
 }
@@ -134,7 +149,7 @@ func (f *Failover) follow() error {
 }
 
 // emit passes an event of the pool on to Caddy's events app.
-func (f *Failover) emit(e failover.Event) {
+func (f *Failover) emit(e report.Event) {
 	if f.ctx.Err() == nil && f.events.ShouldEmit(e.Name) {
 		f.events.Emit(f.ctx, e.Name, e.Data)
 	}

@@ -71,7 +71,7 @@ func (c *cookieAffinity) announce(ex *exchange) {
 		h["Set-Cookie"] = without(h["Set-Cookie"], ex.cookie)
 		ex.cookie = ""
 	}
-	moved := ex.attempt.MovedTo()
+	moved := ex.try.Load().Attempt.MovedTo()
 	if ex.req.Keyed && moved == ex.req.Home {
 		return // the client has a cookie, and it is right
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/policyconfig"
 )
 
@@ -35,12 +36,12 @@ type dynamicList struct {
 func (l *dynamicList) find(m *failover.Member) *reverseproxy.Upstream { return l.byKey[m.Name] }
 
 // Check says what Caddy's own checks think of the member's upstream in the list.
-func (l *dynamicList) Check(m *failover.Member) failover.Availability {
+func (l *dynamicList) Check(m *failover.Member) report.Availability {
 	switch up := l.find(m); {
 	case up != nil:
 		return availability(up)
 	case l.table.policy.claim.entry.dynamic.Load():
-		return failover.Foreign
+		return report.Foreign
 	default:
 		return listed{l.table.policy.way}.Check(m)
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-broker/caddy-broker/failover"
-	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 	"github.com/caddy-broker/caddy-broker/module/reach"
 )
@@ -31,13 +31,9 @@ type exchange struct {
 	run *http.Request
 	w   http.ResponseWriter
 	req failover.Request
-	// place is where the process that is about to end looks for an unsafe request; nil
-	// outside of a child.
-	place *indoubt.Place
 
-	attempt *failover.Attempt // the present one
-	first   try               // room for the first, so that most requests need no other
-	try     atomic.Pointer[try]
+	try   atomic.Pointer[try] // the present attempt; nil before the first
+	first try                 // room for the first, so that most requests need no other
 
 	body    *requestBody // nil without one, and where Caddy holds it itself
 	promise proof
@@ -47,8 +43,8 @@ type exchange struct {
 	sent       *reach.Backend   // the last one it may have been written to
 	lost       *reach.Backend   // the last one that may have executed it without an answer
 	replayed   bool             // it was sent again after a byte had been written
-	hand       atHand           // the last response that lb_retry_match rejected
-	last       attemptError     // how the last attempt failed
+	hand       atHand           // a response that lb_retry_match may reject, or has rejected
+	last       *attemptError    // how the last attempt failed that did
 	reattached []*reach.Backend // each gets one more attempt on a new connection
 	final      error            // what every further attempt is answered
 	cookie     string           // Set-Cookie that was added for a response
@@ -70,9 +66,7 @@ func (f *Failover) exchange(ctx context.Context) *exchange {
 // begin makes the exchange of a new run.
 func (f *Failover) begin(r *http.Request, w http.ResponseWriter) *exchange {
 	ex := &exchange{policy: f, run: r, w: w}
-	if ex.req.Safe = isSafe(r.Method); !ex.req.Safe {
-		ex.place, _ = caddyhttp.GetVar(r.Context(), indoubt.PlaceVar).(*indoubt.Place)
-	}
+	ex.req.Safe = isSafe(r.Method)
 	f.key(r, &ex.req)
 	ex.req.Client = clientOf(r)
 	if f.tryDuration > 0 {
@@ -151,19 +145,19 @@ func (ex *exchange) unread() bool {
 // connected notes that the attempt has its connection, and nothing was written yet.
 func (ex *exchange) connected(t *try) {
 	ex.policy.way.Note(t.Backend, false)
-	ex.attempt.Connected()
+	t.Attempt.Connected()
 	if ex.body != nil && t.upload == nil {
 		t.upload = new(failover.Upload)
 		t.upload.Begin(t.Backend.Member)
 	}
 }
 
-// end ends the attempt for the pool.
-func (ex *exchange) end(t *try, o failover.Outcome, err error) {
+// finish ends the attempt for the pool.
+func (t *try) finish(o report.Outcome, err error) {
 	if t.upload != nil {
 		t.upload.End()
 	}
-	ex.attempt.End(o, err)
+	t.Attempt.End(o, err)
 }
 
 // release gives back what was kept for another attempt.

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxytest"
 	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
@@ -149,7 +149,7 @@ func TestClientLeavesDuringTheAttempt(t *testing.T) {
 	_ = c.Close()
 	pool := p.policy.claim.entry.pool
 	testwait.Until(t, "the attempt has ended", func() bool {
-		return pool.Stats().Upstreams[0].Attempts[failover.Neutral] == 1
+		return pool.Stats().Upstreams[0].Attempts[report.Neutral] == 1
 	})
 	if s := pool.Status().Upstreams[0].State; s != "up" {
 		t.Errorf("the backend is %s, want up", s)

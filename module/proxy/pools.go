@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
 	"github.com/caddy-broker/caddy-broker/module/sources"
@@ -110,7 +111,7 @@ func (c *poolClaim) config(r *poolRegistry, e *poolEntry) failover.Config {
 		Name: e.name, URIs: f.uris, Options: f.options, Dynamic: dynamic,
 		Carrier: &carrier{entry: e, registry: r},
 		Logger:  f.slogger,
-		Emit: func(ev failover.Event) {
+		Emit: func(ev report.Event) {
 			e.members.Kick()
 			r.events.put(queued{f, ev})
 		},

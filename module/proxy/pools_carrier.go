@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 )
 
@@ -37,10 +38,10 @@ func (c *carrier) policies(all bool) []*Failover {
 }
 
 // Ping pings m through the newest handler.
-func (c *carrier) Ping(ctx context.Context, m *failover.Member) failover.PingResult {
+func (c *carrier) Ping(ctx context.Context, m *failover.Member) report.PingResult {
 	list := c.policies(false)
 	if len(list) == 0 {
-		return failover.PingResult{Err: errNoHandler, Neutral: true}
+		return report.PingResult{Err: errNoHandler, Neutral: true}
 	}
 	return list[0].way.Ping(ctx, m)
 }

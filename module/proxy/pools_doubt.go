@@ -11,7 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 	"github.com/caddy-broker/caddy-broker/module/reach"
@@ -42,7 +42,7 @@ func (e *poolEntry) doubt(ex *exchange, b *reach.Backend, kind proxystatus.Fault
 		n := pools.ledger.Gathered(d.Pool, d.Backend)
 		f.logger.Warn("requests may have been executed without an answer",
 			zap.String("pool", d.Pool), zap.String("upstream", d.Backend), zap.Int("requests", n))
-		pools.events.put(queued{f, failover.Event{Name: "failover_in_doubt", Data: map[string]any{
+		pools.events.put(queued{f, report.Event{Name: "failover_in_doubt", Data: map[string]any{
 			"pool": d.Pool, "upstream": d.Backend, "requests": n, "code": "FAILOVER", "failed_over": false,
 		}}})
 	})

@@ -6,13 +6,13 @@ package proxy
 import (
 	"sync"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // queued is an event of a pool, and whose handler it comes from.
 type queued struct {
 	policy *Failover
-	event  failover.Event
+	event  report.Event
 }
 
 // eventQueue hands the pools' events to Caddy's events app and to the reporter,

@@ -6,6 +6,7 @@ package proxy
 import (
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
 )
@@ -48,7 +49,7 @@ type Reporter interface {
 	// Changed says that the state of Kept has changed.
 	Changed()
 	// Event is an event of a pool; they come in order.
-	Event(e failover.Event)
+	Event(e report.Event)
 	// Doubt is a request in doubt.
 	Doubt(d indoubt.Record)
 }

@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
-	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
 
 // report sets what hears of the pools from now on.
@@ -67,11 +66,7 @@ type poolCounters struct {
 }
 
 // failover counts a request that went on to another backend.
-func (c *poolCounters) failover(kind proxystatus.Fault, rejected bool) {
-	reason := kind.Error
-	if rejected {
-		reason = "lb_retry_match"
-	}
+func (c *poolCounters) failover(reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.failovers == nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
-	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
 	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
@@ -167,12 +167,12 @@ func TestHeldPools(t *testing.T) {
 }
 
 // heard is a reporter of events: those of tests that come later have no place.
-type heard chan failover.Event
+type heard chan report.Event
 
 func (heard) Changed()             {}
 func (heard) Doubt(indoubt.Record) {}
 
-func (h heard) Event(e failover.Event) {
+func (h heard) Event(e report.Event) {
 	select {
 	case h <- e:
 	default:

@@ -3,7 +3,7 @@
 
 package proxy
 
-import "github.com/caddy-broker/caddy-broker/failover"
+import "github.com/caddy-broker/caddy-broker/failover/report"
 
 // decision is what follows an attempt that failed.
 type decision uint8
@@ -16,22 +16,18 @@ const (
 
 // evidence is what is known of an attempt that failed, and of its request.
 type evidence struct {
-	outcome     failover.Outcome // for the pool
-	written     bool             // a byte of the request may have been written
-	unprocessed bool             // REFUSED_STREAM, or GOAWAY below the stream
-	hung        bool             // ended by a hang verdict
-	began       bool             // the response had begun, 1xx apart
-	limit       bool             // so_timeout ended it
-	replayable  bool             // another attempt would send the same body
-	safe        bool             // of the method
-	promise     proof            // of the request
-	operator    bool             // lb_retry_match matches; asked where nothing else proves it
-	spent       bool             // the request was written as often as it may be
-	last        bool             // and has gone to other backends as often as it may (lb_retries)
+	outcome     report.Outcome // for the pool
+	written     bool           // a byte of the request may have been written
+	unprocessed bool           // REFUSED_STREAM, or GOAWAY below the stream
+	began       bool           // the response had begun, 1xx apart
+	replayable  bool           // another attempt would send the same body
+	safe        bool           // of the method
+	promise     proof          // that the request brings along, or the operator's word
+	spent       bool           // the request has no attempt left, see exchange.spent
 }
 
 // as is the evidence of an attempt with that outcome.
-func (e evidence) as(o failover.Outcome) evidence {
+func (e evidence) as(o report.Outcome) evidence {
 	e.outcome = o
 	return e
 }
@@ -40,11 +36,11 @@ func (e evidence) as(o failover.Outcome) evidence {
 // knows nothing but the evidence, and does nothing.
 func (e evidence) decide() (decision, proof) {
 	why := e.weigh()
-	stale := e.outcome == failover.LostReused
+	stale := e.outcome == report.LostReused
 	switch {
 	case why == noProof:
 		return giveAnswer, noProof
-	case e.outcome == failover.Neutral && (why != proofOperator || e.limit):
+	case e.outcome == report.Neutral && why != proofOperator:
 		// A limit of the user's own has ended it, not the backend: only the user's
 		// own word says that it goes to another one, whatever the method.
 		return giveAnswer, noProof
@@ -52,7 +48,7 @@ func (e evidence) decide() (decision, proof) {
 		// A connection that was stale says nothing of the backend, so that attempt
 		// is made up for, however often the request was written.
 		return againHere, why
-	case e.spent, e.last:
+	case e.spent:
 		return giveAnswer, noProof
 	}
 	return another, why
@@ -67,13 +63,9 @@ func (e evidence) weigh() proof {
 		return proofUnwritten
 	case e.unprocessed:
 		return proofUnprocessed
-	case e.hung && !e.safe:
+	case e.outcome == report.Hung && !e.safe:
 		// The stopped backend may execute it later, over newer data.
 		return noProof
-	case e.operator:
-		return proofOperator
-	case e.promise != noProof:
-		return e.promise
 	}
-	return noProof
+	return e.promise
 }

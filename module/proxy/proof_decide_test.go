@@ -8,14 +8,14 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 func TestDecide(t *testing.T) {
 	// with is the evidence of a GET whose attempt ended in that way, changed.
-	with := func(o failover.Outcome, change func(*evidence)) evidence {
+	with := func(o report.Outcome, change func(*evidence)) evidence {
 		e := evidence{outcome: o, replayable: true, safe: true, promise: proofIdempotent}
-		e.written = o == failover.Lost || o == failover.LostReused || o == failover.Hung || o == failover.Neutral
+		e.written = o == report.Lost || o == report.LostReused || o == report.Hung || o == report.Neutral
 		if change != nil {
 			change(&e)
 		}
@@ -29,37 +29,34 @@ func TestDecide(t *testing.T) {
 		want decision
 		why  proof
 	}{
-		{"GET, lost", with(failover.Lost, nil), another, proofIdempotent},
-		{"GET, refused", with(failover.DialFailed, nil), another, proofUnwritten},
-		{"GET, dial given up", with(failover.DialAborted, nil), another, proofUnwritten},
-		{"GET, hung", with(failover.Hung, func(e *evidence) { e.hung = true }), another, proofIdempotent},
-		{"GET, stale", with(failover.LostReused, nil), againHere, proofIdempotent},
-		{"GET, response begun", with(failover.Lost, func(e *evidence) { e.began = true }), giveAnswer, noProof},
-		{"GET, limit of ours", with(failover.Neutral, nil), giveAnswer, noProof},
-		{"GET, limit of ours, operator", with(failover.Neutral, func(e *evidence) { e.operator = true }), another, proofOperator},
-		{"GET, so_timeout, operator", with(failover.Neutral, func(e *evidence) { e.operator, e.limit = true, true }), giveAnswer, noProof},
-		{"PUT, limit of ours", with(failover.Neutral, put), giveAnswer, noProof},
-		{"PUT, limit of ours, operator", with(failover.Neutral, func(e *evidence) { put(e); e.operator = true }), another, proofOperator},
-		{"POST, limit of ours", with(failover.Neutral, post), giveAnswer, noProof},
-		{"GET, spent", with(failover.Lost, func(e *evidence) { e.spent = true }), giveAnswer, noProof},
-		{"GET, spent, stale", with(failover.LostReused, func(e *evidence) { e.spent = true }), againHere, proofIdempotent},
-		{"GET, last", with(failover.Lost, func(e *evidence) { e.last = true }), giveAnswer, noProof},
-		{"GET, last, stale", with(failover.LostReused, func(e *evidence) { e.last = true }), againHere, proofIdempotent},
-		{"GET, refused, last", with(failover.DialFailed, func(e *evidence) { e.last = true }), giveAnswer, noProof},
-		{"PUT, lost", with(failover.Lost, put), another, proofIdempotent},
-		{"PUT, hung", with(failover.Hung, func(e *evidence) { put(e); e.hung = true }), giveAnswer, noProof},
-		{"PUT, body not kept", with(failover.Lost, func(e *evidence) { put(e); e.replayable = false }), giveAnswer, noProof},
-		{"PUT, refused, body not kept", with(failover.DialFailed, func(e *evidence) { put(e); e.replayable = false }), giveAnswer, noProof},
-		{"POST, refused", with(failover.DialFailed, post), another, proofUnwritten},
-		{"POST, lost", with(failover.Lost, post), giveAnswer, noProof},
-		{"POST, stale", with(failover.LostReused, post), giveAnswer, noProof},
-		{"POST, stale, nothing written", with(failover.LostReused, func(e *evidence) { post(e); e.written = false }), againHere, proofUnwritten},
-		{"POST, refused stream", with(failover.LostReused, func(e *evidence) { post(e); e.unprocessed = true }), againHere, proofUnprocessed},
-		{"POST, key", with(failover.Lost, func(e *evidence) { post(e); e.promise = proofKey }), another, proofKey},
-		{"POST, key, hung", with(failover.Hung, func(e *evidence) { post(e); e.promise, e.hung = proofKey, true }), giveAnswer, noProof},
-		{"POST, operator", with(failover.Lost, func(e *evidence) { post(e); e.operator = true }), another, proofOperator},
-		{"POST, operator, limit of ours", with(failover.Neutral, func(e *evidence) { post(e); e.operator = true }), another, proofOperator},
-		{"POST, operator, so_timeout", with(failover.Neutral, func(e *evidence) { post(e); e.operator, e.limit = true, true }), giveAnswer, noProof},
+		{"GET, lost", with(report.Lost, nil), another, proofIdempotent},
+		{"GET, refused", with(report.DialFailed, nil), another, proofUnwritten},
+		{"GET, dial given up", with(report.DialAborted, nil), another, proofUnwritten},
+		{"GET, hung", with(report.Hung, nil), another, proofIdempotent},
+		{"GET, stale", with(report.LostReused, nil), againHere, proofIdempotent},
+		{"GET, response begun", with(report.Lost, func(e *evidence) { e.began = true }), giveAnswer, noProof},
+		{"GET, limit of ours", with(report.Neutral, nil), giveAnswer, noProof},
+		{"GET, limit of ours, operator", with(report.Neutral, func(e *evidence) { e.promise = proofOperator }), another, proofOperator},
+		{"PUT, limit of ours", with(report.Neutral, put), giveAnswer, noProof},
+		{"PUT, limit of ours, operator", with(report.Neutral, func(e *evidence) { put(e); e.promise = proofOperator }), another, proofOperator},
+		{"POST, limit of ours", with(report.Neutral, post), giveAnswer, noProof},
+		{"GET, spent", with(report.Lost, func(e *evidence) { e.spent = true }), giveAnswer, noProof},
+		{"GET, spent, stale", with(report.LostReused, func(e *evidence) { e.spent = true }), againHere, proofIdempotent},
+		{"GET, refused, spent", with(report.DialFailed, func(e *evidence) { e.spent = true }), giveAnswer, noProof},
+		{"PUT, lost", with(report.Lost, put), another, proofIdempotent},
+		{"PUT, hung", with(report.Hung, put), giveAnswer, noProof},
+		{"PUT, body not kept", with(report.Lost, func(e *evidence) { put(e); e.replayable = false }), giveAnswer, noProof},
+		{"PUT, refused, body not kept", with(report.DialFailed, func(e *evidence) { put(e); e.replayable = false }), giveAnswer, noProof},
+		{"POST, refused", with(report.DialFailed, post), another, proofUnwritten},
+		{"POST, lost", with(report.Lost, post), giveAnswer, noProof},
+		{"POST, stale", with(report.LostReused, post), giveAnswer, noProof},
+		{"POST, stale, nothing written", with(report.LostReused, func(e *evidence) { post(e); e.written = false }), againHere, proofUnwritten},
+		{"POST, refused stream", with(report.LostReused, func(e *evidence) { post(e); e.unprocessed = true }), againHere, proofUnprocessed},
+		{"POST, key", with(report.Lost, func(e *evidence) { post(e); e.promise = proofKey }), another, proofKey},
+		{"POST, key, hung", with(report.Hung, func(e *evidence) { post(e); e.promise = proofKey }), giveAnswer, noProof},
+		{"POST, operator", with(report.Lost, func(e *evidence) { post(e); e.promise = proofOperator }), another, proofOperator},
+		{"POST, operator, limit of ours", with(report.Neutral, func(e *evidence) { post(e); e.promise = proofOperator }), another, proofOperator},
+		{"POST, operator, hung", with(report.Hung, func(e *evidence) { post(e); e.promise = proofOperator }), giveAnswer, noProof},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if got, why := tc.e.decide(); got != tc.want || why != tc.why {
@@ -81,7 +78,7 @@ func TestDecideNeedsProof(t *testing.T) {
 		if why != noProof && why != e.weigh() {
 			t.Fatalf("%+v: decided by %q, but the proof is %q", e, why, e.weigh())
 		}
-		if next == another && (e.spent || e.last) {
+		if next == another && e.spent {
 			t.Fatalf("%+v: another backend beyond the limit", e)
 		}
 	})
@@ -89,13 +86,13 @@ func TestDecideNeedsProof(t *testing.T) {
 
 func drawEvidence(t *rapid.T) evidence {
 	return evidence{
-		outcome: rapid.SampledFrom([]failover.Outcome{
-			failover.DialFailed, failover.DialAborted, failover.Lost, failover.LostReused, failover.Hung, failover.Neutral,
+		outcome: rapid.SampledFrom([]report.Outcome{
+			report.DialFailed, report.DialAborted, report.Lost, report.LostReused, report.Hung, report.Neutral,
 		}).Draw(t, "outcome"),
 		written: rapid.Bool().Draw(t, "written"), unprocessed: rapid.Bool().Draw(t, "unprocessed"),
-		hung: rapid.Bool().Draw(t, "hung"), began: rapid.Bool().Draw(t, "began"), limit: rapid.Bool().Draw(t, "limit"),
+		began:      rapid.Bool().Draw(t, "began"),
 		replayable: rapid.Bool().Draw(t, "replayable"), safe: rapid.Bool().Draw(t, "safe"),
-		operator: rapid.Bool().Draw(t, "operator"), spent: rapid.Bool().Draw(t, "spent"), last: rapid.Bool().Draw(t, "last"),
-		promise: rapid.SampledFrom([]proof{noProof, proofIdempotent, proofKey}).Draw(t, "promise"),
+		spent:   rapid.Bool().Draw(t, "spent"),
+		promise: rapid.SampledFrom([]proof{noProof, proofIdempotent, proofKey, proofOperator}).Draw(t, "promise"),
 	}
 }

@@ -121,9 +121,7 @@ func (e retryElsewhere) MatchWithError(r *http.Request) (bool, error) {
 // mayReject reports whether the request could be sent to another backend instead
 // of taking the response it has. It may not after a failure that is the answer.
 func (ex *exchange) mayReject() bool {
-	f := ex.policy
-	return ex.final == nil && !ex.try.Load().kept && ex.resumable() &&
-		!ex.req.Spent() && (f.maxRetries == 0 || ex.repeats < f.maxRetries)
+	return ex.final == nil && ex.hand.state == handOffered && ex.resumable() && !ex.spent()
 }
 
 // Interface guards

@@ -10,25 +10,33 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"go.uber.org/zap"
 
-	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 	"github.com/caddy-broker/caddy-broker/module/reach"
 )
 
-// atHand is a response that lb_retry_match rejected. It stays open until another
-// backend has answered: where none does, it is the answer, as it came.
+// atHand is a response that lb_retry_match may reject, or has rejected. One that is
+// rejected stays open until another backend has answered: where none does, it is the
+// answer, as it came.
 //
-// Invariants: res, body, try and attempt belong together, and res is nil for none;
-// given is true only with a response, and nothing is sent any more then.
+// Invariants: the other fields belong together, and are zero with handEmpty; nothing
+// is sent any more with handGiven.
 type atHand struct {
-	offer   *http.Response // what the last backend answered, which may yet be rejected
-	res     *http.Response
-	body    io.ReadCloser // of res, before Caddy closes it
-	try     *try
-	attempt *failover.Attempt
-	lost    *reach.Backend // what may have executed the request before
-	given   bool
+	state handState
+	res   *http.Response
+	try   *try           // that it answers
+	body  io.ReadCloser  // of res, before Caddy closes it; from handRejected on
+	lost  *reach.Backend // what may have executed the request before; from handRejected on
 }
+
+// handState is what is the matter with the response at hand.
+type handState uint8
+
+const (
+	handEmpty    handState = iota
+	handOffered            // the last backend's, which may yet be rejected
+	handRejected           // and is, as long as another backend can be found
+	handGiven              // it is the answer after all
+)
 
 // leftOpen is the body of a response while Caddy closes it.
 type leftOpen struct{ io.ReadCloser }
@@ -37,36 +45,31 @@ type leftOpen struct{ io.ReadCloser }
 func (leftOpen) Close() error { return nil }
 
 // rejecting reports whether there is an answer already, and a better one is wanted.
-func (ex *exchange) rejecting() bool {
-	t := ex.try.Load()
-	return ex.hand.res != nil || t != nil && t.rejected
-}
+func (ex *exchange) rejecting() bool { return ex.hand.state >= handRejected }
 
 // putAside chooses another backend instead of taking the response that is offered,
 // and keeps that. It reports whether there is one. An interval between attempts is
 // waited for before, since the next one has its time from the choice on.
 func (ex *exchange) putAside() bool {
-	f, t, a := ex.policy, ex.try.Load(), ex.attempt
+	f, h := ex.policy, &ex.hand
 	if f.tryInterval > 0 {
 		ex.pause(f.tryInterval)
 	}
-	t.rejected = true
+	h.state, h.body, h.lost = handRejected, h.res.Body, ex.lost
 	if err := ex.next(); err != nil {
-		t.rejected, t.kept = false, true
-		ex.qualify(ex.hand.offer, ex.lost)
+		ex.qualify(h.res, ex.lost)
+		ex.hand = atHand{} // it is the answer, whatever lb_retry_match says
 		return false
 	}
 	ex.repeats++
 	ex.replayed = true
-	res := ex.hand.offer
-	ex.hand = atHand{res: res, body: res.Body, try: t, attempt: a, lost: ex.lost}
 	ex.sent, ex.lost = ex.lost, nil // the backend has answered
-	res.Body = leftOpen{res.Body}
+	h.res.Body = leftOpen{h.body}
+	if c := f.logger.Check(zap.DebugLevel, "sending request again"); c != nil {
+		c.Write(zap.String("upstream", h.try.Backend.Member.Name), zap.String("proof", string(proofOperator)), zap.Int("status", h.res.StatusCode))
+	}
 	if ex.body != nil && !ex.body.sent() {
 		ex.drop() // the next attempt ends its upload, and the response may end with that
-	}
-	if c := f.logger.Check(zap.DebugLevel, "sending request again"); c != nil {
-		c.Write(zap.String("upstream", a.Member().Name), zap.String("proof", string(proofOperator)), zap.Int("status", res.StatusCode))
 	}
 	return true
 }
@@ -75,10 +78,10 @@ func (ex *exchange) putAside() bool {
 // of an error. It is not where an attempt after it is in doubt, which the client
 // has to hear.
 func (ex *exchange) handOut() bool {
-	if ex.hand.res == nil || ex.lost != nil && !ex.req.Safe {
+	if !ex.rejecting() || ex.lost != nil && !ex.req.Safe {
 		return false
 	}
-	ex.hand.given = true
+	ex.hand.state = handGiven
 	return true
 }
 
@@ -91,10 +94,8 @@ func (h *atHand) upstream() *reverseproxy.Upstream {
 // give returns the response at hand as the answer.
 func (ex *exchange) give() *http.Response {
 	h := ex.hand
-	ex.hand = atHand{offer: h.res}
-	h.try.rejected, h.try.kept = false, true
+	ex.hand = atHand{}
 	ex.try.Store(h.try)
-	ex.attempt = h.attempt
 	if c := ex.policy.cookie; c != nil {
 		c.announce(ex)
 	}
@@ -117,9 +118,8 @@ func (ex *exchange) qualify(res *http.Response, lost *reach.Backend) {
 
 // drop closes the response at hand: it is not wanted any more.
 func (ex *exchange) drop() {
-	if ex.hand.res == nil {
-		return
+	if ex.rejecting() {
+		_ = ex.hand.body.Close()
+		ex.hand = atHand{}
 	}
-	_ = ex.hand.body.Close()
-	ex.hand = atHand{}
 }

@@ -17,7 +17,8 @@ import (
 // (HTTP/3, FastCGI and others): how far it got is not known, except that a
 // DialError says that it got nowhere.
 func (t *transport) blindly(ex *exchange, tr *try, req *http.Request) (*http.Response, error) {
-	if tr.left = tr.clientLeft(); tr.left {
+	if tr.clientLeft() {
+		tr.mark(markLeft)
 		return nil, context.Canceled
 	}
 	sever := func() {}
@@ -32,7 +33,8 @@ func (t *transport) blindly(ex *exchange, tr *try, req *http.Request) (*http.Res
 	ex.connected(tr)
 	ctx, cancel := context.WithCancelCause(ownVars(req.Context()))
 	hung, giveUp := context.WithCancelCause(context.Background())
-	tr.cancel, tr.ended = cancel, tr.Backend.Block(func(cause error) { cancel(cause); giveUp(cause) })
+	ended := tr.Backend.Block(func(cause error) { cancel(cause); giveUp(cause) })
+	tr.cancel = func(cause error) { cancel(cause); ended() }
 	res, err := await(hung, func() (*http.Response, error) { return t.RoundTripper.RoundTrip(req.WithContext(ctx)) })
 	if err == nil {
 		tr.Backend.Member.Touch()
@@ -40,7 +42,9 @@ func (t *transport) blindly(ex *exchange, tr *try, req *http.Request) (*http.Res
 	}
 	sever()
 	var dial reverseproxy.DialError
-	tr.taken = !errors.As(err, &dial)
+	if !errors.As(err, &dial) {
+		tr.got = gotConn
+	}
 	tr.hangUp()
 	return nil, err
 }
@@ -49,9 +53,6 @@ func (t *transport) blindly(ex *exchange, tr *try, req *http.Request) (*http.Res
 func (t *try) hangUp() {
 	if t.cancel != nil {
 		t.cancel(nil)
-	}
-	if t.ended != nil {
-		t.ended()
 	}
 }
 

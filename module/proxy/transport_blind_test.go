@@ -20,7 +20,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/quic-go/quic-go/http3"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
@@ -176,7 +176,7 @@ func TestHTTP3ComesBack(t *testing.T) {
 		_ = pc.Close()
 		<-served
 	}()
-	var last failover.PingResult
+	var last report.PingResult
 	testwait.Until(t, "a ping is answered", func() bool {
 		last = p.policy.way.Ping(t.Context(), m)
 		return last.Err == nil

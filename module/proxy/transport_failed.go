@@ -12,7 +12,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/net/http2"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
@@ -29,33 +29,34 @@ func (ex *exchange) failed(req *http.Request, err error) decision {
 		ex.body.detach()
 	}
 	kind, e := ex.examine(t, err)
-	if e.outcome == failover.LostReused && !e.written && !t.idled() && slices.Contains(ex.reattached, t.Backend) {
+	if e.outcome == report.LostReused && !e.written && !t.idled() && slices.Contains(ex.reattached, t.Backend) {
 		// It had its new connection, and lost that one too.
-		e.outcome = failover.Lost
+		e.outcome = report.Lost
 	}
 	e.safe, e.promise, e.replayable = ex.req.Safe, ex.promise, ex.resumable()
-	e.limit = errors.Is(err, fault.ErrSoTimeout)
 	if e.written {
 		ex.wrote(t)
 		if !e.unprocessed {
 			ex.lost = t.Backend
 		}
 	}
-	ex.last = attemptError{kind, err}
-	if e.outcome == failover.DialFailed {
+	ex.last = &attemptError{kind, err}
+	if e.outcome == report.DialFailed {
 		f.way.Note(t.Backend, kind.Incurable)
 	}
-	ex.attempt.Shared = t.shares()
-	ex.end(t, e.outcome, &attemptError{kind, err})
+	t.Attempt.Shared = t.shares()
+	t.finish(e.outcome, ex.last)
 	ex.settled(false)
 	if ex.conclude(e.outcome, kind, err) {
 		return giveAnswer
 	}
-	if e.written && e.replayable && (e.promise == noProof || e.outcome == failover.Neutral) {
-		e.operator = f.retries.matches(req)
+	// The operator's word is asked for where nothing else proves it. It is about
+	// backends, and does not cover so_timeout.
+	if e.written && e.replayable && (e.promise == noProof || e.outcome == report.Neutral) &&
+		!errors.Is(err, fault.ErrSoTimeout) && f.retries.matches(req) {
+		e.promise = proofOperator
 	}
-	e.spent = ex.req.Spent()
-	e.last = f.maxRetries > 0 && ex.repeats >= f.maxRetries
+	e.spent = ex.spent()
 	next, why := e.decide()
 	if next == giveAnswer {
 		ex.fail(kind, err, "")
@@ -77,55 +78,55 @@ func (ex *exchange) examine(t *try, err error) (kind proxystatus.Fault, e eviden
 	e = evidence{written: t.written(), unprocessed: t.has(markUnprocessed), began: t.began()}
 	var stream http2.StreamError
 	switch reset := errors.As(err, &stream); {
-	case ex.run.Context().Err() != nil || t.left || ex.body != nil && ex.body.failure() != nil:
-		if ex.attempt.Dialing() {
-			return fault.Request, e.as(failover.DialAborted)
+	case ex.run.Context().Err() != nil || t.has(markLeft) || ex.body != nil && ex.body.failure() != nil:
+		if t.Attempt.Dialing() {
+			return fault.Request, e.as(report.DialAborted)
 		}
-		return fault.Request, e.as(failover.Neutral)
+		return fault.Request, e.as(report.Neutral)
 	case fault.IsAnswer(err):
 		e.written = false
-		if ex.attempt.Dialing() {
-			return fault.Request, e.as(failover.DialAborted)
+		if t.Attempt.Dialing() {
+			return fault.Request, e.as(report.DialAborted)
 		}
-		return fault.Request, e.as(failover.Neutral)
-	case !t.taken && (errors.Is(err, fault.ErrHung) || errors.Is(err, fault.ErrAbandoned) || errors.Is(err, fault.ErrNoTime) || errors.Is(err, fault.ErrQueued)):
-		return fault.DialTimeout, e.as(failover.DialAborted)
-	case !t.taken && t.way().Owned() && !t.Dialed():
+		return fault.Request, e.as(report.Neutral)
+	case t.got == gotNothing && (errors.Is(err, fault.ErrHung) || errors.Is(err, fault.ErrAbandoned) || errors.Is(err, fault.ErrNoTime) || errors.Is(err, fault.ErrQueued)):
+		return fault.DialTimeout, e.as(report.DialAborted)
+	case t.got == gotNothing && t.way().Owned() && !t.Dialed():
 		// net/http refuses to send it: that says nothing of any backend.
-		return fault.Unsendable, e.as(failover.DialAborted)
-	case !t.taken:
+		return fault.Unsendable, e.as(report.DialAborted)
+	case t.got == gotNothing:
 		kind := fault.Dial(err)
 		switch {
 		case kind == fault.Local:
-			return kind, e.as(failover.DialAborted)
+			return kind, e.as(report.DialAborted)
 		case kind.Incurable && t.way().Nameless():
-			return kind, e.as(failover.Lost) // its client has chosen the name that TLS asks for
+			return kind, e.as(report.Lost) // its client has chosen the name that TLS asks for
 		}
-		return kind, e.as(failover.DialFailed)
+		return kind, e.as(report.DialFailed)
 	case errors.Is(err, fault.ErrHung):
-		e.hung, e.written = true, true
-		return fault.NoAnswer, e.as(failover.Hung)
+		e.written = true
+		return fault.NoAnswer, e.as(report.Hung)
 	case fault.IsLocal(err):
-		return fault.Local, e.as(failover.Neutral)
+		return fault.Local, e.as(report.Neutral)
 	case !t.way().Owned() && fault.IsLocalPath(err):
 		e.written = false
-		return fault.Local, e.as(failover.Neutral)
+		return fault.Local, e.as(report.Neutral)
 	case fault.IsOwnDeadline(err):
 		e.written = true
-		return fault.Loss(err), e.as(failover.Neutral)
+		return fault.Loss(err), e.as(report.Neutral)
 	case reset && stream.Code == http2.ErrCodeRefusedStream:
 		e.unprocessed = true
-		return fault.Terminated, e.as(failover.LostReused)
+		return fault.Terminated, e.as(report.LostReused)
 	case t.conn.HTTP2() && !e.written && !e.unprocessed && !reset && !t.conn.Aborted() && !fault.IsLoss(err):
-		return fault.Unsendable, e.as(failover.Neutral)
+		return fault.Unsendable, e.as(report.Neutral)
 	case t.has(markSecond) || t.has(markUnprocessed):
-		return fault.Terminated, e.as(failover.LostReused)
+		return fault.Terminated, e.as(report.LostReused)
 	case t.reused && !e.began && !reset:
-		return fault.Loss(err), e.as(failover.LostReused)
+		return fault.Loss(err), e.as(report.LostReused)
 	case reset:
-		return fault.Loss(err), e.as(failover.StreamReset)
+		return fault.Loss(err), e.as(report.StreamReset)
 	default:
-		return fault.Loss(err), e.as(failover.Lost)
+		return fault.Loss(err), e.as(report.Lost)
 	}
 }
 
@@ -133,7 +134,7 @@ func (ex *exchange) examine(t *try, err error) (kind proxystatus.Fault, e eviden
 // answered itself, a client that left or whose body cannot be read, a request that
 // cannot be sent, and a fault of this machine. A client whose upload stalls is still
 // there, although the server ends the request's context then.
-func (ex *exchange) conclude(o failover.Outcome, kind proxystatus.Fault, err error) bool {
+func (ex *exchange) conclude(o report.Outcome, kind proxystatus.Fault, err error) bool {
 	switch {
 	case ex.run.Context().Err() != nil && !fault.IsTimeout(ex.bodyFailure()):
 		ex.stop(ex.run.Context().Err())
@@ -145,7 +146,7 @@ func (ex *exchange) conclude(o failover.Outcome, kind proxystatus.Fault, err err
 		} else {
 			ex.stop(context.Canceled)
 		}
-	case kind == fault.Unsendable, kind == fault.Local && o != failover.LostReused:
+	case kind == fault.Unsendable, kind == fault.Local && o != report.LostReused:
 		ex.fail(kind, err, "")
 	default:
 		return false
@@ -156,7 +157,14 @@ func (ex *exchange) conclude(o failover.Outcome, kind proxystatus.Fault, err err
 // wrote notes that a byte of the request may have been written to the backend.
 func (ex *exchange) wrote(t *try) {
 	ex.sent = t.Backend
-	ex.attempt.Written()
+	t.Attempt.Written()
+}
+
+// spent reports whether the request was written, or went to another backend, as often
+// as it may.
+func (ex *exchange) spent() bool {
+	limit := ex.policy.maxRetries
+	return ex.req.Spent() || limit > 0 && ex.repeats >= limit
 }
 
 func (ex *exchange) bodyFailure() error {
@@ -175,7 +183,7 @@ func (ex *exchange) reattach(t *try, req *http.Request) decision {
 		ex.refuse(err)
 		return giveAnswer
 	}
-	if ex.attempt.Member() != t.Backend.Member || ex.held(req) {
+	if ex.try.Load().Backend.Member != t.Backend.Member || ex.held(req) {
 		return another
 	}
 	return againHere

@@ -174,7 +174,7 @@ func (r *faultyRun) send(f connFault) (*faultyConn, bool) {
 			select {
 			case <-over:
 			case <-c.broke():
-				r.hang()
+				c.backend.Release(fault.ErrHung) // as the verdict that it hangs does
 			}
 		}()
 	}
@@ -216,15 +216,6 @@ func (r *faultyRun) send(f connFault) (*faultyConn, bool) {
 	}
 	r.check(f, c, status, told, answered)
 	return c, answered
-}
-
-// hang does what the verdict that a backend hangs does.
-func (r *faultyRun) hang() {
-	for _, m := range r.p.policy.claim.entry.pool.Members() {
-		if b := r.p.policy.way.Known(m); b != nil {
-			b.Release(fault.ErrHung)
-		}
-	}
 }
 
 // check compares what the client is told with the contract. What an HTTP/2

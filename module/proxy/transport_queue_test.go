@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
@@ -25,7 +26,7 @@ func TestWaitingForATurnToDialSaysNothingOfTheBackend(t *testing.T) {
 	}
 	done := make(chan clientAnswer, 1)
 	go func() { done <- p.do("GET", "") }()
-	aborted := func() uint64 { return pool.Stats().Upstreams[0].Attempts[failover.DialAborted] }
+	aborted := func() uint64 { return pool.Stats().Upstreams[0].Attempts[report.DialAborted] }
 	testwait.Until(t, "the time has passed", func() bool { return aborted() > 0 })
 	member.Queue.Leave(time.Millisecond)
 	if a := <-done; a.status != 200 || a.header.Get("X-Backend") != "home" {

@@ -11,7 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 )
 
@@ -26,7 +26,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if ex.final != nil {
 		return nil, ex.final
 	}
-	if ex.hand.given {
+	if ex.hand.state == handGiven {
 		return ex.give(), nil
 	}
 	if ex.rehearsal == rehearsalOn {
@@ -58,7 +58,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			continue
 		}
 		returned = true
-		if next == another || ex.hand.given {
+		if next == another || ex.hand.state == handGiven {
 			return nil, reverseproxy.NewDialError(ex.last.err)
 		}
 		return nil, ex.final
@@ -67,10 +67,11 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // unwind ends what a panic below has left open.
 func (ex *exchange) unwind() {
-	ex.end(ex.try.Load(), failover.Neutral, nil)
+	t := ex.try.Load()
+	t.finish(report.Neutral, nil)
 	ex.drop()
 	ex.response.leave()
-	ex.attempt.Done()
+	t.Attempt.Done()
 	if ex.body != nil {
 		ex.body.detach()
 		ex.body.release()
@@ -150,12 +151,12 @@ func (ex *exchange) answered(res *http.Response) *http.Response {
 	ex.drop() // a better answer is there
 	if f.retries.responses {
 		ex.wrote(tr) // lb_retry_match may still reject the response
-		ex.hand.offer = res
+		ex.hand = atHand{state: handOffered, res: res, try: tr}
 	} else {
 		ex.release()
 	}
-	ex.attempt.Status = res.StatusCode
-	ex.end(tr, failover.Answered, nil)
+	tr.Attempt.Status = res.StatusCode
+	tr.finish(report.Answered, nil)
 	if f.cookie != nil {
 		f.cookie.announce(ex)
 	}
@@ -163,6 +164,6 @@ func (ex *exchange) answered(res *http.Response) *http.Response {
 		tr.conn.Hear(res.Header)
 	}
 	ex.settled(true)
-	ex.response.wrap(ex, tr, res)
+	ex.response.wrap(tr, res)
 	return res
 }

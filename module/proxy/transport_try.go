@@ -35,22 +35,24 @@ type try struct {
 	request *http.Request
 	cancel  context.CancelCauseFunc // nil where ending the connection does
 	soTimer *time.Timer
-	ended   func()           // ends what a transport whose connections are not ours holds; or nil
 	upload  *failover.Upload // of the body, from the connection on
 
 	// Of the round trip's own goroutine.
-	conn     *reach.Conn // the connection in use; nil also when it is not one of ours
-	base     int64       // conn.written when it was taken
-	taken    bool        // there was a connection
-	used     bool        // and it was fit to be used
-	reused   bool        // and it had been there before
-	fresh    bool        // only a new connection will do; said before it is sent
-	left     bool        // the client has left
-	rejected bool        // lb_retry_match rejects the response, and there is another backend
-	kept     bool        // the response is the answer, whatever lb_retry_match says
+	conn   *reach.Conn // the connection in use; nil also when it is not one of ours
+	got    got
+	reused bool // the connection had been there before
 
 	marks atomic.Uint32 // from any goroutine
 }
+
+// got is what an attempt got from net/http.
+type got uint8
+
+const (
+	gotNothing got = iota
+	gotUnfit       // a connection that was not to be used
+	gotConn        // one that was fit to be used
+)
 
 // mark is something that happened to an attempt.
 type mark uint32
@@ -61,6 +63,7 @@ const (
 	markFirstByte                    // of a response, 1xx included
 	markInterim                      // and that was a 1xx
 	markUnprocessed                  // HTTP/2: the backend did not process the request
+	markLeft                         // the client has left
 )
 
 func (t *try) mark(m mark) { t.marks.Or(uint32(m)) }
@@ -74,15 +77,15 @@ func (t *try) way() *reach.Way { return t.ex.policy.way }
 // anything is written to it, on the goroutine of the round trip.
 func (t *try) gotConn(info httptrace.GotConnInfo) {
 	repeat := t.written()
-	c := t.way().ConnOf(info.Conn)
-	t.conn, t.taken, t.used, t.reused = c, true, c == nil, info.Reused
+	c := t.way().Offered(info.Conn)
+	t.conn, t.got, t.reused = c, gotUnfit, info.Reused
 	if c == nil {
+		t.got = gotConn
 		return
 	}
 	// net/http opens more than it uses: one that was idle, too, the backend may
 	// have given up.
 	t.reused = info.Reused || info.WasIdle || c.WasWarm()
-	t.base = c.Written()
 	switch {
 	case repeat:
 		// net/http is about to send the request once more by itself. HTTP/2
@@ -93,13 +96,13 @@ func (t *try) gotConn(info httptrace.GotConnInfo) {
 		t.mark(markSecond)
 		t.end(fault.ErrSecondConnection)
 	case t.clientLeft():
-		t.left = true
+		t.mark(markLeft)
 		t.end(context.Canceled)
 	case c.HTTP1() && t.stale(c, info):
 		// net/http finds that nothing was written and takes another one.
 		c.Poison()
 	default:
-		t.used = true
+		t.got = gotConn
 		c.Take(t.idled() && t.ex.promise == noProof)
 		t.limit(c)
 		t.ex.connected(t)
@@ -181,21 +184,21 @@ func (t *try) written() bool {
 	switch {
 	case t.has(markSecond):
 		return true
-	case !t.taken:
+	case t.got == gotNothing:
 		return false
 	case t.conn == nil:
 		return true
 	case t.conn.HTTP2():
 		return t.has(markHeader)
 	default:
-		return t.conn.Written() != t.base
+		return t.conn.Written()
 	}
 }
 
 // began reports whether a byte of a response came that is not a 1xx.
 func (t *try) began() bool {
 	switch {
-	case !t.used || t.has(markInterim):
+	case t.got != gotConn || t.has(markInterim):
 		return false
 	case t.way().Layered() || t.conn == nil:
 		return t.has(markFirstByte)

@@ -130,12 +130,17 @@ func TestHeldBodyOnADyingConnection(t *testing.T) {
 
 // TestSoTimeoutIsFinal: also for a request that the operator allows to repeat.
 func TestSoTimeoutIsFinal(t *testing.T) {
-	b := newRawBackend(t, func(r rawRequest) bool { _, _ = io.Copy(io.Discard, r.conn); return false })
-	other := newBackendServer(t, "other", nil)
-	p := newProxy(t, upstreams(b.addr(), other.addr()), set("nested", map[string]any{"so_timeout": "50ms"}),
-		lb("retry_match", []any{map[string]any{"method": []string{"POST"}}}))
-	wantStatus(t, p.do("POST", "body"), 504, `caddy-broker; error=http_response_timeout; details="in-doubt"`, false)
-	if n := other.count.Load(); n != 0 {
-		t.Errorf("sent again %d times", n)
+	for method, want := range map[string]string{
+		"GET":  `caddy-broker; error=http_response_timeout`,
+		"POST": `caddy-broker; error=http_response_timeout; details="in-doubt"`,
+	} {
+		b := newRawBackend(t, func(r rawRequest) bool { _, _ = io.Copy(io.Discard, r.conn); return false })
+		other := newBackendServer(t, "other", nil)
+		p := newProxy(t, upstreams(b.addr(), other.addr()), set("nested", map[string]any{"so_timeout": "50ms"}),
+			lb("retry_match", []any{map[string]any{"method": []string{method}}}))
+		wantStatus(t, p.do(method, "body"), 504, want, false)
+		if n := other.count.Load(); n != 0 {
+			t.Errorf("%s: sent again %d times", method, n)
+		}
 	}
 }

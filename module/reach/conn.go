@@ -45,8 +45,8 @@ type Conn struct {
 	net.Conn
 	Backend *Backend
 
-	// written counts the bytes of requests that the kernel took; TLS alerts and
-	// key updates are no part of a request.
+	// written counts the bytes of the present request that the kernel took (HTTP/1);
+	// TLS alerts and key updates are no part of a request.
 	written atomic.Int64
 	// readSome is set once a byte was read since the connection was last taken.
 	readSome atomic.Bool
@@ -230,8 +230,9 @@ func (c *Conn) kept() {
 	}
 }
 
-// Written counts the bytes of requests that were written since it was made.
-func (c *Conn) Written() int64 { return c.written.Load() }
+// Written reports whether a byte was written of the request that the connection was
+// last offered to (HTTP/1).
+func (c *Conn) Written() bool { return c.written.Load() > 0 }
 
 // ReadSome reports whether a byte was read since the connection was last taken.
 func (c *Conn) ReadSome() bool { return c.readSome.Load() }
@@ -289,11 +290,13 @@ func (c *Conn) HTTP1() bool { return c != nil && c.proto.Load() == protoHTTP1 }
 // HTTP2 reports whether there is a connection and it speaks HTTP/2.
 func (c *Conn) HTTP2() bool { return c != nil && c.proto.Load() == protoHTTP2 }
 
-// ConnOf finds the conn below what net/http uses: nil when there is none.
-func (w *Way) ConnOf(nc net.Conn) *Conn {
+// Offered finds the conn below what net/http offers to a request, of which nothing is
+// written yet: nil when there is none.
+func (w *Way) Offered(nc net.Conn) *Conn {
 	c := connOf(nc)
 	if c != nil {
 		c.learn(nc, w.h2c)
+		c.written.Store(0)
 	}
 	return c
 }

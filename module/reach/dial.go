@@ -132,7 +132,7 @@ func (w *Way) dial(ctx context.Context, dial dialer, b *Backend, e *Errand, netw
 	ctx, stop := context.WithDeadlineCause(ctx, deadline, cause)
 	defer stop()
 	if e != nil {
-		keep := context.AfterFunc(e.Abandoned, func() { cancel(fault.ErrAbandoned) })
+		keep := context.AfterFunc(e.Attempt.Abandoned(), func() { cancel(fault.ErrAbandoned) })
 		defer keep()
 	}
 	d := b.startDial(cancel)
@@ -170,7 +170,7 @@ func (w *Way) dial(ctx context.Context, dial dialer, b *Backend, e *Errand, netw
 	if c.secure {
 		_ = nc.SetDeadline(deadline)
 		if e != nil {
-			c.abandonOn(e.Abandoned)
+			c.abandonOn(e.Attempt.Abandoned())
 		}
 	}
 	return c, nil

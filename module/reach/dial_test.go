@@ -33,7 +33,7 @@ func TestADialThatComesLateIsNotMade(t *testing.T) {
 	}
 	w := newTested(t, setup{}, first.Listener.Addr().String(), second.Listener.Addr().String())
 	w.Backend(w.members[0])
-	now := &Errand{Backend: w.Backend(w.members[1]), Abandoned: t.Context()}
+	now := &Errand{Attempt: newAttempt(t, w.members[1].Name), Backend: w.Backend(w.members[1])}
 	ctx := &Errand{Context: t.Context(), Run: lastErrand{now}}
 	if _, err := w.http.DialContext(ctx, "tcp", first.Listener.Addr().String()); !errors.Is(err, fault.ErrAbandoned) || now.Dialed() {
 		t.Errorf("got %v, noted as a dial of the second attempt: %t", err, now.Dialed())

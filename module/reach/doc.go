@@ -14,7 +14,7 @@
 //
 //	w := reach.New(transport)
 //	err := w.Provision(ctx, reach.Config{…})
-//	e := &reach.Errand{Backend: w.Backend(member), Abandoned: …, Run: …}
+//	e := &reach.Errand{Attempt: attempt, Backend: w.Backend(attempt.Member()), Run: …}
 //	w.Begin(e, req)
 //	res, err := transport.RoundTrip(req.WithContext(e))
 package reach

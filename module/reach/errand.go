@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 )
 
@@ -30,12 +31,12 @@ const serverNameVar = "caddy_broker.server_name"
 type Errand struct {
 	context.Context //nolint:containedctx // it is one
 
+	// Attempt is the attempt for the pool; of it dials ask only when it is abandoned.
+	Attempt *failover.Attempt
 	// Backend is where the request goes.
 	Backend *Backend
 	// ConnectBy is when it has to have a connection; zero for no such time.
 	ConnectBy time.Time
-	// Abandoned ends when the pool gives the dial up.
-	Abandoned context.Context //nolint:containedctx // the pool's, for all dials to the backend
 	// Fresh says that only a new connection will do.
 	Fresh bool
 	// Run is the request, which may be at another attempt by now.

@@ -13,7 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 )
@@ -26,11 +26,11 @@ var errNoPing = errors.New("this transport cannot carry a ping")
 // stands for all that follow, so that a hung backend costs one goroutine.
 type blindPing struct {
 	done   chan struct{}
-	result failover.PingResult // once done is closed
+	result report.PingResult // once done is closed
 }
 
 // pingThrough asks b as a request would, through the transport itself.
-func (w *Way) pingThrough(ctx context.Context, b *Backend, p *pingSpec) failover.PingResult {
+func (w *Way) pingThrough(ctx context.Context, b *Backend, p *pingSpec) report.PingResult {
 	b.mu.Lock()
 	bp := b.pinging
 	if bp == nil {
@@ -49,15 +49,15 @@ func (w *Way) pingThrough(ctx context.Context, b *Backend, p *pingSpec) failover
 	case <-bp.done:
 		return bp.result
 	case <-ctx.Done():
-		return failover.PingResult{Err: context.Cause(ctx), Unanswered: true}
+		return report.PingResult{Err: context.Cause(ctx), Unanswered: true}
 	}
 }
 
 // askThrough sends the ping as reverse_proxy sends a request.
-func (w *Way) askThrough(b *Backend, p *pingSpec) (r failover.PingResult) {
+func (w *Way) askThrough(b *Backend, p *pingSpec) (r report.PingResult) {
 	defer func() {
 		if v := recover(); v != nil {
-			r = failover.PingResult{Err: fmt.Errorf("%w: %v", errNoPing, v), Neutral: true}
+			r = report.PingResult{Err: fmt.Errorf("%w: %v", errNoPing, v), Neutral: true}
 		}
 	}()
 	ctx, cancel := context.WithTimeoutCause(w.ctx, p.timeout, context.DeadlineExceeded)

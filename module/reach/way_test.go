@@ -4,6 +4,7 @@
 package reach
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxytest"
 )
 
@@ -103,11 +105,41 @@ type lastErrand struct{ e *Errand }
 
 func (l lastErrand) Latest() *Errand { return l.e }
 
+// answering is a carrier whose members answer every ping.
+type answering struct{}
+
+func (answering) Ping(context.Context, *failover.Member) report.PingResult {
+	return report.PingResult{}
+}
+func (answering) Release(*failover.Member) {}
+func (answering) Warm([]*failover.Member)  {}
+
+// newAttempt is an attempt at an address, of a pool of its own.
+func newAttempt(t *testing.T, at string) *failover.Attempt {
+	t.Helper()
+	u, err := address.ParseURI(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool, err := failover.New(failover.Config{Name: at, URIs: []address.URI{u}, Options: address.DefaultOptions(), Carrier: answering{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	pool.Start()
+	a, err := pool.Next(t.Context(), new(failover.Request))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.End(report.DialAborted, nil) })
+	return a
+}
+
 // send sends a request to a member, and reads its answer.
 func (w tested) send(t *testing.T, m *failover.Member) {
 	t.Helper()
 	b := w.Backend(m)
-	e := &Errand{Backend: b, Abandoned: t.Context()}
+	e := &Errand{Attempt: newAttempt(t, m.Name), Backend: b}
 	e.Run = lastErrand{e}
 	req := httptest.NewRequest(http.MethodGet, "http://"+m.URI.Dial()+"/", nil)
 	req.RequestURI, req.URL.Scheme = "", "" // the transport knows it

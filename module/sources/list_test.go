@@ -22,6 +22,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 func TestBrokenListServers(t *testing.T) {
@@ -93,9 +94,9 @@ func (o *operator) Prune(*failover.Pool) {}
 // idle is the carrier of a pool that is never started.
 type idle struct{}
 
-func (idle) Ping(context.Context, *failover.Member) failover.PingResult { return failover.PingResult{} }
-func (idle) Release(*failover.Member)                                   {}
-func (idle) Warm([]*failover.Member)                                    {}
+func (idle) Ping(context.Context, *failover.Member) report.PingResult { return report.PingResult{} }
+func (idle) Release(*failover.Member)                                 {}
+func (idle) Warm([]*failover.Member)                                  {}
 
 // sourced is the follower of a pool that takes words from the test alone.
 func sourced(t *testing.T, allow ...string) *Follower {

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // fullPool has as much of everything as a pool can have learnt.
@@ -19,11 +19,11 @@ func fullPool() Pool {
 	const name = "http://10.0.0.1:80"
 	return Pool{
 		Identity: Identity{Name: name, Addresses: []string{name}},
-		Snapshot: failover.Snapshot{
+		Snapshot: report.Snapshot{
 			Failover: name,
 			Removed:  []address.URI{{Scheme: "http", Host: "gone", Port: "80"}},
-			Down:     []failover.DownSnapshot{{Name: name, Since: time.Unix(1, 0), Error: strings.Repeat("refused ", 100)}},
-			Back:     []failover.BackSnapshot{{Name: name}},
+			Down:     []report.DownSnapshot{{Name: name, Since: time.Unix(1, 0), Error: strings.Repeat("refused ", 100)}},
+			Back:     []report.BackSnapshot{{Name: name}},
 			Dynamic:  make([]address.URI, 20),
 			Moved:    map[string][]byte{name: make([]byte, 8)},
 		},

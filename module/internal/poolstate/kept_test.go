@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/affinity"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxytest"
 )
@@ -86,7 +87,7 @@ const one, two, three = "http://10.0.0.1:80", "http://10.0.0.2:80", "http://10.0
 func TestStateTravels(t *testing.T) {
 	t.Parallel()
 	a, b := proxytest.NewPool(t, one, two, three), proxytest.NewPool(t, one, two)
-	if err := a.Restore(failover.Snapshot{Moved: map[string][]byte{one: keysOf(1, 2000), two: keysOf(2, 2000), three: keysOf(3, 300)}}); err != nil {
+	if err := a.Restore(report.Snapshot{Moved: map[string][]byte{one: keysOf(1, 2000), two: keysOf(2, 2000), three: keysOf(3, 300)}}); err != nil {
 		t.Fatal(err)
 	}
 	var kept Kept
@@ -114,7 +115,7 @@ func TestStateTravels(t *testing.T) {
 		t.Error("other clients were moved than those kept")
 	}
 	// One client more is one piece.
-	if err := a.Restore(failover.Snapshot{Moved: map[string][]byte{"gone": keysOf(4, 1)}}); err != nil {
+	if err := a.Restore(report.Snapshot{Moved: map[string][]byte{"gone": keysOf(4, 1)}}); err != nil {
 		t.Fatal(err)
 	}
 	send(first, map[string]int{parlance.TopicMoved: 1}, source("a", "", a), source("b", "", b))
@@ -157,7 +158,7 @@ func TestStateIsBounded(t *testing.T) {
 	var sources []Source
 	for i := range pools {
 		p := proxytest.NewPool(t, one, two)
-		if err := p.Restore(failover.Snapshot{Moved: map[string][]byte{one: keysOf(i, affinity.MaxMoves)}}); err != nil {
+		if err := p.Restore(report.Snapshot{Moved: map[string][]byte{one: keysOf(i, affinity.MaxMoves)}}); err != nil {
 			t.Fatal(err)
 		}
 		sources = append(sources, source(fmt.Sprint(i), "", p))

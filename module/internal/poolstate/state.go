@@ -7,7 +7,7 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // State is what the operator and experience taught all pools of a broker. It
@@ -23,7 +23,7 @@ type State struct {
 // Pool is what one pool has learnt.
 type Pool struct {
 	Identity
-	failover.Snapshot
+	report.Snapshot
 }
 
 // Identity is by what a pool is found again in another configuration.

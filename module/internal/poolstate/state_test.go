@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // TestDrains: what is decided for one pool wins over what is for all, until the
@@ -130,7 +130,7 @@ func TestSuccessors(t *testing.T) {
 }
 
 func TestMergedState(t *testing.T) {
-	state := func(pool string, s failover.Snapshot) Pool { return Pool{readPool(pool), s} }
+	state := func(pool string, s report.Snapshot) Pool { return Pool{readPool(pool), s} }
 	added := []address.URI{{Scheme: "http", Host: "d", Port: "80"}}
 	for _, tc := range []struct {
 		name   string
@@ -142,7 +142,7 @@ func TestMergedState(t *testing.T) {
 	}{
 		{
 			"a drain holds where the address is",
-			State{Drains: Drains{{Address: "b"}}, Pools: []Pool{state("a a b", failover.Snapshot{})}},
+			State{Drains: Drains{{Address: "b"}}, Pools: []Pool{state("a a b", report.Snapshot{})}},
 			[]string{"a a", "c c b"},
 			Drains{{Address: "b"}},
 			[]string{"", ""},
@@ -158,7 +158,7 @@ func TestMergedState(t *testing.T) {
 		},
 		{
 			"a drain of an address that was added",
-			State{Drains: Drains{{Address: "http://d:80"}}, Pools: []Pool{state("a a b", failover.Snapshot{Added: added})}},
+			State{Drains: Drains{{Address: "http://d:80"}}, Pools: []Pool{state("a a b", report.Snapshot{Added: added})}},
 			[]string{"a a b"},
 			Drains{{Address: "http://d:80"}},
 			[]string{""},
@@ -166,7 +166,7 @@ func TestMergedState(t *testing.T) {
 		},
 		{
 			"a manual failover follows the addresses",
-			State{Pools: []Pool{state("a a b", failover.Snapshot{Failover: "b"})}},
+			State{Pools: []Pool{state("a a b", report.Snapshot{Failover: "b"})}},
 			[]string{"a a x", "z z a b"},
 			nil,
 			[]string{"", "b"},
@@ -174,7 +174,7 @@ func TestMergedState(t *testing.T) {
 		},
 		{
 			"a manual failover whose target is gone",
-			State{Pools: []Pool{state("a a b", failover.Snapshot{Failover: "b"})}},
+			State{Pools: []Pool{state("a a b", report.Snapshot{Failover: "b"})}},
 			[]string{"a a c"},
 			nil,
 			[]string{"b"},
@@ -182,7 +182,7 @@ func TestMergedState(t *testing.T) {
 		},
 		{
 			"a pool that is gone",
-			State{Pools: []Pool{state("n! a b", failover.Snapshot{Failover: "b", Added: added})}},
+			State{Pools: []Pool{state("n! a b", report.Snapshot{Failover: "b", Added: added})}},
 			[]string{"a a b"},
 			nil,
 			[]string{""},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 )
 
 // NewPool is a pool that is not started and has no handler.
@@ -46,8 +47,8 @@ func Addresses(pool *failover.Pool) []string {
 type nothing struct{}
 
 // Ping finds nothing out.
-func (nothing) Ping(context.Context, *failover.Member) failover.PingResult {
-	return failover.PingResult{Err: errors.New("a test pool reaches nothing"), Neutral: true}
+func (nothing) Ping(context.Context, *failover.Member) report.PingResult {
+	return report.PingResult{Err: errors.New("a test pool reaches nothing"), Neutral: true}
 }
 
 // Release has nothing to end.

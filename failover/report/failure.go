@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package failover
+package report
 
 import (
 	"context"
@@ -11,36 +11,36 @@ import (
 	"github.com/caddy-broker/caddy-broker/internal/plain"
 )
 
-// failure is an error that the carrier met, with all that the machine wants to know
+// Failure is an error that the carrier met, with all that the machine wants to know
 // of it: it asks the error nothing, because the pool is locked then.
-type failure struct {
-	err  error
+type Failure struct {
+	Err  error
 	text string
-	late bool // no answer came in time
+	Late bool // no answer came in time
 }
 
-// note asks an error; nil when there is none. The pool is not locked.
-func note(err error) *failure {
+// Note asks an error; nil when there is none. The pool is not locked.
+func Note(err error) *Failure {
 	if err == nil {
 		return nil
 	}
 	var t net.Error
 	late := errors.Is(err, context.DeadlineExceeded) || errors.As(err, &t) && t.Timeout()
-	return &failure{err: err, text: plain.Line(err.Error(), maxText), late: late}
+	return &Failure{Err: err, text: plain.Line(err.Error(), maxText), Late: late}
 }
 
 // maxText bounds what is kept of an error's text, in bytes: a backend, or its
 // certificate, has a say in it.
 const maxText = 1 << 10
 
-// told is a failure of which only a text is known.
-func told(text string) *failure {
+// Told is a failure of which only a text is known.
+func Told(text string) *Failure {
 	text = plain.Line(text, maxText)
-	return &failure{err: errors.New(text), text: text}
+	return &Failure{Err: errors.New(text), text: text}
 }
 
 // String is the error's text, and empty for none.
-func (f *failure) String() string {
+func (f *Failure) String() string {
 	if f == nil {
 		return ""
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxytest"
 	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
@@ -44,8 +45,8 @@ func (p *proxy) start() *proxy {
 func (p *proxy) look() { p.policy.claim.entry.members.Kick() }
 
 // members are the pool's addresses in status, and their states.
-func (p *proxy) members() map[string]failover.UpstreamStatus {
-	all := make(map[string]failover.UpstreamStatus)
+func (p *proxy) members() map[string]report.UpstreamStatus {
+	all := make(map[string]report.UpstreamStatus)
 	for _, u := range p.pool().Status().Upstreams {
 		all[strings.TrimPrefix(u.URI, "http://")] = u
 	}

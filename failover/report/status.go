@@ -1,0 +1,45 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import "time"
+
+// PoolStatus is what status says of a pool.
+type PoolStatus struct {
+	Name string `json:"name"`
+	// State is "connecting" until a backend has answered for the first time,
+	// "connected", "reconnecting" while none serves, "exhausted", or "all drained".
+	State   string         `json:"state"`
+	Options map[string]any `json:"options"`
+	// FailedPasses is how many passes in a row found no backend.
+	FailedPasses int `json:"failed_passes"`
+	// NextAttempt is when the next pass starts; nil while backends serve.
+	NextAttempt *time.Time       `json:"next_attempt"`
+	Waiting     int              `json:"waiting"`
+	Upstreams   []UpstreamStatus `json:"upstreams"`
+}
+
+// UpstreamStatus is what status says of a member.
+type UpstreamStatus struct {
+	URI string `json:"uri"`
+	// State is "up", "suspect", "trial" (answers pings again, and has not
+	// answered a request yet), "down" or "drained"; "removed" when it is no member
+	// any more and still has requests in progress.
+	State    string `json:"state"`
+	Priority bool   `json:"priority"`
+	// Pushed says that the address was added at run time.
+	Pushed bool `json:"pushed"`
+	// Manual says that a manual failover sends all clients here, until Failback
+	// or until the member breaks.
+	Manual bool      `json:"manual"`
+	Since  time.Time `json:"since"`
+	// LastError is the last failure since it was up; "" while it is up.
+	LastError string `json:"last_error"`
+	// NextProbe is when it is pinged next; nil when that is not planned.
+	NextProbe *time.Time `json:"next_probe"`
+	// Requests is how many are in progress.
+	Requests int64 `json:"requests"`
+	// Backup is the state of its warm connection: "", "warm", "connecting", "refused".
+	Backup string `json:"backup"`
+}
