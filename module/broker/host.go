@@ -18,7 +18,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/supervisor"
-	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
 // host holds what outlives one configuration: the running children. Every
@@ -77,6 +77,9 @@ func (h *hostState) claim(a *App) error {
 func (h *hostState) applyAll(ctx context.Context, a *App) (unchanged []string, err error) {
 	names := slices.Sorted(maps.Keys(a.specs))
 	for _, name := range names {
+		if err := h.awaitGone(ctx, name); err != nil {
+			return nil, fmt.Errorf("child %q: waiting for the end of the one before: %w", name, err)
+		}
 		c := h.child(name)
 		if c == nil || a.specs[name].External {
 			continue
@@ -138,41 +141,16 @@ func (h *hostState) restore(logger *zap.Logger) {
 		ctx, cancel := assumed.UntilExiting(context.Background(), errExiting)
 		defer cancel()
 		for _, name := range slices.Sorted(maps.Keys(a.specs)) {
-			if err := h.apply(ctx, a, name); err != nil {
+			err := h.awaitGone(ctx, name)
+			if err == nil {
+				err = h.apply(ctx, a, name)
+			}
+			if err != nil {
 				logger.Error("restoring child of the running configuration", zap.String("child", name), zap.Error(err))
 			}
 		}
 	}
 	h.prune(logger)
-}
-
-// prune stops, side by side, what no claim wants.
-func (h *hostState) prune(logger *zap.Logger) {
-	a := h.deciding()
-	if a == nil {
-		h.network.end()
-		h.thrift.set(false)
-	}
-	var wg sync.WaitGroup
-	for name, c := range h.list() {
-		if a != nil && a.specs[name] != nil {
-			continue
-		}
-		wg.Go(func() {
-			err := c.sup.Stop(context.Background(), control.Immediate)
-			if err != nil && !errors.Is(err, supervisor.ErrStopped) {
-				logger.Error("stopping child", zap.String("child", name), zap.Error(err))
-			}
-			c.close()
-			h.mu.Lock()
-			delete(h.children, name)
-			h.mu.Unlock()
-		})
-	}
-	wg.Wait()
-	if a == nil {
-		h.events.follow(nil)
-	}
 }
 
 // apply makes one child what a wants it to be.
@@ -248,6 +226,9 @@ type Hosted struct {
 	haLog string
 	log   *supervisor.HALog
 	pools *poolKeeper
+	// leaving is closed when the child is gone; nil as long as a configuration wants it.
+	// It is guarded by host.mu.
+	leaving chan struct{}
 	// dirs are the directories of the private admin sockets, by user: a process can
 	// make its socket in its own user's only. They stay until the child goes.
 	dirs sync.Map
@@ -256,6 +237,7 @@ type Hosted struct {
 }
 
 func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logger) (*Hosted, error) {
+	cleanUp(logger)
 	c := &Hosted{name: name, spec: want.Spec, haLog: want.haLog, pools: new(poolKeeper)}
 	if err := c.admit(want.User); err != nil {
 		return nil, err
@@ -299,7 +281,7 @@ func (c *Hosted) close() {
 	c.sup.Close()
 	c.log.Close()
 	c.dirs.Range(func(_, dir any) bool {
-		_ = os.RemoveAll(dir.(string))
+		dir.(*sockets.Dir).Remove()
 		return true
 	})
 }
@@ -320,6 +302,9 @@ func (c *Hosted) admit(user string) error {
 // adminSocket is the path of the private admin endpoint of process id, which runs
 // as user.
 func (c *Hosted) adminSocket(id int, user string) string {
-	dir, _ := c.dirs.Load(user)
-	return fmt.Sprintf("%s/%d.sock", dir, id)
+	dir, ok := c.dirs.Load(user)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%s/%d.sock", dir.(*sockets.Dir).Path, id)
 }
