@@ -43,7 +43,7 @@ var mayImport = map[string][]string{
 	},
 	"module/announce": {"module/internal/assumed", "failover/address", "module/child", "module/cluster", "module/internal/lifecycle", "module/internal/parlance"},
 	"module/broker": {
-		"module/internal/assumed", "failover", "failover/report", "failover/address", "failover/affinity", "internal/options", "module/child", "module/cluster", "module/internal/block", "internal/plain",
+		"module/internal/assumed", "failover", "failover/report", "failover/address", "failover/affinity", "internal/options", "internal/plain", "module/child", "module/cluster", "module/internal/block",
 		"module/internal/indoubt", "module/internal/metrics", "module/internal/parlance", "module/internal/poolstate",
 		"module/internal/proxystatus", "module/internal/proxytest", "module/internal/socket", "module/policyconfig",
 		"supervisor", "supervisor/control", "supervisor/sockets",
@@ -58,7 +58,7 @@ var mayImport = map[string][]string{
 		"module/internal/block", "module/internal/parlance", "module/internal/testwait",
 	},
 	"module/command": {
-		"module/internal/assumed", "failover", "failover/report", "internal/options", "module/broker", "module/child", "module/internal/proxytest", "supervisor", "internal/plain",
+		"module/internal/assumed", "failover", "failover/report", "internal/options", "internal/plain", "module/broker", "module/child", "module/internal/proxytest", "supervisor",
 		"supervisor/control",
 	},
 	"module/proxy": {
@@ -93,7 +93,7 @@ var mayImport = map[string][]string{
 	"failover/affinity":   {},
 	"failover/address":    {"internal/options"},
 	"failover/membership": {"failover/address"},
-	"failover/report":     {"internal/plain", "failover/address", "failover/membership"},
+	"failover/report":     {"failover/address", "failover/membership", "internal/plain"},
 	"failover/tracker":    {"failover/address"},
 
 	"internal/options":    {},

@@ -97,3 +97,37 @@ func TestNewMembersFitTheSamples(t *testing.T) {
 		t.Errorf("the counters are looked at every %v", got)
 	}
 }
+
+// What a request may wait for a connection ends with its deadline or with the time that
+// is left of the option timeout, whichever comes first; that time runs only while it has
+// no connection, and where the view in effect has the option.
+func TestWhenARequestHasToBeConnected(t *testing.T) {
+	start := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+	at := func(d time.Duration) time.Time { return start.Add(d) }
+	const timeout = 10 * time.Second
+	for _, tc := range []struct {
+		name           string
+		option, clock  bool // the view has the option; the request's time was started
+		since          time.Time
+		spent          time.Duration
+		deadline, want time.Time
+	}{
+		{"neither", false, false, time.Time{}, 0, time.Time{}, time.Time{}},
+		{"deadline alone", false, false, time.Time{}, 0, at(time.Second), at(time.Second)},
+		{"timeout alone", true, true, at(0), 0, time.Time{}, at(timeout)},
+		{"some of it is spent", true, true, at(0), 4 * time.Second, time.Time{}, at(6 * time.Second)},
+		{"all of it is spent", true, true, at(0), 12 * time.Second, time.Time{}, at(-2 * time.Second)},
+		{"the deadline is first", true, true, at(0), 0, at(9 * time.Second), at(9 * time.Second)},
+		{"the timeout is first", true, true, at(0), 0, at(11 * time.Second), at(timeout)},
+		{"it has a connection", true, true, time.Time{}, time.Second, at(time.Hour), at(time.Hour)},
+		{"a reload took the option away", false, true, at(0), 0, at(time.Hour), at(time.Hour)},
+		{"a reload brought the option", true, false, time.Time{}, 0, at(time.Hour), at(time.Hour)},
+	} {
+		v := &view{clocked: tc.option, timeout: timeout}
+		r := &Request{Deadline: tc.deadline}
+		r.clocked, r.since, r.spent = tc.clock, tc.since, tc.spent
+		if got := r.connectBy(v); !got.Equal(tc.want) {
+			t.Errorf("%s: by %v, want %v", tc.name, got, tc.want)
+		}
+	}
+}

@@ -42,6 +42,8 @@ type Pool struct {
 	todo    []action
 	cfg     Config
 
+	panicked time.Time // the carrier did, and was told of; of the pool's own goroutine
+
 	kick    chan struct{} // there is something to do, or an earlier time to wake at
 	ctx     context.Context
 	cancel  context.CancelFunc

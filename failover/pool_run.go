@@ -78,7 +78,7 @@ func (p *Pool) perform(cfg Config, a action) {
 		close(a.heard)
 	case actConsult:
 		for i := range a.asked {
-			a.asked[i].opinion = form(a.asked[i].checker, a.members)
+			a.asked[i].opinion = form(guarded{a.asked[i].checker, cfg.Logger, &p.panicked}, a.members)
 		}
 		p.feed(inConsulted{a.asked})
 	case actChanged:
@@ -97,7 +97,7 @@ func (p *Pool) ping(c Carrier, a actPing) {
 		ctx, cancel = context.WithTimeout(ctx, a.timeout)
 		defer cancel()
 	}
-	result := c.Ping(ctx, a.m)
+	result := guardedPing(ctx, c, a.m)
 	if p.ctx.Err() == nil {
 		p.feed(inPing{m: a.m, kind: a.kind, epoch: a.epoch, asked: a.asked, result: result, failure: report.Note(result.Err)})
 	}

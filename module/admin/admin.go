@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -68,8 +69,10 @@ func answer(w http.ResponseWriter, status int, body any) error {
 }
 
 func routeAdmin(w http.ResponseWriter, r *http.Request) error {
-	path := strings.Trim(strings.TrimPrefix(r.URL.Path, "/broker/"), "/")
-	parts := strings.Split(path, "/")
+	parts, err := segments(r)
+	if err != nil {
+		return err
+	}
 	switch parts[0] {
 	case "":
 		if err := method(r, http.MethodGet); err != nil {
@@ -88,6 +91,20 @@ func routeAdmin(w http.ResponseWriter, r *http.Request) error {
 		return adminPool(w, r, parts)
 	}
 	return failure(http.StatusNotFound, "no resource %q under /broker/: there are children, pools, drain, resume, in-doubt and events", parts[0])
+}
+
+// segments are the parts of the path below the prefix. A name that has slashes, as
+// that of a pool whose first address is a unix socket, is one part with its slashes
+// escaped.
+func segments(r *http.Request) ([]string, error) {
+	parts := strings.Split(strings.Trim(strings.TrimPrefix(r.URL.EscapedPath(), "/broker/"), "/"), "/")
+	for i, part := range parts {
+		var err error
+		if parts[i], err = url.PathUnescape(part); err != nil {
+			return nil, failure(http.StatusBadRequest, "reading path: %w", err)
+		}
+	}
+	return parts, nil
 }
 
 func method(r *http.Request, allowed ...string) error {

@@ -118,7 +118,9 @@ func forward(c *broker.Hosted, w http.ResponseWriter, r *http.Request, path stri
 	prefix := strings.TrimSuffix(r.URL.Path, path)
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(pr *httputil.ProxyRequest) {
-			pr.Out.URL = &url.URL{Scheme: "http", Host: "127.0.0.1", Path: path, RawQuery: r.URL.RawQuery}
+			pr.Out.URL = &url.URL{
+				Scheme: "http", Host: "127.0.0.1", Path: path, RawPath: strings.TrimPrefix(r.URL.EscapedPath(), prefix), RawQuery: r.URL.RawQuery,
+			}
 			pr.Out.Host = "127.0.0.1"
 			pr.Out.Header.Del("Origin") // the parent's endpoint has checked it
 			pr.Out.Header.Del("Sec-Fetch-Mode")

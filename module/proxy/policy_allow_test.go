@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/net/dns/dnsmessage"
 
-	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/module/cluster"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
@@ -139,31 +138,6 @@ func TestNameThatLeadsToTheOwnNetwork(t *testing.T) {
 	}
 	cluster.SetState(nil)
 	p.awaitMember("app.test:"+port, "up")
-}
-
-func TestNetworkKnowsAllSpellings(t *testing.T) {
-	inNetwork(t, &parlance.NetworkState{Name: "edge1", All: []string{"http://10.0.0.9:80", "http://[::ffff:10.0.0.8]:80", "http://[2001:db8::1]:80", "http://Edge.example:80"}})
-	for text, want := range map[string]bool{
-		"http://[::ffff:10.0.0.9]:80":    true,
-		"https://[::ffff:a00:9]:80":      true,
-		"http://[64:ff9b::10.0.0.9]:80":  true,
-		"http://[2002:a00:9::1]:80":      true,
-		"http://10.0.0.8:80":             true,
-		"http://[2001:db8:0:0::1]:80":    true,
-		"http://[2001:db8::1%25eth0]:80": true,
-		"http://edge.example.:80":        true,
-		"http://10.0.0.9:81":             false,
-		"http://10.0.0.7:80":             false,
-		"http://another.edge.example:80": false,
-	} {
-		u, err := address.ParseURI(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := cluster.Has(u.Host, u.Port); got != want {
-			t.Errorf("%s: %t, want %t", text, got, want)
-		}
-	}
 }
 
 // withNameServer makes the transport ask one that answers every question so.

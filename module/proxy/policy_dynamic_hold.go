@@ -58,56 +58,55 @@ func (f *Failover) holdSource(ctx caddy.Context) error {
 	if h.DynamicUpstreamsRaw == nil {
 		return nil
 	}
-	asks, known := asksOf(h.DynamicUpstreamsRaw)
-	loaded, err := ctx.LoadModule(h, "DynamicUpstreamsRaw")
+	source, err := f.loadSource(ctx, h.DynamicUpstreamsRaw)
 	if err != nil {
 		return fmt.Errorf("loading upstream source module: %w", err)
 	}
-	h.DynamicUpstreams = loaded.(reverseproxy.UpstreamSource)
-	if known {
-		h.DynamicUpstreams = &heldSource{UpstreamSource: h.DynamicUpstreams, policy: f, asks: asks, lists: make(map[string]*heldList)}
-	}
+	h.DynamicUpstreams, h.DynamicUpstreamsRaw = source, nil
 	return nil
 }
 
+// loadSource loads a source, whose last list holds if that can be said of it.
+func (f *Failover) loadSource(ctx caddy.Context, config json.RawMessage) (reverseproxy.UpstreamSource, error) {
+	if parts, ok := partsOf(config); ok {
+		return f.loadMulti(ctx, parts)
+	}
+	field := struct {
+		Raw json.RawMessage `caddy:"namespace=http.reverse_proxy.upstreams inline_key=source"`
+	}{config}
+	loaded, err := ctx.LoadModule(&field, "Raw")
+	if err != nil {
+		return nil, err
+	}
+	source := loaded.(reverseproxy.UpstreamSource)
+	asks, known := asksOf(config)
+	if !known {
+		return source, nil
+	}
+	return &heldSource{UpstreamSource: source, policy: f, asks: asks, lists: make(map[string]*heldList)}, nil
+}
+
 // asksOf are the settings of a source that have placeholders, one a line. known
-// reports whether it is one of Caddy's, or is made of those.
+// reports whether it is one of Caddy's.
 func asksOf(source json.RawMessage) (asks string, known bool) {
 	var settings map[string]any
 	if json.Unmarshal(source, &settings) != nil {
 		return "", false
 	}
-	switch settings["source"] {
-	case "a", "srv":
-		var list []string
-		for _, name := range []string{"service", "proto", "name", "port"} {
-			if s, _ := settings[name].(string); strings.Contains(s, "{") {
-				list = append(list, s)
-			}
-		}
-		return strings.Join(list, "\n"), true
-	case "multi":
-		var m struct {
-			Sources []json.RawMessage `json:"sources"`
-		}
-		if json.Unmarshal(source, &m) != nil {
-			return "", false
-		}
-		for _, one := range m.Sources {
-			more, ok := asksOf(one)
-			if !ok {
-				return "", false
-			}
-			asks += more + "\n"
-		}
-		return strings.TrimSpace(asks), true
-	default:
+	if settings["source"] != "a" && settings["source"] != "srv" {
 		return "", false
 	}
+	var list []string
+	for _, name := range []string{"service", "proto", "name", "port"} {
+		if s, _ := settings[name].(string); strings.Contains(s, "{") {
+			list = append(list, s)
+		}
+	}
+	return strings.Join(list, "\n"), true
 }
 
 // GetUpstreams returns what is found now, or the last list where that fails. An
-// empty list counts as a failure, since `multi` leaves out what fails.
+// empty list counts as a failure, too.
 func (s *heldSource) GetUpstreams(r *http.Request) ([]*reverseproxy.Upstream, error) {
 	found, err := s.UpstreamSource.GetUpstreams(r)
 	key := s.key(r)

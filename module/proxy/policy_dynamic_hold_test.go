@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -73,6 +76,62 @@ func TestLastListHolds(t *testing.T) {
 	}
 }
 
+// TestPartOfMultiHolds: where one of several sources fails, its backends stay, and
+// what the others have goes on changing.
+func TestPartOfMultiHolds(t *testing.T) {
+	names := make(map[string]string) // of backends, by their ports
+	record := func(name string) []dnsmessage.ResourceBody {
+		port := portOf(t, newBackendServer(t, name, nil).addr())
+		names[strconv.Itoa(int(port))] = name
+		return []dnsmessage.ResourceBody{&dnsmessage.SRVResource{Priority: 1, Port: port, Target: dnsmessage.MustNewName("backend.test.")}}
+	}
+	one, two, three := record("one"), record("two"), record("three")
+	var failing, changed atomic.Bool
+	part := func(number int, answer func() ([]dnsmessage.ResourceBody, dnsmessage.RCode)) map[string]any {
+		resolver := serveRecords(t, func(dnsmessage.Question) ([]dnsmessage.ResourceBody, dnsmessage.RCode) { return answer() })
+		return map[string]any{ // Caddy's cache of lookups goes by name
+			"source": "srv", "name": fmt.Sprintf("part%d.%s.test", number, strings.NewReplacer("/", ".", ":", ".").Replace(resolver)), "refresh": 1,
+			"resolver": map[string]any{"addresses": []string{resolver}},
+		}
+	}
+	p := newProxy(t, dynamic(map[string]any{"source": "multi", "sources": []any{
+		part(1, func() ([]dnsmessage.ResourceBody, dnsmessage.RCode) {
+			if changed.Load() {
+				return three, dnsmessage.RCodeSuccess
+			}
+			return one, dnsmessage.RCodeSuccess
+		}),
+		part(2, func() ([]dnsmessage.ResourceBody, dnsmessage.RCode) {
+			if failing.Load() {
+				return nil, dnsmessage.RCodeServerFailure
+			}
+			return two, dnsmessage.RCodeSuccess
+		}),
+	}}))
+	want := func(step, wanted string) {
+		t.Helper()
+		ups, err := p.handler.DynamicUpstreams.GetUpstreams(prepared(httptest.NewRequest("GET", "http://x/", nil), "192.0.2.1:1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, up := range ups {
+			_, port, _ := net.SplitHostPort(up.Dial)
+			got = append(got, names[port])
+		}
+		if all := strings.Join(got, " "); all != wanted {
+			t.Errorf("%s: found %q, want %q", step, all, wanted)
+		}
+	}
+	want("both answer", "one two")
+	failing.Store(true)
+	want("the second fails", "one two")
+	changed.Store(true)
+	want("the first changes", "three two")
+	failing.Store(false)
+	want("both answer again", "three two")
+}
+
 // TestLastListIsOfWhatWasAsked: where a request says what is looked up, one that asks
 // for something else gets nothing of it.
 func TestLastListIsOfWhatWasAsked(t *testing.T) {
@@ -106,13 +165,11 @@ func TestAsksOf(t *testing.T) {
 		asks  string
 		known bool
 	}{
-		`{"source":"a","name":"app.test","port":"80"}`:                                           {"", true},
-		`{"source":"a","name":"{http.request.host}","port":"{port}"}`:                            {"{http.request.host}\n{port}", true},
-		`{"source":"srv","service":"h","proto":"{p}","name":"x"}`:                                {"{p}", true},
-		`{"source":"multi","sources":[{"source":"a","name":"{x}"},{"source":"srv","name":"y"}]}`: {"{x}", true},
-		`{"source":"multi","sources":[{"source":"a","name":"x"},{"source":"another"}]}`:          {"", false},
-		`{"source":"another","name":"x"}`:                                                        {"", false},
-		`nonsense`:                                                                               {"", false},
+		`{"source":"a","name":"app.test","port":"80"}`:                {"", true},
+		`{"source":"a","name":"{http.request.host}","port":"{port}"}`: {"{http.request.host}\n{port}", true},
+		`{"source":"srv","service":"h","proto":"{p}","name":"x"}`:     {"{p}", true},
+		`{"source":"another","name":"x"}`:                             {"", false},
+		`nonsense`:                                                    {"", false},
 	} {
 		if asks, known := asksOf(json.RawMessage(source)); asks != want.asks || known != want.known {
 			t.Errorf("%s: got %q, %t", source, asks, known)

@@ -3,7 +3,12 @@
 
 package proxy
 
-import "github.com/caddy-broker/caddy-broker/failover/address"
+import (
+	"fmt"
+	"slices"
+
+	"github.com/caddy-broker/caddy-broker/failover/address"
+)
 
 // drain carries out a decision of the operator about an address of a pool: for
 // that pool alone if the user named it, else for every pool that has the address.
@@ -14,6 +19,9 @@ func (r *poolRegistry) drain(e *poolEntry, u address.URI, drained bool) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !slices.Contains(r.entries, e) { // its configuration has ended since it was asked for
+		return fmt.Errorf("pool %q has just ended with its configuration: ask for it again", e.name)
+	}
 	r.decide(e.identity().Scope(), m.Name, drained)
 	return nil
 }

@@ -43,7 +43,8 @@ func (f *Failover) identity() poolstate.Identity {
 	return id
 }
 
-// identity is that of the configuration in effect, or of the only one.
+// identity is that of the configuration in effect, or of the only one. The entry has
+// a claim at least, as all in the registry have.
 func (e *poolEntry) identity() poolstate.Identity {
 	w := e.winner()
 	if w == nil {

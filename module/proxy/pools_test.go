@@ -200,3 +200,19 @@ func TestEventsReachTheReporter(t *testing.T) {
 		return
 	}
 }
+
+// TestDrainOfAPoolThatEnds: the pool is asked for before its last configuration ends,
+// and operated after.
+func TestDrainOfAPoolThatEnds(t *testing.T) {
+	first := mustLoad(t, handlerConfig(upstreams("10.0.0.1:1")))[0]
+	first.policy.activate()
+	pool := List()[0]
+	u, err := address.ParseURI("http://10.0.0.1:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.unload()
+	if err := pool.Drain(u, true); err == nil || !strings.Contains(err.Error(), "has just ended") {
+		t.Errorf("got %v", err)
+	}
+}

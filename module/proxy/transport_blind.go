@@ -8,14 +8,16 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"sync"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
 // blindly sends the request through a transport whose connections are not ours
 // (HTTP/3, FastCGI and others): how far it got is not known, except that a
-// DialError says that it got nowhere.
+// DialError says that it got nowhere, and over HTTP/3 that there was no connection.
 func (t *transport) blindly(ex *exchange, tr *try, req *http.Request) (*http.Response, error) {
 	if tr.clientLeft() {
 		tr.mark(markLeft)
@@ -35,18 +37,46 @@ func (t *transport) blindly(ex *exchange, tr *try, req *http.Request) (*http.Res
 	hung, giveUp := context.WithCancelCause(context.Background())
 	ended := tr.Backend.Block(func(cause error) { cancel(cause); giveUp(cause) })
 	tr.cancel = func(cause error) { cancel(cause); ended() }
-	res, err := await(hung, func() (*http.Response, error) { return t.RoundTripper.RoundTrip(req.WithContext(ctx)) })
+	var asked, connected atomic.Bool
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { asked.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	})
+	res, err := await(hung, func() (*http.Response, error) {
+		res, err := t.RoundTripper.RoundTrip(req.WithContext(traced))
+		if err != nil && tr.way().SpeaksHTTP() && !connected.Load() {
+			err = unsentError{err, asked.Load()} // it has returned: it will not get there any more
+		}
+		return res, err
+	})
 	if err == nil {
 		tr.Backend.Member.Touch()
 		return res, nil
 	}
 	sever()
-	var dial reverseproxy.DialError
-	if !errors.As(err, &dial) {
+	var (
+		dial   reverseproxy.DialError
+		unsent unsentError
+	)
+	if !errors.As(err, &dial) && !errors.As(err, &unsent) {
 		tr.got = gotConn
 	}
 	tr.hangUp()
 	return nil, err
+}
+
+// unsentError is the error of a request that had no connection.
+type unsentError struct {
+	error
+	asked bool // for one
+}
+
+func (e unsentError) Unwrap() error { return e.error }
+
+// unasked reports whether a request failed before a connection was asked for.
+func unasked(err error) bool {
+	var unsent unsentError
+	return errors.As(err, &unsent) && !unsent.asked
 }
 
 // hangUp ends what a transport that is not ours still does for the attempt.

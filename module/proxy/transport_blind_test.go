@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 
 	"github.com/caddy-broker/caddy-broker/failover/report"
@@ -158,24 +159,11 @@ func TestHTTP3ComesBack(t *testing.T) {
 	certificate := httptest.NewUnstartedServer(nil)
 	certificate.StartTLS()
 	defer certificate.Close()
-	srv := &http3.Server{
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Method == http.MethodOptions && r.RequestURI == "*" {
-				w.WriteHeader(http.StatusNoContent)
-			}
-		}),
-		TLSConfig: http3.ConfigureTLSConfig(&tls.Config{Certificates: certificate.TLS.Certificates}),
-	}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		_ = srv.Serve(pc)
-	}()
-	defer func() {
-		_ = srv.Close()
-		_ = pc.Close()
-		<-served
-	}()
+	serveHTTP3(t, pc, certificate.TLS.Certificates, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodOptions && r.RequestURI == "*" {
+			w.WriteHeader(http.StatusNoContent)
+		}
+	})
 	var last report.PingResult
 	testwait.Until(t, "a ping is answered", func() bool {
 		last = p.policy.way.Ping(t.Context(), m)
@@ -187,6 +175,66 @@ func TestHTTP3ComesBack(t *testing.T) {
 	if got := p.do("POST", "body"); got.status != 200 {
 		t.Errorf("got %+v", got)
 	}
+}
+
+// TestHTTP3WithoutAConnection: a handshake that fails has written nothing, so the
+// next backend gets the request, whatever its method; one that HTTP does not allow
+// takes no backend down.
+func TestHTTP3WithoutAConnection(t *testing.T) {
+	certificate := httptest.NewUnstartedServer(nil)
+	certificate.StartTLS()
+	defer certificate.Close()
+	other, err := quic.ListenAddr("127.0.0.1:0", &tls.Config{Certificates: certificate.TLS.Certificates, NextProtos: []string{"other"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	var executed atomic.Int64
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serveHTTP3(t, pc, certificate.TLS.Certificates, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodOptions {
+			executed.Add(1)
+		}
+		_, _ = io.Copy(w, r.Body)
+	})
+	p := newProxy(t, upstreams(other.Addr().String(), pc.LocalAddr().String()),
+		with("transport", map[string]any{
+			"protocol": "http", "versions": []string{"3"}, "tls": map[string]any{"insecure_skip_verify": true},
+		})).quiet()
+	if a := p.do("POST", "order"); a.status != 200 || a.body != "order" || executed.Load() != 1 {
+		t.Errorf("got %+v, executed %d times", a, executed.Load())
+	}
+	if st := p.policy.claim.entry.pool.Status(); st.Upstreams[0].State != "down" || st.Upstreams[1].State != "up" {
+		t.Errorf("the backends are %s and %s", st.Upstreams[0].State, st.Upstreams[1].State)
+	}
+	r := prepared(httptest.NewRequest("POST", "http://x/", strings.NewReader("order")), "192.0.2.1:1")
+	r.Method = "NOT ONE"
+	var answer caddyhttp.HandlerError
+	if err := p.handler.ServeHTTP(httptest.NewRecorder(), r, nil); !errors.As(err, &answer) || answer.StatusCode != 502 {
+		t.Errorf("got %v", err)
+	}
+	if st := p.policy.claim.entry.pool.Status(); st.Upstreams[1].State != "up" || executed.Load() != 1 {
+		t.Errorf("the backend is %s, executed %d times", st.Upstreams[1].State, executed.Load())
+	}
+}
+
+// serveHTTP3 serves HTTP/3 alone until the test ends.
+func serveHTTP3(t *testing.T, pc net.PacketConn, certificates []tls.Certificate, handler http.HandlerFunc) {
+	t.Helper()
+	srv := &http3.Server{Handler: handler, TLSConfig: http3.ConfigureTLSConfig(&tls.Config{Certificates: certificates})}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = srv.Serve(pc)
+	}()
+	t.Cleanup(func() {
+		_ = srv.Close()
+		_ = pc.Close()
+		<-served
+	})
 }
 
 // TestPingIsNotToBlame: a transport that cannot carry a ping says nothing about the

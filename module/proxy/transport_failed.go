@@ -91,7 +91,7 @@ func (ex *exchange) examine(t *try, err error) (kind proxystatus.Fault, e eviden
 		return fault.Request, e.as(report.Neutral)
 	case t.got == gotNothing && (errors.Is(err, fault.ErrHung) || errors.Is(err, fault.ErrAbandoned) || errors.Is(err, fault.ErrNoTime) || errors.Is(err, fault.ErrQueued)):
 		return fault.DialTimeout, e.as(report.DialAborted)
-	case t.got == gotNothing && t.way().Owned() && !t.Dialed():
+	case t.got == gotNothing && (unasked(err) || t.way().Owned() && !t.Dialed()):
 		// net/http refuses to send it: that says nothing of any backend.
 		return fault.Unsendable, e.as(report.DialAborted)
 	case t.got == gotNothing:

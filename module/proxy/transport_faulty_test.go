@@ -8,12 +8,16 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // runHeader numbers the requests of TestFaultAtEveryByte.
@@ -67,6 +71,9 @@ type faultyRequest struct {
 // no answer is in doubt if something of it had been written, and only then.
 func TestFaultAtEveryByte(t *testing.T) {
 	track := []option{set("track_messages", true)}
+	// They compute more than they wait: with more of them a backend that is well
+	// answers too late, and is found to hang.
+	atOnce := make(chan struct{}, runtime.GOMAXPROCS(0))
 	for _, tc := range []faultyRequest{
 		{name: "GET", method: "GET", safe: true, again: true},
 		{name: "GET on a used connection", method: "GET", safe: true, again: true, reused: true},
@@ -85,6 +92,8 @@ func TestFaultAtEveryByte(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel() // each has a pool of its own, and no other test runs beside them
+			atOnce <- struct{}{}
+			defer func() { <-atOnce }()
 			newFaultyRun(t, tc).all()
 		})
 	}
@@ -159,6 +168,7 @@ func (r *faultyRun) one(f connFault) {
 // send sends the request once, and checks what its client is told.
 func (r *faultyRun) send(f connFault) (*faultyConn, bool) {
 	r.t.Helper()
+	r.awaitBoth()
 	r.p.policy.way.CloseIdle()
 	c := r.in.arm(f)
 	if r.reused {
@@ -216,6 +226,15 @@ func (r *faultyRun) send(f connFault) (*faultyConn, bool) {
 	}
 	r.check(f, c, status, told, answered)
 	return c, answered
+}
+
+// awaitBoth waits until no backend is down: a ping because of the request before may
+// have been ended with that.
+func (r *faultyRun) awaitBoth() {
+	r.t.Helper()
+	testwait.Until(r.t, "no backend is down", func() bool {
+		return !slices.ContainsFunc(r.p.policy.claim.entry.pool.Status().Upstreams, func(u report.UpstreamStatus) bool { return u.State == "down" })
+	})
 }
 
 // check compares what the client is told with the contract. What an HTTP/2

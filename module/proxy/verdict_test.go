@@ -6,9 +6,9 @@ package proxy
 import (
 	"testing"
 
-	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
-
 	"golang.org/x/net/http2"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
 // stateOf is what the pool says of its upstream.

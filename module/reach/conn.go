@@ -5,14 +5,11 @@ package reach
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,8 +58,6 @@ type Conn struct {
 	// established is set when the connection was first taken for a request:
 	// until then its deadline is that of dial and TLS handshake.
 	established atomic.Bool
-	// keep is for TLS: until it is called, the pool may give the dial up; or nil.
-	keep atomic.Pointer[func() bool]
 	// secure tells that TLS records are written, not HTTP.
 	secure bool
 	// warm tells that the connection had been held ready: although net/http has
@@ -70,11 +65,12 @@ type Conn struct {
 	warm bool
 
 	cause  atomic.Pointer[error]
-	once   sync.Once
 	closed chan struct{}
 
-	mu     sync.Mutex // guards answer
+	mu     sync.Mutex // guards what follows
+	shut   bool       // it was closed
 	answer carried
+	keep   func() bool // for TLS: until it is called, the pool may give the dial up; or nil
 }
 
 // carried is a response that a connection carries, and that ends with it: its place is
@@ -145,19 +141,22 @@ func (c *Conn) awaitAnswer() {
 
 // Close closes the connection and ends a write that waits for an answer.
 func (c *Conn) Close() error {
-	err := net.ErrClosed
-	c.once.Do(func() {
-		close(c.closed)
-		c.kept()
-		c.Backend.remove(c)
-		err = c.Conn.Close()
-		c.mu.Lock()
-		answer := c.answer
-		c.mu.Unlock()
-		if answer != nil {
-			answer.EndWith(c)
-		}
-	})
+	c.mu.Lock()
+	shut, answer, keep := c.shut, c.answer, c.keep
+	c.shut = true
+	c.mu.Unlock()
+	if shut {
+		return net.ErrClosed
+	}
+	close(c.closed)
+	if keep != nil {
+		keep()
+	}
+	c.Backend.remove(c)
+	err := c.Conn.Close()
+	if answer != nil {
+		answer.EndWith(c)
+	}
 	return err
 }
 
@@ -201,139 +200,25 @@ func (c *Conn) ended() bool {
 	return raw != nil && !socket.PeerPresent(raw)
 }
 
-// Take is called each time the connection is about to carry a request of its own.
-// unsure says that the request could not be sent again, and that the backend may have
-// closed the connection meanwhile.
-func (c *Conn) Take(unsure bool) {
-	if c.secure && c.established.CompareAndSwap(false, true) {
-		_ = c.Conn.SetDeadline(time.Time{})
-		c.kept()
-	}
-	c.readSome.Store(false)
-	c.unsure.Store(unsure)
-}
-
 // abandonOn ends the TLS handshake when the pool gives the dial up. It is called
 // before the connection is used; it may be closed already, by a hang verdict.
 func (c *Conn) abandonOn(abandoned context.Context) {
 	keep := context.AfterFunc(abandoned, func() { c.Abort(fault.ErrAbandoned) })
-	c.keep.Store(&keep)
-	if isClosed(c.closed) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.shut {
 		keep()
+	} else {
+		c.keep = keep
 	}
 }
 
 // kept ends what abandonOn began.
 func (c *Conn) kept() {
-	if keep := c.keep.Load(); keep != nil {
-		(*keep)()
-	}
-}
-
-// Written reports whether a byte was written of the request that the connection was
-// last offered to (HTTP/1).
-func (c *Conn) Written() bool { return c.written.Load() > 0 }
-
-// ReadSome reports whether a byte was read since the connection was last taken.
-func (c *Conn) ReadSome() bool { return c.readSome.Load() }
-
-// WasWarm reports whether the connection had been held ready.
-func (c *Conn) WasWarm() bool { return c.warm }
-
-// Patience is how long the backend says it keeps an idle connection; 0 when it said
-// nothing.
-func (c *Conn) Patience() time.Duration { return time.Duration(c.keepAlive.Load()) }
-
-// Hear remembers how long the backend says it keeps an idle connection.
-func (c *Conn) Hear(h http.Header) {
-	v := h["Keep-Alive"]
-	if len(v) == 0 {
-		return
-	}
-	for part := range strings.SplitSeq(v[0], ",") {
-		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
-		if !strings.EqualFold(name, "timeout") {
-			continue
-		}
-		if s, err := strconv.Atoi(value); err == nil && s >= 0 && s < int(time.Hour/time.Second) {
-			c.keepAlive.Store(int64(max(time.Duration(s)*time.Second, 1)))
-		}
-	}
-}
-
-// Carry says which response the connection carries (HTTP/1 only).
-func (c *Conn) Carry(answer carried) {
 	c.mu.Lock()
-	c.answer = answer
+	keep := c.keep
 	c.mu.Unlock()
-}
-
-// Drop says that it does not carry that response any more.
-func (c *Conn) Drop(answer carried) {
-	c.mu.Lock()
-	if c.answer == answer {
-		c.answer = nil
-	}
-	c.mu.Unlock()
-}
-
-// Carries reports whether the response will end with the connection.
-func (c *Conn) Carries(answer carried) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.answer == answer && !isClosed(c.closed)
-}
-
-// HTTP1 reports whether there is a connection and it speaks HTTP/1.
-func (c *Conn) HTTP1() bool { return c != nil && c.proto.Load() == protoHTTP1 }
-
-// HTTP2 reports whether there is a connection and it speaks HTTP/2.
-func (c *Conn) HTTP2() bool { return c != nil && c.proto.Load() == protoHTTP2 }
-
-// Offered finds the conn below what net/http offers to a request, of which nothing is
-// written yet: nil when there is none.
-func (w *Way) Offered(nc net.Conn) *Conn {
-	c := connOf(nc)
-	if c != nil {
-		c.learn(nc, w.h2c)
-		c.written.Store(0)
-	}
-	return c
-}
-
-// connOf finds the conn below what net/http uses: nil when there is none.
-func connOf(nc net.Conn) *Conn {
-	for nc != nil {
-		if c, ok := nc.(*Conn); ok {
-			return c
-		}
-		below, ok := nc.(interface{ NetConn() net.Conn })
-		if !ok {
-			return nil
-		}
-		nc = below.NetConn()
-	}
-	return nil
-}
-
-// learn notes the protocol that nc, whose lowest layer is c, speaks.
-func (c *Conn) learn(nc net.Conn, h2c bool) {
-	if c.proto.Load() != protoUnknown {
-		return
-	}
-	p := protoHTTP1
-	if tc, ok := nc.(*tls.Conn); h2c || ok && tc.ConnectionState().NegotiatedProtocol == "h2" {
-		p = protoHTTP2
-	}
-	c.proto.Store(p)
-}
-
-// isClosed reports whether a channel on which nothing is sent is closed.
-func isClosed(ch <-chan struct{}) bool {
-	select {
-	case <-ch:
-		return true
-	default:
-		return false
+	if keep != nil {
+		keep()
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,6 +25,14 @@ var ErrUnreadable = errors.New("message cannot be read")
 // MaxReport bounds the data of one report, in bytes.
 const MaxReport = maxReport - 4096
 
+// ErrUnanswered says that the supervisor has not said whether it has taken a report,
+// as an older one does not, which knows no such answer.
+var ErrUnanswered = errors.New("the broker does not answer reports")
+
+// answerTime is how long a report waits for its answer, which a supervisor gives at
+// once.
+const answerTime = 10 * time.Second
+
 // ErrNoParent says that this process was not started by a supervisor.
 var ErrNoParent = errors.New("this process was not started by a broker")
 
@@ -31,6 +40,8 @@ var ErrNoParent = errors.New("this process was not started by a broker")
 // anyone, except Serve.
 type Link struct {
 	wire *Wire
+
+	mute atomic.Bool // no report was answered in time, and none since
 
 	mu      sync.Mutex
 	lastID  uint64
@@ -75,6 +86,9 @@ func (l *Link) Serve(o Orders) {
 			return
 		}
 		if m.Kind == KindListened || m.Kind == KindReported {
+			if m.Kind == KindReported {
+				l.mute.Store(false)
+			}
 			l.answered(m)
 			continue
 		}
@@ -97,7 +111,8 @@ func (l *Link) Serve(o Orders) {
 // Listen asks the supervisor for a listening socket. The file is the caller's;
 // the error is the system's for that address.
 func (l *Link) Listen(network, address string, perm os.FileMode) (*os.File, error) {
-	m := l.ask(Message{Kind: KindListen, Network: network, Address: address, Perm: uint32(perm)})
+	_, answer := l.ask(Message{Kind: KindListen, Network: network, Address: address, Perm: uint32(perm)})
+	m := <-answer
 	if m.Error != "" {
 		closeFiles(m.files)
 		return nil, errors.New(m.Error)
@@ -133,13 +148,15 @@ func (l *Link) Failed(why error) error {
 // maxReason bounds the reason of an exit, in bytes.
 const maxReason = 8 << 10
 
-// ask sends m and waits for the answer, which has an Error when there is none.
-func (l *Link) ask(m Message) Message {
+// ask sends m and returns where the answer comes, which has an Error when there is
+// none, and by which id.
+func (l *Link) ask(m Message) (uint64, <-chan Message) {
 	ch := make(chan Message, 1)
 	l.mu.Lock()
 	if l.closed != nil {
 		defer l.mu.Unlock()
-		return Message{Error: l.closed.Error()}
+		ch <- Message{Error: l.closed.Error()}
+		return 0, ch
 	}
 	l.lastID++
 	m.ID = l.lastID
@@ -151,7 +168,7 @@ func (l *Link) ask(m Message) Message {
 	case err != nil:
 		l.fail(err)
 	}
-	return <-ch
+	return m.ID, ch
 }
 
 // Report sends data to the parent's user.
@@ -160,12 +177,29 @@ func (l *Link) Report(topic string, data json.RawMessage) error {
 }
 
 // Deliver is Report that returns when the parent's user has taken the data, or
-// with the reason why it has not.
+// with the reason why it has not. One that did not answer in time is not waited for
+// again before it answers.
 func (l *Link) Deliver(topic string, data json.RawMessage) error {
-	if m := l.ask(Message{Kind: KindReport, Topic: topic, Data: data}); m.Error != "" {
-		return errors.New(m.Error)
+	id, answer := l.ask(Message{Kind: KindReport, Topic: topic, Data: data})
+	wait := answerTime
+	if l.mute.Load() {
+		wait = 0
 	}
-	return nil
+	limit := time.NewTimer(wait)
+	defer limit.Stop()
+	select {
+	case m := <-answer:
+		if m.Error != "" {
+			return errors.New(m.Error)
+		}
+		return nil
+	case <-limit.C:
+		l.mute.Store(true)
+		l.mu.Lock()
+		delete(l.pending, id)
+		l.mu.Unlock()
+		return ErrUnanswered
+	}
 }
 
 func (l *Link) answered(m Message) {

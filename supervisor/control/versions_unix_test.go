@@ -6,7 +6,10 @@
 package control
 
 import (
+	"errors"
 	"reflect"
+	"runtime"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -60,4 +63,53 @@ func TestFieldOfAnotherType(t *testing.T) {
 	if m, err := child.Recv(); err == nil {
 		t.Errorf("it was read as %+v", m)
 	}
+}
+
+// A parent that knows no answer to a report keeps a child waiting once, and no report
+// after that, until it answers one.
+func TestParentThatAnswersNoReport(t *testing.T) {
+	t.Parallel()
+	parent, child := wires(t)
+	link := &Link{wire: child, pending: make(map[uint64]chan Message)}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		link.Serve(Orders{Orphaned: func(error) {}})
+	}()
+	link.mute.Store(true) // as after the first time
+	heard := make(chan Message)
+	go func() {
+		for {
+			m, err := parent.Recv()
+			if err != nil {
+				close(heard)
+				return
+			}
+			heard <- m
+		}
+	}()
+	unanswered := make(chan error, 1)
+	go func() { unanswered <- link.Deliver("pools", nil) }()
+	first := <-heard
+	if err := <-unanswered; !errors.Is(err, ErrUnanswered) {
+		t.Errorf("the report: %v", err)
+	}
+	link.mu.Lock()
+	if n := len(link.pending); n != 0 {
+		t.Errorf("%d answers are waited for", n)
+	}
+	link.mu.Unlock()
+	say(t, parent, `{"kind":"reported","id":`+strconv.FormatUint(first.ID, 10)+`}`)
+	for link.mute.Load() {
+		runtime.Gosched()
+	}
+	go func() { unanswered <- link.Deliver("pools", nil) }()
+	second := <-heard
+	say(t, parent, `{"kind":"reported","id":`+strconv.FormatUint(second.ID, 10)+`,"error":"no"}`)
+	if err := <-unanswered; err == nil || err.Error() != "no" {
+		t.Errorf("when it answers again: %v", err)
+	}
+	_ = parent.Close()
+	<-served
+	<-heard
 }

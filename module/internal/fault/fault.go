@@ -156,6 +156,7 @@ func IsLoss(err error) bool {
 	return assumed.LostHTTP2(err)
 }
 
+// IsTimeout reports whether an error says that time is over.
 func IsTimeout(err error) bool {
 	var t net.Error
 	return errors.As(err, &t) && t.Timeout()

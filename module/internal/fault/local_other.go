@@ -19,9 +19,10 @@ const (
 	wsaECONNREFUSED  = syscall.Errno(10061)
 )
 
-// IsRefusal reports whether the host of a backend has said that nobody listens there.
+// IsRefusal reports whether the host of a backend has said that nothing listens there.
 func IsRefusal(err error) bool { return errors.Is(err, wsaECONNREFUSED) }
 
+// IsLocal reports whether an error is a fault of this machine: descriptors, ports, memory.
 func IsLocal(err error) bool {
 	return errors.Is(err, wsaEMFILE) || errors.Is(err, wsaEADDRNOTAVAIL) || errors.Is(err, wsaENOBUFS)
 }

@@ -28,6 +28,7 @@ func IsRefusal(err error) bool {
 		errors.Is(err, syscall.ENOENT) && errors.As(err, &op) && op.Net == "unix"
 }
 
+// IsLocal reports whether an error is a fault of this machine: descriptors, ports, memory.
 func IsLocal(err error) bool {
 	return slices.ContainsFunc(localFaults, func(e syscall.Errno) bool { return errors.Is(err, e) })
 }
