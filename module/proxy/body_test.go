@@ -244,7 +244,7 @@ func TestLateByteIsNotLost(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, before the next attempt %t", tc.name, early), func(t *testing.T) {
 				src := &gated{make(chan struct{}), make(chan string)}
 				bg := newBudget(tc.budget)
-				body := newRequestBody(io.NopCloser(src), -1, tc.keep, bg)
+				body := newRequestBody(io.NopCloser(src), -1, tc.keep, 0, bg)
 				old := body.attempt(new(try))
 				late := make(chan struct{})
 				go func() {
