@@ -301,6 +301,10 @@ type Hosted struct {
 
 func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logger) (*Hosted, error) {
 	cleanUp(logger)
+	if names := withheld(want.Env); len(names) > 0 {
+		logger.Info("child does not get these variables of the broker's environment; `env NAME {env.NAME}` in its options hands one over",
+			zap.String("child", name), zap.Strings("variables", names))
+	}
 	c := &Hosted{name: name, spec: want.Spec, haLog: want.haLog, pools: new(poolKeeper)}
 	if err := c.pools.restore(host.state.of(name)); err != nil {
 		logger.Warn("state of the broker: what was kept of the pools cannot be read, so they start without", zap.String("child", name), zap.Error(err))
