@@ -28,6 +28,9 @@ type requestBody struct {
 	src    io.ReadCloser
 	budget *budget
 	client uint32 // who sends it
+	// open says that it may be one side of a conversation, which ends with the backend's:
+	// it is kept only for what fails after its end.
+	open bool
 
 	// reading serialises reads from the client: an attempt that was given up may
 	// still be blocked in one, and what it gets belongs to all.
@@ -243,7 +246,7 @@ func (v *bodyView) replay(p []byte) (n int, err error, ok bool) {
 func (v *bodyView) Close() error {
 	rb := v.body
 	rb.mu.Lock()
-	again := rb.keep || rb.read == 0 && !v.try.has(markHeader)
+	again := rb.keep && (!rb.open || rb.end != nil) || rb.read == 0 && !v.try.has(markHeader)
 	if again || v.detached.Load() {
 		// HTTP/2 closes the body of a stream that ended before it begins to read,
 		// and would then wait for the client.
