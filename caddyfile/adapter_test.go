@@ -75,12 +75,13 @@ func TestAdapterSplits(t *testing.T) {
 		want any
 	}{
 		{"admin stays", at(config, "admin", "listen"), "localhost:2020"},
-		{"the child has no admin of the user's", at(child, "admin"), nil},
+		{"the user's own configuration is whole", at(child, "admin", "listen"), "localhost:2020"},
+		{"and marked as that", at(config, "apps", "broker", "children", "default", "verbatim"), true},
 		{"storage of the parent", at(config, "storage", "root"), "/tmp/somewhere"},
 		{"storage of the child", at(child, "storage", "root"), "/tmp/somewhere"},
 		{"the parent serves nothing", at(config, "apps", "http"), nil},
 		{"the child serves", at(child, "apps", "http") != nil, true},
-		{"the child is no broker", at(child, "apps", "broker"), nil},
+		{"the user's options", at(child, "apps", "broker", "standby"), 1.0},
 		{"the parent logs to stderr", at(config, "logging", "logs", "default", "writer", "output"), "stderr"},
 		{"in the user's level", at(config, "logging", "logs", "default", "level"), "DEBUG"},
 		{"and format", at(config, "logging", "logs", "default", "encoder", "format"), "json"},
@@ -102,7 +103,7 @@ func TestAdapterSplits(t *testing.T) {
 	}
 }
 
-// What a child serves is what the stock adapter yields, to the letter.
+// What a child has is what the stock adapter yields, to the letter.
 func TestAdapterLeavesSitesAlone(t *testing.T) {
 	t.Parallel()
 	const sites = `
@@ -139,6 +140,28 @@ func TestAdapterTakesJSON(t *testing.T) {
 	}
 	if at(config, "apps", "broker", "standby") != 2.0 {
 		t.Error("the broker's options are lost")
+	}
+}
+
+// What was adapted once is adapted to itself.
+func TestAdapterTakesItsOwn(t *testing.T) {
+	t.Parallel()
+	once, _, err := Adapter{}.Adapt([]byte("{\nbroker {\nstandby 1\n}\n}\n:80 {\n}\n"), map[string]any{"filename": "/etc/Caddyfile"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, _, err := Adapter{}.Adapt(once, map[string]any{"filename": "/etc/saved.json"})
+	if err != nil || string(again) != string(once) {
+		t.Errorf("%s has become %s (%v)", once, again, err)
+	}
+}
+
+// With the option off the configuration stays as it is.
+func TestAdapterLeavesOffAlone(t *testing.T) {
+	t.Parallel()
+	config := adapt(t, "{\nbroker off\n}\n:80 {\n}\n")
+	if at(config, "apps", "broker", "off") != true || at(config, "apps", "http") == nil || at(config, "apps", "broker", "children") != nil {
+		t.Errorf("got %v", config)
 	}
 }
 
@@ -192,6 +215,24 @@ func TestOptionErrors(t *testing.T) {
 				t.Errorf("got %v, want %q and the line in it", err, c.want)
 			}
 		})
+	}
+}
+
+func TestOffErrors(t *testing.T) {
+	t.Parallel()
+	for option, want := range map[string]string{
+		"broker on":                     "only off is said on its line",
+		"broker off now":                "wrong argument count",
+		"broker off {\nstandby 1\n}":    "has no options",
+		"broker off\nbroker {\n}":       "already specified",
+		"broker {\n}\nbroker off":       "already specified",
+		"broker {\noff\n}":              `unknown option "off"`,
+		"broker off {\nchild x {\n}\n}": "has no options",
+	} {
+		_, _, err := Adapter{}.Adapt([]byte("{\n"+option+"\n}\n:80 {\n}\n"), map[string]any{"filename": "Caddyfile"})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", option, err, want)
+		}
 	}
 }
 

@@ -17,7 +17,7 @@ func init() {
 	httpcaddyfile.RegisterGlobalOption("broker", parseOption)
 }
 
-// parseOption parses the global option:
+// parseOption parses the global option, `broker off` or
 //
 //	broker {
 //		standby           <count>
@@ -48,7 +48,7 @@ func parseOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	}
 	app := new(broker.App)
 	if d.NextArg() {
-		return nil, d.ArgErr()
+		return off(d)
 	}
 	given := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
@@ -73,6 +73,24 @@ func parseOption(d *caddyfile.Dispenser, existing any) (any, error) {
 		return nil, d.WrapErr(err)
 	}
 	value, err := json.Marshal(app)
+	if err != nil {
+		return nil, d.WrapErr(err)
+	}
+	return httpcaddyfile.App{Name: "broker", Value: value}, nil
+}
+
+// off parses what follows on the line of the option: nothing is supervised.
+func off(d *caddyfile.Dispenser) (any, error) {
+	if d.Val() != "off" {
+		return nil, d.Errf("broker %s: its options are in a block; only off is said on its line", d.Val())
+	}
+	if d.NextArg() {
+		return nil, d.ArgErr()
+	}
+	if d.NextBlock(d.Nesting()) {
+		return nil, d.Err("broker off has no options: nothing is supervised")
+	}
+	value, err := json.Marshal(&broker.App{Off: true})
 	if err != nil {
 		return nil, d.WrapErr(err)
 	}

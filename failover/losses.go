@@ -20,19 +20,12 @@ type loss struct {
 }
 
 // losses are those of one request, in order.
-type losses struct{ of []loss }
-
-func (l *losses) all() []loss {
-	if l == nil {
-		return nil
-	}
-	return l.of
-}
+type losses []loss
 
 // at counts those of a member in its present life.
-func (l *losses) at(m *Member) (n int) {
+func (l losses) at(m *Member) (n int) {
 	epoch := m.shown.epoch.Load()
-	for _, o := range l.all() {
+	for _, o := range l {
 		if o.epoch == epoch && same(o.m, m) {
 			n++
 		}
@@ -41,10 +34,9 @@ func (l *losses) at(m *Member) (n int) {
 }
 
 // members counts the members of those for which f is true.
-func (l *losses) members(f func(l *loss) bool) (n int) {
-	list := l.all()
-	for i := range list {
-		if f(&list[i]) && !slices.ContainsFunc(list[:i], func(o loss) bool { return same(o.m, list[i].m) && f(&o) }) {
+func (l losses) members(f func(l *loss) bool) (n int) {
+	for i := range l {
+		if f(&l[i]) && !slices.ContainsFunc(l[:i], func(o loss) bool { return same(o.m, l[i].m) && f(&o) }) {
 			n++
 		}
 	}
@@ -62,18 +54,15 @@ func (l *loss) open() bool {
 }
 
 // last is the last one; there is one.
-func (l *losses) last() *loss { return &l.of[len(l.of)-1] }
+func (l losses) last() *loss { return &l[len(l)-1] }
 
 // lose notes that an attempt was lost.
 func (r *Request) lose(a *Attempt, o report.Outcome, f *report.Failure) {
-	if r.losses == nil {
-		r.losses = new(losses)
-	}
 	l := loss{m: a.m, epoch: a.epoch, alive: o == report.StreamReset, failure: f}
 	if !a.Shared {
 		l.client = r.Client
 	}
-	r.losses.of = append(r.losses.of, l)
+	r.losses = append(r.losses, l)
 }
 
 // blames is the loss for which a member is to blame, now that another one has

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/affinity"
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 )
 
 // Pool is a set of members and what is known of them.
@@ -37,7 +38,7 @@ type Pool struct {
 	inProgress atomic.Int64 // requests on members
 	_          [64]byte
 
-	mu      sync.Mutex // guards the machine, and with it every Member's node
+	mu      lockorder.Mutex[Pool] // guards the machine, and with it every Member's node
 	machine *machine
 	todo    []action
 	cfg     Config

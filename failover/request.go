@@ -68,7 +68,7 @@ type history struct {
 
 	again  *Attempt // to be made up for: its member may be written to once more, whenever it is there
 	reused *Member  // the last one for which that was so
-	losses *losses  // nil for none
+	losses losses
 
 	since time.Time     // without a connection from then on
 	spent time.Duration // without one before that

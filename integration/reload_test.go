@@ -48,14 +48,21 @@ func TestReload(t *testing.T) {
 	if now := awaitActive(t, b, 0); now != pid {
 		t.Errorf("the child was %d and is %d; nothing had changed", pid, now)
 	}
-	if out, err := b.Run(t.Context(), "reload", "--adapter", "broker", "--config", "{}", "--force"); err != nil {
-		t.Fatalf("reloading the same by force: %v\n%s", err, out)
+	options := strings.Replace(answering, "admin {$ADMIN}", "admin {$ADMIN}\n\tbroker {\n\t\trestart_delay 3s\n\t}", 1)
+	if out, err := reload(t, b, options); err != nil {
+		t.Fatalf("reloading other options: %v\n%s", err, out)
 	}
 	if n := strings.Count(b.Process().Output(), goesOn); n != 1 {
 		t.Errorf("it was said %d times that the child goes on, want once", n)
 	}
 	if now := awaitActive(t, b, 0); now != pid {
-		t.Errorf("the child was %d and is %d; nothing had changed", pid, now)
+		t.Errorf("the child was %d and is %d; nothing of it had changed", pid, now)
+	}
+	if out, err := b.Run(t.Context(), "reload", "--config", "{}", "--force"); err != nil {
+		t.Fatalf("reloading the same by force: %v\n%s", err, out)
+	}
+	if now := awaitActive(t, b, 0); now == pid {
+		t.Error("the child was not replaced by force")
 	}
 
 	changed := strings.Replace(answering, "ANSWER", "changed", 1) + "http://:{$SECOND} {\n\trespond second\n}\n"
@@ -139,8 +146,8 @@ func TestReloadThatFailsChangesNothing(t *testing.T) {
 	}
 }
 
-// A plain config over a running broker: the parent serves by itself, and nothing
-// is left that clients could be sent to in vain.
+// TestReloadWithoutTheAdapter keeps the supervision, and the child where nothing of it
+// has changed.
 func TestReloadWithoutTheAdapter(t *testing.T) {
 	t.Parallel()
 	port := freePort(t)
@@ -149,11 +156,20 @@ func TestReloadWithoutTheAdapter(t *testing.T) {
 	if out, err := b.Run(t.Context(), "reload", "--config", "{}"); err != nil {
 		t.Fatalf("caddy reload: %v\n%s", err, out)
 	}
-	if harness.Alive(pid) {
-		t.Error("the child lives on")
+	if now := awaitActive(t, b, 0); now != pid {
+		t.Errorf("the child was %d and is %d, though nothing has changed", pid, now)
 	}
-	for range 50 { // a socket that nobody accepts on would get a share
-		get(t, "127.0.0.1:"+port)
+	if err := b.Write(strings.Replace(answering, "ANSWER", "changed", 1)); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := b.Run(t.Context(), "reload", "--config", "{}"); err != nil {
+		t.Fatalf("caddy reload: %v\n%s", err, out)
+	}
+	if now := awaitActive(t, b, 0); now == pid {
+		t.Error("the child was not replaced")
+	}
+	if got := get(t, "127.0.0.1:"+port).Body; got != "changed" {
+		t.Errorf("the site answers %q", got)
 	}
 }
 

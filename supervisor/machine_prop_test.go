@@ -168,9 +168,10 @@ func (w *world) check(a action) {
 		}
 		w.hold = false
 	case actSweep:
-		// It may have been found hanging in the same step.
+		// It may have been found hanging in the same step, or make room for what must be alone.
+		alone := w.m.candidate != nil && w.m.specOf(w.m.candidate).StopFirst
 		hung := slices.ContainsFunc(w.m.procs, func(p *proc) bool { return p.phase == phaseKilled && p.cause == exitHang })
-		if w.m.active() == nil && !hung {
+		if w.m.active() == nil && !hung && !alone {
 			w.Fatal("sweeps sockets while users wait there")
 		}
 	}
@@ -189,6 +190,9 @@ func (w *world) invariants() {
 	}
 	if c := m.candidate; c != nil && !c.begun && !m.specOf(c).StopFirst && (m.hasRoom() || !w.now.Before(c.until)) {
 		w.Fatal("a replacement waits though it may begin")
+	}
+	if gap := !m.gapSince.IsZero(); gap != (m.wanted && m.active() == nil) {
+		w.Fatalf("a gap is counted: %v, while %v processes are active", gap, m.count(phaseActive))
 	}
 	if m.later != nil && (m.candidate == nil || !m.candidate.begun) {
 		w.Fatal("replacements gather behind one that they could join")

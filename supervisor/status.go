@@ -22,7 +22,8 @@ type Status struct {
 	LastExit *Exit  `json:"last_exit,omitempty"`
 	// NextStart is set while the child is in backoff.
 	NextStart *time.Time `json:"next_start,omitempty"`
-	// Waiting is set while replacements wait for processes that finish requests.
+	// Waiting is set while replacements wait for processes that finish requests, or
+	// AwaitRoom does.
 	Waiting *Waiting `json:"waiting,omitempty"`
 	// Processes are all living ones, the oldest first.
 	Processes []ProcessStatus `json:"processes"`
@@ -75,7 +76,7 @@ func (s *Supervisor) publish() {
 		at := m.nextStart
 		st.NextStart = &at
 	}
-	if n := m.waiting(); n > 0 {
+	if n := m.waiting(); n > 0 || len(m.rooms) > 0 {
 		st.Waiting = &Waiting{Changes: n, Processes: m.finishing()}
 	}
 	for _, p := range m.procs {

@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "write the option tables of docs anew")
 const docFile = "../../docs/failover-options.md"
 
 // The reference in docs is made from the table. To write it anew, run
-// go test ./failover -run TestOptionsDoc -update.
+// go test ./failover/address -run TestOptionsDoc -update.
 func TestOptionsDoc(t *testing.T) {
 	data, err := os.ReadFile(docFile)
 	if err != nil {

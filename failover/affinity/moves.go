@@ -4,8 +4,9 @@
 package affinity
 
 import (
-	"sync"
 	"sync/atomic"
+
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 )
 
 const (
@@ -30,11 +31,14 @@ type Moves[M comparable] struct {
 	shards  [MoveShards]moveShard[M]
 }
 
+// movesLock is the class of the locks of shards, whatever they move to.
+type movesLock struct{}
+
 // moveShard has the clients whose hash begins with its number.
 type moveShard[M comparable] struct {
-	mu sync.Mutex         // guards to; nothing else is locked under it
-	to map[uint64]move[M] // by the client's key
-	_  [48]byte           // shards do not share cache lines
+	mu lockorder.Mutex[movesLock] // guards to; nothing else is locked under it
+	to map[uint64]move[M]         // by the client's key
+	_  [48]byte                   // shards do not share cache lines
 }
 
 // move is where a client is, and the tick at which that was last of use.

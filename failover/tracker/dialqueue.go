@@ -6,8 +6,9 @@ package tracker
 import (
 	"context"
 	"slices"
-	"sync"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 )
 
 const (
@@ -30,7 +31,7 @@ const (
 // a connection as the last one took, bring it back to DialWidth. The zero value is
 // ready.
 type DialQueue struct {
-	mu      sync.Mutex
+	mu      lockorder.Mutex[DialQueue]
 	pending int
 	extra   int       // what is allowed beyond DialWidth
 	until   time.Time // extra is allowed

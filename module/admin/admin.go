@@ -13,26 +13,28 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/module/broker"
 )
 
 func init() {
-	caddy.RegisterModule(Admin{})
+	caddy.RegisterModule(new(Admin))
 }
 
-// Admin is the admin API under /broker/. It keeps nothing: Caddy may serve it from
-// a configuration that failed, so state is looked up with each request.
-type Admin struct{}
+const moduleID = "admin.api.broker"
+
+// Admin is the admin API under /broker/, and what Caddy's own paths mean in a process
+// that supervises, or is supervised. Caddy may serve it from a configuration that
+// failed, so all state is looked up with each request.
+type Admin struct {
+	role   role
+	logger *zap.Logger
+}
 
 // CaddyModule returns the Caddy module information.
-func (Admin) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "admin.api.broker", New: func() caddy.Module { return new(Admin) }}
-}
-
-// Routes returns the routes of the API: one prefix, so that an operator can grant it.
-func (Admin) Routes() []caddy.AdminRoute {
-	return []caddy.AdminRoute{{Pattern: "/broker/", Handler: caddy.AdminHandlerFunc(serveAdmin)}}
+func (*Admin) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: moduleID, New: func() caddy.Module { return new(Admin) }}
 }
 
 // apiError is an error with the status that fits it.
@@ -42,6 +44,14 @@ type apiError struct {
 }
 
 func (e apiError) Error() string { return e.err.Error() }
+
+// asStock is an error as Caddy's own routes have them.
+func asStock(err error) error {
+	if e, ok := errors.AsType[apiError](err); ok {
+		return caddy.APIError{HTTPStatus: e.status, Err: e.err}
+	}
+	return err
+}
 
 func failure(status int, format string, args ...any) error {
 	return apiError{status, fmt.Errorf(format, args...)}
@@ -114,5 +124,8 @@ func method(r *http.Request, allowed ...string) error {
 	return failure(http.StatusMethodNotAllowed, "method %s is not allowed here: use %s", r.Method, strings.Join(allowed, " or "))
 }
 
-// Interface guard
-var _ caddy.AdminRouter = Admin{}
+// Interface guards
+var (
+	_ caddy.AdminRouter = (*Admin)(nil)
+	_ caddy.Provisioner = (*Admin)(nil)
+)

@@ -4,8 +4,10 @@
 package admin
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -13,16 +15,11 @@ import (
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
-// Provision refuses an admin endpoint of which another process has a share: half of all
-// commands would go to that one. Caddy calls it right before it opens the endpoint, which
-// it shares with every process of the same user.
-func (Admin) Provision(ctx caddy.Context) error {
-	configured, err := ctx.AppIfConfigured("broker")
-	if err != nil {
-		return nil //nolint:nilerr // loading the apps says it, or this is no broker
-	}
-	app, ok := configured.(*broker.App)
-	if !ok || app.AdminListen == "" {
+// alone refuses an admin endpoint of which another process has a share: half of all
+// commands would go to that one. It is called right before Caddy opens the endpoint,
+// which it shares with every process of the same user.
+func alone(ctx caddy.Context, app *broker.App) error {
+	if app.AdminListen == "" {
 		return nil
 	}
 	listen, err := caddy.NewReplacer().ReplaceOrErr(app.AdminListen, true, true)
@@ -37,11 +34,8 @@ func (Admin) Provision(ctx caddy.Context) error {
 	if address.IsUnixNetwork() {
 		host, _, _ = strings.Cut(address.Host, "|") // permission bits follow
 	}
-	if err := sockets.Available(ctx, address.Network, host); err != nil {
+	if err := sockets.Available(ctx, address.Network, host); errors.Is(err, syscall.EADDRINUSE) { // Caddy says all else
 		return fmt.Errorf("opening the admin endpoint %s: %w (global option admin)", listen, err)
 	}
 	return nil
 }
-
-// Interface guard
-var _ caddy.Provisioner = Admin{}

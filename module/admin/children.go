@@ -6,11 +6,8 @@ package admin
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -84,7 +81,7 @@ var childOperations = map[string]func(c *broker.Hosted, r *http.Request) error{
 
 // reloadChild carries out a reload, and gives its error a status.
 func reloadChild(c *broker.Hosted, _ *http.Request) error {
-	err := c.Reload()
+	err := c.Reload(context.Background())
 	switch {
 	case err == nil:
 		return nil
@@ -106,37 +103,4 @@ func conflict(err error) error {
 		}
 	}
 	return apiError{http.StatusBadGateway, err}
-}
-
-// forward passes a request to the active process's own admin endpoint, as one for
-// path, with which the request's own path ends.
-func forward(c *broker.Hosted, w http.ResponseWriter, r *http.Request, path string) error {
-	transport, err := c.Transport()
-	if err != nil {
-		return apiError{http.StatusServiceUnavailable, err}
-	}
-	prefix := strings.TrimSuffix(r.URL.Path, path)
-	proxy := &httputil.ReverseProxy{
-		Rewrite: func(pr *httputil.ProxyRequest) {
-			pr.Out.URL = &url.URL{
-				Scheme: "http", Host: "127.0.0.1", Path: path, RawPath: strings.TrimPrefix(r.URL.EscapedPath(), prefix), RawQuery: r.URL.RawQuery,
-			}
-			pr.Out.Host = "127.0.0.1"
-			pr.Out.Header.Del("Origin") // the parent's endpoint has checked it
-			pr.Out.Header.Del("Sec-Fetch-Mode")
-		},
-		ModifyResponse: func(res *http.Response) error {
-			if to := res.Header.Get("Location"); strings.HasPrefix(to, "/") {
-				res.Header.Set("Location", prefix+to)
-			}
-			return nil
-		},
-		Transport:     transport,
-		FlushInterval: -1,
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
-			_ = answer(w, http.StatusBadGateway, map[string]string{"error": fmt.Sprintf("asking child %q: %v", c.Name(), err)})
-		},
-	}
-	proxy.ServeHTTP(w, r)
-	return nil
 }

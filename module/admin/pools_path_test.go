@@ -56,7 +56,7 @@ func TestPoolNamedByAPath(t *testing.T) {
 	}
 	name := "unix/" + socket
 	mux := http.NewServeMux() // as Caddy's admin endpoint has
-	for _, route := range (Admin{}).Routes() {
+	for _, route := range new(Admin).Routes() {
 		mux.HandleFunc(route.Pattern, func(w http.ResponseWriter, r *http.Request) {
 			if err := route.Handler.ServeHTTP(w, r); err != nil {
 				t.Error(err)

@@ -54,7 +54,7 @@ func newURIsIn(t *testing.T, addresses ...string) (*httptest.Server, caddy.Conte
 			w.WriteHeader(he.StatusCode)
 		}
 	}))
-	t.Cleanup(srv.CloseClientConnections)
+	t.Cleanup(srv.Close)
 	return srv, ctx
 }
 

@@ -4,6 +4,7 @@
 package broker
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/module/cluster"
+	"github.com/caddy-broker/caddy-broker/module/document"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/metrics"
 	"github.com/caddy-broker/caddy-broker/supervisor"
@@ -30,14 +32,17 @@ func init() {
 // listening sockets, so that a child that crashes, hangs or is replaced refuses
 // nobody.
 //
-// Usually the `broker` config adapter writes this app's configuration: it moves
-// everything a Caddyfile serves into a child named `default`.
+// A user's configuration has its options only. Out of that configuration the parent's
+// is made, where this app has a child named `default`, which runs the whole of it.
 type App struct {
 	ChildOptions
 
+	// Off ends the supervision: this process serves the configuration itself.
+	Off bool `json:"off,omitempty"`
+
 	// Source names the file that this configuration was adapted from, so that a
 	// reload can be asked for without naming it again.
-	Source *Source `json:"source,omitempty"`
+	Source *document.Source `json:"source,omitempty"`
 
 	// AdminListen is the address of this process's admin endpoint, which no other
 	// process may have; if empty, that is not looked at.
@@ -58,16 +63,10 @@ type App struct {
 	logger *zap.Logger
 	events *caddyevents.App
 	specs  map[string]*childSpec
-	ready  chan struct{} // closed when Start returns
-	over   chan struct{} // closed when the claim ended
-}
-
-// Source is where a configuration came from.
-type Source struct {
-	// File is the path of the adapted file.
-	File string `json:"file"`
-	// Adapter is the adapter's name.
-	Adapter string `json:"adapter"`
+	doc    *document.Document // the user's configuration
+	former bool               // of which not all is known
+	ready  chan struct{}      // closed when Start returns
+	over   chan struct{}      // closed when the claim ended
 }
 
 // Child is one supervised program: a Caddy with a configuration, or a command.
@@ -76,12 +75,17 @@ type Child struct {
 
 	// Config is the configuration of a Caddy that runs as this child.
 	Config json.RawMessage `json:"config,omitempty"`
+	// Verbatim says that the configuration is the user's word for word, in which members
+	// `@id` are called `@@id`: the child runs of it what is not the parent's business.
+	Verbatim bool `json:"verbatim,omitempty"`
 	// Command is another program to run, with its arguments.
 	Command []string `json:"command,omitempty"`
 	// Listen are the sockets of that program, as Caddy network addresses
 	// (`tcp/127.0.0.1:9000`). They are opened and held here and handed over as
 	// systemd hands them over (`LISTEN_FDS`).
 	Listen []string `json:"listen,omitempty"`
+
+	decoded any // what Config was made of, if it is known
 }
 
 // CaddyModule returns the Caddy module information.
@@ -97,6 +101,12 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.ready, a.over = make(chan struct{}), make(chan struct{})
+	if a.Off {
+		return nil
+	}
+	if err := a.document(); err != nil {
+		return err
+	}
 	events, err := ctx.App("events")
 	if err != nil {
 		return fmt.Errorf("getting events app: %w", err)
@@ -122,6 +132,55 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return err
 }
 
+// Supervisable reports whether this app can do what it is asked for: not if it stands in
+// a user's configuration that was loaded as it is.
+func (a *App) Supervisable() error {
+	if !a.Off && a.Children[DefaultChild] == nil {
+		return errUnwrapped
+	}
+	return nil
+}
+
+// errUnwrapped says that a user's configuration came into a process without having
+// become that of a parent.
+var errUnwrapped = errors.New("the option broker asks for supervision, which this way of loading a configuration cannot give: " +
+	"use `caddy run`, `caddy broker run --ha`, or post it to /load; `broker off` serves it without")
+
+// document finds the user's configuration, and what the child runs of it.
+func (a *App) document() (err error) {
+	c := a.Children[DefaultChild]
+	switch p := host.pending.Load(); {
+	case c == nil:
+		return nil
+	case !c.Verbatim:
+		a.doc, err = a.formerDocument()
+		a.former = true
+		return err
+	case p != nil && bytes.Equal(p.config, c.Config):
+		a.doc = p.next
+	default:
+		var user any
+		if err := json.Unmarshal(c.Config, &user); err != nil {
+			return fmt.Errorf("child %q: config: %w", DefaultChild, err)
+		}
+		if a.doc, err = document.New(unescapeIDs(user)); err != nil {
+			return fmt.Errorf("child %q: %w", DefaultChild, err)
+		}
+		a.doc = a.doc.From(a.Source)
+		if p != nil && bytes.Equal(p.next.JSON(), a.doc.JSON()) { // in another order
+			a.doc = p.next
+		}
+	}
+	return c.run(a.doc)
+}
+
+// run makes the child run a user's configuration.
+func (c *Child) run(d *document.Document) (err error) {
+	c.decoded = d.Config()
+	c.Config, err = childConfig(d)
+	return err
+}
+
 // Validate checks the child's own configuration where nothing will be started:
 // in `caddy validate` and `caddy adapt --validate`. Elsewhere the child is the check.
 func (a *App) Validate() error {
@@ -143,6 +202,12 @@ func (a *App) Validate() error {
 // when all of it serves. If it cannot, everything is as it was before.
 func (a *App) Start() error {
 	defer close(a.ready)
+	if a.Off {
+		return nil
+	}
+	if err := a.Supervisable(); err != nil { // without an admin endpoint nothing has asked for that before
+		return err
+	}
 	if err := host.claim(a); err != nil {
 		return err
 	}
@@ -171,6 +236,14 @@ func (a *App) emit(e supervisor.Event) {
 	}
 	a.logger.Info(e.Name, fields...)
 	a.events.Emit(a.ctx, e.Name, e.Data)
+}
+
+// secrets are those that this configuration has for this process alone.
+func (a *App) secrets() []string {
+	if a.Network == nil {
+		return nil
+	}
+	return []string{caddy.NewReplacer().ReplaceAll(a.Network.Key, "")}
 }
 
 // serves reports whether this process has sites of its own beside its children.

@@ -5,10 +5,8 @@ package broker
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"reflect"
-	"slices"
 	"strings"
 	"time"
 
@@ -58,7 +56,9 @@ type ChildOptions struct {
 	HALog *string `json:"ha_log,omitempty"`
 	// User makes the child run as this user, with its groups. The parent must be root.
 	User string `json:"user,omitempty"`
-	// Env adds to the child's environment.
+	// Env adds to the child's environment, which has few of this process's variables:
+	// those that programs and Caddy need, and those that the child's configuration uses
+	// (`{env.NAME}`). A value may use others, which hands one over: `{env.NAME}`.
 	Env map[string]string `json:"env,omitempty"`
 }
 
@@ -91,29 +91,37 @@ func (o ChildOptions) withDefaults(d ChildOptions) ChildOptions {
 
 // childSpecs checks all children and says what to run.
 func (a *App) childSpecs() (map[string]*childSpec, error) {
-	override := overrides.Load()
 	specs := make(map[string]*childSpec, len(a.Children))
 	for name, c := range a.Children {
-		if err := checkName(name); err != nil {
-			return nil, err
-		}
-		opts := c.optionsWith(a.ChildOptions)
-		if name == DefaultChild && opts.HALog == nil {
-			opts.HALog = a.HALog
-		}
-		if name == DefaultChild && override != nil {
-			opts = override.apply(opts)
-		}
-		spec, err := c.spec(name, opts)
-		if err == nil {
-			err = checkRoot(opts.User)
-		}
+		spec, err := a.childSpec(name, c)
 		if err != nil {
-			return nil, fmt.Errorf("child %q: %w", name, err)
+			return nil, err
 		}
 		specs[name] = spec
 	}
 	return specs, nil
+}
+
+// childSpec checks one child and says what to run.
+func (a *App) childSpec(name string, c *Child) (*childSpec, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	opts := c.optionsWith(a.ChildOptions)
+	if name == DefaultChild && opts.HALog == nil {
+		opts.HALog = a.HALog
+	}
+	if override := overrides.Load(); name == DefaultChild && override != nil {
+		opts = override.apply(opts)
+	}
+	spec, err := c.spec(name, opts, a.secrets()...)
+	if err == nil {
+		err = checkRoot(opts.User)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("child %q: %w", name, err)
+	}
+	return spec, nil
 }
 
 func checkName(name string) error {
@@ -143,7 +151,9 @@ func (c *Child) optionsWith(defaults ChildOptions) ChildOptions {
 	return opts
 }
 
-func (c *Child) spec(name string, o ChildOptions) (*childSpec, error) {
+// spec is what a child of that name with these options runs. The secrets are those of
+// this process, which no child is given.
+func (c *Child) spec(name string, o ChildOptions, secrets ...string) (*childSpec, error) {
 	if o.Watchdog != nil && *o.Watchdog == 0 { // in JSON, 0 is off as well
 		o.Watchdog = new(WatchdogOff)
 	}
@@ -174,7 +184,7 @@ func (c *Child) spec(name string, o ChildOptions) (*childSpec, error) {
 		Watchdog:     max(time.Duration(*o.Watchdog), 0), // off is below
 		DrainTimeout: time.Duration(*o.DrainTimeout),
 		StopTimeout:  time.Duration(*o.StopTimeout),
-		Env:          childEnv(o.Env),
+		Env:          childEnv(c.Config, o.Env, secrets...),
 	}}
 	if log != nil && *log != "off" {
 		s.haLog = *log
@@ -221,13 +231,4 @@ func checkRoot(user string) error {
 		return fmt.Errorf("option user: value %q is not allowed: only root can start a child as another user; run the broker as root or remove the option", user)
 	}
 	return nil
-}
-
-// childEnv is this process's environment with add in it.
-func childEnv(add map[string]string) []string {
-	env := supervisor.CleanEnv(os.Environ())
-	for _, name := range slices.Sorted(maps.Keys(add)) {
-		env = supervisor.SetEnv(env, name, add[name])
-	}
-	return env
 }

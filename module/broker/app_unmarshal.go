@@ -48,7 +48,7 @@ func (o *ChildOptions) unmarshal(d *caddyfile.Dispenser, given map[string]bool, 
 // UnmarshalJSON reads the app's configuration.
 func (a *App) UnmarshalJSON(data []byte) error {
 	type plain App
-	besides := map[string]options.Member{"source": {}, "admin_listen": {}, "children": {Named: true}, "network": {}}
+	besides := map[string]options.Member{"off": {Expecting: "true or false"}, "source": {}, "admin_listen": {}, "children": {Named: true}, "network": {}}
 	for i := range appTable {
 		besides[appTable[i].Name] = appTable[i].Member()
 	}
@@ -60,7 +60,7 @@ func (a *App) UnmarshalJSON(data []byte) error {
 // UnmarshalJSON reads a child's configuration.
 func (c *Child) UnmarshalJSON(data []byte) error {
 	type plain Child
-	besides := map[string]options.Member{"config": {}}
+	besides := map[string]options.Member{"config": {}, "verbatim": {Expecting: "true or false"}}
 	for i := range programTable {
 		besides[programTable[i].Name] = programTable[i].Member()
 	}

@@ -6,6 +6,7 @@ package broker
 import (
 	"sync"
 
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 )
 
@@ -13,7 +14,7 @@ import (
 // to the deciding configuration's subscribers and to those who watch the admin
 // API, in order, on one goroutine of its own.
 type eventPump struct {
-	mu    sync.Mutex
+	mu    lockorder.Mutex[eventPump]
 	queue []supervisor.Event
 	app   *App
 	busy  bool // the goroutine runs
@@ -76,7 +77,7 @@ const watcherQueue = 256
 
 // eventHub hands events to watchers. One that does not keep up is disconnected.
 type eventHub struct {
-	mu       sync.Mutex
+	mu       lockorder.Mutex[eventHub]
 	watchers map[chan supervisor.Event]struct{}
 }
 

@@ -33,7 +33,7 @@ func checkReplace(word string) error {
 // is empty, as the child's modules need it.
 func (c *Child) replacement(s *childSpec, option string) error {
 	if option == "" {
-		s.locks = exclusiveModule(c.Config)
+		s.locks = c.exclusiveModule()
 	}
 	s.StopFirst = option == replaceStopFirst || s.locks != ""
 	switch {
@@ -47,11 +47,11 @@ func (c *Child) replacement(s *childSpec, option string) error {
 	}
 }
 
-// exclusiveModule names the first module of a configuration that is known to keep
-// a file locked for itself as long as it is loaded; empty is none.
-func exclusiveModule(config []byte) string {
-	var value any
-	if json.Unmarshal(config, &value) != nil {
+// exclusiveModule names the first module of the child's configuration that is known to
+// keep a file locked for itself as long as it is loaded; empty is none.
+func (c *Child) exclusiveModule() string {
+	value := c.decoded
+	if value == nil && json.Unmarshal(c.Config, &value) != nil {
 		return ""
 	}
 	cfg, _ := value.(map[string]any)

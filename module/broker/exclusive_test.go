@@ -31,7 +31,7 @@ func TestExclusiveModule(t *testing.T) {
 		`{"apps": {"cache": {"nuts": {}}}}`:                                     "cache",
 		`{"apps": {"cache": {"ttl": "1s"}}}`:                                    "",
 	} {
-		if got := exclusiveModule([]byte(config)); got != want {
+		if got := (&Child{Config: []byte(config)}).exclusiveModule(); got != want {
 			t.Errorf("%s: got %q, want %q", config, got, want)
 		}
 	}

@@ -15,10 +15,12 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
+	"github.com/caddy-broker/caddy-broker/module/document"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/supervisor"
-	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
 // host holds what outlives one configuration: the running children. Every
@@ -28,12 +30,18 @@ import (
 // not touched by a reload, and a failed reload leaves everything as it was.
 var host = &hostState{children: make(map[string]*Hosted), events: newEventPump()}
 
-type hostState struct {
-	turn sync.Mutex // one claim or release at a time; held while children start and stop
+// turnLock is the class of hostState.turn.
+type turnLock struct{}
 
-	mu       sync.RWMutex // guards what follows, briefly
+type hostState struct {
+	turn lockorder.Mutex[turnLock] // one claim or release at a time; held while children start and stop
+
+	mu       lockorder.RWMutex[hostState] // guards what follows, briefly
 	claims   []*App
 	children map[string]*Hosted
+
+	shown   atomic.Pointer[document.Document] // that of the claim that decides, once it serves
+	pending atomic.Pointer[pending]           // the load that the queue has under way
 
 	network clusterHost // guarded by turn
 	thrift  thrift      // guarded by turn
@@ -46,6 +54,14 @@ type hostState struct {
 func (h *hostState) claim(a *App) error {
 	h.turn.Lock()
 	defer h.turn.Unlock()
+	p := h.pending.Load()
+	if p != nil && p.next != a.doc { // this load is not the queue's
+		p = nil
+	}
+	if p != nil && p.base != h.shown.Load() {
+		p.overtaken = true
+		return document.ErrOvertaken
+	}
 	h.mu.Lock()
 	h.claims = append(h.claims, a)
 	h.mu.Unlock()
@@ -59,26 +75,69 @@ func (h *hostState) claim(a *App) error {
 		h.restore(a.logger)
 		return err
 	}
-	unchanged, err := h.applyAll(ctx, a)
+	unchanged, err := h.applyAll(ctx, a, p != nil && p.force)
 	if err != nil {
+		if p != nil {
+			p.cause = inCaddysWords(err)
+		}
 		h.drop(a)
 		h.restore(a.logger)
 		return err
 	}
+	h.shown.Store(a.doc)
 	h.tellParent()
 	h.thrift.set(!a.serves())
 	for _, name := range unchanged {
-		a.logger.Info("child goes on: nothing that it runs has changed; `caddy broker restart` replaces it", zap.String("child", name))
+		a.logUnchanged(name)
+	}
+	return nil
+}
+
+func (a *App) logUnchanged(child string) {
+	a.logger.Info("child goes on: nothing that it runs has changed; `caddy broker restart` replaces it", zap.String("child", child))
+}
+
+// change lets the configuration that decides go on with another document, whose
+// parent's part is the same: it is about what the child runs, if anything.
+func (h *hostState) change(base, next *document.Document, force bool) error {
+	h.turn.Lock()
+	defer h.turn.Unlock()
+	a := h.deciding()
+	if a == nil || base != h.shown.Load() {
+		return document.ErrOvertaken
+	}
+	sites := *a.Children[DefaultChild]
+	if err := sites.run(next); err != nil {
+		return err
+	}
+	spec, err := a.childSpec(DefaultChild, &sites)
+	if err != nil {
+		return err
+	}
+	c := h.child(DefaultChild)
+	unchanged := !force && c != nil && c.spec.Equal(spec.Spec)
+	ctx, cancel := assumed.UntilExiting(context.Background(), errExiting)
+	defer cancel()
+	if err := h.apply(ctx, DefaultChild, spec, force, a.logger); err != nil {
+		return err
+	}
+	a.doc, a.Children[DefaultChild], a.specs[DefaultChild] = next, &sites, spec
+	h.shown.Store(next)
+	if unchanged {
+		a.logUnchanged(DefaultChild)
 	}
 	return nil
 }
 
 // applyAll makes all children what a wants them to be, and returns those that were so
-// already. A Caddy that the operator stopped is an error: nobody would serve what was
-// just loaded.
-func (h *hostState) applyAll(ctx context.Context, a *App) (unchanged []string, err error) {
+// already; if the load is forced, a Caddy is replaced all the same. One that the
+// operator stopped is an error: nobody would serve what was just loaded.
+func (h *hostState) applyAll(ctx context.Context, a *App, force bool) (unchanged []string, err error) {
 	names := slices.Sorted(maps.Keys(a.specs))
 	for _, name := range names {
+		if err := h.awaitGone(ctx, name); err != nil {
+			return nil, fmt.Errorf("child %q: waiting for the end of the one before: %w", name, err)
+		}
 		c := h.child(name)
 		if c == nil || a.specs[name].External {
 			continue
@@ -89,10 +148,11 @@ func (h *hostState) applyAll(ctx context.Context, a *App) (unchanged []string, e
 	}
 	for _, name := range names {
 		c, want := h.child(name), a.specs[name]
-		if c != nil && c.spec.Equal(want.Spec) {
+		again := force && !want.External
+		if c != nil && c.spec.Equal(want.Spec) && !again {
 			unchanged = append(unchanged, name)
 		}
-		if err := h.apply(ctx, a, name); err != nil {
+		if err := h.apply(ctx, name, want, again, a.logger); err != nil {
 			return nil, err
 		}
 	}
@@ -132,7 +192,11 @@ func (h *hostState) drop(a *App) (top, held bool) {
 
 // restore lets the newest claim left decide again.
 func (h *hostState) restore(logger *zap.Logger) {
-	if a := h.deciding(); a != nil {
+	a := h.deciding()
+	if a == nil {
+		h.shown.Store(nil)
+	} else {
+		h.shown.Store(a.doc)
 		h.events.follow(a)
 		if err := h.network.apply(a.Network, a.logger); err != nil {
 			logger.Error("restoring network of the running configuration", zap.Error(err))
@@ -140,7 +204,11 @@ func (h *hostState) restore(logger *zap.Logger) {
 		ctx, cancel := assumed.UntilExiting(context.Background(), errExiting)
 		defer cancel()
 		for _, name := range slices.Sorted(maps.Keys(a.specs)) {
-			if err := h.apply(ctx, a, name); err != nil {
+			err := h.awaitGone(ctx, name)
+			if err == nil {
+				err = h.apply(ctx, name, a.specs[name], false, a.logger)
+			}
+			if err != nil {
 				logger.Error("restoring child of the running configuration", zap.String("child", name), zap.Error(err))
 			}
 		}
@@ -148,44 +216,12 @@ func (h *hostState) restore(logger *zap.Logger) {
 	h.prune(logger)
 }
 
-// prune stops, side by side, what no claim wants.
-func (h *hostState) prune(logger *zap.Logger) {
-	a := h.deciding()
-	if a == nil {
-		h.network.end()
-		h.thrift.set(false)
-		h.state.freeze(h)
-	}
-	var wg sync.WaitGroup
-	for name, c := range h.list() {
-		if a != nil && a.specs[name] != nil {
-			continue
-		}
-		wg.Go(func() {
-			err := c.sup.Stop(context.Background(), control.Immediate)
-			if err != nil && !errors.Is(err, supervisor.ErrStopped) {
-				logger.Error("stopping child", zap.String("child", name), zap.Error(err))
-			}
-			c.close()
-			h.mu.Lock()
-			delete(h.children, name)
-			h.mu.Unlock()
-		})
-	}
-	wg.Wait()
-	if a == nil {
-		h.state.end()
-		h.events.follow(nil)
-	}
-}
-
-// apply makes one child what a wants it to be.
-func (h *hostState) apply(ctx context.Context, a *App, name string) error {
-	want := a.specs[name]
+// apply makes one child what it is wanted to be, in a new process if it is to be so again.
+func (h *hostState) apply(ctx context.Context, name string, want *childSpec, again bool, logger *zap.Logger) error {
 	c := h.child(name)
 	if c == nil {
 		var err error
-		if c, err = newHosted(name, want, h.events, a.logger); err != nil {
+		if c, err = newHosted(name, want, h.events, logger); err != nil {
 			return err
 		}
 		h.mu.Lock()
@@ -204,9 +240,9 @@ func (h *hostState) apply(ctx context.Context, a *App, name string) error {
 	if err := c.admit(want.User); err != nil {
 		return err
 	}
-	if !c.spec.Equal(want.Spec) {
+	if again || !c.spec.Equal(want.Spec) {
 		if want.locks != "" {
-			a.logger.Info("child ends before its replacement starts, because one of its modules cannot be loaded twice; `replace overlap` in the broker's options denies it",
+			logger.Info("child ends before its replacement starts, because one of its modules cannot be loaded twice; `replace overlap` in the broker's options denies it",
 				zap.String("child", name), zap.String("module", want.locks))
 		}
 		switch err := c.replace(ctx, want.Spec); {
@@ -253,6 +289,9 @@ type Hosted struct {
 	haLog string
 	log   *supervisor.HALog
 	pools *poolKeeper
+	// leaving is closed when the child is gone; nil as long as a configuration wants it.
+	// It is guarded by host.mu.
+	leaving chan struct{}
 	// dirs are the directories of the private admin sockets, by user: a process can
 	// make its socket in its own user's only. They stay until the child goes.
 	dirs sync.Map
@@ -261,6 +300,11 @@ type Hosted struct {
 }
 
 func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logger) (*Hosted, error) {
+	cleanUp(logger)
+	if names := withheld(want.Env); len(names) > 0 {
+		logger.Info("child does not get these variables of the broker's environment; `env NAME {env.NAME}` in its options hands one over",
+			zap.String("child", name), zap.Strings("variables", names))
+	}
 	c := &Hosted{name: name, spec: want.Spec, haLog: want.haLog, pools: new(poolKeeper)}
 	if err := c.pools.restore(host.state.of(name)); err != nil {
 		logger.Warn("state of the broker: what was kept of the pools cannot be read, so they start without", zap.String("child", name), zap.Error(err))
@@ -307,7 +351,7 @@ func (c *Hosted) close() {
 	c.sup.Close()
 	c.log.Close()
 	c.dirs.Range(func(_, dir any) bool {
-		_ = os.RemoveAll(dir.(string))
+		dir.(*sockets.Dir).Remove()
 		return true
 	})
 }
@@ -328,6 +372,9 @@ func (c *Hosted) admit(user string) error {
 // adminSocket is the path of the private admin endpoint of process id, which runs
 // as user.
 func (c *Hosted) adminSocket(id int, user string) string {
-	dir, _ := c.dirs.Load(user)
-	return fmt.Sprintf("%s/%d.sock", dir, id)
+	dir, ok := c.dirs.Load(user)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%s/%d.sock", dir.(*sockets.Dir).Path, id)
 }

@@ -24,7 +24,7 @@ func Statuses() []*supervisor.Status {
 	children := host.list()
 	out := make([]*supervisor.Status, 0, len(children))
 	for _, name := range slices.Sorted(maps.Keys(children)) {
-		out = append(out, children[name].sup.Status())
+		out = append(out, children[name].Status())
 	}
 	return out
 }
@@ -45,8 +45,22 @@ func Watch() (events <-chan supervisor.Event, over <-chan struct{}, end func()) 
 // Name is the child's in the configuration.
 func (c *Hosted) Name() string { return c.name }
 
-// Status is what the child is like now.
-func (c *Hosted) Status() *supervisor.Status { return c.sup.Status() }
+// Status is what the child is like now. Changes of its configuration that no load has
+// taken yet wait like those that the supervisor has.
+func (c *Hosted) Status() *supervisor.Status {
+	st := c.sup.Status()
+	n := changes.Waiting()
+	if c.name != DefaultChild || n == 0 {
+		return st
+	}
+	var waiting supervisor.Waiting
+	if st.Waiting != nil {
+		waiting = *st.Waiting
+	}
+	waiting.Changes += n
+	st.Waiting = &waiting
+	return st
+}
 
 // Start starts a child that was stopped.
 func (c *Hosted) Start(ctx context.Context) error { return c.sup.Start(ctx, nil) }

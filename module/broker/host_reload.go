@@ -4,12 +4,14 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
+
+	"github.com/caddy-broker/caddy-broker/module/document"
 )
 
 // ErrNoFile says that there is no file to load again.
@@ -17,37 +19,39 @@ var ErrNoFile = errors.New("the configuration did not come from a file; post the
 
 // Reload reads the file that the configuration came from again and loads it, as
 // `caddy reload` does from outside.
-func (c *Hosted) Reload() error {
-	a := host.deciding()
-	if a == nil || a.Source == nil {
+func (c *Hosted) Reload(ctx context.Context) error {
+	shown := Shown()
+	if shown == nil || shown.Source == nil {
 		return fmt.Errorf("reloading child %q: %w", c.name, ErrNoFile)
 	}
-	if want := a.specs[c.name]; want != nil && !want.External {
-		// Caddy loads nothing where the file has not changed, and calls that done.
-		if err := c.servable(); err != nil {
-			return fmt.Errorf("reloading child %q: %w", c.name, err)
-		}
+	d, err := Read(*shown.Source)
+	if err == nil {
+		err = Change(ctx, document.Request{Whole: d})
 	}
-	config, err := Adapt(a.Source.File, a.Source.Adapter)
 	if err != nil {
-		return fmt.Errorf("reloading child %q: %w", c.name, err)
-	}
-	if err := caddy.Load(config, false); err != nil {
 		return fmt.Errorf("reloading child %q: %w", c.name, err)
 	}
 	return nil
 }
 
-// Adapt adapts file without a line in the log.
-func Adapt(file, name string) ([]byte, error) {
-	adapter := caddyconfig.GetAdapter(name)
-	if adapter == nil {
-		return nil, fmt.Errorf("no config adapter %q in this build", name)
-	}
-	body, err := os.ReadFile(file)
+// Read reads a user's configuration from a file, without a line in the log.
+func Read(from document.Source) (*document.Document, error) {
+	text, err := os.ReadFile(from.File)
 	if err != nil {
 		return nil, err
 	}
-	config, _, err := adapter.Adapt(body, map[string]any{"filename": file})
-	return config, err
+	if from.Adapter != "" {
+		adapter := caddyconfig.GetAdapter(from.Adapter)
+		if adapter == nil {
+			return nil, fmt.Errorf("no config adapter %q in this build", from.Adapter)
+		}
+		if text, _, err = adapter.Adapt(text, map[string]any{"filename": from.File}); err != nil {
+			return nil, err
+		}
+	}
+	d, err := Unwrap(text)
+	if err != nil {
+		return nil, err
+	}
+	return d.From(&from), nil
 }

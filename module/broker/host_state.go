@@ -9,11 +9,11 @@ import (
 	"maps"
 	"path/filepath"
 	"regexp"
-	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/module/internal/statefile"
 )
@@ -23,7 +23,7 @@ import (
 type parentState struct {
 	place string // where it is kept; "" is nowhere; guarded by host.turn
 
-	mu     sync.Mutex
+	mu     lockorder.Mutex[parentState]
 	file   *statefile.File              // by mu; nil keeps nothing
 	found  map[string][]statefile.Piece // by mu: of children that have not served yet
 	frozen map[string][]statefile.Piece // by mu: of all children, once they are being stopped; else nil

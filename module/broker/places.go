@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 )
 
 const (
@@ -24,7 +26,7 @@ const (
 type places struct {
 	free chan struct{} // one element for each connection
 
-	mu    sync.Mutex
+	mu    lockorder.Mutex[places]
 	conns []*placedConn // by mu; the oldest first
 }
 

@@ -10,8 +10,8 @@ import (
 	"fmt"
 	"iter"
 	"regexp"
-	"sync"
 
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/internal/plain"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
@@ -27,7 +27,7 @@ import (
 // several processes the one counts that was activated last; what an older one still
 // says about the pools is refused.
 type poolKeeper struct {
-	mu      sync.Mutex
+	mu      lockorder.Mutex[poolKeeper]
 	serving int // id of the process that was activated last
 	kept    poolstate.Kept
 	sockets []string
@@ -48,15 +48,20 @@ func (k *poolKeeper) activate(id int) iter.Seq2[string, any] {
 
 // take keeps what process id says of the pools.
 func (k *poolKeeper) take(id int, topic string, piece []byte) error {
+	err := k.put(id, topic, piece)
+	if err == nil && topic != parlance.TopicMoved {
+		host.state.changed()
+	}
+	return err
+}
+
+func (k *poolKeeper) put(id int, topic string, piece []byte) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if id != k.serving {
 		return errReplaced
 	}
 	_, err := k.kept.Take(topic, piece)
-	if err == nil && topic != parlance.TopicMoved {
-		host.state.changed()
-	}
 	return err
 }
 

@@ -11,31 +11,32 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
+// object is a decoded JSON object.
+type object = map[string]any
+
 // PrepareConfig turns the configuration that a child shall serve into the one
 // that it loads: its admin endpoint is private and persists nothing, its servers
 // listen on our networks, and the guard comes before every route.
 func PrepareConfig(config []byte, adminSocket string) ([]byte, error) {
-	var cfg map[string]json.RawMessage
+	var cfg object
 	if err := json.Unmarshal(config, &cfg); err != nil {
 		return nil, fmt.Errorf("reading the child's configuration: %w", err)
 	}
 	if cfg == nil {
-		cfg = make(map[string]json.RawMessage)
+		cfg = make(object)
 	}
 	if err := ExactNames(cfg, "admin", "apps"); err != nil {
 		return nil, fmt.Errorf("reading the child's configuration: %w", err)
 	}
-	admin := map[string]any{"config": map[string]any{"persist": false}}
+	admin := object{"config": object{"persist": false}}
 	if adminSocket == "" {
 		admin["disabled"] = true
 	} else {
 		admin["listen"] = "unix/" + adminSocket + "|0600"
 	}
-	if err := put(cfg, "admin", admin); err != nil {
-		return nil, err
-	}
-	err := within(cfg, "apps", func(apps map[string]json.RawMessage) error {
-		return within(apps, "http", func(app map[string]json.RawMessage) error {
+	cfg["admin"] = admin
+	err := within(cfg, "apps", func(apps object) error {
+		return within(apps, "http", func(app object) error {
 			if err := ExactNames(app, "servers"); err != nil {
 				return err
 			}
@@ -48,14 +49,11 @@ func PrepareConfig(config []byte, adminSocket string) ([]byte, error) {
 	return json.Marshal(cfg)
 }
 
-func prepareServers(servers map[string]json.RawMessage) error {
-	for name, raw := range servers {
-		var srv map[string]json.RawMessage
-		if err := json.Unmarshal(raw, &srv); err != nil {
-			return fmt.Errorf("apps.http.servers.%s: %w", name, err)
-		}
-		if srv == nil {
-			return fmt.Errorf("apps.http.servers.%s: it is null", name)
+func prepareServers(servers object) error {
+	for name, value := range servers {
+		srv, ok := value.(object)
+		if !ok {
+			return fmt.Errorf("apps.http.servers.%s: it is %s, not an object", name, kind(value))
 		}
 		if err := ExactNames(srv, "listen", "routes", "errors"); err != nil {
 			return fmt.Errorf("apps.http.servers.%s: %w", name, err)
@@ -69,34 +67,31 @@ func prepareServers(servers map[string]json.RawMessage) error {
 		if err := within(srv, "errors", guardErrors); err != nil {
 			return fmt.Errorf("apps.http.servers.%s.errors: %w", name, err)
 		}
-		if err := put(servers, name, srv); err != nil {
-			return err
-		}
 	}
 	return nil
 }
 
 // prepareListen rewrites all of a server's addresses: Caddy compares network
 // names, and a mixture would make it listen twice for its redirects.
-func prepareListen(srv map[string]json.RawMessage) error {
-	raw, ok := srv["listen"]
-	if !ok {
-		return nil
-	}
-	var addresses []string
-	if err := json.Unmarshal(raw, &addresses); err != nil {
+func prepareListen(srv object) error {
+	addresses, err := list(srv, "listen")
+	if err != nil || addresses == nil {
 		return err
 	}
 	repl := caddy.NewReplacer()
-	for i, a := range addresses {
+	for i, value := range addresses {
+		text, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("%d: it is %s, not a text", i, kind(value))
+		}
 		// The network may come from a placeholder, as Caddy allows.
-		known, err := repl.ReplaceOrErr(a, true, true)
+		known, err := repl.ReplaceOrErr(text, true, true)
 		if err != nil {
 			return err
 		}
 		addresses[i] = ourNetwork(known)
 	}
-	return put(srv, "listen", addresses)
+	return nil
 }
 
 // ourNetwork is address on our network of the same kind. An address on a network
@@ -117,47 +112,40 @@ func ourNetwork(address string) string {
 
 // guardErrors puts a guard before the routes for errors, if there are any: Caddy
 // runs them when the other routes and their guard have returned.
-func guardErrors(errs map[string]json.RawMessage) error {
+func guardErrors(errs object) error {
 	if err := ExactNames(errs, "routes"); err != nil {
 		return err
 	}
-	var routes []json.RawMessage
-	if raw, ok := errs["routes"]; ok {
-		if err := json.Unmarshal(raw, &routes); err != nil {
-			return err
-		}
-	}
-	if len(routes) == 0 {
-		return nil
+	if routes, err := list(errs, "routes"); err != nil || len(routes) == 0 {
+		return err
 	}
 	return prependGuard(errs)
 }
 
 // prependGuard puts the guard before all routes of a server, or those for errors.
-func prependGuard(srv map[string]json.RawMessage) error {
-	var routes []json.RawMessage
-	if raw, ok := srv["routes"]; ok {
-		if err := json.Unmarshal(raw, &routes); err != nil {
-			return err
-		}
+func prependGuard(srv object) error {
+	routes, err := list(srv, "routes")
+	if err != nil {
+		return err
 	}
-	guard := json.RawMessage(`{"handle":[{"handler":"` + GuardName + `"}]}`)
-	return put(srv, "routes", append([]json.RawMessage{guard}, routes...))
+	guard := object{"handle": []any{object{"handler": GuardName}}}
+	srv["routes"] = append([]any{guard}, routes...)
+	return nil
 }
 
 // ExactNames gives members of a JSON object the spelling in which they are looked
 // up: Caddy knows the names of its fields in any case. One that is there in two
 // spellings is an error, because Caddy would mix their values.
-func ExactNames(obj map[string]json.RawMessage, names ...string) error {
+func ExactNames[V any](obj map[string]V, names ...string) error {
 	for _, name := range names {
-		for key, raw := range obj {
+		for key, value := range obj {
 			if key == name || !strings.EqualFold(key, name) {
 				continue
 			}
 			if _, twice := obj[name]; twice {
 				return fmt.Errorf("%s is there in two spellings", name)
 			}
-			obj[name] = raw
+			obj[name] = value
 			delete(obj, key)
 		}
 	}
@@ -165,26 +153,45 @@ func ExactNames(obj map[string]json.RawMessage, names ...string) error {
 }
 
 // within applies f to the object at key, if there is one.
-func within(obj map[string]json.RawMessage, key string, f func(map[string]json.RawMessage) error) error {
-	raw, ok := obj[key]
-	if !ok || string(raw) == "null" {
+func within(obj object, key string, f func(object) error) error {
+	value := obj[key]
+	if value == nil {
 		return nil
 	}
-	var inner map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &inner); err != nil {
-		return fmt.Errorf("%s: %w", key, err)
+	inner, ok := value.(object)
+	if !ok {
+		return fmt.Errorf("%s: it is %s, not an object", key, kind(value))
 	}
-	if err := f(inner); err != nil {
-		return err
-	}
-	return put(obj, key, inner)
+	return f(inner)
 }
 
-func put(obj map[string]json.RawMessage, key string, value any) error {
-	raw, err := json.Marshal(value)
-	if err != nil {
-		return fmt.Errorf("%s: %w", key, err)
+// list is the array at key, nil if there is none.
+func list(obj object, key string) ([]any, error) {
+	value := obj[key]
+	if value == nil {
+		return nil, nil
 	}
-	obj[key] = raw
-	return nil
+	array, ok := value.([]any)
+	if !ok {
+		return nil, fmt.Errorf("it is %s, not an array", kind(value))
+	}
+	return array, nil
+}
+
+// kind says what a decoded JSON value is.
+func kind(value any) string {
+	switch value.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "true or false"
+	case float64:
+		return "a number"
+	case string:
+		return "a text"
+	case []any:
+		return "an array"
+	default:
+		return "an object"
+	}
 }

@@ -138,7 +138,7 @@ func (w *guardWriter) WriteHeader(status int) {
 func (w *guardWriter) prepare() {
 	h := w.Header()
 	if w.rt.closing.Load() && !w.q.http3 && !w.rt.awaitsQuiet(w.server) { // HTTP/3 forbids the field: clients would discard the answer
-		// On HTTP/2 exactly this value makes the server send GOAWAY, before the answer.
+		// On HTTP/2 exactly this value makes the server send GOAWAY, in most cases before the answer.
 		h["Connection"] = []string{"close"}
 	}
 	w.body.settle(w.ResponseWriter)

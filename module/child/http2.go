@@ -12,14 +12,16 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 )
 
 // http2Conn is a client's HTTP/2 connection in a process that may have to send it
 // elsewhere. Some clients, Java's up to version 17 among them, fail every request
 // that is in progress when GOAWAY comes, whatever it says about the last stream, and
 // those whose answers they have received but not yet read. So it shall come when the
-// connection has been quiet for a moment, which `Connection: close` cannot do: the
-// server sends it before the answer that carries the field.
+// connection has been quiet for a moment, which `Connection: close` cannot do: in most
+// cases the server sends it before the answer that carries the field.
 //
 // A server tells all of its connections, or none, to go. Therefore each connection
 // has a server to itself, which listens to nothing; shutting it down sends GOAWAY.
@@ -28,7 +30,7 @@ type http2Conn struct {
 	rt     *childRuntime
 	away   sync.Once
 
-	mu    sync.Mutex
+	mu    lockorder.Mutex[http2Conn]
 	used  bool        // by mu: it has had a request
 	idle  time.Time   // by mu: no request is in progress since; zero: one is
 	timer *time.Timer // by mu: calls leave; nil when it did not have to wait yet

@@ -9,6 +9,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 )
 
 // systemListener is a *net.TCPListener or a *net.UnixListener.
@@ -26,7 +28,7 @@ type listener struct {
 	keepAlive net.KeepAliveConfig
 	injected  chan net.Conn
 
-	accepting  sync.Mutex // held from asking the system for a connection until it is counted
+	accepting  lockorder.Mutex[listener] // held from asking the system for a connection until it is counted
 	closed     chan struct{}
 	closeOnce  sync.Once
 	systemOnce sync.Once

@@ -8,10 +8,10 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 )
 
@@ -52,7 +52,7 @@ type requestSet struct {
 }
 
 type requestShard struct {
-	mu   sync.Mutex
+	mu   lockorder.Mutex[requestShard]
 	head *inflight
 	n    int
 	_    [40]byte // a shard a cache line

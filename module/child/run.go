@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -48,11 +49,18 @@ func Run() (int, error) {
 	childStart(hello.Data)
 	go link.Serve(rt.orders(hello))
 
+	// Loading leaves much behind in a heap that is still small: it would be searched
+	// again and again.
+	gc := debug.SetGCPercent(loadingGC)
 	config, err := PrepareConfig(hello.Config, hello.Admin)
-	if err == nil {
+	if err != nil {
+		err = refusal(hello.Config, err)
+	} else {
 		err = caddy.Load(config, true)
 	}
+	debug.SetGCPercent(gc)
 	if err != nil {
+		err = errors.New(inUserWords(err.Error()))
 		if link.Failed(err) == nil {
 			os.Exit(caddy.ExitCodeFailedStartup) // the broker says it
 		}
@@ -67,6 +75,10 @@ func Run() (int, error) {
 	rt.heartbeat(context.Background(), echoPools, link.Beat)
 	select {} // the signal handler, or an order, ends the process
 }
+
+// loadingGC is how much the heap may grow in percent before it is collected, while a
+// configuration is loaded.
+const loadingGC = 400
 
 // limitMemory makes Go keep to the memory that this system or its container
 // has, as `caddy run` does.
@@ -126,6 +138,7 @@ func removeAdminDir(socket string) {
 // drain finishes what is in progress within timeout, while clients move to the
 // process that replaced this one, and ends this process.
 func (rt *childRuntime) drain(timeout time.Duration) {
+	rt.replaced.Store(true)
 	rt.leave()
 	rt.cutOff("the process was replaced, which ends HTTP/3 connections", func(q *inflight) bool { return q.http3 })
 	rt.closeHTTP3()
@@ -185,10 +198,30 @@ func (rt *childRuntime) stop() {
 		<-tick.C
 	}
 	<-packets
+	if rt.replaced.Load() {
+		rt.awaitQuiet(movedTime, tick.C)
+	}
 	terminate()
 	// http.Server would give connections on which nothing came seconds to begin.
 	for ; ; <-tick.C {
 		rt.closeUnused(0)
+	}
+}
+
+// movedTime is how long nothing must have come on the connections of a process that was
+// replaced, when it is to end before all of them are closed. Those of clients that send
+// one request after the other are closed by then, with an answer that says so; on one
+// that has been quiet for long a request at that very moment is as unlikely as it can be.
+const movedTime = time.Second
+
+// awaitQuiet returns when nothing has come on any connection for as long as quiet and no
+// request is in progress, after three times that at the latest.
+func (rt *childRuntime) awaitQuiet(quiet time.Duration, tick <-chan time.Time) {
+	for over := time.Now().Add(3 * quiet); time.Now().Before(over); <-tick {
+		rt.requests.interrupt()
+		if rt.requests.len() == 0 && rt.quietFor() >= quiet {
+			return
+		}
 	}
 }
 

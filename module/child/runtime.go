@@ -5,12 +5,14 @@ package child
 
 import (
 	"context"
+	"math"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
@@ -26,12 +28,13 @@ type childRuntime struct {
 	packets   chan struct{} // closed: read datagram sockets
 	leaving   chan struct{} // closed: accept nothing new, on any socket
 	closing   atomic.Bool   // responses say Connection: close
+	replaced  atomic.Bool   // another process serves: clients are to go there
 
 	activateOnce, packetsOnce, leaveOnce sync.Once
 
 	answered atomic.Uint64 // requests answered, as proof of life
 
-	mu        sync.Mutex
+	mu        lockorder.Mutex[childRuntime]
 	listeners map[*listener]struct{}
 	datagrams map[*packetConn]struct{}
 	conns     map[net.Conn]struct{}
@@ -186,6 +189,17 @@ func silence(c net.Conn, accepted time.Time) time.Duration {
 		}
 	}
 	return age
+}
+
+// quietFor is how long nothing has come on any open connection, where that is known.
+func (rt *childRuntime) quietFor() time.Duration {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	shortest := time.Duration(math.MaxInt64)
+	for c := range rt.conns {
+		shortest = min(shortest, silence(c, rt.left))
+	}
+	return shortest
 }
 
 // noConns returns a channel that is closed when no connection is open.

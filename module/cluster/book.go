@@ -8,11 +8,11 @@ import (
 	"net/netip"
 	"reflect"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/membership"
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 )
 
@@ -36,7 +36,7 @@ func SetState(s *parlance.NetworkState) { book.set(s) }
 func Has(host, port string) bool { return book.now.Load().all[keyOf(host, port)] }
 
 type stateBook struct {
-	mu  sync.Mutex // one change at a time
+	mu  lockorder.Mutex[stateBook] // one change at a time
 	now atomic.Pointer[view]
 }
 

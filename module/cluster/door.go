@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 )
 
 // What others may take of this process before they have shown that they have the key.
@@ -40,7 +42,7 @@ type door struct {
 	stop    chan struct{}
 	over    sync.WaitGroup
 
-	mu        sync.Mutex // guards what follows
+	mu        lockorder.Mutex[door] // guards what follows
 	sources   map[netip.Addr]int
 	strangers int
 }

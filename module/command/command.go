@@ -27,6 +27,7 @@ when it dies. The other commands talk to a running broker's admin endpoint.
 			cmd.AddCommand(runCommand(), statusCommand())
 			cmd.AddCommand(childCommands()...)
 			cmd.AddCommand(poolCommands()...)
+			superviseRun(cmd)
 			cmd.RunE = withArgs(func(_ caddycmd.Flags, args []string) (int, error) {
 				if len(args) == 0 {
 					return caddy.ExitCodeSuccess, cmd.Help()

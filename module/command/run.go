@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/module/broker"
 	"github.com/caddy-broker/caddy-broker/module/child"
+	"github.com/caddy-broker/caddy-broker/module/document"
 )
 
 func runCommand() *cobra.Command {
@@ -21,8 +23,9 @@ func runCommand() *cobra.Command {
 		Use:   "run [--config <path> [--adapter <name>]] [--ha] [--standby <n>] [--ha-log <path>] [--watch]",
 		Short: "Starts the broker and blocks indefinitely",
 		Long: `
-Serves a configuration, in this process exactly like 'caddy run', or with --ha as
-a parent and a supervised child. The flags of 'caddy run' keep their meaning.
+Serves a configuration, exactly like 'caddy run', or with --ha as a parent and a
+supervised child. The flags of 'caddy run' keep their meaning. A configuration with
+the global option broker is supervised by both.
 
 With --ha this is the same as 'caddy run --config F --adapter broker'; without
 --config the Caddyfile in the current directory is used.
@@ -60,6 +63,7 @@ func prepareRun(cmd *cobra.Command) error {
 				return fmt.Errorf("--%s has no effect without --ha: there is no child then", name)
 			}
 		}
+		lookAhead(cmd)
 		return nil
 	}
 	if adapter, _ := flags.GetString("adapter"); adapter != "" && adapter != "caddyfile" && adapter != "broker" {
@@ -75,7 +79,7 @@ func prepareRun(cmd *cobra.Command) error {
 		}
 	}
 	if !resume {
-		if err := flags.Set("adapter", "broker"); err != nil {
+		if err := flags.Set("adapter", broker.AdapterName); err != nil {
 			return err
 		}
 	}
@@ -95,7 +99,9 @@ func prepareRun(cmd *cobra.Command) error {
 			return err
 		}
 		file, _ := flags.GetString("config")
-		go watchFile(file, "broker")
+		if abs, err := filepath.Abs(file); err == nil {
+			go watchFile(document.Source{File: abs, Adapter: broker.AdapterName})
+		}
 	}
 	return nil
 }

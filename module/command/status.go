@@ -125,7 +125,12 @@ func writeStatus(w io.Writer, body []byte, now time.Time) error {
 			state += ", next start in " + ago(c.NextStart.Sub(now))
 		}
 		if w := c.Waiting; w != nil {
-			state += fmt.Sprintf(", %s for %s", count(w.Changes, "change waits", "changes wait"), count(w.Processes, "process that finishes", "processes that finish"))
+			state += ", " + count(w.Changes, "change waits", "changes wait") + " for "
+			if w.Processes > 0 {
+				state += count(w.Processes, "process that finishes", "processes that finish")
+			} else {
+				state += "the one under way"
+			}
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%d\t%s\n", c.Name, state, pid, ago(now.Sub(c.Since)), c.Restarts, cell(lastExit(c.LastExit, now)))
 		for _, p := range c.Processes {

@@ -5,13 +5,14 @@ package command
 
 import (
 	"bytes"
+	"context"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/module/broker"
+	"github.com/caddy-broker/caddy-broker/module/document"
 )
 
 // watchEvery is how often a watched file is adapted anew: only so are the files
@@ -21,16 +22,16 @@ const watchEvery = time.Second
 // watchFile loads file whenever what it adapts to changes, as long as the process
 // lives. A file that cannot be adapted is told once and watched further: the next
 // version may be right.
-func watchFile(file, adapter string) {
-	logger := func() *zap.Logger { return caddy.Log().Named("watcher").With(zap.String("config_file", file)) }
-	last, _, _, err := caddycmd.LoadConfig(file, adapter)
+func watchFile(file document.Source) {
+	logger := func() *zap.Logger { return caddy.Log().Named("watcher").With(zap.String("config_file", file.File)) }
+	last, err := broker.Read(file)
 	if err != nil {
 		return // the start itself fails with this
 	}
 	logger().Info("watching config file for changes")
 	said := ""
 	for range time.Tick(watchEvery) {
-		config, err := broker.Adapt(file, adapter)
+		config, err := broker.Read(file)
 		if err != nil {
 			if said != err.Error() {
 				said = err.Error()
@@ -39,12 +40,12 @@ func watchFile(file, adapter string) {
 			continue
 		}
 		said = ""
-		if bytes.Equal(config, last) {
+		if bytes.Equal(config.JSON(), last.JSON()) {
 			continue
 		}
 		last = config
 		logger().Info("config file changed; reloading")
-		if err := caddy.Load(config, false); err != nil {
+		if err := broker.Change(context.Background(), document.Request{Whole: config}); err != nil {
 			logger().Error("loading changed config; the running one stays", zap.Error(err))
 		}
 	}

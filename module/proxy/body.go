@@ -6,15 +6,18 @@ package proxy
 import (
 	"errors"
 	"io"
-	"sync"
 	"sync/atomic"
 
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 )
 
 // errBodyDetached is what an attempt reads that has been given up.
 var errBodyDetached = errors.New("reading the request body for an attempt that was given up")
+
+// readingLock is the class of requestBody.reading.
+type readingLock struct{}
 
 // requestBody is the body of one client request over all its attempts. It is
 // read from the client exactly once, while it streams to the backend: nothing is
@@ -25,12 +28,15 @@ type requestBody struct {
 	src    io.ReadCloser
 	budget *budget
 	client uint32 // who sends it
+	// open says that it may be one side of a conversation, which ends with the backend's:
+	// it is kept only for what fails after its end.
+	open bool
 
 	// reading serialises reads from the client: an attempt that was given up may
 	// still be blocked in one, and what it gets belongs to all.
-	reading sync.Mutex
+	reading lockorder.Mutex[readingLock]
 
-	mu     sync.Mutex // guards what follows
+	mu     lockorder.Mutex[requestBody] // guards what follows
 	view   *bodyView
 	keep   bool
 	kept   []byte
@@ -240,7 +246,7 @@ func (v *bodyView) replay(p []byte) (n int, err error, ok bool) {
 func (v *bodyView) Close() error {
 	rb := v.body
 	rb.mu.Lock()
-	again := rb.keep || rb.read == 0 && !v.try.has(markHeader)
+	again := rb.keep && (!rb.open || rb.end != nil) || rb.read == 0 && !v.try.has(markHeader)
 	if again || v.detached.Load() {
 		// HTTP/2 closes the body of a stream that ended before it begins to read,
 		// and would then wait for the client.

@@ -4,9 +4,10 @@
 package proxy
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 )
 
 const (
@@ -25,7 +26,7 @@ type budget struct {
 	max  atomic.Int64
 	used atomic.Int64 // written under mu
 
-	mu   sync.Mutex // taken while the mu of a body is held
+	mu   lockorder.Mutex[budget] // taken while the mu of a body is held
 	kept map[*requestBody]*holding
 	by   map[uint32]int64 // bytes, by client; none has 0
 }

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"sync"
 
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/module/reach"
 )
 
@@ -20,7 +20,7 @@ type responseBody struct {
 	try   *try // that it answers
 	begun bool
 
-	mu    sync.Mutex // guards state, and is held while the place is given back
+	mu    lockorder.Mutex[responseBody] // guards state, and is held while the place is given back
 	state responseState
 }
 

@@ -244,7 +244,7 @@ func TestLateByteIsNotLost(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, before the next attempt %t", tc.name, early), func(t *testing.T) {
 				src := &gated{make(chan struct{}), make(chan string)}
 				bg := newBudget(tc.budget)
-				body := newRequestBody(io.NopCloser(src), -1, tc.keep, bg)
+				body := newRequestBody(io.NopCloser(src), -1, tc.keep, 0, bg)
 				old := body.attempt(new(try))
 				late := make(chan struct{})
 				go func() {
@@ -299,6 +299,36 @@ func TestLateByteIsNotLost(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestOpenBody: one that may be a conversation is closed with the attempt, unless the
+// client had ended it.
+func TestOpenBody(t *testing.T) {
+	for name, ended := range map[string]bool{"in the middle": false, "after its end": true} {
+		t.Run(name, func(t *testing.T) {
+			src := &closing{Reader: strings.NewReader("text")}
+			body := newRequestBody(src, -1, true, 0, newBudget(1000))
+			body.open = true
+			v := body.attempt(new(try))
+			var err error
+			if ended {
+				_, err = io.Copy(io.Discard, v)
+			} else {
+				_, err = io.ReadFull(v, make([]byte, 4))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = v.Close()
+			if src.closed == ended || body.replayable() != ended {
+				t.Errorf("closed %t, can be sent again %t", src.closed, body.replayable())
+			}
+			body.release()
+			if n := body.budget.used.Load(); n != 0 {
+				t.Errorf("%d bytes of the budget are gone", n)
+			}
+		})
 	}
 }
 

@@ -151,8 +151,10 @@ func TestBackendIsAskedOncePerStart(t *testing.T) {
 	p.awaitMember(addr, "up")
 	testwait.Until(t, "the backend was asked", func() bool { return asks.Load() == 1 })
 	_ = srv.Close()
-	p.do("GET", "")
-	p.awaitMember(addr, "down")
+	testwait.Until(t, "a request found it down", func() bool {
+		p.do("GET", "") // its time may be over before it has dialled
+		return p.members()[addr].State == "down"
+	})
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)

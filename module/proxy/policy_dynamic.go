@@ -6,7 +6,6 @@ package proxy
 import (
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
@@ -15,6 +14,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/report"
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/module/policyconfig"
 )
 
@@ -51,8 +51,8 @@ func (l *dynamicList) Check(m *failover.Member) report.Availability {
 type dynamicTable struct {
 	policy *Failover
 
-	mu   sync.Mutex           // the pool is never called under it
-	told map[string]time.Time // addresses, and when the pool last heard of them
+	mu   lockorder.Mutex[dynamicTable] // the pool is never called under it
+	told map[string]time.Time          // addresses, and when the pool last heard of them
 }
 
 // list reads what the source returned, and makes it members of the pool.

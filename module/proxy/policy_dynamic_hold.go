@@ -9,11 +9,12 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"go.uber.org/zap"
+
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 )
 
 // heldSource is a source of dynamic upstreams whose last list holds while looking
@@ -29,7 +30,7 @@ type heldSource struct {
 	policy *Failover
 	asks   string // the settings with placeholders, which say for what a request asks
 
-	mu    sync.Mutex
+	mu    lockorder.Mutex[heldSource]
 	lists map[string]*heldList // by what was asked for
 }
 

@@ -8,13 +8,13 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/report"
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
 	"github.com/caddy-broker/caddy-broker/module/sources"
@@ -26,7 +26,7 @@ import (
 // So an unchanged pool does not notice a reload, and a configuration that fails
 // to start leaves no trace.
 type poolRegistry struct {
-	mu          sync.Mutex // guards what follows, entries and claims
+	mu          lockorder.Mutex[poolRegistry] // guards what follows, entries and claims
 	entries     []*poolEntry
 	generations []*generation    // the newest last
 	made        int              // generations

@@ -4,9 +4,8 @@
 package proxy
 
 import (
-	"sync"
-
 	"github.com/caddy-broker/caddy-broker/failover/report"
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 )
 
 // queued is an event of a pool, and whose handler it comes from.
@@ -19,7 +18,7 @@ type queued struct {
 // in order and on a goroutine of its own, because handlers of the user may
 // take their time. The goroutine lives while there are events.
 type eventQueue struct {
-	mu      sync.Mutex
+	mu      lockorder.Mutex[eventQueue]
 	list    []queued
 	running bool
 	to      Reporter // may be nil

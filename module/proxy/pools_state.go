@@ -5,8 +5,8 @@ package proxy
 
 import (
 	"maps"
-	"sync"
 
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
 )
 
@@ -59,7 +59,7 @@ func (r *poolRegistry) kept() (poolstate.Drains, []poolstate.Source) {
 
 // poolCounters count what is not a member's own.
 type poolCounters struct {
-	mu        sync.Mutex
+	mu        lockorder.Mutex[poolCounters]
 	failovers map[string]uint64 // by the fault that led to it, as in Proxy-Status
 	replays   map[string]uint64 // by outcome: answered, failed
 	doubts    uint64

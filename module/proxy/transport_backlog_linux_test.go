@@ -99,10 +99,11 @@ func TestHandlersShareTheDialsOfABackend(t *testing.T) {
 		t.Skip("it waits for dials to expire")
 	}
 	full := fullAddress(t)
-	named, warm := set("pool", t.Name()), set("backup", true)
-	before := newProxy(t, named, upstreams(full)).start()
-	one := newProxy(t, named, upstreams(full), warm).start()
-	two := one.beside(named, upstreams(full), warm).start()
+	// The dials pend until the test is over: when one has failed, few are made.
+	named, pend, warm := set("pool", t.Name()), set("nested", map[string]any{"connection_timeout": "1m"}), set("backup", true)
+	before := newProxy(t, named, pend, upstreams(full)).start()
+	one := newProxy(t, named, pend, upstreams(full), warm).start()
+	two := one.beside(named, pend, upstreams(full), warm).start()
 	var requests sync.WaitGroup
 	ctx, cancel := context.WithCancel(t.Context())
 	for range 20 {
@@ -128,9 +129,13 @@ func TestHandlersShareTheDialsOfABackend(t *testing.T) {
 		return both
 	}
 	testwait.Until(t, "as many dials pend as may", func() bool { return watch() >= failover.DialWidth })
-	for range 50 { // the others would follow in no time
-		<-time.After(10 * time.Millisecond)
-		watch()
+	over := time.After(500 * time.Millisecond) // the others would follow in no time
+	for followed := false; !followed; watch() {
+		select {
+		case <-over:
+			followed = true
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 	cancel()
 	requests.Wait()

@@ -9,10 +9,11 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
-	"sync"
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 )
 
 // blindly sends the request through a transport whose connections are not ours
@@ -126,7 +127,7 @@ func await(hung context.Context, roundTrip func() (*http.Response, error)) (*htt
 // severable is a body that Caddy holds, for a transport that may outlive the
 // request: then it reads no more of what Caddy uses for another one.
 type severable struct {
-	mu   sync.Mutex // guards body, and is held while it is read, which never waits
+	mu   lockorder.Mutex[severable] // guards body, and is held while it is read, which never waits
 	body io.ReadCloser
 }
 

@@ -91,6 +91,7 @@ func (ex *exchange) takeBody(req *http.Request) {
 	// after something of it was written.
 	ex.keepsFor2 = !keep && f.way.MaySpeakHTTP2()
 	ex.body = newRequestBody(req.Body, req.ContentLength, keep || ex.keepsFor2, ex.req.Client, &f.claim.entry.budget)
+	ex.body.open = ex.keepsFor2 && req.ContentLength < 0
 }
 
 func carriesBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }

@@ -5,12 +5,12 @@ package reach
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 )
 
 // Backend is what one handler knows of one member: the upstream that Caddy
@@ -20,7 +20,7 @@ type Backend struct {
 	Member   *failover.Member
 	Upstream *reverseproxy.Upstream
 
-	mu    sync.Mutex
+	mu    lockorder.Mutex[Backend]
 	conns map[*Conn]struct{}
 	dials map[*dialing]struct{}
 	ready *warmConn // a warm connection nobody has taken yet

@@ -5,12 +5,12 @@ package reach
 
 import (
 	"maps"
-	"sync"
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/module/policyconfig"
 )
 
@@ -21,7 +21,7 @@ type backendTable struct {
 
 	hopeless atomic.Int64 // how many backends are
 
-	mu  sync.Mutex // guards writing to all; the pool is never called under it
+	mu  lockorder.Mutex[backendTable] // guards writing to all; the pool is never called under it
 	all atomic.Pointer[map[*failover.Member]*Backend]
 }
 

@@ -10,10 +10,10 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
@@ -67,8 +67,8 @@ type Conn struct {
 	cause  atomic.Pointer[error]
 	closed chan struct{}
 
-	mu     sync.Mutex // guards what follows
-	shut   bool       // it was closed
+	mu     lockorder.Mutex[Conn] // guards what follows
+	shut   bool                  // it was closed
 	answer carried
 	keep   func() bool // for TLS: until it is called, the pool may give the dial up; or nil
 }

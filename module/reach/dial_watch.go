@@ -6,9 +6,10 @@ package reach
 import (
 	"context"
 	"net/http/httptrace"
-	"sync"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 )
 
 // dialError is the error of a dial with its cause, which the DialError of
@@ -26,7 +27,7 @@ type dialWatch struct {
 	context.Context
 	hooks context.Context
 
-	mu    sync.Mutex
+	mu    lockorder.Mutex[dialWatch]
 	cause error // the first one
 }
 

@@ -5,10 +5,10 @@ package reach
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover"
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 )
 
 // The states of a warm connection in status.
@@ -32,7 +32,7 @@ const (
 
 // warmSet are the warm connections that one handler holds.
 type warmSet struct {
-	mu  sync.Mutex
+	mu  lockorder.Mutex[warmSet]
 	all map[*failover.Member]*warmer
 }
 

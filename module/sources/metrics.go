@@ -7,16 +7,16 @@ import (
 	"errors"
 	"iter"
 	"maps"
-	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/caddy-broker/caddy-broker/failover/membership"
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 )
 
 // counter count what sources of addresses said.
 type counter struct {
-	mu      sync.Mutex
+	mu      lockorder.Mutex[counter]
 	updates map[Update]uint64
 	refused map[string]uint64
 }

@@ -28,7 +28,8 @@
 //   - A dial calls the hooks that are found in its context by the key of net/http/httptrace
 //     and no others (TestADialCallsTheHooksOfItsContext).
 //   - The server sends GOAWAY to an HTTP/2 client whose answer carries exactly
-//     "Connection: close", or whose server is shut down (TestGoAwayIsSent).
+//     "Connection: close", in most cases before that answer, or whose server is shut
+//     down (TestGoAwayIsSent).
 //   - A new HTTP/2 connection is active, then idle, before its first request
 //     (TestAnHTTP2ConnectionBeginsIdle).
 //   - The server calls its functions for ALPN protocols with connections whose handshake

@@ -8,9 +8,9 @@ import (
 	"encoding/hex"
 	"regexp"
 	"slices"
-	"sync"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/internal/plain"
 )
 
@@ -68,7 +68,7 @@ func HashKey(key string) string {
 // Ledger remembers the last requests in doubt of all pools, and tells of
 // them: one event for each backend, with their number.
 type Ledger struct {
-	mu      sync.Mutex
+	mu      lockorder.Mutex[Ledger]
 	ring    []Record
 	next    int
 	pending map[doubtKey]int

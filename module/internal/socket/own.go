@@ -6,8 +6,9 @@ package socket
 import (
 	"net"
 	"net/netip"
-	"sync"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 )
 
 // own knows where this process and its parent listen.
@@ -27,7 +28,7 @@ func SetParent(listens []netip.AddrPort) {
 // socketBook is what is known of listening sockets. It looks again after a while:
 // configurations come and go.
 type socketBook struct {
-	mu     sync.Mutex
+	mu     lockorder.Mutex[socketBook]
 	looked time.Time
 	known  bool // this system tells what the process listens on
 	own    []netip.AddrPort
