@@ -3,7 +3,11 @@
 
 package failover
 
-import "github.com/caddy-broker/caddy-broker/failover/report"
+import (
+	"slices"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
+)
 
 // loss is that of a request by one member.
 type loss struct {
@@ -16,16 +20,27 @@ type loss struct {
 }
 
 // losses are those of one request, in order.
-type losses struct {
-	of [MaxWrites + 1]loss
-	n  int
+type losses []loss
+
+// at counts those of a member in its present life.
+func (l losses) at(m *Member) (n int) {
+	epoch := m.shown.epoch.Load()
+	for _, o := range l {
+		if o.epoch == epoch && same(o.m, m) {
+			n++
+		}
+	}
+	return n
 }
 
-func (l *losses) all() []loss {
-	if l == nil {
-		return nil
+// members counts the members of those for which f is true.
+func (l losses) members(f func(l *loss) bool) (n int) {
+	for i := range l {
+		if f(&l[i]) && !slices.ContainsFunc(l[:i], func(o loss) bool { return same(o.m, l[i].m) && f(&o) }) {
+			n++
+		}
 	}
-	return l.of[:l.n]
+	return n
 }
 
 // lives reports whether the member has shown since the loss that it lives.
@@ -39,28 +54,21 @@ func (l *loss) open() bool {
 }
 
 // last is the last one; there is one.
-func (l *losses) last() *loss { return &l.of[l.n-1] }
+func (l losses) last() *loss { return &l[len(l)-1] }
 
 // lose notes that an attempt was lost.
 func (r *Request) lose(a *Attempt, o report.Outcome, f *report.Failure) {
-	if r.losses == nil {
-		r.losses = new(losses)
-	}
-	if r.losses.n == len(r.losses.of) {
-		return
-	}
 	l := loss{m: a.m, epoch: a.epoch, alive: o == report.StreamReset, failure: f}
 	if !a.Shared {
 		l.client = r.Client
 	}
-	r.losses.of[r.losses.n] = l
-	r.losses.n++
+	r.losses = append(r.losses, l)
 }
 
 // blames is the loss for which a member is to blame, now that another one has
 // answered the request; nil where there is none. If two have lost it, it is the request.
 func (r *Request) blames() *loss {
-	if !r.Safe || r.losses == nil || r.losses.n != 1 || r.losses.of[0].alive {
+	if !r.Safe || r.losses.members(func(*loss) bool { return true }) != 1 || r.losses.last().alive {
 		return nil
 	}
 	return r.losses.last()

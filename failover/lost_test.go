@@ -4,6 +4,7 @@
 package failover
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -247,6 +248,52 @@ func TestARequestLostByTwo(t *testing.T) {
 				}
 				if took := time.Since(start); n != test.want || took != test.took {
 					t.Errorf("written to %d members in %v, want %d in %v", n, took, test.want, test.took)
+				}
+				b.empty()
+			})
+		})
+	}
+}
+
+// What is lost before anything was written may go to the same member once more, and
+// then to the next one: never round and round.
+func TestALossBeforeAnythingWasWritten(t *testing.T) {
+	for name, test := range map[string]struct {
+		lost []string // before it is answered
+		want []string
+		dead bool
+	}{
+		"everywhere":          {[]string{"a", "a", "b", "b"}, []string{"a", "a", "b"}, false},
+		"by one":              {[]string{"a", "a"}, []string{"a", "a", "b"}, false},
+		"by one, once":        {[]string{"a"}, []string{"a", "a"}, false},
+		"by one that is dead": {[]string{"a"}, []string{"a", "b"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, 3, nil, func(b *stage) {
+				b.p.Start()
+				synctest.Wait()
+				if test.dead {
+					b.downAll("a")
+				}
+				r, lost := &Request{Client: 1}, test.lost
+				var got []string
+				for {
+					m, err := b.ask(b.t.Context(), r)
+					if err != nil {
+						break
+					}
+					got = append(got, m.URI.Host)
+					if len(lost) == 0 || lost[0] != m.URI.Host {
+						r.at.End(report.Answered, nil)
+						r.at.Done()
+						break
+					}
+					lost = lost[1:]
+					r.at.End(report.Lost, errReset)
+					synctest.Wait()
+				}
+				if !slices.Equal(got, test.want) {
+					t.Errorf("went to %v, want %v", got, test.want)
 				}
 				b.empty()
 			})

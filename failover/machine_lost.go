@@ -69,30 +69,13 @@ func (x *machine) blame(l *loss) {
 
 // incriminated reports whether two members have lost a request and live: it is the request
 // then, and no other member shall meet it.
-func (x *machine) incriminated(r *Request) bool {
-	n := 0
-	for _, l := range r.losses.all() {
-		if l.lives() {
-			n++
-		}
-	}
-	return n > 1
-}
+func (x *machine) incriminated(r *Request) bool { return r.losses.members((*loss).lives) > 1 }
 
 // waitsForPings reports whether it is about to be found out if a request is
 // incriminated.
 func (x *machine) waitsForPings(r *Request) bool {
-	n, pending := 0, false
-	for _, l := range r.losses.all() {
-		switch {
-		case l.lives():
-			n++
-		case l.open():
-			n++
-			pending = true
-		}
-	}
-	return pending && n > 1
+	pending := func(l *loss) bool { return !l.lives() && l.open() }
+	return r.losses.members(pending) > 0 && r.losses.members(func(l *loss) bool { return l.lives() || l.open() }) > 1
 }
 
 // outlasted notes that requests on a member had their time in its gate. Where nothing

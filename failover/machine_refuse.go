@@ -23,7 +23,7 @@ func (x *machine) hopeless(w *waiter) report.Reason {
 		return report.ReasonSpent
 	case x.allForeign(w):
 		return report.ReasonForeign
-	case r.writes == 0:
+	case r.writes == 0 && r.losses == nil:
 		return 0
 	}
 	up := false

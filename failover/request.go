@@ -68,7 +68,7 @@ type history struct {
 
 	again  *Attempt // to be made up for: its member may be written to once more, whenever it is there
 	reused *Member  // the last one for which that was so
-	losses *losses  // nil for none
+	losses losses
 
 	since time.Time     // without a connection from then on
 	spent time.Duration // without one before that
@@ -83,12 +83,13 @@ func (r *Request) Spent() bool { return r.writes >= MaxWrites && r.again == nil 
 func same(m, o *Member) bool { return m == o || m != nil && o != nil && m.Name == o.Name }
 
 // barred reports whether the request must not be written to a member: it may have
-// been already, and nothing is to be made up for there, or it has no write left.
+// been already, and nothing is to be made up for there, it has no write left, or it
+// was lost there again and again before anything was written.
 func (r *Request) barred(m *Member) bool {
-	if r.writes == 0 || r.owes(m) {
+	if r.writes == 0 && r.losses == nil || r.owes(m) {
 		return false
 	}
-	return r.writes >= MaxWrites || r.wroteTo(m)
+	return r.writes >= MaxWrites || r.wroteTo(m) || r.losses.at(m) > 1
 }
 
 // owes reports whether a stale connection of a member is still to be made up for:

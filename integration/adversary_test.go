@@ -57,6 +57,8 @@ type adversary struct {
 	before, amid func(s *scene)
 	// check looks at what the others got.
 	check func(s *scene, results harness.Results)
+	// requests are those of the others; nil for some of each kind.
+	requests []harness.Request
 	// stock says that Caddy itself can do what the adversary attacks.
 	stock bool
 }
@@ -169,6 +171,13 @@ var adversaries = []adversary{
 		check: homeServes,
 	},
 	{
+		name:     "stalled uploads that are kept",
+		requests: []harness.Request{{Method: "PUT", Path: "/?delay=200ms", Body: make([]byte, 4000)}},
+		before:   func(s *scene) { s.stalls(40, "PUT / HTTP/1.1") },
+		fault:    killHome,
+		check:    allAnswered,
+	},
+	{
 		name: "GET that closes connections", stock: true,
 		before: func(s *scene) { s.asks(100, harness.Request{Method: "GET", Path: "/?close"}) },
 		check:  homeStays,
@@ -194,6 +203,14 @@ func homeStays(s *scene, results harness.Results) {
 	s.Logf("home answered %d of %d", len(home), len(results))
 	if len(home)*100 < len(results)*95 {
 		s.Errorf("home answered only %d of %d", len(home), len(results))
+	}
+}
+
+// allAnswered wants an answer to every request, whatever died with it.
+func allAnswered(s *scene, results harness.Results) {
+	s.Helper()
+	for _, r := range results.Failed() {
+		s.Errorf("%s: %s %d %s (%v)", r.ID, r.Fate, r.Status, r.Header.Get("Proxy-Status"), r.Err)
 	}
 }
 
@@ -266,6 +283,9 @@ func (a *adversary) play(t *testing.T, site string, attacked bool) harness.Resul
 	load := harness.Load{
 		Client: &harness.Client{Addr: s.addr, KeepAlive: true, Watch: true, Timeout: 10 * time.Second}, Rate: 60, Name: "good",
 		Requests: []harness.Request{{Method: "GET"}, {Method: "GET", Path: "/?delay=5ms"}, {Method: "GET"}, {Method: "POST", Body: []byte("x")}},
+	}
+	if a.requests != nil {
+		load.Requests = a.requests
 	}
 	run := load.Start(ctx)
 	await := func() { sent(t, run, int(load.Rate*phase.Seconds())) }

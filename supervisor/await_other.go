@@ -18,3 +18,6 @@ func (p *process) await() {
 
 // groupLives is false: await has ended the group.
 func (p *process) groupLives() bool { return false }
+
+// groupLives is true: this system does not tell.
+func groupLives(int, int) bool { return true }

@@ -13,6 +13,9 @@ import (
 // one: the one its arguments name.
 const envExec = "CADDY_BROKER_EXEC"
 
+// envWatch makes a process started from this program the watcher of its group.
+const envWatch = "CADDY_BROKER_WATCH"
+
 // CleanEnv is env without what a service manager gave to this process alone: a
 // child that inherited it could report for its parent, or take its sockets.
 func CleanEnv(env []string) []string {
@@ -21,7 +24,7 @@ func CleanEnv(env []string) []string {
 		name, _, _ := strings.Cut(e, "=")
 		switch name {
 		case "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID",
-			"WATCHDOG_USEC", "WATCHDOG_PID", "MAINPID", "FDSTORE", control.Env, envExec:
+			"WATCHDOG_USEC", "WATCHDOG_PID", "MAINPID", "FDSTORE", control.Env, envExec, envWatch:
 			continue
 		}
 		out = append(out, e)

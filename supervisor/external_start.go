@@ -78,5 +78,13 @@ func startExternal(id int, spec *Spec, output io.Writer, files []*os.File, names
 	}
 	p.endWithParent()
 	p.cmd.ExtraFiles = files
-	return p, p.start(output)
+	if err := p.start(output); err != nil {
+		return nil, err
+	}
+	if err := p.watchGroup(); err != nil {
+		p.signal(sigKill)
+		_ = p.wait()
+		return nil, err
+	}
+	return p, nil
 }

@@ -113,7 +113,7 @@ func (l *HALog) write(line string) error {
 		l.file = nil
 	}
 	if l.file == nil {
-		f, err := os.OpenFile(l.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+		f, err := os.OpenFile(l.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
 		if err != nil {
 			return err
 		}

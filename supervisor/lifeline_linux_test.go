@@ -7,11 +7,14 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -154,4 +157,38 @@ func TestNoOrphans(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// What a program has started ends with the supervisor's process, in order if it does
+// what it is told.
+func TestNoOrphansOfPrograms(t *testing.T) {
+	t.Parallel()
+	for name, defies := range map[string]bool{"obeys": false, "defies": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file := filepath.Join(t.TempDir(), "work")
+			cmd, next := middle(t, programSpec(t, program{Worker: file, Defies: defies}))
+			main, worker := next(), 0
+			until(t, "its worker", func() error {
+				text, err := os.ReadFile(file)
+				if err == nil {
+					worker, err = strconv.Atoi(string(text))
+				}
+				return err
+			})
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+			ended(t, main)
+			ended(t, worker)
+			if text, _ := os.ReadFile(file); (string(text) == "finished") == defies {
+				t.Errorf("its worker left %q", text)
+			}
+			until(t, "the end of its group", func() error {
+				if groupLives(main, 0) {
+					return errors.New("something of it lives")
+				}
+				return nil
+			})
+		})
+	}
 }

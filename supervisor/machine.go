@@ -5,7 +5,6 @@ package supervisor
 
 import (
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -211,7 +210,7 @@ func (m *machine) start(now time.Time, spec *Spec, gen int) {
 	if m.restart && gen == m.gen {
 		m.restarting()
 	}
-	m.log(haCommand, "[HA] command line for child broker: ["+strings.Join(spec.Command, " ")+"]")
+	m.log(haCommand, "[HA] command line for child broker: ["+spec.shown()+"]")
 	m.log(haCreating, "[HA] creating process for child broker")
 	m.do(action{kind: actSpawn, id: p.id, spec: spec})
 }

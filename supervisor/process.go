@@ -27,6 +27,9 @@ type process struct {
 	outbox outbox
 	tail   *tail
 	stderr *os.File
+	// watcher ends what the process has started when this one is killed; nil for a child
+	// of our own, which starts nothing.
+	watcher *watcher
 
 	drained chan struct{} // standard error was read to its end
 	heard   chan struct{} // the control connection was read to its end
@@ -129,6 +132,7 @@ func (p *process) wait() Exit {
 	p.signal(sigKill)
 	exit := p.reap()
 	p.awaitGroup()
+	p.watcher.release()
 	_ = p.stderr.Close()
 	exit.Stderr = p.tail.String()
 	return exit

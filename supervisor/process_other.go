@@ -20,6 +20,11 @@ func (p *process) setUser(name string) error {
 	return nil
 }
 
+// watcher is not needed on this system, whose processes have no groups.
+type watcher struct{}
+
+func (*watcher) release() {}
+
 // Identity is a user as a process needs it.
 type Identity struct {
 	UID, GID uint32

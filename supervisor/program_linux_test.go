@@ -27,6 +27,7 @@ type program struct {
 	Exit   int      `json:",omitempty"` // then exits with this
 	Daemon string   `json:",omitempty"` // leaves a daemon with its standard error and writes its id to this file
 	Worker string   `json:",omitempty"` // has a worker that finishes its work, writing this file, when told to end
+	Defies bool     `json:",omitempty"` // its worker does not do what it is told
 }
 
 // seen is what an external program saw of its surroundings.
@@ -101,13 +102,13 @@ func externalMain() int {
 		_ = os.Rename(p.Daemon+".new", p.Daemon)
 	}
 	if p.Worker != "" {
-		return withWorker(p.Worker)
+		return withWorker(p.Worker, p.Defies)
 	}
 	select {}
 }
 
 // withWorker ends at once when it is told to, its worker a moment later.
-func withWorker(file string) int {
+func withWorker(file string, defies bool) int {
 	if _, isWorker := os.LookupEnv("SUPERVISOR_TEST_WORKER"); !isWorker {
 		self, _ := os.Executable()
 		_, err := os.StartProcess(self, os.Args, &os.ProcAttr{
@@ -117,6 +118,11 @@ func withWorker(file string) int {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
+		select {}
+	}
+	if defies {
+		ossignal.Ignore(syscall.SIGTERM)
+		_ = os.WriteFile(file, []byte(strconv.Itoa(os.Getpid())), 0o600)
 		select {}
 	}
 	told := make(chan os.Signal, 1)

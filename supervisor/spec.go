@@ -5,7 +5,9 @@ package supervisor
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -41,6 +43,14 @@ type Spec struct {
 	StopFirst bool
 	// StopTimeout turns an immediate stop into force; 0 never does by itself.
 	StopTimeout time.Duration
+}
+
+// shown is the command as a log may have it: arguments of other programs may be secrets.
+func (s *Spec) shown() string {
+	if !s.External || len(s.Command) < 2 {
+		return strings.Join(s.Command, " ")
+	}
+	return fmt.Sprintf("%s, %d arguments", s.Command[0], len(s.Command)-1)
 }
 
 // Equal reports whether a child of one spec serves as well for the other, so that

@@ -17,7 +17,7 @@ import (
 // The reasons why an address from elsewhere is refused.
 var (
 	ErrNotAllowed = errors.New("update_uris_allow does not name it")
-	ErrSpecial    = errors.New("it is a loopback, link-local, unspecified or multicast address, or a socket of this machine, and the operator did not name exactly it")
+	ErrSpecial    = errors.New("it is a loopback, link-local, unspecified, multicast or metadata address, or a socket of this machine, and the operator did not name exactly it")
 	ErrOwn        = errors.New("this process or its parent listens there, and the operator did not name exactly it")
 	ErrOptions    = errors.New("it has options, which only the operator gives")
 )

@@ -208,6 +208,10 @@ func serveBackend(cfg backendConfig) error {
 		if query.Has("close") {
 			panic(http.ErrAbortHandler) // HTTP/1: the connection, HTTP/2: the stream
 		}
+		if status, err := strconv.Atoi(query.Get("early")); err == nil {
+			w.WriteHeader(status) // without a look at the body
+			return
+		}
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
 			return
 		}

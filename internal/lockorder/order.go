@@ -18,7 +18,7 @@ var Order = [][]string{
 	{"proxy.responseBody", "failover.Pool"},
 	{"proxy.responseBody", "reach.Backend"},
 	{"proxy.responseBody", "reach.Conn"},
-	{"proxy.readingLock", "proxy.requestBody"},
+	{"proxy.readingLock", "proxy.requestBody", "proxy.budget"},
 }
 
 // follows reports whether a lock of class next may be taken while one of class held

@@ -248,6 +248,14 @@ func (a *App) emit(e supervisor.Event) {
 	a.events.Emit(a.ctx, e.Name, e.Data)
 }
 
+// secrets are those that this configuration has for this process alone.
+func (a *App) secrets() []string {
+	if a.Network == nil {
+		return nil
+	}
+	return []string{caddy.NewReplacer().ReplaceAll(a.Network.Key, "")}
+}
+
 // serves reports whether this process has sites of its own beside its children.
 func (a *App) serves() bool {
 	sites, err := a.ctx.AppIfConfigured("http")

@@ -5,10 +5,8 @@ package broker
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"reflect"
-	"slices"
 	"strings"
 	"time"
 
@@ -58,7 +56,9 @@ type ChildOptions struct {
 	HALog *string `json:"ha_log,omitempty"`
 	// User makes the child run as this user, with its groups. The parent must be root.
 	User string `json:"user,omitempty"`
-	// Env adds to the child's environment.
+	// Env adds to the child's environment, which has few of this process's variables:
+	// those that programs and Caddy need, and those that the child's configuration uses
+	// (`{env.NAME}`). A value may use others, which hands one over: `{env.NAME}`.
 	Env map[string]string `json:"env,omitempty"`
 }
 
@@ -114,7 +114,7 @@ func (a *App) childSpec(name string, c *Child) (*childSpec, error) {
 	if override := overrides.Load(); name == DefaultChild && override != nil {
 		opts = override.apply(opts)
 	}
-	spec, err := c.spec(name, opts)
+	spec, err := c.spec(name, opts, a.secrets()...)
 	if err == nil {
 		err = checkRoot(opts.User)
 	}
@@ -151,7 +151,9 @@ func (c *Child) optionsWith(defaults ChildOptions) ChildOptions {
 	return opts
 }
 
-func (c *Child) spec(name string, o ChildOptions) (*childSpec, error) {
+// spec is what a child of that name with these options runs. The secrets are those of
+// this process, which no child is given.
+func (c *Child) spec(name string, o ChildOptions, secrets ...string) (*childSpec, error) {
 	if o.Watchdog != nil && *o.Watchdog == 0 { // in JSON, 0 is off as well
 		o.Watchdog = new(WatchdogOff)
 	}
@@ -182,7 +184,7 @@ func (c *Child) spec(name string, o ChildOptions) (*childSpec, error) {
 		Watchdog:     max(time.Duration(*o.Watchdog), 0), // off is below
 		DrainTimeout: time.Duration(*o.DrainTimeout),
 		StopTimeout:  time.Duration(*o.StopTimeout),
-		Env:          childEnv(o.Env),
+		Env:          childEnv(c.Config, o.Env, secrets...),
 	}}
 	if log != nil && *log != "off" {
 		s.haLog = *log
@@ -229,13 +231,4 @@ func checkRoot(user string) error {
 		return fmt.Errorf("option user: value %q is not allowed: only root can start a child as another user; run the broker as root or remove the option", user)
 	}
 	return nil
-}
-
-// childEnv is this process's environment with add in it.
-func childEnv(add map[string]string) []string {
-	env := supervisor.CleanEnv(os.Environ())
-	for _, name := range slices.Sorted(maps.Keys(add)) {
-		env = supervisor.SetEnv(env, name, add[name])
-	}
-	return env
 }

@@ -99,7 +99,7 @@ var childTable = options.Table[ChildOptions]{
 	{
 		Name: "env", Kind: options.Pairs, Repeat: true,
 		Default: "none", Allowed: "a name without = and a value",
-		Effect: "Added to the child's environment; one variable a line.",
+		Effect: "Added to the child's environment; one variable a line. `{env.NAME}` hands one of the broker's over.",
 		Access: pairs(func(o *ChildOptions) *map[string]string { return &o.Env }, checkEnvName),
 	},
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/supervisor"
-	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
 // host holds what outlives one configuration: the running children. Every
@@ -135,6 +135,9 @@ func (h *hostState) change(base, next *document.Document, force bool) error {
 func (h *hostState) applyAll(ctx context.Context, a *App, force bool) (unchanged []string, err error) {
 	names := slices.Sorted(maps.Keys(a.specs))
 	for _, name := range names {
+		if err := h.awaitGone(ctx, name); err != nil {
+			return nil, fmt.Errorf("child %q: waiting for the end of the one before: %w", name, err)
+		}
 		c := h.child(name)
 		if c == nil || a.specs[name].External {
 			continue
@@ -201,43 +204,16 @@ func (h *hostState) restore(logger *zap.Logger) {
 		ctx, cancel := assumed.UntilExiting(context.Background(), errExiting)
 		defer cancel()
 		for _, name := range slices.Sorted(maps.Keys(a.specs)) {
-			if err := h.apply(ctx, name, a.specs[name], false, a.logger); err != nil {
+			err := h.awaitGone(ctx, name)
+			if err == nil {
+				err = h.apply(ctx, name, a.specs[name], false, a.logger)
+			}
+			if err != nil {
 				logger.Error("restoring child of the running configuration", zap.String("child", name), zap.Error(err))
 			}
 		}
 	}
 	h.prune(logger)
-}
-
-// prune stops, side by side, what no claim wants.
-func (h *hostState) prune(logger *zap.Logger) {
-	a := h.deciding()
-	if a == nil {
-		h.network.end()
-		h.thrift.set(false)
-		h.state.freeze(h)
-	}
-	var wg sync.WaitGroup
-	for name, c := range h.list() {
-		if a != nil && a.specs[name] != nil {
-			continue
-		}
-		wg.Go(func() {
-			err := c.sup.Stop(context.Background(), control.Immediate)
-			if err != nil && !errors.Is(err, supervisor.ErrStopped) {
-				logger.Error("stopping child", zap.String("child", name), zap.Error(err))
-			}
-			c.close()
-			h.mu.Lock()
-			delete(h.children, name)
-			h.mu.Unlock()
-		})
-	}
-	wg.Wait()
-	if a == nil {
-		h.state.end()
-		h.events.follow(nil)
-	}
 }
 
 // apply makes one child what it is wanted to be, in a new process if it is to be so again.
@@ -313,6 +289,9 @@ type Hosted struct {
 	haLog string
 	log   *supervisor.HALog
 	pools *poolKeeper
+	// leaving is closed when the child is gone; nil as long as a configuration wants it.
+	// It is guarded by host.mu.
+	leaving chan struct{}
 	// dirs are the directories of the private admin sockets, by user: a process can
 	// make its socket in its own user's only. They stay until the child goes.
 	dirs sync.Map
@@ -321,6 +300,11 @@ type Hosted struct {
 }
 
 func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logger) (*Hosted, error) {
+	cleanUp(logger)
+	if names := withheld(want.Env); len(names) > 0 {
+		logger.Info("child does not get these variables of the broker's environment; `env NAME {env.NAME}` in its options hands one over",
+			zap.String("child", name), zap.Strings("variables", names))
+	}
 	c := &Hosted{name: name, spec: want.Spec, haLog: want.haLog, pools: new(poolKeeper)}
 	if err := c.pools.restore(host.state.of(name)); err != nil {
 		logger.Warn("state of the broker: what was kept of the pools cannot be read, so they start without", zap.String("child", name), zap.Error(err))
@@ -367,7 +351,7 @@ func (c *Hosted) close() {
 	c.sup.Close()
 	c.log.Close()
 	c.dirs.Range(func(_, dir any) bool {
-		_ = os.RemoveAll(dir.(string))
+		dir.(*sockets.Dir).Remove()
 		return true
 	})
 }
@@ -388,6 +372,9 @@ func (c *Hosted) admit(user string) error {
 // adminSocket is the path of the private admin endpoint of process id, which runs
 // as user.
 func (c *Hosted) adminSocket(id int, user string) string {
-	dir, _ := c.dirs.Load(user)
-	return fmt.Sprintf("%s/%d.sock", dir, id)
+	dir, ok := c.dirs.Load(user)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%s/%d.sock", dir.(*sockets.Dir).Path, id)
 }

@@ -24,10 +24,11 @@ func TestAdminDirHasAPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir, err := makeDir([]string{"", missing, long, good})
-	if err != nil || filepath.Dir(dir) != good {
-		t.Errorf("made %s (%v), want it in %s", dir, err, good)
+	if err != nil || filepath.Dir(dir.Path) != good {
+		t.Fatalf("made %v (%v), want it in %s", dir, err, good)
 	}
-	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+	defer dir.Remove()
+	if info, err := os.Stat(dir.Path); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("it is %v (%v), want it closed to others", info, err)
 	}
 	_, err = makeDir([]string{missing, long})

@@ -29,7 +29,8 @@ const GuardName = "broker_guard"
 
 // Guard is the first handler of every server in a supervised child, and the first
 // of its error routes. It keeps account of the requests in progress, answers the child's own heartbeat, and
-// makes clients of a child that is on its way out come back on a new connection.
+// makes clients come back on a new connection: those of a child that is on its way
+// out, and those whose request's body was not read to its end.
 // A child puts it there by itself; it is not for use in a configuration, and does
 // nothing outside of a child.
 type Guard struct{}
@@ -99,7 +100,8 @@ func (Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 		w.Header().Set("Retry-After", "1")
 		return caddyhttp.Error(http.StatusServiceUnavailable, errStopping)
 	}
-	gw := &guardWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, rt: rt, q: q, server: before.Value(http.ServerContextKey)}
+	body := watchBody(r)
+	gw := &guardWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, rt: rt, q: q, body: body, server: before.Value(http.ServerContextKey)}
 	// Placeholders, error routes and the access log are about this very request: what
 	// handlers do to a copy, a body that was read among it, would be lost to them.
 	*r = *r.WithContext(ctx)
@@ -110,6 +112,7 @@ func (Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 		// The server writes the header itself.
 		gw.prepare()
 	}
+	body.settle(w)
 	return err
 }
 
@@ -119,7 +122,8 @@ type guardWriter struct {
 	caddyhttp.ResponseWriterWrapper
 	rt     *childRuntime
 	q      *inflight
-	server any // of the client's connection
+	body   *guardBody // nil for none
+	server any        // of the client's connection
 	wrote  bool
 }
 
@@ -137,6 +141,7 @@ func (w *guardWriter) prepare() {
 		// On HTTP/2 exactly this value makes the server send GOAWAY, in most cases before the answer.
 		h["Connection"] = []string{"close"}
 	}
+	w.body.settle(w.ResponseWriter)
 	if t := h["Content-Type"]; len(t) == 1 && strings.HasPrefix(t[0], "text/event-stream") {
 		w.q.stream.Store(true)
 	}

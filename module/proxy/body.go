@@ -27,28 +27,28 @@ type readingLock struct{}
 type requestBody struct {
 	src    io.ReadCloser
 	budget *budget
+	client uint32 // who sends it
+	// open says that it may be one side of a conversation, which ends with the backend's:
+	// it is kept only for what fails after its end.
+	open bool
 
 	// reading serialises reads from the client: an attempt that was given up may
 	// still be blocked in one, and what it gets belongs to all.
 	reading lockorder.Mutex[readingLock]
 
-	mu      lockorder.Mutex[requestBody] // guards what follows
-	view    *bodyView
-	keep    bool
-	kept    []byte
-	charged int64 // of the budget
-	read    int64 // from the client
-	end     error // io.EOF or why reading failed, once reading ended
-	closed  bool  // by an attempt, before its end
+	mu     lockorder.Mutex[requestBody] // guards what follows
+	view   *bodyView
+	keep   bool
+	kept   []byte
+	read   int64 // from the client
+	end    error // io.EOF or why reading failed, once reading ended
+	closed bool  // by an attempt, before its end
 }
 
-// newRequestBody keeps what is read from src if keep is set. length is the
-// declared one, negative when unknown.
-func newRequestBody(src io.ReadCloser, length int64, keep bool, b *budget) *requestBody {
-	rb := &requestBody{src: src, budget: b}
-	rb.keep = keep && b.allows(max(length, 1))
-	rb.keep = rb.keep && rb.grow(max(length, 0))
-	return rb
+// newRequestBody keeps what is read from src, which a client sends, if keep is set.
+// length is the declared one, negative when unknown.
+func newRequestBody(src io.ReadCloser, length int64, keep bool, client uint32, b *budget) *requestBody {
+	return &requestBody{src: src, budget: b, client: client, keep: keep && b.allows(max(length, 1))}
 }
 
 // attempt is the body for the next attempt. Attempts before it read no more.
@@ -115,7 +115,7 @@ func (rb *requestBody) unread() bool {
 func (rb *requestBody) owes() bool {
 	rb.mu.Lock()
 	defer rb.mu.Unlock()
-	return rb.keep || rb.charged > 0
+	return rb.keep || cap(rb.kept) > 0
 }
 
 // release gives back what was kept: no attempt will follow. What the present
@@ -135,8 +135,21 @@ func (rb *requestBody) drop() {
 	if rb.view != nil {
 		rb.view.off = 0
 	}
-	rb.budget.free(rb.charged)
-	rb.charged = 0
+	rb.budget.free(rb)
+}
+
+// giveWay gives up what is kept, unless an attempt needs it. It does not wait for
+// one that is busy with it.
+func (rb *requestBody) giveWay() bool {
+	if !rb.mu.TryLock() {
+		return false
+	}
+	defer rb.mu.Unlock()
+	if rb.view == nil || rb.view.detached.Load() || rb.view.off < len(rb.kept) {
+		return false
+	}
+	rb.keep, rb.kept, rb.view.off = false, nil, 0
+	return true
 }
 
 // grow makes room for at least n more bytes if the budget allows. rb.mu is held.
@@ -146,10 +159,9 @@ func (rb *requestBody) grow(n int64) bool {
 		return true
 	}
 	size := max(need, min(2*int64(cap(rb.kept)), rb.budget.share()))
-	if !rb.budget.allows(need) || !rb.budget.take(size-rb.charged) {
+	if !rb.budget.allows(need) || !rb.budget.take(rb, size-int64(cap(rb.kept))) {
 		return false
 	}
-	rb.charged = size
 	kept := make([]byte, len(rb.kept), size)
 	copy(kept, rb.kept)
 	rb.kept = kept
@@ -234,7 +246,7 @@ func (v *bodyView) replay(p []byte) (n int, err error, ok bool) {
 func (v *bodyView) Close() error {
 	rb := v.body
 	rb.mu.Lock()
-	again := rb.keep || rb.read == 0 && !v.try.has(markHeader)
+	again := rb.keep && (!rb.open || rb.end != nil) || rb.read == 0 && !v.try.has(markHeader)
 	if again || v.detached.Load() {
 		// HTTP/2 closes the body of a stream that ended before it begins to read,
 		// and would then wait for the client.

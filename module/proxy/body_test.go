@@ -48,7 +48,7 @@ func TestKeptBodyIsReplayed(t *testing.T) {
 			src = iotest.OneByteReader(src)
 		}
 		b := newBudget(8 * 8192)
-		body := newRequestBody(io.NopCloser(src), length, true, b)
+		body := newRequestBody(io.NopCloser(src), length, true, 0, b)
 		for range rapid.IntRange(0, 4).Draw(t, "abandoned attempts") {
 			v := body.attempt(new(try))
 			n := rapid.IntRange(0, len(text)).Draw(t, "read")
@@ -81,7 +81,7 @@ func TestBodyOverTheBudgetIsSentOn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBudget(8 * 50)
 			text := strings.Repeat("x", 100)
-			body := newRequestBody(io.NopCloser(iotest.OneByteReader(strings.NewReader(text))), length, true, b)
+			body := newRequestBody(io.NopCloser(iotest.OneByteReader(strings.NewReader(text))), length, true, 0, b)
 			got, err := io.ReadAll(body.attempt(new(try)))
 			if err != nil || string(got) != text {
 				t.Errorf("read %d bytes and %v", len(got), err)
@@ -98,7 +98,7 @@ func TestBodyOverTheBudgetIsSentOn(t *testing.T) {
 		b := newBudget(800)
 		var kept []*requestBody
 		for range 20 {
-			body := newRequestBody(io.NopCloser(strings.NewReader(strings.Repeat("x", 100))), 100, true, b)
+			body := newRequestBody(io.NopCloser(strings.NewReader(strings.Repeat("x", 100))), 100, true, 0, b)
 			if _, err := io.ReadAll(body.attempt(new(try))); err != nil {
 				t.Fatal(err)
 			}
@@ -131,7 +131,7 @@ func TestBudgetIsGivenBackEarly(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBudget(1000)
-			rb := newRequestBody(&closing{Reader: strings.NewReader(text)}, int64(len(text)), true, b)
+			rb := newRequestBody(&closing{Reader: strings.NewReader(text)}, int64(len(text)), true, 0, b)
 			if _, err := io.ReadAll(rb.attempt(new(try))); err != nil || b.used.Load() == 0 {
 				t.Fatalf("%v, %d bytes are kept", err, b.used.Load())
 			}
@@ -147,7 +147,7 @@ func TestBudgetIsGivenBackEarly(t *testing.T) {
 // TestUnkeptBody is what it would be without the wrapper.
 func TestUnkeptBody(t *testing.T) {
 	src := &closing{Reader: strings.NewReader("body")}
-	body := newRequestBody(src, 4, false, newBudget(1000))
+	body := newRequestBody(src, 4, false, 0, newBudget(1000))
 	v := body.attempt(new(try))
 	_ = v.Close()
 	if src.closed || !body.replayable() {
@@ -168,7 +168,7 @@ func TestUnkeptBody(t *testing.T) {
 
 func TestBodyThatFails(t *testing.T) {
 	boom := errors.New("boom")
-	body := newRequestBody(io.NopCloser(io.MultiReader(strings.NewReader("half"), iotest.ErrReader(boom))), 8, true, newBudget(1000))
+	body := newRequestBody(io.NopCloser(io.MultiReader(strings.NewReader("half"), iotest.ErrReader(boom))), 8, true, 0, newBudget(1000))
 	if _, err := io.ReadAll(body.attempt(new(try))); !errors.Is(err, boom) {
 		t.Errorf("got %v", err)
 	}
@@ -181,7 +181,7 @@ func TestBodyThatFails(t *testing.T) {
 // the attempt that goes on.
 func TestLateReaderOfAnEndedAttempt(t *testing.T) {
 	pr, pw := io.Pipe()
-	body := newRequestBody(pr, -1, true, newBudget(1000))
+	body := newRequestBody(pr, -1, true, 0, newBudget(1000))
 	old := body.attempt(new(try))
 	reading := make(chan struct{})
 	go func() {
@@ -244,7 +244,7 @@ func TestLateByteIsNotLost(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, before the next attempt %t", tc.name, early), func(t *testing.T) {
 				src := &gated{make(chan struct{}), make(chan string)}
 				bg := newBudget(tc.budget)
-				body := newRequestBody(io.NopCloser(src), -1, tc.keep, bg)
+				body := newRequestBody(io.NopCloser(src), -1, tc.keep, 0, bg)
 				old := body.attempt(new(try))
 				late := make(chan struct{})
 				go func() {
@@ -302,9 +302,39 @@ func TestLateByteIsNotLost(t *testing.T) {
 	}
 }
 
+// TestOpenBody: one that may be a conversation is closed with the attempt, unless the
+// client had ended it.
+func TestOpenBody(t *testing.T) {
+	for name, ended := range map[string]bool{"in the middle": false, "after its end": true} {
+		t.Run(name, func(t *testing.T) {
+			src := &closing{Reader: strings.NewReader("text")}
+			body := newRequestBody(src, -1, true, 0, newBudget(1000))
+			body.open = true
+			v := body.attempt(new(try))
+			var err error
+			if ended {
+				_, err = io.Copy(io.Discard, v)
+			} else {
+				_, err = io.ReadFull(v, make([]byte, 4))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = v.Close()
+			if src.closed == ended || body.replayable() != ended {
+				t.Errorf("closed %t, can be sent again %t", src.closed, body.replayable())
+			}
+			body.release()
+			if n := body.budget.used.Load(); n != 0 {
+				t.Errorf("%d bytes of the budget are gone", n)
+			}
+		})
+	}
+}
+
 // TestBodyWithoutItsBeginningIsNotSent: an attempt that cannot have all of it fails.
 func TestBodyWithoutItsBeginningIsNotSent(t *testing.T) {
-	body := newRequestBody(io.NopCloser(strings.NewReader("text")), 4, false, newBudget(1000))
+	body := newRequestBody(io.NopCloser(strings.NewReader("text")), 4, false, 0, newBudget(1000))
 	if _, err := io.ReadFull(body.attempt(new(try)), make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}

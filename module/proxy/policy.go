@@ -129,12 +129,19 @@ func (f *Failover) Provision(ctx caddy.Context) error {
 	if f.claim, err = pools.claim(f); err != nil {
 		return err
 	}
+	if f.cookie != nil {
+		f.cookie.enter()
+		f.cookie.prepare()
+	}
 	return f.follow()
 }
 
 // Cleanup gives the pool back and ends what the policy holds.
 func (f *Failover) Cleanup() error {
 	f.stopping.Store(true)
+	if f.cookie != nil {
+		f.cookie.leave()
+	}
 	if f.claim != nil {
 		pools.release(f.claim)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/report"
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 )
@@ -63,8 +64,22 @@ func (ex *exchange) stop(err error) { ex.conclusion(err) }
 // conclusion is the last word: every further attempt gets it.
 func (ex *exchange) conclusion(err error) {
 	ex.final = err
+	ex.closeUnread()
 	ex.drop()
 	ex.release()
+}
+
+// closeUnread makes the client's connection end with its answer if its request's body was
+// not read to the end. What is left of it would be read as the next request:
+// net/http looks for that by the type of the body, which Caddy's own wrapper hides.
+func (ex *exchange) closeUnread() {
+	r := ex.run
+	if ex.w == nil || r.ProtoMajor != 1 || r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody || ex.read {
+		return
+	}
+	if ex.body == nil || ex.body.unread() {
+		assumed.CloseAfterReply(ex.w)
+	}
 }
 
 func (ex *exchange) announce(kind proxystatus.Fault, details, retry string) {

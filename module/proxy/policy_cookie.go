@@ -34,8 +34,10 @@ import (
 // key is that of the client's first request, which was placed by it, so that the
 // cookie moves nobody. It is random: browsers behind one address are many clients.
 type cookieAffinity struct {
-	name   string
+	name   string // as option affinity has it
 	policy *Failover
+	own    string      // the name that it has where several pools were told the same
+	users  *cookieName // nil before enter
 
 	once   sync.Once
 	secret []byte
@@ -51,10 +53,12 @@ const (
 // identify takes key and home from the cookie. A missing, forged or unknown value
 // counts as none: the request gets a key by chance, and a cookie that has it.
 func (c *cookieAffinity) identify(r *http.Request, to *failover.Request) {
-	for _, cookie := range r.CookiesNamed(c.name) {
-		if key, home, ok := c.open(cookie.Value); ok {
-			to.Key, to.Home, to.Keyed = key, home, true
-			return
+	for _, name := range c.names() {
+		for _, cookie := range r.CookiesNamed(name) {
+			if key, home, ok := c.open(cookie.Value); ok {
+				to.Key, to.Home, to.Keyed = key, home, true
+				return
+			}
 		}
 	}
 	keyByChance(r, to)
@@ -76,7 +80,7 @@ func (c *cookieAffinity) announce(ex *exchange) {
 		return // the client has a cookie, and it is right
 	}
 	cookie := http.Cookie{
-		Name: c.name, Value: c.seal(ex.req.Key, moved), Path: "/",
+		Name: c.names()[0], Value: c.seal(ex.req.Key, moved), Path: "/",
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: ex.run.TLS != nil,
 	}
 	ex.cookie = cookie.String()
@@ -146,33 +150,53 @@ func (c *cookieAffinity) mac(purpose, s string) []byte {
 	return m.Sum(nil)
 }
 
-// key is the secret, read from storage when it is first needed.
+// secretTime bounds the wait for the storage.
+const secretTime = 10 * time.Second
+
+// prepare reads the secret, so that no request waits for the storage. One that is not
+// there yet is made when the first request needs it: a configuration that is only
+// validated, perhaps as another user, leaves nothing behind.
+func (c *cookieAffinity) prepare() {
+	ctx, cancel := context.WithTimeout(c.policy.ctx, secretTime)
+	defer cancel()
+	secret, err := loadSecret(ctx, c.policy.ctx.Storage())
+	if !errors.Is(err, fs.ErrNotExist) {
+		c.once.Do(func() { c.accept(secret, err) })
+	}
+}
+
+// key is the secret.
 func (c *cookieAffinity) key() []byte {
 	c.once.Do(func() {
-		var err error
-		ctx, cancel := context.WithTimeout(c.policy.ctx, 10*time.Second)
+		ctx, cancel := context.WithTimeout(c.policy.ctx, secretTime)
 		defer cancel()
-		if c.secret, err = sharedSecret(ctx, c.policy.ctx.Storage()); err != nil {
-			c.policy.logger.Error("cookies will be unknown to other brokers and after a restart: the secret could not be shared", zap.Error(err))
-			c.secret = []byte(rand.Text())
-		}
+		c.accept(sharedSecret(ctx, c.policy.ctx.Storage()))
 	})
 	return c.secret
+}
+
+func (c *cookieAffinity) accept(secret []byte, err error) {
+	if err != nil {
+		c.policy.logger.Error("cookies will be unknown to other brokers and after a restart: the secret could not be shared", zap.Error(err))
+		secret = []byte(rand.Text())
+	}
+	c.secret = secret
 }
 
 // secretName is where the secret for cookies is in Caddy's storage.
 const secretName = "caddy-broker/cookie_affinity.key"
 
+func loadSecret(ctx context.Context, storage certmagic.Storage) ([]byte, error) {
+	secret, err := storage.Load(ctx, secretName)
+	if err == nil && len(strings.TrimSpace(string(secret))) < 16 {
+		err = fmt.Errorf("reading %s: it is too short to be a secret; delete it", secretName)
+	}
+	return secret, err
+}
+
 // sharedSecret reads the secret, or makes it.
 func sharedSecret(ctx context.Context, storage certmagic.Storage) ([]byte, error) {
-	load := func() ([]byte, error) {
-		secret, err := storage.Load(ctx, secretName)
-		if err == nil && len(strings.TrimSpace(string(secret))) < 16 {
-			err = fmt.Errorf("reading %s: it is too short to be a secret; delete it", secretName)
-		}
-		return secret, err
-	}
-	secret, err := load()
+	secret, err := loadSecret(ctx, storage)
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return secret, err
 	}
@@ -180,7 +204,7 @@ func sharedSecret(ctx context.Context, storage certmagic.Storage) ([]byte, error
 		return nil, fmt.Errorf("locking %s: %w", secretName, err)
 	}
 	defer func() { _ = storage.Unlock(context.WithoutCancel(ctx), secretName) }()
-	if secret, err = load(); err == nil || !errors.Is(err, fs.ErrNotExist) {
+	if secret, err = loadSecret(ctx, storage); err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return secret, err
 	}
 	secret = []byte(rand.Text())

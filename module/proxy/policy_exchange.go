@@ -39,6 +39,8 @@ type exchange struct {
 	promise proof
 
 	rehearsal  rehearsal
+	read       bool             // there is no body, or Caddy has read it
+	keepsFor2  bool             // the body is kept for the case that the backend speaks HTTP/2
 	repeats    int              // how often it went on to another attempt
 	sent       *reach.Backend   // the last one it may have been written to
 	lost       *reach.Backend   // the last one that may have executed it without an answer

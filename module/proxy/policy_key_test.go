@@ -4,9 +4,11 @@
 package proxy
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"net/http/cookiejar"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -98,6 +100,55 @@ func TestCookie(t *testing.T) {
 	}
 	if a = p.do("GET", "", "Cookie", "lb=x; lb="+cookies[0].Value); len(a.header["Set-Cookie"]) != 0 {
 		t.Errorf("a good cookie behind a bad one was replaced: %v", a.header["Set-Cookie"])
+	}
+}
+
+// TestCookiesOfTwoPools that were told the same name: a browser keeps both, also the one
+// that it got while the name was one pool's alone.
+func TestCookiesOfTwoPools(t *testing.T) {
+	browser, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := &url.URL{Scheme: "http", Host: "site.example", Path: "/"}
+	visit := func(p *proxy) (set int) {
+		t.Helper()
+		var pairs []string
+		for _, c := range browser.Cookies(site) {
+			pairs = append(pairs, c.Name+"="+c.Value)
+		}
+		a := p.do("GET", "", "Cookie", strings.Join(pairs, "; "))
+		if a.status != 200 {
+			t.Fatalf("got %d", a.status)
+		}
+		given := (&http.Response{Header: a.header}).Cookies()
+		browser.SetCookies(site, given)
+		return len(given)
+	}
+	site1 := newProxy(t, set("affinity", "cookie lb"), upstreams(newRawBackend(t, rawRequest.ok).addr()))
+	visit(site1)
+	site2 := newProxy(t, set("affinity", "cookie lb"), upstreams(newRawBackend(t, rawRequest.ok).addr()))
+	if n := visit(site2); n != 1 {
+		t.Errorf("the second pool set %d cookies at the first visit, want 1", n)
+	}
+	for range 3 {
+		if n := visit(site1) + visit(site2); n != 0 {
+			t.Errorf("%d good cookies were replaced", n)
+		}
+	}
+	if n := len(browser.Cookies(site)); n != 2 {
+		t.Errorf("the browser has %d cookies, want 2", n)
+	}
+}
+
+// TestCookieSecretIsThere before the first request, once one was made.
+func TestCookieSecretIsThere(t *testing.T) {
+	b := newRawBackend(t, rawRequest.ok)
+	first := newProxy(t, set("affinity", "cookie lb"), upstreams(b.addr()))
+	made := first.policy.cookie.key()
+	next := first.beside(set("affinity", "cookie lb"), upstreams(b.addr()))
+	if got := next.policy.cookie.secret; !bytes.Equal(got, made) {
+		t.Errorf("the secret is %q before the first request, want %q", got, made)
 	}
 }
 

@@ -36,8 +36,8 @@ func isSafe(method string) bool {
 }
 
 // conditionals make PUT and DELETE depend on a state that their own first
-// execution has changed.
-var conditionals = []string{"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range"}
+// execution has changed; If is WebDAV's (RFC 4918).
+var conditionals = []string{"If", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range"}
 
 // isIdempotent reports whether executing the request twice is as good as once.
 func isIdempotent(r *http.Request) bool {

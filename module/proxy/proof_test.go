@@ -48,6 +48,7 @@ func TestPromise(t *testing.T) {
 		{method: "PUT", want: proofIdempotent},
 		{method: "PUT", header: http.Header{"If-None-Match": {"*"}}},
 		{method: "DELETE", header: http.Header{"If-Match": {"*"}}},
+		{method: "PUT", header: http.Header{"If": {"(<urn:uuid:1>)"}}},
 		{method: "PUT", header: http.Header{"If-Match": {"*"}, "Idempotency-Key": {"1"}}, track: true, want: proofKey},
 		{method: "POST"},
 		{method: "post"},

@@ -35,9 +35,9 @@ func (ex *exchange) failed(req *http.Request, err error) decision {
 	}
 	e.safe, e.promise, e.replayable = ex.req.Safe, ex.promise, ex.resumable()
 	if e.written {
-		ex.wrote(t)
+		t.Attempt.Written()
 		if !e.unprocessed {
-			ex.lost = t.Backend
+			ex.sent, ex.lost = t.Backend, t.Backend
 		}
 	}
 	ex.last = &attemptError{kind, err}
@@ -152,12 +152,6 @@ func (ex *exchange) conclude(o report.Outcome, kind proxystatus.Fault, err error
 		return false
 	}
 	return true
-}
-
-// wrote notes that a byte of the request may have been written to the backend.
-func (ex *exchange) wrote(t *try) {
-	ex.sent = t.Backend
-	t.Attempt.Written()
 }
 
 // spent reports whether the request was written, or went to another backend, as often

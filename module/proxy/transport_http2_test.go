@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -157,12 +159,12 @@ var h2c = with("transport", map[string]any{"protocol": "http", "versions": []str
 
 // TestHTTP2SaysThatItDidNotProcess: by REFUSED_STREAM, or by GOAWAY below the
 // stream. Such a request goes once more to the same backend, then to the next,
-// whatever its method.
+// whatever its method and its header.
 func TestHTTP2SaysThatItDidNotProcess(t *testing.T) {
 	for name, say := range map[string]func(h2Stream) bool{"refuse": h2Stream.refuse, "goaway": h2Stream.goAway} {
-		for _, body := range []string{"", "body"} {
+		for _, body := range []string{"", "body", strings.Repeat("x", 16<<10)} {
 			for _, method := range []string{"GET", "POST"} {
-				t.Run(fmt.Sprintf("%s %s %q once", name, method, body), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%s %s %d once", name, method, len(body)), func(t *testing.T) {
 					b := newH2Backend(t, func(s h2Stream) bool {
 						if s.nth == 1 {
 							return say(s)
@@ -170,23 +172,62 @@ func TestHTTP2SaysThatItDidNotProcess(t *testing.T) {
 						return s.ok()
 					})
 					other := newH2Backend(t, h2Stream.ok)
-					p := newProxy(t, h2c, upstreams(b.addr(), other.addr()), set("track_messages", true))
-					a := p.do(method, body, "Idempotency-Key", "1")
+					p := newProxy(t, h2c, upstreams(b.addr(), other.addr()))
+					a := p.do(method, body)
 					if a.status != 200 || b.seen.Load() != 2 || other.seen.Load() != 0 {
 						t.Errorf("got %d, sent %d times, and %d times to the other", a.status, b.seen.Load(), other.seen.Load())
 					}
 				})
-				t.Run(fmt.Sprintf("%s %s %q always", name, method, body), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%s %s %d always", name, method, len(body)), func(t *testing.T) {
 					b := newH2Backend(t, say)
 					other := newH2Backend(t, h2Stream.ok)
-					p := newProxy(t, h2c, upstreams(b.addr(), other.addr()), set("track_messages", true))
-					a := p.do(method, body, "Idempotency-Key", "1")
+					p := newProxy(t, h2c, upstreams(b.addr(), other.addr()))
+					a := p.do(method, body)
 					if a.status != 200 || b.seen.Load() != 2 || other.seen.Load() != 1 {
 						t.Errorf("got %d, sent %d times, and %d times to the other", a.status, b.seen.Load(), other.seen.Load())
 					}
 				})
 			}
 		}
+		// Without its beginning it cannot be sent again, and nobody has executed it.
+		t.Run(name+" too long", func(t *testing.T) {
+			b := newH2Backend(t, say)
+			other := newH2Backend(t, h2Stream.ok)
+			p := newProxy(t, h2c, upstreams(b.addr(), other.addr()))
+			doubts := len(pools.ledger.List())
+			wantStatus(t, p.do("POST", strings.Repeat("x", 40<<10)), 502, `caddy-broker; error=connection_terminated`, false)
+			if b.seen.Load() != 1 || other.seen.Load() != 0 || len(pools.ledger.List()) != doubts {
+				t.Errorf("sent %d times, and %d times to the other; %d are in doubt", b.seen.Load(), other.seen.Load(), len(pools.ledger.List())-doubts)
+			}
+		})
+	}
+}
+
+// TestBodiesAreKeptForHTTP2Alone: a backend that turns out to speak HTTP/1 can say
+// nothing for which a POST would be sent again.
+func TestBodiesAreKeptForHTTP2Alone(t *testing.T) {
+	for _, protocol := range []string{"http/1.1", "h2"} {
+		t.Run(protocol, func(t *testing.T) {
+			var p *proxy
+			kept := make(chan int64, 1)
+			b := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodPost {
+					_, _ = io.Copy(io.Discard, r.Body)
+					kept <- p.policy.claim.entry.budget.used.Load()
+				}
+			}))
+			b.EnableHTTP2 = protocol == "h2"
+			b.StartTLS()
+			t.Cleanup(b.Close)
+			p = newProxy(t, upstreams(b.Listener.Addr().String()),
+				with("transport", map[string]any{"protocol": "http", "tls": map[string]any{"insecure_skip_verify": true}}))
+			if a := p.do("POST", "body"); a.status != 200 {
+				t.Fatalf("got %d", a.status)
+			}
+			if n := <-kept; (n > 0) != (protocol == "h2") {
+				t.Errorf("%d bytes were kept", n)
+			}
+		})
 	}
 }
 

@@ -83,10 +83,15 @@ func (ex *exchange) takeBody(req *http.Request) {
 	f := ex.policy
 	ex.promise = promise(req, f.options.TrackMessages)
 	if !carriesBody(req) || assumed.Buffered(req.Body) {
+		ex.read = true
 		return
 	}
 	keep := ex.promise != noProof || f.retries.any()
-	ex.body = newRequestBody(req.Body, req.ContentLength, keep, &f.claim.entry.budget)
+	// Without any of these, HTTP/2 alone can say that a request may be sent again
+	// after something of it was written.
+	ex.keepsFor2 = !keep && f.way.MaySpeakHTTP2()
+	ex.body = newRequestBody(req.Body, req.ContentLength, keep || ex.keepsFor2, ex.req.Client, &f.claim.entry.budget)
+	ex.body.open = ex.keepsFor2 && req.ContentLength < 0
 }
 
 func carriesBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }
@@ -150,7 +155,8 @@ func (ex *exchange) answered(res *http.Response) *http.Response {
 	f, tr := ex.policy, ex.try.Load()
 	ex.drop() // a better answer is there
 	if f.retries.responses {
-		ex.wrote(tr) // lb_retry_match may still reject the response
+		ex.sent = tr.Backend // lb_retry_match may still reject the response
+		tr.Attempt.Written()
 		ex.hand = atHand{state: handOffered, res: res, try: tr}
 	} else {
 		ex.release()
@@ -164,6 +170,7 @@ func (ex *exchange) answered(res *http.Response) *http.Response {
 		tr.conn.Hear(res.Header)
 	}
 	ex.settled(true)
+	ex.closeUnread()
 	ex.response.wrap(tr, res)
 	return res
 }

@@ -103,6 +103,9 @@ func (t *try) gotConn(info httptrace.GotConnInfo) {
 		c.Poison()
 	default:
 		t.got = gotConn
+		if t.ex.keepsFor2 && c.HTTP1() {
+			t.ex.body.release()
+		}
 		c.Take(t.idled() && t.ex.promise == noProof)
 		t.limit(c)
 		t.ex.connected(t)

@@ -4,10 +4,19 @@
 package proxy
 
 import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/net/http2"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
 
@@ -105,5 +114,86 @@ func TestADeadBackendIsFoundByItsPing(t *testing.T) {
 	testwait.Until(t, "verdict", func() bool { return stateOf(p, home.addr()) == "down" })
 	if a := p.do("POST", "x"); a.status != 200 || a.header.Get("X-Backend") != "away" {
 		t.Errorf("got %+v", a)
+	}
+}
+
+// TestDoubtsBesideDials: an id is written to the variables of a request in doubt while a
+// dial that was made for it may still be under way
+// that may want some of them. It is for the race detector, and for the ids.
+func TestDoubtsBesideDials(t *testing.T) {
+	b := newBackendServer(t, "b", nil)
+	b.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Evil") != "" {
+			panic(http.ErrAbortHandler)
+		}
+		_, _ = io.Copy(w, r.Body)
+	})
+	for name, transport := range map[string]map[string]any{
+		"plain": {"protocol": "http"},
+		"few":   {"protocol": "http", "max_conns_per_host": 8},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newProxy(t, upstreams(b.addr()), with("transport", transport))
+			var clients sync.WaitGroup
+			for i := range 16 {
+				clients.Go(func() {
+					for n := range 20 {
+						if (i+n)%2 == 0 {
+							if a := p.do("POST", "body"); a.status != 200 {
+								t.Errorf("got %d", a.status)
+							}
+							continue
+						}
+						a := p.do("POST", "body", "Evil", "1")
+						wantStatus(t, a, 502, `caddy-broker; error=connection_terminated; details="in-doubt"`, false)
+						if a.header.Get(indoubt.RequestIDHeader) == "" {
+							t.Error("a request in doubt has no id")
+						}
+					}
+				})
+			}
+			clients.Wait()
+		})
+	}
+}
+
+// TestOneClientChoosesABadName: where the name that TLS asks for comes from the request,
+// one that backends refuse is that request's fault.
+func TestOneClientChoosesABadName(t *testing.T) {
+	var handshakes atomic.Int64
+	backend := func() string {
+		b := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		b.TLS = &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			if hello.ServerName == "evil.example" {
+				handshakes.Add(1)
+				return nil, errors.New("no such name here")
+			}
+			return nil, nil
+		}}
+		b.Config.ErrorLog = log.New(io.Discard, "", 0)
+		b.StartTLS()
+		t.Cleanup(b.Close)
+		return b.Listener.Addr().String()
+	}
+	home, away := backend(), backend()
+	p := newProxy(t, upstreams(home, away), with("transport", map[string]any{
+		"protocol": "http", "tls": map[string]any{"insecure_skip_verify": true, "server_name": "{http.request.header.Name}"},
+	}))
+	const rounds = 10
+	for range rounds {
+		if a := p.do("GET", "", "Name", "evil.example"); a.status != 502 {
+			t.Fatalf("the evil one got %d", a.status)
+		}
+		if a := p.do("POST", "x", "Name", "good.example"); a.status != 200 {
+			t.Fatalf("got %d %s", a.status, a.header)
+		}
+	}
+	if n := handshakes.Load(); n > 4*rounds {
+		t.Errorf("%d handshakes for %d requests", n, rounds)
+	}
+	for _, u := range p.policy.pool.Status().Upstreams {
+		if u.State == "down" {
+			t.Errorf("%s is down: %s", u.URI, u.LastError)
+		}
 	}
 }

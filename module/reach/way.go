@@ -131,6 +131,11 @@ func (w *Way) CloseIdle() {
 	}
 }
 
+// MaySpeakHTTP2 reports whether a connection may turn out to speak HTTP/2.
+func (w *Way) MaySpeakHTTP2() bool {
+	return w.Owned() && (w.h2c || w.base.TLS != nil && slices.Contains(w.base.Versions, "2"))
+}
+
 // Nameless reports whether the name that TLS asks for depends on the request.
 func (w *Way) Nameless() bool { return w.nameless }
 

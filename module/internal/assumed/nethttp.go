@@ -4,6 +4,7 @@
 package assumed
 
 import (
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -50,4 +51,20 @@ func TLSError(err error) bool { return strings.HasPrefix(err.Error(), "tls: ") }
 func RequestRecord(p []byte) bool {
 	const applicationData, alert13, keyUpdate13 = 23, 24, 27
 	return len(p) > 0 && p[0] == applicationData && len(p) != alert13 && len(p) != keyUpdate13
+}
+
+// CloseAfterReply makes net/http's server close an HTTP/1 connection after the response
+// that w is for, whether its header was written or not, and lets the client read that
+// response before: a client that is still sending its request's body would find the
+// connection reset otherwise. The only way there is what [http.MaxBytesReader] does when
+// a body is too large. w may be what Caddy wraps around the server's own.
+func CloseAfterReply(w http.ResponseWriter) {
+	for {
+		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			break
+		}
+		w = wrapper.Unwrap()
+	}
+	_, _ = http.MaxBytesReader(w, io.NopCloser(strings.NewReader("x")), 0).Read(make([]byte, 1))
 }
