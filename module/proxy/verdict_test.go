@@ -171,6 +171,7 @@ func TestOneClientChoosesABadName(t *testing.T) {
 			return nil, nil
 		}}
 		b.Config.ErrorLog = log.New(io.Discard, "", 0)
+		b.Config.SetKeepAlivesEnabled(false) // a connection for another name would be taken
 		b.StartTLS()
 		t.Cleanup(b.Close)
 		return b.Listener.Addr().String()

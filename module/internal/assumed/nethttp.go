@@ -4,7 +4,9 @@
 package assumed
 
 import (
+	"errors"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -43,6 +45,13 @@ func Malformed(err error) bool {
 // TLSError reports whether an error without a type of its own is one of
 // crypto/tls, by the text.
 func TLSError(err error) bool { return strings.HasPrefix(err.Error(), "tls: ") }
+
+// TLSAlert reports whether an error is an alert of the other side of a TLS connection:
+// over TCP crypto/tls has no type for it, and names the operation so.
+func TLSAlert(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error"
+}
 
 // RequestRecord reports whether what a TLS connection writes at once, after the
 // handshake, can hold a part of a request: crypto/tls writes whole records, and

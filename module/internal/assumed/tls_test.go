@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"log"
 	"net"
@@ -106,6 +107,24 @@ func TestTLSErrorsHaveAPrefix(t *testing.T) {
 	c := tls.Client(nc, &tls.Config{MinVersion: tls.VersionTLS13, MaxVersion: tls.VersionTLS12, InsecureSkipVerify: true}) //nolint:gosec // it fails before
 	if err := c.HandshakeContext(t.Context()); err == nil || !TLSError(err) {
 		t.Errorf("a handshake without a common version: %v", err)
+	}
+}
+
+// TestAlertsAreKnownByTheirOperation: a server says by an alert that it does not know a
+// name.
+func TestAlertsAreKnownByTheirOperation(t *testing.T) {
+	s := httptest.NewUnstartedServer(http.NotFoundHandler())
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, errors.New("no such name") }}
+	s.StartTLS()
+	defer s.Close()
+	d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}
+	if _, err := d.DialContext(t.Context(), "tcp", s.Listener.Addr().String()); err == nil || !TLSAlert(err) {
+		t.Errorf("a handshake with a server that refuses it: %v", err)
+	}
+	s.Close()
+	if _, err := d.DialContext(t.Context(), "tcp", s.Listener.Addr().String()); err == nil || TLSAlert(err) {
+		t.Errorf("a dial of a closed port: %v", err)
 	}
 }
 

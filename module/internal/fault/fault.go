@@ -98,7 +98,7 @@ func tlsFault(err error) (proxystatus.Fault, bool) {
 	switch {
 	case errors.As(err, &verification), errors.As(err, &unknown), errors.As(err, &hostname), errors.As(err, &invalid):
 		return Certificate, true
-	case errors.As(err, &alert):
+	case errors.As(err, &alert), assumed.TLSAlert(err):
 		return TLSAlert, true
 	case errors.As(err, &record), assumed.TLSError(err):
 		return TLS, true
