@@ -30,7 +30,7 @@ const (
 // user's; in another one Caddy loads it, unless it asks for supervision.
 func serveLoad(w http.ResponseWriter, r *http.Request) error {
 	var body bytes.Buffer
-	if _, err := io.Copy(&body, r.Body); err != nil {
+	if _, err := io.Copy(&body, http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
 		return badRequest(fmt.Errorf("reading request body: %w", err), nil)
 	}
 	text, warnings, err := adapted(r, body.Bytes())
