@@ -26,11 +26,14 @@ const (
 	adapterHeader = "Caddy-Config-Source-Adapter"
 )
 
+// maxLoad is the longest configuration that is read: a child can be given no longer one.
+const maxLoad = 256 << 20
+
 // serveLoad is POST /load. In a process that supervises, every configuration is the
 // user's; in another one Caddy loads it, unless it asks for supervision.
 func serveLoad(w http.ResponseWriter, r *http.Request) error {
 	var body bytes.Buffer
-	if _, err := io.Copy(&body, r.Body); err != nil {
+	if _, err := io.Copy(&body, http.MaxBytesReader(w, r.Body, maxLoad)); err != nil {
 		return badRequest(fmt.Errorf("reading request body: %w", err), nil)
 	}
 	text, warnings, err := adapted(r, body.Bytes())

@@ -177,7 +177,7 @@ func TestOneClientChoosesABadName(t *testing.T) {
 	}
 	home, away := backend(), backend()
 	p := newProxy(t, upstreams(home, away), with("transport", map[string]any{
-		"protocol": "http", "tls": map[string]any{"insecure_skip_verify": true, "server_name": "{http.request.header.Name}"},
+		"protocol": "http", "keep_alive": map[string]any{"enabled": false}, "tls": map[string]any{"insecure_skip_verify": true, "server_name": "{http.request.header.Name}"},
 	}))
 	const rounds = 10
 	for range rounds {
