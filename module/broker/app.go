@@ -217,6 +217,16 @@ func (a *App) Start() error {
 	return nil
 }
 
+// Started reports whether Start has returned.
+func (a *App) Started() bool {
+	select {
+	case <-a.ready:
+		return true
+	default:
+		return false
+	}
+}
+
 // Stop releases this configuration's claim. What no other configuration claims
 // is stopped, in order.
 func (a *App) Stop() error {

@@ -4,6 +4,7 @@
 package broker
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 
@@ -61,7 +62,8 @@ func (l *Loader) LoadConfig(ctx caddy.Context) ([]byte, error) {
 		return nil, err
 	}
 	if l.Delayed {
-		return nil, Change(ctx, document.Request{Whole: d})
+		// When it serves, the configuration that has pulled it is over, and its context.
+		return nil, Change(context.WithoutCancel(ctx), document.Request{Whole: d})
 	}
 	return Wrap(d)
 }

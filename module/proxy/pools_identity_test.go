@@ -180,15 +180,24 @@ func TestDrainsOfNamedPools(t *testing.T) {
 	now[0].unload()
 }
 
+// backendAddresses are the addresses of n backends.
+func backendAddresses(t *testing.T, n int) (list []string) {
+	for range n {
+		list = append(list, newBackendServer(t, "", nil).addr())
+	}
+	return list
+}
+
 // TestManualFailoverFollowsItsPool to where most of its addresses are, and not to
 // what has its name now.
 func TestManualFailoverFollowsItsPool(t *testing.T) {
-	now := reload(t, nil, handlerConfig(upstreams("10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1")))
-	decide(t, "10.0.0.1:1", "failover", "10.0.0.2:1")
+	at := backendAddresses(t, 5)
+	now := reload(t, nil, handlerConfig(upstreams(at[0], at[1], at[2])))
+	decide(t, at[0], "failover", at[1])
 	now = reload(t, now,
-		handlerConfig(upstreams("10.0.0.1:1", "10.0.0.5:1")),
-		handlerConfig(upstreams("10.0.0.4:1", "10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1")))
-	for i, want := range []string{"", "http://10.0.0.2:1"} {
+		handlerConfig(upstreams(at[0], at[4])),
+		handlerConfig(upstreams(at[3], at[0], at[1], at[2])))
+	for i, want := range []string{"", "http://" + at[1]} {
 		if got := now[i].policy.claim.entry.pool.Snapshot().Failover; got != want {
 			t.Errorf("pool %s: clients were moved to %q, want %q", now[i].name(), got, want)
 		}
@@ -198,9 +207,10 @@ func TestManualFailoverFollowsItsPool(t *testing.T) {
 
 // TestHeldPoolsBeginWithWhatIsKnown, also when another process had other names.
 func TestHeldPoolsBeginWithWhatIsKnown(t *testing.T) {
-	before := reload(t, nil, handlerConfig(upstreams("10.0.0.1:1", "10.0.0.2:1")))
-	decide(t, "", "drain", "10.0.0.1:1")
-	decide(t, "10.0.0.1:1", "failover", "10.0.0.2:1")
+	at := backendAddresses(t, 3)
+	before := reload(t, nil, handlerConfig(upstreams(at[0], at[1])))
+	decide(t, "", "drain", at[0])
+	decide(t, at[0], "failover", at[1])
 	var kept poolstate.Kept
 	sender := poolstate.NewSender(new(poolstate.Kept), func(topic string, piece json.RawMessage) error {
 		_, err := kept.Take(topic, piece)
@@ -215,15 +225,15 @@ func TestHeldPoolsBeginWithWhatIsKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	pools.hold()
-	now := reload(t, nil, handlerConfig(upstreams("10.0.0.3:1", "10.0.0.1:1", "10.0.0.2:1")))
+	now := reload(t, nil, handlerConfig(upstreams(at[2], at[0], at[1])))
 	if got := drained(); got != "" {
 		t.Errorf("before its time the process knows of %q", got)
 	}
 	pools.start(learnt)
-	if got := drained(); got != "3:1>1:1" {
+	if got := drained(); got != "http://"+at[2]+">http://"+at[0] {
 		t.Errorf("drained are %q", got)
 	}
-	if got := now[0].policy.claim.entry.pool.Snapshot().Failover; got != "http://10.0.0.2:1" {
+	if got := now[0].policy.claim.entry.pool.Snapshot().Failover; got != "http://"+at[1] {
 		t.Errorf("clients were moved to %q", got)
 	}
 	now[0].unload()
