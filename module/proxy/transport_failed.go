@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
+	"github.com/caddy-broker/caddy-broker/module/reach"
 )
 
 // failed ends an attempt that got no response, decides what follows and prepares
@@ -99,7 +100,7 @@ func (ex *exchange) examine(t *try, err error) (kind proxystatus.Fault, e eviden
 		switch {
 		case kind == fault.Local:
 			return kind, e.as(report.DialAborted)
-		case kind.Incurable && t.way().Nameless():
+		case t.way().Nameless() && (kind.Incurable || reach.InHandshake(err)):
 			return kind, e.as(report.Lost) // its client has chosen the name that TLS asks for
 		}
 		return kind, e.as(report.DialFailed)

@@ -6,6 +6,7 @@ package reach
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 
 	"github.com/caddyserver/caddy/v2"
@@ -56,7 +57,18 @@ func (w *Way) dialTLS(ctx context.Context, network, addr string) (net.Conn, erro
 	tc := tls.Client(nc, cfg)
 	if err := tc.HandshakeContext(ctx); err != nil {
 		_ = tc.Close()
-		return nil, err
+		return nil, handshakeError{err}
 	}
 	return tc, nil
+}
+
+// handshakeError is why there was no TLS on a connection that there was.
+type handshakeError struct{ error }
+
+func (e handshakeError) Unwrap() error { return e.error }
+
+// InHandshake reports whether a dial failed when the backend had taken the connection.
+func InHandshake(err error) bool {
+	var h handshakeError
+	return errors.As(err, &h)
 }
