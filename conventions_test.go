@@ -64,7 +64,7 @@ var mayImport = map[string][]string{
 		"module/internal/assumed", "failover", "failover/report", "internal/options", "internal/plain", "module/broker", "module/child", "module/document", "module/internal/proxytest",
 		"supervisor", "supervisor/control",
 	},
-	"module/document": {},
+	"module/document": {"internal/lockorder"},
 	"module/proxy": {
 		"internal/lockorder",
 		"failover/affinity", "module/internal/assumed", "failover", "failover/report", "failover/address", "failover/membership", "internal/options", "internal/sidebyside", "module/internal/block",

@@ -33,7 +33,7 @@ const (
 	sameBody   = sameRoutes + "/0/handle/0/body"
 )
 
-// sameCalls are made one after the other. What tools send was taken from their sources.
+// sameCalls are made one after the other. They are of the kinds that tools on the API make.
 // ADMIN and PORT in a body are the addresses of the program.
 func sameCalls() []call {
 	caddyfile := func(says string) string {

@@ -7,7 +7,8 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
+
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 )
 
 // Request asks for another document.
@@ -54,7 +55,7 @@ const maxOvertaken = 100
 type Queue struct {
 	effects Effects
 
-	mu      sync.Mutex
+	mu      lockorder.Mutex[Queue]
 	waiting []*ticket // by mu
 	busy    bool      // by mu; the goroutine runs
 }
