@@ -119,7 +119,10 @@ func (rt *childRuntime) orders(hello control.Hello) control.Orders {
 			if hello.DrainTimeout > 0 {
 				time.AfterFunc(hello.DrainTimeout, rt.force)
 			}
-			// The next broker may read the same datagram sockets already.
+			// What was accepted may just be sending its first request, as when another
+			// process serves; the next broker may, and may read the same datagram
+			// sockets already.
+			rt.replaced.Store(true)
 			rt.leave()
 			rt.closeHTTP3()
 			rt.stop()
