@@ -210,7 +210,7 @@ func TestReloadBringsALimit(t *testing.T) {
 		b.p.Start()
 		b.expect("a")
 		b.downAll("a")
-		waits := b.waiting(t.Context(), &Request{Safe: true})
+		waits := b.waiting(b.t.Context(), &Request{Safe: true})
 		b.p.do(func(x *machine) error { x.fail(x.members[0], "dial", report.Told("refused")); return nil })
 		time.Sleep(5 * time.Second)
 		cfg := b.p.cfg
