@@ -31,7 +31,7 @@ http://:{$PORT_STOCK} {
 `
 
 // What is left of a request's body that was not read is never taken for requests,
-// whatever was answered and whoever did it.
+// whatever was answered, and by what.
 func TestUnreadBodiesAreNoRequests(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

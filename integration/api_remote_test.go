@@ -44,7 +44,7 @@ const remoteSite = `{
 	}
 }`
 
-// clientCertificate is one that nobody has signed but itself.
+// clientCertificate is one that only it itself has signed.
 func clientCertificate(t *testing.T) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -272,7 +272,7 @@ http://:{$PORT} {
 	call{Method: "GET", Path: "/broker/children/default/admin/config/apps/http"}.wants(t, b, 200, "broker_guard")
 }
 
-// TestStoppedChildIsSaid: what is loaded while the child is stopped serves nobody, also
+// TestStoppedChildIsSaid: what is loaded while the child is stopped is not served, also
 // if it is the same as before.
 func TestStoppedChildIsSaid(t *testing.T) {
 	b := supervised(t, answer("ANSWER"), "PORT="+freePort(t))

@@ -73,7 +73,7 @@ func TestNothingIsLeftOfAKilledBroker(t *testing.T) {
 	if err != nil || len(before) == 0 {
 		t.Fatalf("directories %v (%v)", before, err)
 	}
-	// The child goes with it: nobody is left to clean up.
+	// The child goes with it: nothing is left to clean up.
 	children, err := b.Processes()
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +105,7 @@ func TestNothingIsLeftOfAKilledBroker(t *testing.T) {
 	stubbornPids(t, b)
 }
 
-// A reload that removes a program which does not end holds up nobody, and the program
+// A reload that removes a program which does not end holds up nothing, and the program
 // is ended by force in the end.
 func TestReloadDoesNotWaitForAProgram(t *testing.T) {
 	b, addr, pids := startStubborn(t)

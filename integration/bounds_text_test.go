@@ -108,7 +108,7 @@ http://:{$PORT} {
 	}
 }
 
-// The parent asks the process that serves, whoever else answers at the place of its
+// The parent asks the process that serves, whatever else answers at the place of its
 // socket.
 func TestAnotherSocketInThePlaceOfTheChilds(t *testing.T) {
 	port := freePort(t)

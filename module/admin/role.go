@@ -56,7 +56,7 @@ func (a *Admin) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.role = roleParent
-	if app.Started() { // this is the remote endpoint, whose certificate needs an app that nobody has configured
+	if app.Started() { // this is the remote endpoint, whose certificate needs an app that is not configured
 		return nil
 	}
 	if err := runsNothing(ctx); err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // A child gets what it needs of the environment: programs little, a Caddy what it and
-// its configuration use, and nobody the network's key.
+// its configuration use, and none the network's key.
 func TestChildEnvironment(t *testing.T) {
 	for name, value := range map[string]string{
 		"PATH": "/bin", "LC_TEST": "C", "XDG_TEST": "x", "CADDY_TEST": "c", "OTEL_TEST": "o", "HTTPS_PROXY": "http://proxy",

@@ -131,7 +131,7 @@ func (h *hostState) change(base, next *document.Document, force bool) error {
 
 // applyAll makes all children what a wants them to be, and returns those that were so
 // already; if the load is forced, a Caddy is replaced all the same. One that the
-// operator stopped is an error: nobody would serve what was just loaded.
+// operator stopped is an error: nothing would serve what was just loaded.
 func (h *hostState) applyAll(ctx context.Context, a *App, force bool) (unchanged []string, err error) {
 	names := slices.Sorted(maps.Keys(a.specs))
 	for _, name := range names {

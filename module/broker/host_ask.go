@@ -55,7 +55,7 @@ func (c *Hosted) Ask(ctx context.Context, path string) ([]byte, error) {
 	return body, nil
 }
 
-// Transport reaches the active process's own admin endpoint, and nobody else in its
+// Transport reaches the active process's own admin endpoint, and nothing else in its
 // place.
 func (c *Hosted) Transport() (*http.Transport, error) {
 	for _, p := range c.sup.Status().Processes {

@@ -44,7 +44,7 @@ func persists(d *document.Document) bool {
 	return admin.Config.Persist == nil || *admin.Config.Persist
 }
 
-// SaveConfig replaces a file at once: whoever reads it finds the old configuration or
+// SaveConfig replaces a file at once: a reader finds the old configuration or
 // the new one, never a part.
 func SaveConfig(file string, text []byte) error {
 	if target, err := filepath.EvalSymlinks(file); err == nil {

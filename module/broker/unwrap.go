@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/document"
 )
 
-// Unwrap reads a configuration that somebody wants to be served. It is the user's own,
+// Unwrap reads a configuration that is to be served. It is the user's own,
 // with or without the broker's app, or that of a process that supervises, as Wrap makes
 // it, as it is saved, and as earlier versions made it: then the user's is taken out of
 // it, with the source that it has.

@@ -13,7 +13,7 @@ import (
 const (
 	// requestShare is the part of a pool's budget that one request may use.
 	requestShare = 8
-	// keptFor is how long a body is kept whoever else wants its bytes.
+	// keptFor is how long a body is kept whatever else wants its bytes.
 	keptFor = 10 * time.Second
 )
 

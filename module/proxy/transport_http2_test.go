@@ -202,7 +202,7 @@ func TestHTTP2SaysThatItDidNotProcess(t *testing.T) {
 				})
 			}
 		}
-		// Without its beginning it cannot be sent again, and nobody has executed it.
+		// Without its beginning it cannot be sent again, and no backend has executed it.
 		t.Run(name+" too long", func(t *testing.T) {
 			b := newH2Backend(t, func(s h2Stream) bool { return s.readBody() && say(s) })
 			other := newH2Backend(t, h2Stream.ok)

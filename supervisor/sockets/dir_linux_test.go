@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// What a process left that has ended is removed, and nothing that is somebody's.
+// What a process left that has ended is removed, and nothing that is in use.
 func TestStaleDirectories(t *testing.T) {
 	t.Parallel()
 	base := t.TempDir()

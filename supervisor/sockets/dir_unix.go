@@ -66,7 +66,7 @@ func RemoveStale(base, prefix string) (removed []string) {
 	return removed
 }
 
-// stale reports whether a lock is nobody's any more. Another user's is not ours to say:
+// stale reports whether a lock has no owner any more. Another user's is not ours to say:
 // nothing of it is opened by way of a link, nor waited for.
 func stale(path string) bool {
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)

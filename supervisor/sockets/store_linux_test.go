@@ -142,7 +142,7 @@ func TestDescriptorStore(t *testing.T) {
 }
 
 // TestStoredSocketOfAnotherFile: where a unix socket's file was replaced, the stored
-// one would be reached by nobody.
+// one would never be reached.
 func TestStoredSocketOfAnotherFile(t *testing.T) {
 	manager := newStoreManager(t)
 	path := filepath.Join(t.TempDir(), "sock")

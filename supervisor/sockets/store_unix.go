@@ -37,7 +37,7 @@ type descriptorStore struct {
 
 // plainTime is how long sockets of an earlier process are kept in a process that has
 // not begun to supervise: a plain configuration opens the same addresses itself, and
-// what nobody accepts from would get its share of their users.
+// a socket that is not read would get its share of their users.
 const plainTime = 5 * time.Second
 
 func openStore() *descriptorStore {
@@ -125,7 +125,7 @@ func (d *descriptorStore) forget(name string) {
 	}
 }
 
-// drop closes and removes what nobody has asked for, and returns the addresses.
+// drop closes and removes what was not asked for, and returns the addresses.
 func (d *descriptorStore) drop() (dropped []string) {
 	d.mu.Lock()
 	kept := d.kept
@@ -201,7 +201,7 @@ func wantStored() {
 	store.wanted = true
 }
 
-// DropStored closes the sockets of an earlier process that nobody has asked for since
+// DropStored closes the sockets of an earlier process that were not asked for since
 // this one was started, and removes them from the service manager's store: users of an
 // address that is served no more shall be refused, not queue for ever. It returns their
 // addresses, as [Holder.Addresses] does.
