@@ -25,7 +25,7 @@ http://:{$PORT} {
 		lb_policy failover {
 			randomize false
 			nested {
-				max_inactivity_duration 1s
+				max_inactivity_duration 2s
 			}
 		}
 	}
@@ -58,8 +58,8 @@ func testFrontServer(t *testing.T, reload, quit syscall.Signal, config string, c
 	runs := []*harness.Run{}
 	for _, load := range []harness.Load{
 		{Name: "slow", Rate: 10, Count: 12, Requests: []harness.Request{
-			{Method: "GET", Path: "/?delay=2500ms"},
-			{Method: "POST", Path: "/?delay=2500ms", Body: []byte("order")},
+			{Method: "GET", Path: "/?delay=4500ms"},
+			{Method: "POST", Path: "/?delay=4500ms", Body: []byte("order")},
 		}},
 		{Name: "idle", Rate: 1.01, Count: 5},
 		{Name: "idle-post", Rate: 1.01, Count: 5, Requests: []harness.Request{{Method: "POST", Body: []byte("order")}}},
