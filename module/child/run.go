@@ -119,12 +119,13 @@ func (rt *childRuntime) orders(hello control.Hello) control.Orders {
 			if hello.DrainTimeout > 0 {
 				time.AfterFunc(hello.DrainTimeout, rt.force)
 			}
-			// What was accepted may just be sending its first request, as when another
-			// process serves; the next broker may, and may read the same datagram
-			// sockets already.
-			rt.replaced.Store(true)
+			// The next broker may read the same datagram sockets already.
 			rt.leave()
 			rt.closeHTTP3()
+			// A client that was just accepted is about to send its first request.
+			tick := time.NewTicker(idlePoll)
+			rt.awaitQuiet(bornTime, tick.C)
+			tick.Stop()
 			rt.stop()
 		},
 	}
@@ -216,6 +217,9 @@ func (rt *childRuntime) stop() {
 // one request after the other are closed by then, with an answer that says so; on one
 // that has been quiet for long a request at that very moment is as unlikely as it can be.
 const movedTime = time.Second
+
+// bornTime is the same for a process whose broker is gone: the next one waits for it.
+const bornTime = 200 * time.Millisecond
 
 // awaitQuiet returns when nothing has come on any connection for as long as quiet and no
 // request is in progress, after three times that at the latest.
