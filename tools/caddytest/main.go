@@ -43,18 +43,7 @@ var wayEnv = map[string][]string{
 	"supervised+policy": {"CADDYTEST_SUPERVISED=1", "CADDYTEST_POLICY=failover"},
 }
 
-func main() {
-	flag.Parse()
-	faults, err := run()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(2)
-	}
-	if faults > 0 {
-		fmt.Printf("%d differences are not documented\n", faults)
-		os.Exit(1)
-	}
-}
+func main() { verdict.Main(run) }
 
 func run() (faults int, err error) {
 	wanted := strings.Split(*ways, ",")

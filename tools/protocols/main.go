@@ -41,18 +41,7 @@ type suite interface {
 	one(s *server, name string) (verdict.Outcome, error)
 }
 
-func main() {
-	flag.Parse()
-	faults, err := run()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(2)
-	}
-	if faults > 0 {
-		fmt.Printf("%d differences are not documented\n", faults)
-		os.Exit(1)
-	}
-}
+func main() { verdict.Main(run) }
 
 func run() (faults int, err error) {
 	work, err := os.MkdirTemp("", "protocols")
