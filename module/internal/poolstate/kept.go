@@ -78,7 +78,7 @@ func (k *Kept) takeHead(data []byte) error {
 	if err := json.Unmarshal(data, &p); err != nil {
 		return fmt.Errorf("%w: %w", ErrPiece, err)
 	}
-	if len(p.Moved) > 0 || len(data) > k.room.forHead(p.Name) {
+	if k.pools[p.Name] == nil || len(p.Moved) > 0 || len(data) > k.room.forHead(p.Name) {
 		return fmt.Errorf("%w: the head of pool %q has %d bytes, or no place", ErrPiece, p.Name, len(data))
 	}
 	// As senders write it, so that both sides count the same.
@@ -97,7 +97,7 @@ func (k *Kept) takeMoves(data []byte) error {
 		return fmt.Errorf("%w: %w", ErrPiece, err)
 	}
 	size := sizeOf(m.To)
-	if !m.sound() || size > k.room.forMoves(m.Pool, m.Part) {
+	if k.pools[m.Pool] == nil || !m.sound() || size > k.room.forMoves(m.Pool, m.Part) {
 		return fmt.Errorf("%w: part %d of the moved clients of pool %q has %d bytes, or no place", ErrPiece, m.Part, m.Pool, size)
 	}
 	k.room.moves(m.Pool, m.Part, size)

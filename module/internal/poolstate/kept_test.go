@@ -219,6 +219,7 @@ func TestForeignPieces(t *testing.T) {
 		{parlance.TopicPool, `{"name":"b","current":"` + strings.Repeat("x", MaxPiece) + `"}`},
 		{parlance.TopicPool, `{"name":"b","reached":1}`},
 		{parlance.TopicMoved, moves("c", 1, 8)},
+		{parlance.TopicMoved, moves("c", 1)},
 		{parlance.TopicMoved, moves("b", 64, 8)},
 		{parlance.TopicMoved, moves("b", -1, 8)},
 		{parlance.TopicMoved, moves("b", 1, 7)},
