@@ -23,9 +23,10 @@ func (p *Pool) Next(ctx context.Context, r *Request) (*Attempt, error) {
 	r.began = true
 	c := chooser{p: p, v: v, r: r}
 	if m := c.choose(); m != nil {
-		g := p.grant(m)
-		g.moved, g.from, g.trial = c.moved, c.from, c.trial
-		return p.begin(r, g), nil
+		a := p.begin(r)
+		p.place(&a.grant, m)
+		a.moved, a.from, a.trial = c.moved, c.from, c.trial
+		return a, nil
 	}
 	return p.wait(ctx, r)
 }
@@ -39,9 +40,10 @@ func (p *Pool) next(ctx context.Context, r *Request) (*Attempt, error) {
 	if again := r.again; again != nil && again == r.at {
 		v, m := p.view.Load(), again.m
 		if i := v.find(m); i >= 0 && v.flags[i]&(flagOpen|flagTrial|flagSuspect) != 0 && m.reserve() {
-			g := p.grant(m)
-			g.moved = again.moved
-			return p.begin(r, g), nil
+			a := p.begin(r)
+			p.place(&a.grant, m)
+			a.moved = again.moved
+			return a, nil
 		}
 	}
 	return p.wait(ctx, r)
@@ -55,19 +57,20 @@ func (p *Pool) dial(m *Member) uint8 {
 	return slot
 }
 
-// grant is a place on m that a request has taken by itself.
-func (p *Pool) grant(m *Member) grant {
-	return grant{m: m, dial: p.dial(m), epoch: m.shown.epoch.Load(), group: m.shown.pending.Load()}
+// place fills in a place on m that a request has taken by itself.
+func (p *Pool) place(g *grant, m *Member) {
+	g.m, g.dial, g.epoch, g.group = m, p.dial(m), m.shown.epoch.Load(), m.shown.pending.Load()
 }
 
-// begin is the attempt of a request that has a place.
-func (p *Pool) begin(r *Request, g grant) *Attempt {
+// begin is the attempt of a request that has a place. Its grant is filled in where it
+// lies: to copy one that was just written, field by field, takes longer than to write it.
+func (p *Pool) begin(r *Request) *Attempt {
 	a := &r.first
 	if r.at != nil {
 		a = new(Attempt)
 	}
 	r.at = a
-	a.pool, a.request, a.grant, a.phase = p, r, g, phaseDialing
+	a.pool, a.request, a.phase = p, r, phaseDialing
 	p.inProgress.Add(1)
 	if p.idle.Load() && p.idle.CompareAndSwap(true, false) {
 		p.feed(inBusy{})

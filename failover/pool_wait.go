@@ -81,7 +81,9 @@ func (p *Pool) accept(r *Request, d decision) (*Attempt, error) {
 	if d.m == nil {
 		return nil, d.err
 	}
-	return p.begin(r, d.grant), nil // what happened since the decision counts as after it
+	a := p.begin(r) // what happened since the decision counts as after it
+	a.grant = d.grant
+	return a, nil
 }
 
 // giveBack ends an attempt that is not wanted any more before it began.
