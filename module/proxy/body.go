@@ -26,6 +26,7 @@ type readingLock struct{}
 // with what the client still sends.
 type requestBody struct {
 	src    io.ReadCloser
+	length int64 // as declared; negative when unknown
 	budget *budget
 	client uint32 // who sends it
 	// open says that it may be one side of a conversation, which ends with the backend's:
@@ -48,7 +49,7 @@ type requestBody struct {
 // newRequestBody keeps what is read from src, which a client sends, if keep is set.
 // length is the declared one, negative when unknown.
 func newRequestBody(src io.ReadCloser, length int64, keep bool, client uint32, b *budget) *requestBody {
-	return &requestBody{src: src, budget: b, client: client, keep: keep && b.allows(max(length, 1))}
+	return &requestBody{src: src, length: length, budget: b, client: client, keep: keep && b.allows(max(length, 1))}
 }
 
 // attempt is the body for the next attempt. Attempts before it read no more.
@@ -175,6 +176,7 @@ func (rb *requestBody) fetch(v *bodyView, p []byte) (int, error) {
 	defer rb.mu.Unlock()
 	if n > 0 {
 		rb.read += int64(n)
+		v.given += int64(n)
 		room := rb.keep && rb.grow(int64(n))
 		switch {
 		case v.detached.Load():
@@ -199,7 +201,9 @@ type bodyView struct {
 	body     *requestBody
 	try      *try
 	detached atomic.Bool
-	off      int // in what is kept; guarded by body.mu
+
+	off   int   // in what is kept; guarded by body.mu
+	given int64 // to the attempt; guarded by body.mu
 }
 
 // Read replays what is kept, then reads from the client.
@@ -225,11 +229,16 @@ func (v *bodyView) replay(p []byte) (n int, err error, ok bool) {
 		v.try.upload.Wrote() // what was read before
 	}
 	switch {
+	case v.detached.Load() && v.given == rb.length:
+		// A transport that has it all looks for the end, and an error would cost it the
+		// response that is at hand.
+		return 0, io.EOF, true
 	case v.detached.Load():
 		return 0, errBodyDetached, true
 	case v.off < len(rb.kept):
 		n = copy(p, rb.kept[v.off:])
 		v.off += n
+		v.given += int64(n)
 		if !rb.keep && v.off == len(rb.kept) {
 			rb.drop()
 		}

@@ -224,6 +224,36 @@ func (g *gated) Read(p []byte) (int, error) {
 	return copy(p, s), nil
 }
 
+// TestLateLookForTheEnd: an attempt that was given the whole body finds its end, also
+// once it is given up; without a declared length nothing says that it is the end.
+func TestLateLookForTheEnd(t *testing.T) {
+	for _, tc := range []struct {
+		length, read int64
+		want         error
+	}{{4, 4, io.EOF}, {4, 3, errBodyDetached}, {4, 0, errBodyDetached}, {-1, 4, errBodyDetached}} {
+		for _, again := range []bool{false, true} {
+			body := newRequestBody(io.NopCloser(strings.NewReader("text")), tc.length, true, 0, newBudget(1000))
+			v := body.attempt(new(try))
+			if again {
+				if _, err := io.ReadFull(v, make([]byte, 3)); err != nil {
+					t.Fatal(err)
+				}
+				v = body.attempt(new(try)) // gets what is kept, then what comes
+			}
+			if _, err := io.ReadFull(v, make([]byte, tc.read)); err != nil {
+				t.Fatal(err)
+			}
+			body.detach()
+			if n, err := v.Read(make([]byte, 1)); n != 0 || !errors.Is(err, tc.want) {
+				t.Errorf("%+v, again %t: read %d bytes, %v", tc, again, n, err)
+			}
+			if all, err := io.ReadAll(body.attempt(new(try))); string(all) != "text" || err != nil {
+				t.Errorf("%+v: the next attempt got %q, %v", tc, all, err)
+			}
+		}
+	}
+}
+
 // TestLateByteIsNotLost: an attempt that was given up still waits for the client,
 // and gets a byte when the next one has begun, or before, or when nothing is kept
 // any more. Whatever comes, the next attempt has the whole body.
