@@ -37,7 +37,7 @@ func TestConnectionsWithUnreadBodiesEnd(t *testing.T) {
 		{"read by an error route", "error 500\nhandle_errors {\n " + proxy + "\n}", "/", 10, true}, // decided before
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := newSite(t, true, tc.handler)
+			s := newSite(t, t, true, tc.handler)
 			var body io.Reader
 			if tc.size > 0 {
 				body = strings.NewReader(strings.Repeat("x", tc.size))

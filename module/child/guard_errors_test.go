@@ -24,7 +24,7 @@ func TestErrorRoutesAreGuarded(t *testing.T) {
 		w.WriteHeader(http.StatusAccepted)
 	}))
 	defer b.Close()
-	s := newSite(t, true, "error 500\nhandle_errors {\n header -Connection\n reverse_proxy "+b.Listener.Addr().String()+"\n}")
+	s := newSite(t, t, true, "error 500\nhandle_errors {\n header -Connection\n reverse_proxy "+b.Listener.Addr().String()+"\n}")
 	res, err := s.Client().Post(s.URL+"/order", "text/plain", strings.NewReader("x"))
 	if err != nil {
 		t.Fatal(err)

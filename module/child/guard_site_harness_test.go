@@ -27,14 +27,16 @@ import (
 // site is what a Caddyfile serves, in a child or in a process of its own.
 type site struct {
 	*httptest.Server
-	log string // the file that {log} stands for
+	log     string        // the file that {log} stands for
+	handled chan struct{} // gets one for each request whose handler has returned
 }
 
 // newSite makes Caddy's HTTP app from routes and serves its only server. In a
-// child, the configuration is what a child makes of it.
-func newSite(t *testing.T, child bool, routes string) *site {
+// child, the configuration is what a child makes of it. It serves until the test that is
+// its owner ends: a connection with an unread body lingers for half a second.
+func newSite(t, owner *testing.T, child bool, routes string) *site {
 	t.Helper()
-	s := &site{log: filepath.Join(t.TempDir(), "access.log")}
+	s := &site{log: filepath.Join(t.TempDir(), "access.log"), handled: make(chan struct{}, 10)}
 	text := ":80 {\n" + strings.ReplaceAll(routes, "{log}", s.log) + "\n}\n"
 	raw, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
 	if err != nil {
@@ -69,8 +71,12 @@ func newSite(t *testing.T, child bool, routes string) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Server = httptest.NewServer(app.(*caddyhttp.App).Servers["srv0"])
-	t.Cleanup(s.Close)
+	server := app.(*caddyhttp.App).Servers["srv0"]
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() { s.handled <- struct{}{} }()
+		server.ServeHTTP(w, r)
+	}))
+	owner.Cleanup(s.Close)
 	return s
 }
 
@@ -99,7 +105,7 @@ func (s *site) ask(t *testing.T, chunked bool) string {
 	if v := res.Header.Get("X-Seen"); v != "" {
 		out += " seen " + v
 	}
-	s.Close() // the access log is written when the handler has returned
+	<-s.handled // and has written its line of the access log
 	text, err := os.ReadFile(s.log)
 	if err != nil {
 		return out

@@ -217,10 +217,11 @@ func TestSitesInAChildAnswerTheSame(t *testing.T) {
 			want:   "500 oops logged {Request:{Method:POST Host:www.site.example URI:/old?q=1} Read:0 Size:4 Status:500 Extra:other.example}",
 		},
 	} {
+		owner := t
 		t.Run(c.name, func(t *testing.T) {
 			for _, chunked := range []bool{false, true} {
-				alone := newSite(t, false, names.Replace(c.routes)).ask(t, chunked)
-				child := newSite(t, true, names.Replace(c.routes)).ask(t, chunked)
+				alone := newSite(t, owner, false, names.Replace(c.routes)).ask(t, chunked)
+				child := newSite(t, owner, true, names.Replace(c.routes)).ask(t, chunked)
 				if child != alone {
 					t.Errorf("chunked %v: in a child %q, alone %q", chunked, child, alone)
 				}
