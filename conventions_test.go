@@ -53,7 +53,7 @@ var mayImport = map[string][]string{
 		"internal/lockorder",
 		"module/internal/assumed", "failover", "failover/report", "failover/address", "module/proxy", "module/cluster", "module/internal/indoubt", "module/internal/parlance",
 		"module/internal/poolstate", "module/internal/proxytest", "module/internal/socket", "module/internal/testwait",
-		"supervisor", "supervisor/control",
+		"supervisor", "supervisor/account", "supervisor/control",
 	},
 	"module/cluster": {
 		"internal/lockorder",
@@ -93,7 +93,8 @@ var mayImport = map[string][]string{
 	"module/internal/statefile":   {"module/internal/indoubt", "module/internal/testwait"},
 	"module/internal/testwait":    {},
 
-	"supervisor":          {"internal/plain", "internal/sidebyside", "supervisor/control", "supervisor/sockets"},
+	"supervisor":          {"internal/plain", "internal/sidebyside", "supervisor/account", "supervisor/control", "supervisor/sockets"},
+	"supervisor/account":  {"internal/plain"},
 	"supervisor/control":  {},
 	"supervisor/sockets":  {"internal/fdstore", "internal/sidebyside"},
 	"failover":            {"internal/lockorder", "failover/affinity", "failover/address", "failover/membership", "failover/report", "failover/tracker"},
@@ -124,6 +125,7 @@ var mayImport = map[string][]string{
 // folders of supervisor and failover has a row.
 var coreImports = map[string][]string{
 	"supervisor":          {"golang.org/x/sys"},
+	"supervisor/account":  {"golang.org/x/sys"},
 	"supervisor/control":  {"golang.org/x/sys"},
 	"supervisor/sockets":  {"golang.org/x/sys"},
 	"failover":            {},

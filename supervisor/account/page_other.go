@@ -1,0 +1,17 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !unix
+
+package account
+
+import (
+	"os"
+	"os/exec"
+)
+
+// Attach gives no page: this system passes no descriptors.
+func Attach(*exec.Cmd) (*os.File, error) { return nil, nil }
+
+// Inherit finds none.
+func Inherit() (*Writer, error) { return nil, nil }

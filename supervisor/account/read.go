@@ -1,0 +1,130 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package account
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+	"unsafe"
+
+	"github.com/caddy-broker/caddy-broker/internal/plain"
+)
+
+var (
+	// ErrNone says that a process has not taken its page up: it keeps no account, or had
+	// not come so far.
+	ErrNone = errors.New("the process kept no account of its requests")
+	// ErrLayout says that a page has another layout than this version reads.
+	ErrLayout = errors.New("the process's account of its requests has the layout of another version")
+)
+
+// Account is what a process had in progress when it died.
+type Account struct {
+	Requests []Request
+	// Torn counts entries that were being written. Nothing of these requests was written
+	// to a backend.
+	Torn int
+	// More counts the requests that had no entry, and MoreUnsafe those of them that may
+	// change something.
+	More, MoreUnsafe int
+}
+
+// Request is one request in progress.
+type Request struct {
+	Begun time.Time
+	// Path is without the query.
+	Method, Host, Path, ID string
+	// KeyHash is the SHA-256 of the Idempotency-Key in hex, "" without one.
+	KeyHash string
+	// Pool and Backend are where it was sent last; "" for nowhere, and where the process
+	// died while it noted that.
+	Pool, Backend string
+	// Unsafe: the method may change something. Carried: a pool carries it. Written:
+	// something of it may have been written to a backend. Told: the supervisor has
+	// heard of it as in doubt.
+	Unsafe, Carried, Written, Told bool
+}
+
+// readAtOnce is how much of a page is read at once, in bytes.
+const readAtOnce = 64 * slotSize
+
+// Read reads the page of a process that is dead.
+func Read(page io.ReaderAt) (*Account, error) {
+	head := make([]byte, headerSize)
+	if _, err := page.ReadAt(head, 0); err != nil {
+		return nil, fmt.Errorf("reading the account of requests in progress: %w", err)
+	}
+	var h header
+	if at(head, unsafe.Offsetof(h.magic), binary.NativeEndian.Uint64) != magic {
+		return nil, ErrNone
+	}
+	number := func(offset uintptr) uint32 { return at(head, offset, binary.NativeEndian.Uint32) }
+	if v, size, n := number(unsafe.Offsetof(h.version)), number(unsafe.Offsetof(h.slotSize)), number(unsafe.Offsetof(h.slots)); v != version || size != slotSize || n != Slots {
+		return nil, fmt.Errorf("%w: %d, not %d", ErrLayout, v, version)
+	}
+	a := &Account{More: count(number(unsafe.Offsetof(h.more))), MoreUnsafe: count(number(unsafe.Offsetof(h.moreUnsafe)))}
+	a.MoreUnsafe = min(a.MoreUnsafe, a.More)
+	part := make([]byte, readAtOnce)
+	for offset := int64(headerSize); offset < Size; offset += readAtOnce {
+		if _, err := page.ReadAt(part, offset); err != nil {
+			return a, fmt.Errorf("reading the account of requests in progress: %w", err)
+		}
+		for rest := part; len(rest) > 0; rest = rest[slotSize:] {
+			a.add(rest[:slotSize])
+		}
+	}
+	return a, nil
+}
+
+// most bounds what is believed of a count.
+const most = 1 << 24
+
+// count is a number of requests: an honest one is not below 0.
+func count(n uint32) int { return min(max(int(int32(n)), 0), most) }
+
+func at[N any](room []byte, offset uintptr, read func([]byte) N) N { return read(room[offset:]) }
+
+// add reads one slot.
+func (a *Account) add(room []byte) {
+	var s slot
+	state := at(room, unsafe.Offsetof(s.state), binary.NativeEndian.Uint64)
+	switch {
+	case state&(flagUsed|flagFilling) == 0:
+		return
+	case state&flagUsed == 0:
+		a.Torn++
+		return
+	}
+	text := func(length, offset, size uintptr) string {
+		n := int(at(room, length, binary.NativeEndian.Uint16))
+		whole := plain.Line(string(room[offset:offset+uintptr(min(n, int(size)))]), int(size))
+		if n > int(size) {
+			whole += "..."
+		}
+		return whole
+	}
+	r := Request{
+		Begun:  time.Unix(0, int64(at(room, unsafe.Offsetof(s.begun), binary.NativeEndian.Uint64))),
+		Method: text(unsafe.Offsetof(s.methodLen), unsafe.Offsetof(s.method), unsafe.Sizeof(s.method)),
+		Host:   text(unsafe.Offsetof(s.hostLen), unsafe.Offsetof(s.host), unsafe.Sizeof(s.host)),
+		Path:   text(unsafe.Offsetof(s.pathLen), unsafe.Offsetof(s.path), unsafe.Sizeof(s.path)),
+		ID:     text(unsafe.Offsetof(s.idLen), unsafe.Offsetof(s.id), unsafe.Sizeof(s.id)),
+
+		Unsafe: state&flagUnsafe != 0, Carried: state&flagCarried != 0,
+		Written: state&flagWritten != 0, Told: state&flagTold != 0,
+	}
+	if at(room, unsafe.Offsetof(s.keyLen), binary.NativeEndian.Uint16) != 0 {
+		key := unsafe.Offsetof(s.key)
+		r.KeyHash = hex.EncodeToString(room[key : key+unsafe.Sizeof(s.key)])
+	}
+	if at(room, unsafe.Offsetof(s.turn), binary.NativeEndian.Uint32)%2 == 0 {
+		r.Pool = text(unsafe.Offsetof(s.poolLen), unsafe.Offsetof(s.pool), unsafe.Sizeof(s.pool))
+		r.Backend = text(unsafe.Offsetof(s.backendLen), unsafe.Offsetof(s.backend), unsafe.Sizeof(s.backend))
+	}
+	a.Requests = append(a.Requests, r)
+}
