@@ -74,7 +74,7 @@ var mayImport = map[string][]string{
 	},
 	"module/reach": {
 		"internal/lockorder",
-		"failover", "failover/report", "failover/address", "module/internal/assumed", "module/internal/fault", "module/internal/proxytest",
+		"failover", "failover/report", "failover/address", "module/internal/assumed", "module/internal/fault", "module/internal/indoubt", "module/internal/proxytest",
 		"module/internal/socket", "module/internal/testwait", "module/policyconfig", "module/sources",
 	},
 	"module/sources":              {"internal/lockorder", "failover", "failover/report", "failover/address", "failover/membership", "module/internal/parlance"},

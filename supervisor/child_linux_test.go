@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
@@ -69,7 +70,12 @@ func childMain() int {
 		_ = link.Failed(err)
 		return 9
 	}
-	c := &child{b: b, link: link, activated: make(chan struct{}), packets: make(chan struct{}), end: make(chan int, 10)}
+	requests, err := account.Inherit()
+	if err != nil || requests == nil {
+		_ = link.Failed(fmt.Errorf("no account: %w", err))
+		return 9
+	}
+	c := &child{b: b, link: link, requests: requests, activated: make(chan struct{}), packets: make(chan struct{}), end: make(chan int, 10)}
 	go link.Serve(c.orders())
 	if err := c.load(); err != nil {
 		_ = link.Failed(err)
@@ -95,6 +101,7 @@ func childMain() int {
 type child struct {
 	b           behaviour
 	link        *control.Link
+	requests    *account.Writer
 	activated   chan struct{}
 	packets     chan struct{}
 	end         chan int
@@ -230,6 +237,18 @@ func (c *child) told(topic string, data json.RawMessage) {
 			answers, _ := json.Marshal(said)
 			_ = c.link.Report("answers", answers)
 		}()
+	case "requests": // which it has in progress from now on
+		var begun []account.Request
+		_ = json.Unmarshal(data, &begun)
+		for _, r := range begun {
+			e := new(account.Entry)
+			c.requests.Begin(e, &account.Begin{Time: r.Begun.UnixNano(), Method: r.Method, Host: r.Host, Path: r.Path, ID: r.ID, Unsafe: r.Unsafe})
+			e.At(r.Pool, r.Backend)
+			if r.Written {
+				e.Written()
+			}
+		}
+		_ = c.link.Report("requests", data)
 	case "exit":
 		code := 0
 		_ = json.Unmarshal(data, &code)

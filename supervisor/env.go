@@ -6,6 +6,7 @@ package supervisor
 import (
 	"strings"
 
+	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
@@ -24,7 +25,7 @@ func CleanEnv(env []string) []string {
 		name, _, _ := strings.Cut(e, "=")
 		switch name {
 		case "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID",
-			"WATCHDOG_USEC", "WATCHDOG_PID", "MAINPID", "FDSTORE", control.Env, envExec, envWatch:
+			"WATCHDOG_USEC", "WATCHDOG_PID", "MAINPID", "FDSTORE", control.Env, account.Env, envExec, envWatch:
 			continue
 		}
 		out = append(out, e)

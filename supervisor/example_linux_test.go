@@ -50,7 +50,7 @@ func Example() {
 	_ = syscall.Kill(first, syscall.SIGKILL)
 	exited := next("broker_child_exited")
 	next("broker_child_ready")
-	fmt.Println("it died of a", exited.Data["reason"], "with", exited.Data["signal"])
+	fmt.Println("it was", exited.Data["reason"], "with", exited.Data["signal"])
 	fmt.Println("another process serves:", s.Status().Pid != first)
 
 	if err := s.Stop(ctx, control.Immediate); err != nil {
@@ -59,7 +59,7 @@ func Example() {
 	}
 	fmt.Println(s.Status().State)
 	// Output:
-	// it died of a crash with SIGKILL
+	// it was killed with SIGKILL
 	// another process serves: true
 	// stopped
 }

@@ -51,7 +51,8 @@ func (s *Supervisor) awaitExternal(p *process, notify *notifySocket) {
 	exit := p.wait()
 	notify.Close()
 	<-p.heard
-	s.put(inExited{id: p.id, exit: exit})
+	oom := p.end(&exit)
+	s.put(inExited{id: p.id, exit: exit, oom: oom})
 }
 
 // lendExternal opens the program's sockets as files to inherit. Whoever wrote the

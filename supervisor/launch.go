@@ -57,7 +57,13 @@ func (s *Supervisor) await(p *process) {
 	if why := p.said.Load(); why != nil {
 		said = *why
 	}
-	s.put(inExited{id: p.id, exit: exit, said: said})
+	in := inExited{id: p.id, said: said, oom: p.end(&exit)}
+	in.exit = exit
+	requests, err := p.left()
+	if in.exit.InFlight = summary(requests, err, time.Now()); requests != nil {
+		in.cut = requests.Requests
+	}
+	s.put(in)
 }
 
 // hear reads what the process has to say until its connection ends.
@@ -78,6 +84,7 @@ func (s *Supervisor) hear(p *process) {
 			s.put(inReady{p.id})
 		case control.KindBeat:
 			s.put(inBeat{p.id})
+			p.sample.take(p.cmd.Process.Pid)
 		case control.KindReleased:
 			s.put(inReleased{p.id})
 		case control.KindFailed:

@@ -43,10 +43,12 @@ type machine struct {
 	gapSince time.Time // no process accepts since then, though one should; zero is none
 	hold     time.Time // the owner answers on the held sockets until then; zero is not
 	lastExit *Exit     // nil before the first
-	stats    Stats
-	shown    string    // the child's state, as told to users
-	since    time.Time // it is shown
-	seen     time.Time // when the last input came
+
+	lastFailure *Exit // the last that was not asked for
+	stats       Stats
+	shown       string    // the child's state, as told to users
+	since       time.Time // it is shown
+	seen        time.Time // when the last input came
 
 	random func() float64 // evenly from [0, 1), for jitter
 

@@ -14,6 +14,9 @@ import (
 // maxReason bounds what is kept of the reason of an exit, in bytes.
 const maxReason = 16 << 10
 
+// maxFault bounds the line with which a program says why it dies, in bytes.
+const maxFault = 1 << 10
+
 func (in inExited) apply(m *machine, now time.Time) {
 	p := m.find(in.id)
 	if p == nil {
@@ -23,20 +26,26 @@ func (in inExited) apply(m *machine, now time.Time) {
 	m.do(action{kind: actLeave, id: p.id})
 	m.relieved(p)
 	exit := in.exit
-	exit.At, exit.Pid, exit.Reason = now, p.pid, p.cause
-	if exit.Reason == "" {
-		exit.Reason = exitCrash
-		if p.ready.IsZero() {
-			exit.Reason = exitStartFailure
-		}
+	exit.At, exit.Pid, exit.Reason = now, p.pid, cmp.Or(p.cause, in.reason(p))
+	exit.Role, exit.Generation, exit.Uptime = m.role(p), p.gen, now.Sub(p.started).Seconds()
+	if exit.Reason == exitKilled || exit.Reason == exitOOM { // it had no time to say anything
+		exit.Fault, exit.Goroutine = "", ""
+	}
+	if p.ready.IsZero() && exit.InFlight != nil && exit.InFlight.Requests == 0 {
+		exit.InFlight = nil // it had not come so far
 	}
 	exit.Error = plain.Text(cmp.Or(in.said, p.broken), maxReason)
-	exit.Stderr = plain.Text(exit.Stderr, tailSize)
+	exit.Stderr = plain.Text(exit.Stderr, maxStderr)
+	exit.Fault = plain.Line(exit.Fault, maxFault)
+	exit.Goroutine = plain.Text(exit.Goroutine, maxGoroutine)
 	if p.cause == exitStartFailure && exit.Error == "" {
 		exit.Error = fmt.Sprintf("not ready within %s", p.spec.ReadyTimeout)
 	}
 	m.stats.Exits[exit.Reason]++
 	m.lastExit = &exit
+	if !exit.planned() {
+		m.lastFailure = &exit
+	}
 	if p.pid != 0 {
 		m.log(haTerminated, "child process terminated")
 		m.log(haExitCode, fmt.Sprintf("child broker terminated with code %d", exit.Code))

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
@@ -38,6 +39,8 @@ type (
 		id   int
 		exit Exit
 		said string // by the process, about why it would end
+		oom  bool   // the system had no memory left for it
+		cut  []account.Request
 	}
 	// inTell is something that every process shall hear from the parent's user.
 	inTell struct {

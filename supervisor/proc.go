@@ -29,6 +29,7 @@ type proc struct {
 	spec    *Spec
 	pid     int
 	phase   phase
+	role    string // of Exit, from before its end was begun
 	cause   string
 	packets bool   // may read datagram sockets
 	lost    bool   // SIGKILL does not end it: it is not waited for any more
@@ -46,39 +47,6 @@ type proc struct {
 
 // living reports whether nothing was done yet to end p.
 func (p *proc) living() bool { return p.phase != phaseStopping && p.phase != phaseKilled }
-
-// Reasons of an exit, as they are counted and reported.
-const (
-	exitCrash        = "crash"
-	exitHang         = "hang"
-	exitStop         = "stop"
-	exitReplace      = "replace"
-	exitStartFailure = "start_failure"
-)
-
-// ExitReasons are all values of [Exit.Reason].
-func ExitReasons() []string {
-	return []string{exitCrash, exitHang, exitStop, exitReplace, exitStartFailure}
-}
-
-// Exit is how a process ended.
-type Exit struct {
-	// Code is the exit code; a death by signal is 128 + its number.
-	Code int `json:"code"`
-	// Signal is the signal's name, empty for an exit.
-	Signal string `json:"signal,omitempty"`
-	// At is when.
-	At time.Time `json:"at"`
-	// Stderr is the last of what the process wrote to its standard error.
-	Stderr string `json:"stderr,omitempty"`
-	// Reason is one of [ExitReasons].
-	Reason string `json:"reason"`
-	// Error is what is known of the reason: what the process said about it, or why it
-	// was ended or could not be started.
-	Error string `json:"error,omitempty"`
-	// Pid is the process's id.
-	Pid int `json:"pid,omitempty"`
-}
 
 const (
 	// dumpTime is what a hung process gets to write its goroutine dump before SIGKILL.
@@ -172,6 +140,7 @@ func (m *machine) stop(now time.Time, p *proc, cause string) {
 		p.cause = cause
 	}
 	was := p.phase
+	p.role = m.role(p)
 	p.phase = phaseStopping
 	switch {
 	case was != phaseActive && was != phaseDraining:
@@ -213,6 +182,7 @@ func (m *machine) force(now time.Time, p *proc, cause string) {
 	if p.phase == phaseKilled {
 		return
 	}
+	p.role = m.role(p)
 	if p.cause == "" {
 		p.cause = cause
 	}
@@ -222,6 +192,7 @@ func (m *machine) force(now time.Time, p *proc, cause string) {
 
 // abort ends a process that hangs, with a goroutine dump.
 func (m *machine) abort(now time.Time, p *proc, cause string) {
+	p.role = m.role(p)
 	if p.cause == "" {
 		p.cause = cause
 	}
@@ -231,6 +202,7 @@ func (m *machine) abort(now time.Time, p *proc, cause string) {
 
 // kill ends a process at once.
 func (m *machine) kill(now time.Time, p *proc, cause string) {
+	p.role = m.role(p)
 	if p.cause == "" {
 		p.cause = cause
 	}

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
@@ -25,8 +26,13 @@ type process struct {
 	cmd    *exec.Cmd
 	wire   *control.Wire // nil for an external program
 	outbox outbox
-	tail   *tail
-	stderr *os.File
+	// page is the account of what the process has in progress, which the process writes;
+	// nil for an external program, and where this system has none.
+	page     *os.File
+	pageless error // why there is none, if there should be
+	tail     *tail
+	sample   sample
+	stderr   *os.File
 	// watcher ends what the process has started when this one is killed; nil for a child
 	// of our own, which starts nothing.
 	watcher *watcher
@@ -82,8 +88,10 @@ func startProcess(id int, spec *Spec, output io.Writer) (*process, error) {
 		return nil, err
 	}
 	defer release()
+	p.page, p.pageless = account.Attach(p.cmd)
 	if err := p.start(output); err != nil {
 		_ = p.wire.Close()
+		_ = p.page.Close() // which may be nil
 		return nil, err
 	}
 	return p, nil
@@ -105,6 +113,7 @@ func (p *process) start(output io.Writer) error {
 		_ = read.Close()
 		return fmt.Errorf("creating child process %q: %w", p.cmd.Path, err)
 	}
+	p.sample.take(p.cmd.Process.Pid)
 	go func() {
 		defer close(p.drained)
 		_, _ = io.Copy(io.MultiWriter(p.tail, besteffort{output}), read)
@@ -135,6 +144,7 @@ func (p *process) wait() Exit {
 	p.watcher.release()
 	_ = p.stderr.Close()
 	exit.Stderr = p.tail.String()
+	exit.Fault, exit.Goroutine = p.tail.fault()
 	return exit
 }
 

@@ -102,6 +102,9 @@ func TestPanicIsKept(t *testing.T) {
 		t.Errorf("event %v", e.Data)
 	}
 	exit := w.Status().LastExit
+	if exit.Fault != "panic: somebody said so" || !strings.HasPrefix(exit.Goroutine, "goroutine ") || !strings.Contains(exit.Goroutine, "told(") || exit.Role != "active" || exit.Generation != 1 {
+		t.Errorf("exit %+v", exit)
+	}
 	for _, want := range []string{"panic: somebody said so", "goroutine ", "told("} {
 		if !strings.Contains(exit.Stderr, want) {
 			t.Errorf("no %q in what was kept:\n%s", want, exit.Stderr)
@@ -122,18 +125,20 @@ func TestExitCodesAndSignals(t *testing.T) {
 		end    func(pid int)
 		code   int
 		signal string
+		reason string
 	}{
-		{func(int) { w.Tell("exit", []byte("42")) }, 42, ""},
-		{func(int) { w.Tell("exit", []byte("0")) }, 0, ""},
-		{func(pid int) { _ = syscall.Kill(pid, syscall.SIGKILL) }, 137, "SIGKILL"},
-		{func(pid int) { _ = syscall.Kill(pid, syscall.SIGTERM) }, 143, "SIGTERM"},
+		{func(int) { w.Tell("exit", []byte("42")) }, 42, "", "crash"},
+		{func(int) { w.Tell("exit", []byte("0")) }, 0, "", "crash"},
+		{func(pid int) { _ = syscall.Kill(pid, syscall.SIGKILL) }, 137, "SIGKILL", "killed"},
+		{func(pid int) { _ = syscall.Kill(pid, syscall.SIGTERM) }, 143, "SIGTERM", "killed"},
+		{func(pid int) { _ = syscall.Kill(pid, syscall.SIGSEGV) }, 2, "", "crash"},
 	} {
 		before := w.Status()
 		c.end(before.Pid)
 		w.event("broker_child_exited")
 		exit := w.Status().LastExit
-		if exit.Code != c.code || exit.Signal != c.signal || exit.Reason != "crash" || exit.Pid != before.Pid || exit.At.IsZero() {
-			t.Errorf("exit %+v, want %d %q of %d", exit, c.code, c.signal, before.Pid)
+		if exit.Code != c.code || exit.Signal != c.signal || exit.Reason != c.reason || exit.Pid != before.Pid || exit.At.IsZero() {
+			t.Errorf("exit %+v, want %d %q (%s) of %d", exit, c.code, c.signal, c.reason, before.Pid)
 		}
 		w.event("broker_child_ready")
 		if after := w.Status(); after.Restarts != before.Restarts+1 || after.Pid == before.Pid {
@@ -202,7 +207,7 @@ func TestHungChild(t *testing.T) {
 	}
 	w.event("broker_child_exited")
 	exit := w.Status().LastExit
-	if exit.Reason != "hang" || exit.Pid != pid {
+	if exit.Reason != "hang" || exit.Pid != pid || exit.Fault != "SIGABRT: abort" {
 		t.Errorf("exit %+v", exit)
 	}
 	for _, want := range []string{"SIGABRT: abort", "goroutine ", "childMain"} {
@@ -406,10 +411,10 @@ func TestSpawnFailureHasItsReason(t *testing.T) {
 	w.event("broker_child_exited")
 	e := w.event("broker_child_exited")
 	said, _ := e.Data["error"].(string)
-	if e.Data["reason"] != exitStartFailure || !strings.Contains(said, "no such file") || !strings.Contains(said, spec.Command[0]) {
+	if e.Data["reason"] != exitSpawn || !strings.Contains(said, "no such file") || !strings.Contains(said, spec.Command[0]) {
 		t.Errorf("event %v", e.Data)
 	}
-	if exit := w.Status().LastExit; exit == nil || exit.Reason != exitStartFailure || exit.Error != said {
+	if exit := w.Status().LastExit; exit == nil || exit.Reason != exitSpawn || exit.Error != said {
 		t.Errorf("last exit %+v, want %q", exit, said)
 	}
 }

@@ -20,6 +20,8 @@ type Status struct {
 	// Restarts counts the starts that followed a death.
 	Restarts uint64 `json:"restarts"`
 	LastExit *Exit  `json:"last_exit,omitempty"`
+	// LastFailure is the last exit that was not asked for; it may be the same.
+	LastFailure *Exit `json:"-"`
 	// NextStart is set while the child is in backoff.
 	NextStart *time.Time `json:"next_start,omitempty"`
 	// Waiting is set while replacements wait for processes that finish requests, or
@@ -69,7 +71,7 @@ func (s *Supervisor) publish() {
 	m := s.m
 	st := &Status{
 		Name: m.name, State: m.shown, Since: m.since, Restarts: m.stats.Restarts,
-		LastExit: m.lastExit, Processes: []ProcessStatus{}, Stats: m.stats, gapSince: m.gapSince,
+		LastExit: m.lastExit, LastFailure: m.lastFailure, Processes: []ProcessStatus{}, Stats: m.stats, gapSince: m.gapSince,
 	}
 	st.Stats.Exits = maps.Clone(m.stats.Exits)
 	if m.shown == stateBackoff {

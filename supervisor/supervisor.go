@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
@@ -38,6 +39,9 @@ type Config struct {
 	// it was not taken; the process hears of it if it waits for that. One that is
 	// [control.ErrUnreadable] ends the connection.
 	Report func(id int, topic string, data json.RawMessage) error
+	// Cut gets the requests that the end of a process has cut off, before any event tells
+	// of that end, on the supervisor's goroutine. It must not block. It may be nil.
+	Cut func(exit *Exit, requests []account.Request)
 	// Event gets every event, in order, on the supervisor's goroutine. It must
 	// not block.
 	Event func(Event)
@@ -211,10 +215,14 @@ func (s *Supervisor) sleep() time.Duration {
 
 // handle steps the machine and carries out what it says, and what follows from that.
 func (s *Supervisor) handle(in input) {
-	if e, ok := in.(inExited); ok {
+	e, exited := in.(inExited)
+	if exited {
 		delete(s.procs, e.id)
 	}
 	todo := s.step(in)
+	if exited && len(e.cut) > 0 && s.cfg.Cut != nil {
+		s.cfg.Cut(s.m.lastExit, e.cut)
+	}
 	for len(todo) > 0 {
 		a := todo[0]
 		todo = todo[1:]

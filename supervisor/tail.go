@@ -8,21 +8,27 @@ import (
 	"sync"
 )
 
-// tailSize is how much of a child's standard error is kept: enough for a Go
-// panic with its goroutines.
+// tailSize is how much of the end of a child's standard error is kept: enough for a Go
+// panic with most of its goroutines.
 const tailSize = 64 << 10
 
-// tail keeps the last tailSize bytes written to it.
+// maxStderr bounds what is kept of a child's standard error, in bytes: the beginning of
+// a dump, a line about what is missing, and the end.
+const maxStderr = headSize + 64 + tailSize
+
+// tail keeps the last tailSize bytes written to it, and the beginning of a dump.
 type tail struct {
 	mu   sync.Mutex
 	ring []byte
 	next int
 	full bool
+	head head
 }
 
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.head.write(p)
 	if t.ring == nil {
 		t.ring = make([]byte, tailSize)
 	}
@@ -47,7 +53,14 @@ func (t *tail) String() string {
 	if !t.full {
 		return string(t.ring[:t.next])
 	}
-	return string(t.ring[t.next:]) + string(t.ring[:t.next])
+	return t.head.before(tailSize) + string(t.ring[t.next:]) + string(t.ring[:t.next])
+}
+
+// fault is what a dump says of the reason of the process's end, if it has written one.
+func (t *tail) fault() (line, goroutine string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.head.fault()
 }
 
 // LastLines are the last n lines of text that are not empty, joined: what fits

@@ -61,10 +61,11 @@ func prepareServers(servers object) error {
 		if err := prepareListen(srv); err != nil {
 			return fmt.Errorf("apps.http.servers.%s.listen: %w", name, err)
 		}
-		if err := prependGuard(srv); err != nil {
+		open := isOpen(srv)
+		if err := prependGuard(srv, open); err != nil {
 			return fmt.Errorf("apps.http.servers.%s.routes: %w", name, err)
 		}
-		if err := within(srv, "errors", guardErrors); err != nil {
+		if err := within(srv, "errors", func(errs object) error { return guardErrors(errs, open) }); err != nil {
 			return fmt.Errorf("apps.http.servers.%s.errors: %w", name, err)
 		}
 	}
@@ -112,24 +113,28 @@ func ourNetwork(address string) string {
 
 // guardErrors puts a guard before the routes for errors, if there are any: Caddy
 // runs them when the other routes and their guard have returned.
-func guardErrors(errs object) error {
+func guardErrors(errs object, open bool) error {
 	if err := ExactNames(errs, "routes"); err != nil {
 		return err
 	}
 	if routes, err := list(errs, "routes"); err != nil || len(routes) == 0 {
 		return err
 	}
-	return prependGuard(errs)
+	return prependGuard(errs, open)
 }
 
-// prependGuard puts the guard before all routes of a server, or those for errors.
-func prependGuard(srv object) error {
+// prependGuard puts the guard before all routes of a server, or those for errors; open
+// is [Guard.Open].
+func prependGuard(srv object, open bool) error {
 	routes, err := list(srv, "routes")
 	if err != nil {
 		return err
 	}
-	guard := object{"handle": []any{object{"handler": GuardName}}}
-	srv["routes"] = append([]any{guard}, routes...)
+	guard := object{"handler": GuardName}
+	if open {
+		guard["open"] = true
+	}
+	srv["routes"] = append([]any{object{"handle": []any{guard}}}, routes...)
 	return nil
 }
 

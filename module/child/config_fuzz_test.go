@@ -94,7 +94,7 @@ func FuzzPrepareConfig(f *testing.F) {
 			if len(srv.Listen) != len(was.Servers[name].Listen) {
 				t.Fatalf("server %q listens on %q, not %q", name, srv.Listen, was.Servers[name].Listen)
 			}
-			if len(srv.Routes) == 0 || string(srv.Routes[0]) != `{"handle":[{"handler":"broker_guard"}]}` {
+			if len(srv.Routes) == 0 || !strings.HasPrefix(string(srv.Routes[0]), `{"handle":[{"handler":"broker_guard"`) {
 				t.Fatalf("server %q has no guard: %s", name, srv.Routes)
 			}
 			if !slices.EqualFunc(srv.Routes[1:], was.Servers[name].Routes, sameJSON) {

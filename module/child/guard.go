@@ -33,7 +33,11 @@ const GuardName = "broker_guard"
 // out, and those whose request's body was not read to its end.
 // A child puts it there by itself; it is not for use in a configuration, and does
 // nothing outside of a child.
-type Guard struct{}
+type Guard struct {
+	// Open says that the server has handlers that may execute a request and keep no account
+	// of that: whether one that they had in progress was executed is not known.
+	Open bool `json:"open,omitempty"`
+}
 
 // CaddyModule returns the Caddy module information.
 func (Guard) CaddyModule() caddy.ModuleInfo {
@@ -63,7 +67,7 @@ func (Guard) Provision(ctx caddy.Context) error {
 // probeHeader carries the secret of a heartbeat's request.
 const probeHeader = "Caddy-Broker-Probe"
 
-func (Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+func (g Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	rt := runtime.Load()
 	if rt == nil {
 		return next.ServeHTTP(w, r)
@@ -82,16 +86,13 @@ func (Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 	before := r.Context()
 	ctx, cancel := context.WithCancelCause(before)
 	defer cancel(nil)
-	q := &inflight{
-		cancel: cancel, http3: r.ProtoMajor == 3,
-		method: r.Method, host: r.Host, path: r.URL.Path, id: r.Header.Get(indoubt.RequestIDHeader), key: r.Header.Get("Idempotency-Key"),
-	}
-	if q.unsafe() {
-		caddyhttp.SetVar(before, indoubt.PlaceVar, &q.place)
-	}
+	q := &inflight{cancel: cancel, http3: r.ProtoMajor == 3}
+	rt.begin(q, r, g.Open)
+	caddyhttp.SetVar(before, indoubt.PlaceVar, indoubt.Place(&q.entry))
 	rt.requests.add(q)
 	defer func() {
 		rt.requests.remove(q)
+		q.entry.End() // nobody else looks at it any more
 		rt.answered.Add(1)
 	}()
 	if q.http3 && rt.closing.Load() && r.Context().Value(caddyhttp.ErrorCtxKey) == nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
+	"github.com/caddy-broker/caddy-broker/supervisor/account"
 )
 
 // A request that the end of its process cuts off is listed with all that is known of
@@ -22,6 +23,7 @@ func TestCutRequestsAreListed(t *testing.T) {
 	for name, id := range map[string]string{"the client's id": "order-7", "no id": ""} {
 		t.Run(name, func(t *testing.T) {
 			rt := newChildRuntime(nil, "secret")
+			rt.account = account.New()
 			r := httptest.NewRequest("POST", "http://shop.test/order?token=hidden-query", strings.NewReader("body"))
 			r.Header.Set("Idempotency-Key", "hidden-key")
 			if id != "" {
@@ -29,9 +31,14 @@ func TestCutRequestsAreListed(t *testing.T) {
 			}
 			var cut, again []indoubt.Record
 			_, err := guarded(t, rt, r, func(_ http.ResponseWriter, r *http.Request) error {
-				caddyhttp.GetVar(r.Context(), indoubt.PlaceVar).(*indoubt.Place).Set(&pool, &backend)
-				cut = rt.inDoubt("cut off", everyRequest)
-				again = rt.inDoubt("cut off", everyRequest)
+				place := caddyhttp.GetVar(r.Context(), indoubt.PlaceVar).(indoubt.Place)
+				place.At(pool, backend)
+				if early, _ := rt.inDoubt("cut off", everyRequest); len(early) != 0 {
+					t.Errorf("cut off before anything was written: %+v", early)
+				}
+				place.Written()
+				cut, _ = rt.inDoubt("cut off", everyRequest)
+				again, _ = rt.inDoubt("cut off", everyRequest)
 				return nil
 			})
 			if err != nil || len(cut) != 1 || len(again) != 0 {

@@ -22,6 +22,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/logging"
 
 	"github.com/caddy-broker/caddy-broker/module/internal/proxytest"
+	"github.com/caddy-broker/caddy-broker/supervisor/account"
 )
 
 // site is what a Caddyfile serves, in a child or in a process of its own.
@@ -44,7 +45,9 @@ func newSite(t, owner *testing.T, child bool, routes string) *site {
 	}
 	runtime.Store(nil)
 	if child {
-		runtime.Store(newChildRuntime(nil, "secret"))
+		rt := newChildRuntime(nil, "secret")
+		rt.account = account.New()
+		runtime.Store(rt)
 		t.Cleanup(func() { runtime.Store(nil) })
 		if raw, err = PrepareConfig(raw, ""); err != nil {
 			t.Fatal(err)

@@ -18,6 +18,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/account"
 )
 
 // inProgress serves HTTP/3 through the guard of rt and has one POST in progress. Its
@@ -47,7 +49,7 @@ func inProgress(t *testing.T, rt *childRuntime) (goOn, returned chan struct{}, a
 	srv := &http3.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			r = r.WithContext(context.WithValue(r.Context(), caddyhttp.VarsCtxKey, map[string]any{}))
-			_ = Guard{}.ServeHTTP(w, r, site)
+			_ = Guard{Open: true}.ServeHTTP(w, r, site)
 		}),
 	}
 	// As Caddy does it: the server does not own the listener.
@@ -122,9 +124,10 @@ func TestStopFinishesHTTP3(t *testing.T) {
 // request is listed, once.
 func TestDrainCutsHTTP3(t *testing.T) {
 	rt := newChildRuntime(nil, "secret")
+	rt.account = account.New()
 	goOn, returned, answer := inProgress(t, rt)
 	rt.leave()
-	cut := rt.inDoubt("replaced", func(q *inflight) bool { return q.http3 })
+	cut, _ := rt.inDoubt("replaced", func(q *inflight) bool { return q.http3 })
 	if len(cut) != 1 || cut[0].Method != http.MethodPost || cut[0].Path != "/order" || cut[0].Reason != "replaced" {
 		t.Errorf("in doubt are %+v", cut)
 	}
@@ -132,7 +135,7 @@ func TestDrainCutsHTTP3(t *testing.T) {
 	if got := <-answer; !strings.HasPrefix(got, "cut: ") || strings.Contains(got, "invalid") {
 		t.Errorf("the request ended with %s", got)
 	}
-	if again := rt.inDoubt("later", everyRequest); len(again) > 0 {
+	if again, _ := rt.inDoubt("later", everyRequest); len(again) > 0 {
 		t.Errorf("in doubt again are %+v", again)
 	}
 	close(goOn)

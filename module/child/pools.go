@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -161,31 +160,5 @@ func (r *poolReporter) flush(ctx context.Context) error {
 		return err
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	}
-}
-
-// cutReport is how many requests in doubt go into one report: of so many the longest
-// texts fit, seven in each, of whose bytes each may need six as JSON.
-const cutReport = control.MaxReport / (8 * 6 * indoubt.MaxText)
-
-// reportCut tells of the unsafe requests that the end of this process cuts off:
-// they may have been executed, and nobody will hear the answer. It returns when
-// the parent has it.
-func reportCut(link *control.Link, cut []indoubt.Record) {
-	for i := range cut {
-		cut[i].Bound()
-		d := cut[i]
-		caddy.Log().Named("broker").Warn("request in doubt: it may have been executed without an answer",
-			zap.String("pool", d.Pool), zap.String("upstream", d.Backend), zap.String("method", d.Method), zap.String("host", d.Host),
-			zap.String("path", d.Path), zap.String("request_id", d.RequestID), zap.String("reason", d.Reason))
-	}
-	for part := range slices.Chunk(cut, cutReport) {
-		data, err := json.Marshal(part)
-		if err == nil {
-			err = link.Report(parlance.TopicCut, data)
-		}
-		if err != nil {
-			caddy.Log().Named("broker").Error("reporting requests in doubt to the broker", zap.Error(err))
-		}
 	}
 }

@@ -7,12 +7,11 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/http"
 	"sync/atomic"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/internal/lockorder"
-	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
+	"github.com/caddy-broker/caddy-broker/supervisor/account"
 )
 
 // errStopping ends a request that only waits to receive when its process stops.
@@ -20,26 +19,15 @@ var errStopping = errors.New("broker is stopping")
 
 // inflight is a request in progress.
 type inflight struct {
-	cancel context.CancelCauseFunc
-	http3  bool
-	told   bool // it is in doubt, and was reported; guarded by the shard's mu
-	// What an in-doubt record needs.
-	method, host, path, id, key string
-	place                       indoubt.Place
-	stream                      atomic.Bool // sends events; waits for nothing but to receive
-	hijacked                    atomic.Pointer[net.Conn]
+	cancel   context.CancelCauseFunc
+	http3    bool
+	told     bool // it is in doubt, and is reported; guarded by the shard's mu
+	entry    account.Entry
+	stream   atomic.Bool // sends events; waits for nothing but to receive
+	hijacked atomic.Pointer[net.Conn]
 
 	shard      *requestShard
 	prev, next *inflight
-}
-
-// unsafe reports whether the request may change something.
-func (q *inflight) unsafe() bool {
-	switch q.method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
-		return false
-	}
-	return true
 }
 
 const requestShards = 32

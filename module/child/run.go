@@ -22,9 +22,9 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/exp/zapslog"
 
-	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/module/proxy"
+	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
@@ -45,6 +45,12 @@ func Run() (int, error) {
 		return caddy.ExitCodeFailedStartup, err
 	}
 	rt := newChildRuntime(link, rand.Text())
+	if rt.account, err = account.Inherit(); err != nil {
+		logger.Warn("requests that the death of this process cuts off will not be listed", zap.Error(err))
+	}
+	if rt.account == nil {
+		rt.account = account.New() // for what this process reports itself
+	}
 	runtime.Store(rt)
 	childStart(hello.Data)
 	go link.Serve(rt.orders(hello))
@@ -261,29 +267,3 @@ func (rt *childRuntime) force() {
 
 // everyRequest is for cutOff.
 func everyRequest(*inflight) bool { return true }
-
-// cutOff reports the unsafe requests in progress that match.
-func (rt *childRuntime) cutOff(reason string, match func(*inflight) bool) {
-	if cut := rt.inDoubt(reason, match); len(cut) > 0 {
-		reportCut(rt.link, cut)
-	}
-}
-
-// inDoubt lists the unsafe requests in progress that match, each only once.
-func (rt *childRuntime) inDoubt(reason string, match func(*inflight) bool) (cut []indoubt.Record) {
-	now := time.Now()
-	rt.requests.each(func(q *inflight) {
-		if q.unsafe() && !q.told && match(q) {
-			q.told = true
-			d := indoubt.Record{
-				Time: now, Method: q.method, Host: q.host, Path: q.path, RequestID: q.id, KeyHash: indoubt.HashKey(q.key), Reason: reason,
-			}
-			d.Pool, d.Backend = q.place.Get()
-			if d.RequestID == "" {
-				d.RequestID = rand.Text() // it has none that anyone knows of; the log and the list agree at least
-			}
-			cut = append(cut, d)
-		}
-	})
-	return cut
-}

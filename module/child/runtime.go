@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
+	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
@@ -21,8 +22,9 @@ import (
 // accept, whether it is on its way out, and what it has in progress. There is
 // one in a child and none in any other process.
 type childRuntime struct {
-	link  *control.Link
-	probe string // the secret that marks a heartbeat's own request
+	link    *control.Link
+	account *account.Writer // of the requests in progress; nil keeps none
+	probe   string          // the secret that marks a heartbeat's own request
 
 	activated chan struct{} // closed: accept connections
 	packets   chan struct{} // closed: read datagram sockets

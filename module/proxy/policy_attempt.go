@@ -7,11 +7,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover/report"
-	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/lifecycle"
 	"github.com/caddy-broker/caddy-broker/module/reach"
 )
@@ -37,12 +35,7 @@ func (ex *exchange) choose(pool reverseproxy.UpstreamPool) *reverseproxy.Upstrea
 		}
 	}
 	b := ex.try.Load().Backend
-	if !ex.req.Safe {
-		// A child that is about to end looks there.
-		if place, ok := caddyhttp.GetVar(ex.run.Context(), indoubt.PlaceVar).(*indoubt.Place); ok {
-			place.Set(&f.claim.entry.name, &b.Member.Name)
-		}
-	}
+	ex.place.At(f.claim.entry.name, b.Member.Name)
 	if listed != nil {
 		if up := listed.find(b.Member); up != nil {
 			return up

@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/report"
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
 	"github.com/caddy-broker/caddy-broker/module/reach"
 )
@@ -28,9 +29,10 @@ type exchange struct {
 	policy *Failover
 	// run identifies the handler run: Caddy passes the same pointer for each
 	// attempt of one run, and another one for another.
-	run *http.Request
-	w   http.ResponseWriter
-	req failover.Request
+	run   *http.Request
+	w     http.ResponseWriter
+	req   failover.Request
+	place indoubt.Place // hears how far the request has got; may be told by any goroutine
 
 	try   atomic.Pointer[try] // the present attempt; nil before the first
 	first try                 // room for the first, so that most requests need no other
@@ -85,10 +87,20 @@ func (f *Failover) begin(r *http.Request, w http.ResponseWriter) *exchange {
 		w.Header().Del(proxystatus.RetryAfterHeader)
 	}
 	caddyhttp.SetVar(r.Context(), f.varKey, ex)
+	ex.place = placeOf(r)
+	ex.place.Carried()
 	if f.looped(r) {
 		ex.refuseLoop()
 	}
 	return ex
+}
+
+// placeOf is where the account of a request is kept.
+func placeOf(r *http.Request) indoubt.Place {
+	if place, ok := caddyhttp.GetVar(r.Context(), indoubt.PlaceVar).(indoubt.Place); ok {
+		return place
+	}
+	return indoubt.Nowhere
 }
 
 // owes reports whether, after a round trip, something is left to give back that
@@ -199,8 +211,16 @@ func (ex *exchange) hook(req *http.Request) {
 	}
 	if way.Layered() {
 		trace.GotFirstResponseByte = func() { ex.try.Load().mark(markFirstByte) }
+		if !ex.req.Safe {
+			trace.WroteHeaderField = func(string, []string) { // before the header is sent
+				if ex.try.Load().conn.HTTP2() {
+					ex.place.Written()
+				}
+			}
+		}
 		trace.WroteHeaders = func() {
 			if t := ex.try.Load(); t.conn.HTTP2() {
+				ex.place.Written()
 				t.mark(markHeader)
 			}
 		}

@@ -34,6 +34,7 @@ func (t *transport) blindly(ex *exchange, tr *try, req *http.Request) (*http.Res
 		req.Body, sever = body, body.sever
 	}
 	ex.connected(tr)
+	ex.place.Written()
 	ctx, cancel := context.WithCancelCause(ownVars(req.Context()))
 	hung, giveUp := context.WithCancelCause(context.Background())
 	ended := tr.Backend.Block(func(cause error) { cancel(cause); giveUp(cause) })

@@ -41,6 +41,9 @@ func (ex *exchange) failed(req *http.Request, err error) decision {
 			ex.sent, ex.lost = t.Backend, t.Backend
 		}
 	}
+	if ex.lost == nil {
+		ex.place.Unwritten()
+	}
 	ex.last = &attemptError{kind, err}
 	if e.outcome == report.DialFailed {
 		f.way.Note(t.Backend, kind.Incurable)

@@ -106,7 +106,7 @@ func (t *try) gotConn(info httptrace.GotConnInfo) {
 		if t.ex.keepsFor2 && c.HTTP1() {
 			t.ex.body.release()
 		}
-		c.Take(t.idled() && t.ex.promise == noProof)
+		c.Take(t.idled() && t.ex.promise == noProof, &t.ex.place)
 		t.limit(c)
 		t.ex.connected(t)
 	}

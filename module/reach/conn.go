@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/fault"
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 )
 
@@ -48,6 +49,8 @@ type Conn struct {
 	// readSome is set once a byte was read since the connection was last taken.
 	readSome atomic.Bool
 	poisoned atomic.Bool
+	// place hears of the next byte of a request before it is written; nil for none.
+	place atomic.Pointer[indoubt.Place]
 	// unsure is set when the next byte belongs to a request that could not be
 	// sent again, and the backend may have closed the connection meanwhile.
 	unsure atomic.Bool
@@ -109,8 +112,13 @@ func (c *Conn) Write(p []byte) (int, error) {
 	if c.poisoned.Load() {
 		return 0, c.Reason(errPoisoned)
 	}
-	n, err := c.Conn.Write(p)
 	request := !c.secure || assumed.RequestRecord(p)
+	if request && c.place.Load() != nil {
+		if to := c.place.Swap(nil); to != nil {
+			(*to).Written()
+		}
+	}
+	n, err := c.Conn.Write(p)
 	if n > 0 && request {
 		c.written.Add(int64(n))
 	}

@@ -10,20 +10,26 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 )
 
 // What a request says of its connection, and asks of it.
 
 // Take is called each time the connection is about to carry a request of its own.
 // unsure says that the request could not be sent again, and that the backend may have
-// closed the connection meanwhile.
-func (c *Conn) Take(unsure bool) {
+// closed the connection meanwhile. to, if it is not nil, hears of the first byte of the
+// request before it is written (HTTP/1).
+func (c *Conn) Take(unsure bool, to *indoubt.Place) {
 	if c.secure && c.established.CompareAndSwap(false, true) {
 		_ = c.Conn.SetDeadline(time.Time{})
 		c.kept()
 	}
 	c.readSome.Store(false)
 	c.unsure.Store(unsure)
+	if c.HTTP1() {
+		c.place.Store(to)
+	}
 }
 
 // Written reports whether a byte was written of the request that the connection was

@@ -173,7 +173,7 @@ func (w *Way) open(ctx context.Context, b *Backend, p *pingSpec) (net.Conn, erro
 		return nil, err
 	}
 	if c := connOf(nc); c != nil {
-		defer c.Take(false)
+		defer c.Take(false, nil)
 	}
 	if !w.secures(p.dial.Port) || w.nameless {
 		return nc, nil

@@ -38,20 +38,23 @@ func begin(w *Writer, b Begin) *Entry {
 func TestEntry(t *testing.T) {
 	mem, w := newPage()
 	begun := time.Unix(1_900_000_000, 5)
-	e := begin(w, Begin{Time: begun.UnixNano(), Method: "POST", Host: "shop.test", Path: "/order", ID: "7", Key: &[32]byte{1}, Unsafe: true})
+	e := begin(w, Begin{Time: begun.UnixNano(), Method: "POST", Host: "shop.test", Path: "/order", ID: "7", Key: &[32]byte{1}, Unsafe: true, Open: true})
 	want := Request{
 		Begun: begun, Method: "POST", Host: "shop.test", Path: "/order", ID: "7",
-		KeyHash: "01" + strings.Repeat("00", 31), Unsafe: true,
+		KeyHash: "01" + strings.Repeat("00", 31), Unsafe: true, Open: true,
 	}
 	check := func(step string) {
 		t.Helper()
 		if got := read(t, mem).Requests; !reflect.DeepEqual(got, []Request{want}) {
 			t.Errorf("%s: %+v\nwant %+v", step, got, want)
 		}
+		if got, ok := e.Request(); !ok || got != want {
+			t.Errorf("%s: it has %+v itself\nwant %+v", step, got, want)
+		}
 	}
 	check("begun")
 	e.Carried()
-	want.Carried = true
+	want.Open = false
 	check("carried")
 	e.At("shop", "http://10.0.0.1:80")
 	want.Pool, want.Backend = "shop", "http://10.0.0.1:80"
@@ -69,6 +72,9 @@ func TestEntry(t *testing.T) {
 	e.End()
 	e.Written() // too late
 	e.At("late", "late")
+	if r, ok := e.Request(); ok {
+		t.Errorf("over: it has %+v itself", r)
+	}
 	if a := read(t, mem); !reflect.DeepEqual(a, &Account{}) {
 		t.Errorf("over: %+v", a)
 	}
@@ -80,7 +86,6 @@ func TestEntry(t *testing.T) {
 	}
 	next.Carried()
 	for _, r := range read(t, mem).Requests {
-		r.Carried = false
 		if r != (Request{Begun: begun, Method: "GET"}) {
 			t.Errorf("the next is %+v", r)
 		}
@@ -174,7 +179,27 @@ func TestNoAccount(t *testing.T) {
 	e.Carried()
 	e.At("a", "b")
 	e.Written()
+	if r, ok := e.Request(); ok {
+		t.Errorf("it has %+v", r)
+	}
 	e.End()
+}
+
+// Only what may have been executed is in doubt.
+func TestInDoubt(t *testing.T) {
+	for _, c := range []struct {
+		r    Request
+		want bool
+	}{
+		{Request{Unsafe: true, Written: true}, true},
+		{Request{Unsafe: true, Open: true}, true},
+		{Request{Unsafe: true}, false},
+		{Request{Written: true, Open: true}, false},
+	} {
+		if got := c.r.InDoubt(); got != c.want {
+			t.Errorf("%+v: %v", c.r, got)
+		}
+	}
 }
 
 func TestOtherPages(t *testing.T) {

@@ -3,6 +3,11 @@
 
 package account
 
+import (
+	"runtime"
+	"unsafe"
+)
+
 // Begin is what is known of a request at its beginning.
 type Begin struct {
 	// Time is in nanoseconds since 1970.
@@ -12,6 +17,8 @@ type Begin struct {
 	Key *[32]byte
 	// Unsafe says that the method may change something.
 	Unsafe bool
+	// Open says that something may execute the request that makes no marks.
+	Open bool
 }
 
 // Entry is one request in progress. The zero value is one without an account, and so is
@@ -54,6 +61,9 @@ func (w *Writer) Begin(e *Entry, b *Begin) {
 	if b.Unsafe {
 		state |= flagUnsafe
 	}
+	if b.Open {
+		state |= flagOpen
+	}
 	s.state.Store(state)
 }
 
@@ -86,8 +96,8 @@ func (e *Entry) End() {
 	e.w = nil
 }
 
-// Carried says that a pool carries the request: it is marked before it is written.
-func (e *Entry) Carried() { e.mark(flagCarried, 0) }
+// Carried says that the request is carried by what marks it before it is written.
+func (e *Entry) Carried() { e.mark(0, flagOpen) }
 
 // At says where the request is about to be sent.
 func (e *Entry) At(pool, backend string) {
@@ -109,6 +119,22 @@ func (e *Entry) Unwritten() { e.mark(0, flagWritten) }
 
 // Told says that the supervisor has heard of the request as in doubt.
 func (e *Entry) Told() { e.mark(flagTold, 0) }
+
+// Request is what is noted of the request now, if it has an entry.
+func (e *Entry) Request() (Request, bool) {
+	s := e.slot
+	if s == nil || s.state.Load()&^flags != e.use || s.state.Load()&flagUsed == 0 {
+		return Request{}, false
+	}
+	for {
+		turn := s.turn.Load()
+		r, _ := decode(unsafe.Slice((*byte)(unsafe.Pointer(s)), slotSize))
+		if turn%2 == 0 && s.turn.Load() == turn {
+			return r, s.state.Load()&^flags == e.use
+		}
+		runtime.Gosched()
+	}
+}
 
 // mark changes flags, unless the slot is another request's by now.
 func (e *Entry) mark(set, clear uint64) {

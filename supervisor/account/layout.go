@@ -61,7 +61,7 @@ const (
 	flagFilling = 1 << iota // its texts are being written
 	flagUsed
 	flagUnsafe  // the method may change something
-	flagCarried // a pool carries it: what the other flags say of backends is all there is
+	flagOpen    // not known: something may execute it that makes no marks
 	flagWritten // something of it may have been written to a backend
 	flagTold    // the supervisor has heard of it as in doubt
 

@@ -44,11 +44,14 @@ type Request struct {
 	// Pool and Backend are where it was sent last; "" for nowhere, and where the process
 	// died while it noted that.
 	Pool, Backend string
-	// Unsafe: the method may change something. Carried: a pool carries it. Written:
-	// something of it may have been written to a backend. Told: the supervisor has
-	// heard of it as in doubt.
-	Unsafe, Carried, Written, Told bool
+	// Unsafe: the method may change something. Open: something may have executed it that
+	// makes no marks. Written: something of it may have been written to a backend. Told:
+	// the supervisor has heard of it as in doubt.
+	Unsafe, Open, Written, Told bool
 }
+
+// InDoubt reports whether the request may have changed something, and its answer is lost.
+func (r *Request) InDoubt() bool { return r.Unsafe && (r.Written || r.Open) }
 
 // readAtOnce is how much of a page is read at once, in bytes.
 const readAtOnce = 64 * slotSize
@@ -91,14 +94,21 @@ func at[N any](room []byte, offset uintptr, read func([]byte) N) N { return read
 
 // add reads one slot.
 func (a *Account) add(room []byte) {
+	r, state := decode(room)
+	switch {
+	case state&flagUsed != 0:
+		a.Requests = append(a.Requests, r)
+	case state&flagFilling != 0:
+		a.Torn++
+	}
+}
+
+// decode reads a slot, if it is in use, and its flags.
+func decode(room []byte) (Request, uint64) {
 	var s slot
 	state := at(room, unsafe.Offsetof(s.state), binary.NativeEndian.Uint64)
-	switch {
-	case state&(flagUsed|flagFilling) == 0:
-		return
-	case state&flagUsed == 0:
-		a.Torn++
-		return
+	if state&flagUsed == 0 {
+		return Request{}, state
 	}
 	text := func(length, offset, size uintptr) string {
 		n := int(at(room, length, binary.NativeEndian.Uint16))
@@ -115,7 +125,7 @@ func (a *Account) add(room []byte) {
 		Path:   text(unsafe.Offsetof(s.pathLen), unsafe.Offsetof(s.path), unsafe.Sizeof(s.path)),
 		ID:     text(unsafe.Offsetof(s.idLen), unsafe.Offsetof(s.id), unsafe.Sizeof(s.id)),
 
-		Unsafe: state&flagUnsafe != 0, Carried: state&flagCarried != 0,
+		Unsafe: state&flagUnsafe != 0, Open: state&flagOpen != 0,
 		Written: state&flagWritten != 0, Told: state&flagTold != 0,
 	}
 	if at(room, unsafe.Offsetof(s.keyLen), binary.NativeEndian.Uint16) != 0 {
@@ -126,5 +136,5 @@ func (a *Account) add(room []byte) {
 		r.Pool = text(unsafe.Offsetof(s.poolLen), unsafe.Offsetof(s.pool), unsafe.Sizeof(s.pool))
 		r.Backend = text(unsafe.Offsetof(s.backendLen), unsafe.Offsetof(s.backend), unsafe.Sizeof(s.backend))
 	}
-	a.Requests = append(a.Requests, r)
+	return r, state
 }

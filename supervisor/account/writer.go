@@ -30,6 +30,9 @@ type freeList struct {
 	_    [56]byte // a list a cache line
 }
 
+// New makes a Writer whose page nobody else has: it is lost with this process.
+func New() *Writer { return newWriter(make([]byte, Size)) }
+
 // newWriter takes up a page of Size bytes, which is all zero.
 func newWriter(mem []byte) *Writer {
 	w := &Writer{mem: mem}

@@ -3,29 +3,30 @@
 
 package indoubt
 
-import "sync/atomic"
-
-// PlaceVar is the variable of an unsafe request that holds its [Place], where anyone
-// wants to know it.
+// PlaceVar is the variable of a request that holds its [Place], in a process that keeps
+// account of its requests.
 const PlaceVar = "broker_place"
 
-// Place is where a request in progress was sent last. It may be asked while the request
-// goes on.
-type Place struct{ pool, backend atomic.Pointer[string] }
-
-// Set notes the names, which must not change.
-func (p *Place) Set(pool, backend *string) {
-	p.pool.Store(pool)
-	p.backend.Store(backend)
+// Place is told how far a request in progress has got, so that what its process leaves
+// behind is known. Carried and At are said on the request's own goroutine.
+type Place interface {
+	// Carried says that a pool carries the request: what is written of it, is said here
+	// first.
+	Carried()
+	// At says where it is about to be sent.
+	At(pool, backend string)
+	// Written says that something of it is about to be written to a backend.
+	Written()
+	// Unwritten says that what was written is proven not to have been processed.
+	Unwritten()
 }
 
-// Get returns the names, "" for a request that was sent nowhere.
-func (p *Place) Get() (pool, backend string) {
-	if name := p.pool.Load(); name != nil {
-		pool = *name
-	}
-	if name := p.backend.Load(); name != nil {
-		backend = *name
-	}
-	return pool, backend
-}
+// Nowhere is the place of a request of which no account is kept.
+var Nowhere Place = nowhere{}
+
+type nowhere struct{}
+
+func (nowhere) Carried()          {}
+func (nowhere) At(string, string) {}
+func (nowhere) Written()          {}
+func (nowhere) Unwritten()        {}

@@ -1,0 +1,134 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/account"
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
+)
+
+// What a process had in progress is handed on when it has ended, however it did, and
+// before its end is told.
+func TestRequestsThatAreCutOff(t *testing.T) {
+	t.Parallel()
+	begun := time.Now().Add(-time.Minute).Truncate(time.Second)
+	requests := []account.Request{
+		{Begun: begun, Method: "POST", Host: "a.test", Path: "/order", ID: "1", Pool: "p", Backend: "http://b", Unsafe: true, Written: true},
+		{Begun: begun, Method: "POST", Host: "a.test", Path: "/order", ID: "2", Pool: "p", Backend: "http://b", Unsafe: true},
+		{Begun: begun, Method: "GET", Host: "a.test", Path: "/", ID: "3", Written: true},
+	}
+	told, err := json.Marshal(requests)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		reason string
+		end    func(w *watched)
+	}{
+		{exitKilled, func(w *watched) { _ = syscall.Kill(w.Status().Pid, syscall.SIGKILL) }},
+		{exitCrash, func(w *watched) { w.Tell("panic", nil) }},
+		{exitHang, func(w *watched) { _ = syscall.Kill(w.Status().Pid, syscall.SIGSTOP) }},
+		{exitStop, func(w *watched) { w.stop(control.Force) }},
+	} {
+		t.Run(c.reason, func(t *testing.T) {
+			t.Parallel()
+			var exit *Exit
+			var cut []account.Request
+			w := watch(t, func(cfg *Config) {
+				cfg.Cut = func(e *Exit, requests []account.Request) { exit, cut = e, requests }
+			})
+			w.start(childSpec(t, behaviour{}, func(s *Spec) { s.Watchdog = 2 * time.Second }))
+			w.Tell("requests", told)
+			var heard []account.Request
+			w.report("requests", &heard)
+			c.end(w)
+			w.event("broker_child_exited")
+			if exit == nil || exit != w.Status().LastExit || exit.Reason != c.reason {
+				t.Fatalf("cut off by %+v", exit)
+			}
+			slices.SortFunc(cut, func(a, b account.Request) int { return strings.Compare(a.ID, b.ID) })
+			if !reflect.DeepEqual(cut, requests) {
+				t.Errorf("cut off are %+v\nwant %+v", cut, requests)
+			}
+			if f := exit.InFlight; f.Requests != 3 || f.Unsafe != 2 || f.Written != 2 || f.InDoubt != 1 || len(f.Routes) != 2 || f.Routes[0].Oldest < 60 {
+				t.Errorf("in flight: %+v", f)
+			}
+			if exit.Memory == 0 || exit.PeakMemory < exit.Memory || exit.Uptime == 0 || exit.Role != "active" {
+				t.Errorf("the exit is %+v", exit)
+			}
+		})
+	}
+}
+
+func TestSummary(t *testing.T) {
+	died := time.Unix(1000, 0)
+	request := func(method, path string, written bool) account.Request {
+		return account.Request{Begun: died.Add(-time.Second), Method: method, Host: "a", Path: path, Unsafe: method == "POST", Written: written}
+	}
+	for _, c := range []struct {
+		name string
+		a    *account.Account
+		err  error
+		want *InFlight
+	}{
+		{"nothing", &account.Account{}, nil, nil},
+		{"no account", nil, nil, nil},
+		{"unreadable", nil, errors.New("of another version"), &InFlight{Unknown: "of another version"}},
+		{
+			"some", &account.Account{Requests: []account.Request{request("GET", "/", true), request("POST", "/x", true), request("POST", "/x", false)}}, nil,
+			&InFlight{Requests: 3, Unsafe: 2, Written: 2, InDoubt: 1, Routes: []Route{
+				{Method: "POST", Host: "a", Path: "/x", Requests: 2, Written: 1, InDoubt: 1, Oldest: 1},
+				{Method: "GET", Host: "a", Path: "/", Requests: 1, Written: 1, Oldest: 1},
+			}},
+		},
+		{
+			"more than fit", &account.Account{More: 7, MoreUnsafe: 2, Torn: 1}, nil,
+			&InFlight{Requests: 8, Unsafe: 2, Unlisted: 7, UnlistedUnsafe: 2, Torn: 1},
+		},
+	} {
+		if got := summary(c.a, c.err, died); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+	}
+	// However many paths there are, few routes are shown, and all requests are in one.
+	for of, want := range map[string]string{"/order/%d": "/order/…", "/order%d": "…"} {
+		a := new(account.Account)
+		for i := range 3 * maxRoutes {
+			a.Requests = append(a.Requests, request("GET", fmt.Sprintf(of, i), false))
+		}
+		f := summary(a, nil, died)
+		n := 0
+		for _, r := range f.Routes {
+			n += r.Requests
+		}
+		if last := f.Routes[len(f.Routes)-1]; len(f.Routes) > maxRoutes || n != 3*maxRoutes || last.Path != want {
+			t.Errorf("%d routes of %d requests, the last one is %+v", len(f.Routes), n, last)
+		}
+	}
+}
+
+// A brief exit has no long text, and the whole one keeps its own.
+func TestBrief(t *testing.T) {
+	var none *Exit
+	if none.Brief() != nil {
+		t.Error("nothing became something")
+	}
+	e := &Exit{Code: 2, Stderr: "x", Fault: "panic: x", Goroutine: "g", InFlight: &InFlight{Requests: 1, Routes: []Route{{}}}}
+	if b := e.Brief(); b.Stderr+b.Goroutine != "" || b.Fault != e.Fault || b.InFlight.Routes != nil || b.InFlight.Requests != 1 {
+		t.Errorf("%+v", b)
+	}
+	if e.Stderr+e.Goroutine != "xg" || len(e.InFlight.Routes) != 1 {
+		t.Errorf("the whole one is %+v", e)
+	}
+}

@@ -1,0 +1,106 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import "time"
+
+// Reasons of an exit, as they are counted and reported.
+const (
+	exitCrash        = "crash"         // its own doing
+	exitHang         = "hang"          // it gave no sign of life any more
+	exitOOM          = "oom"           // the system had no memory left for it
+	exitKilled       = "killed"        // by a signal that was not ours
+	exitSpawn        = "spawn"         // it could not be started at all
+	exitStartFailure = "start_failure" // it ended before it was ready, or was not ready in time
+	exitStop         = "stop"
+	exitReplace      = "replace"
+)
+
+// ExitReasons are all values of [Exit.Reason].
+func ExitReasons() []string {
+	return []string{exitCrash, exitHang, exitOOM, exitKilled, exitSpawn, exitStartFailure, exitStop, exitReplace}
+}
+
+// Exit is how a process ended, and what is known of why.
+type Exit struct {
+	// Code is the exit code; a death by signal is 128 + its number.
+	Code int `json:"code"`
+	// Signal is the signal's name, empty for an exit.
+	Signal string `json:"signal,omitempty"`
+	// At is when.
+	At time.Time `json:"at"`
+	// Stderr is the last of what the process wrote to its standard error, and the
+	// beginning of a dump.
+	Stderr string `json:"stderr,omitempty"`
+	// Reason is one of [ExitReasons].
+	Reason string `json:"reason"`
+	// Error is what is known of the reason: what the process said about it, or why it
+	// was ended or could not be started.
+	Error string `json:"error,omitempty"`
+	// Pid is the process's id.
+	Pid int `json:"pid,omitempty"`
+	// Role is what the process was: active, standby, draining, candidate (it was to
+	// replace the active one), or starting.
+	Role string `json:"role,omitempty"`
+	// Generation is that of the process's configuration.
+	Generation int `json:"generation,omitempty"`
+	// Uptime is how long it lived, in seconds.
+	Uptime float64 `json:"uptime_seconds,omitempty"`
+	// Memory is what it had in memory when that was seen last, and PeakMemory the most that
+	// it ever had, in bytes; 0 is not known.
+	Memory     int64 `json:"memory_bytes,omitempty"`
+	PeakMemory int64 `json:"peak_memory_bytes,omitempty"`
+	// Fault is the line with which a Go program begins to say why it dies, and Goroutine
+	// the one that died; empty where it wrote none.
+	Fault     string `json:"fault,omitempty"`
+	Goroutine string `json:"goroutine,omitempty"`
+	// InFlight is what the process had in progress; nil if there was nothing.
+	InFlight *InFlight `json:"in_flight,omitempty"`
+}
+
+// Brief is the exit without its long texts, for those who look often.
+func (e *Exit) Brief() *Exit {
+	if e == nil {
+		return nil
+	}
+	brief := *e
+	brief.Stderr, brief.Goroutine = "", ""
+	if f := e.InFlight; f != nil {
+		counts := *f
+		counts.Routes = nil
+		brief.InFlight = &counts
+	}
+	return &brief
+}
+
+// planned reports whether the exit was asked for.
+func (e *Exit) planned() bool { return e.Reason == exitStop || e.Reason == exitReplace }
+
+// reason is why a process ended that nothing here has ended.
+func (in *inExited) reason(p *proc) string {
+	switch {
+	case p.pid == 0:
+		return exitSpawn
+	case in.oom:
+		return exitOOM
+	case p.ready.IsZero():
+		return exitStartFailure
+	}
+	switch in.exit.Signal {
+	case "SIGKILL", "SIGTERM", "SIGINT", "SIGHUP":
+		return exitKilled
+	}
+	return exitCrash
+}
+
+// role is what p is for the child.
+func (m *machine) role(p *proc) string {
+	switch c := m.candidate; {
+	case p.phase == phaseStarting && c != nil && c.begun && p.gen == c.gen:
+		return "candidate"
+	case p.phase == phaseStopping, p.phase == phaseKilled:
+		return p.role
+	}
+	return string(p.phase)
+}

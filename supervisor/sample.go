@@ -1,0 +1,54 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import (
+	"sync"
+	"time"
+)
+
+// sampleEvery is how often a process is looked at, however often it beats.
+const sampleEvery = time.Second
+
+// sample is what was seen last of a process's memory, for when it is dead.
+type sample struct {
+	mu        sync.Mutex
+	now, peak int64 // by mu, in bytes
+	ooms      int64 // by mu: processes that the system had ended for lack of memory
+	counts    bool  // by mu: it counts them
+
+	next time.Time // of the goroutine that takes them
+}
+
+// take looks at a process that lives.
+func (s *sample) take(pid int) {
+	at := time.Now()
+	if at.Before(s.next) {
+		return
+	}
+	s.next = at.Add(sampleEvery)
+	now, peak := memoryOf(pid)
+	ooms, counts := oomKills()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now > 0 { // one that has just died has none
+		s.now, s.peak = now, peak
+	}
+	s.ooms, s.counts = ooms, counts
+}
+
+// end adds to an exit what was seen, and reports whether the process was ended
+// for lack of memory, as far as the system says: it was killed, and the system has ended
+// a process since this one was looked at.
+func (p *process) end(exit *Exit) (oom bool) {
+	s := &p.sample
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	exit.Memory, exit.PeakMemory = s.now, max(s.peak, peakOf(p.cmd.ProcessState))
+	if exit.Signal != "SIGKILL" || !s.counts {
+		return false
+	}
+	ooms, _ := oomKills()
+	return ooms > s.ooms
+}
