@@ -47,7 +47,7 @@ var mayImport = map[string][]string{
 		"module/internal/assumed", "failover", "failover/report", "failover/address", "failover/affinity", "internal/options", "internal/plain", "module/child", "module/cluster", "module/document", "module/internal/block",
 		"module/internal/indoubt", "module/internal/metrics", "module/internal/parlance", "module/internal/poolstate",
 		"module/internal/proxystatus", "module/internal/proxytest", "module/internal/socket", "module/internal/statefile", "module/policyconfig",
-		"supervisor", "supervisor/control", "supervisor/sockets",
+		"supervisor", "supervisor/account", "supervisor/control", "supervisor/sockets",
 	},
 	"module/child": {
 		"internal/lockorder",

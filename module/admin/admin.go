@@ -92,7 +92,7 @@ func routeAdmin(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		return answer(w, http.StatusOK, map[string]any{"children": broker.Statuses(), "pools": pools})
+		return answer(w, http.StatusOK, map[string]any{"children": broker.Overview(), "pools": pools})
 	case "children":
 		return adminChildren(w, r, parts[1:])
 	case "events":

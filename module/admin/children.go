@@ -45,9 +45,12 @@ func adminChildren(w http.ResponseWriter, r *http.Request, parts []string) error
 	if len(parts) > 2 {
 		return failure(http.StatusNotFound, "no resource %q of child %q", strings.Join(parts[1:], "/"), c.Name())
 	}
+	if parts[1] == "last-exit" {
+		return adminLastExit(c, w, r)
+	}
 	operation, known := childOperations[parts[1]]
 	if !known {
-		return failure(http.StatusNotFound, "no operation %q of child %q: there are %s", parts[1], c.Name(),
+		return failure(http.StatusNotFound, "no operation %q of child %q: there are last-exit, %s", parts[1], c.Name(),
 			strings.Join(slices.Sorted(maps.Keys(childOperations)), ", "))
 	}
 	if err := method(r, http.MethodPost); err != nil {
@@ -57,6 +60,18 @@ func adminChildren(w http.ResponseWriter, r *http.Request, parts []string) error
 		return conflict(err)
 	}
 	return answer(w, http.StatusOK, c.Status())
+}
+
+// adminLastExit says how the last process of a child ended.
+func adminLastExit(c *broker.Hosted, w http.ResponseWriter, r *http.Request) error {
+	if err := method(r, http.MethodGet); err != nil {
+		return err
+	}
+	last := c.LastExit()
+	if last.Exit == nil {
+		return failure(http.StatusNotFound, "no process of child %q has ended since this broker began", c.Name())
+	}
+	return answer(w, http.StatusOK, last)
 }
 
 // childOperations are those of the API. An operation goes on when the one who

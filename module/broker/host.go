@@ -295,7 +295,7 @@ type Hosted struct {
 	// dirs are the directories of the private admin sockets, by user: a process can
 	// make its socket in its own user's only. They stay until the child goes.
 	dirs sync.Map
-	// inDoubt counts the unsafe requests that stops and replacements cut off.
+	// inDoubt counts the unsafe requests that the ends of processes cut off.
 	inDoubt atomic.Uint64
 }
 
@@ -323,6 +323,7 @@ func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logg
 		Hello:       c.hello,
 		Activate:    c.activated,
 		Report:      c.reported,
+		Cut:         c.left,
 		Event:       events.put,
 		Hold:        c.hold,
 	})

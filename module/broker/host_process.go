@@ -29,6 +29,31 @@ func Statuses() []*supervisor.Status {
 	return out
 }
 
+// Overview is Statuses without the long texts of the last exits.
+func Overview() []*supervisor.Status {
+	list := Statuses()
+	for _, st := range list {
+		st.LastExit = st.LastExit.Brief()
+	}
+	return list
+}
+
+// LastExit is how the last process of a child ended; its Exit is nil before that.
+type LastExit struct {
+	*supervisor.Exit
+	// LastFailure is the last end that was not asked for, if that is another one.
+	LastFailure *supervisor.Exit `json:"last_failure,omitempty"`
+}
+
+// LastExit is how the last process of the child ended.
+func (c *Hosted) LastExit() LastExit {
+	st := c.sup.Status()
+	if st.LastFailure == st.LastExit {
+		return LastExit{Exit: st.LastExit}
+	}
+	return LastExit{st.LastExit, st.LastFailure}
+}
+
 // Doubts are the requests in doubt that children reported.
 func Doubts() []indoubt.Record { return host.doubts.List() }
 

@@ -14,7 +14,7 @@ var (
 	descStarts = prometheus.NewDesc("caddy_broker_child_starts_total", "Processes started for the child.", []string{"child"}, nil)
 	descExits  = prometheus.NewDesc("caddy_broker_child_exits_total", "Processes of the child that ended, by reason.", []string{"child", "reason"}, nil)
 	descStart  = prometheus.NewDesc("caddy_broker_child_start_seconds", "Time from spawn to readiness of the child's last start.", []string{"child"}, nil)
-	descCut    = prometheus.NewDesc("caddy_broker_child_in_doubt_total", "Unsafe requests that a stop or a replacement cut off: they may have been executed without an answer.", []string{"child"}, nil)
+	descCut    = prometheus.NewDesc("caddy_broker_child_in_doubt_total", "Unsafe requests that the end of a process cut off: they may have been executed without an answer.", []string{"child"}, nil)
 	descBroken = prometheus.NewDesc("caddy_broker_child_broken_total", "Processes of the child that were ended because what they said could not be read, or because they said nothing more.", []string{"child"}, nil)
 	descGap    = prometheus.NewDesc("caddy_broker_child_gap_seconds", "Total time without a process of the child that accepts connections.", []string{"child"}, nil)
 )

@@ -170,7 +170,7 @@ func (c *Hosted) takeReport(id int, topic string, data json.RawMessage) error {
 			return err
 		}
 		if len(cut) > 0 {
-			c.cutOff(cut)
+			c.cutOff(cut, 0, plain.Line(cut[0].Reason, indoubt.MaxText))
 		}
 	}
 	return nil
@@ -205,16 +205,4 @@ func decode(data []byte, limit int, v any) error {
 		return fmt.Errorf("it has %d bytes, the limit is %d", len(data), limit)
 	}
 	return json.Unmarshal(data, v)
-}
-
-// cutOff notes the requests in doubt that the end of a process left.
-func (c *Hosted) cutOff(cut []indoubt.Record) {
-	for _, d := range cut {
-		host.doubts.Add(d)
-	}
-	host.state.changed()
-	c.inDoubt.Add(uint64(len(cut)))
-	host.events.put(supervisor.Event{Name: "failover_in_doubt", Data: map[string]any{
-		"child": c.name, "requests": len(cut), "reason": cut[0].Reason, "code": "DISCONNECT", "failed_over": false,
-	}})
 }

@@ -4,6 +4,7 @@
 package command
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -157,13 +158,12 @@ func lastExit(e *supervisor.Exit, now time.Time) string {
 	if e == nil {
 		return "-"
 	}
-	how := fmt.Sprintf("code %d", e.Code)
-	if e.Signal != "" {
-		how = e.Signal
+	text := how(e) + ", " + ago(now.Sub(e.At)) + " ago"
+	if why := cmp.Or(e.Error, e.Fault); why != "" {
+		text += ": " + why
 	}
-	text := fmt.Sprintf("%s, %s, %s ago", e.Reason, how, ago(now.Sub(e.At)))
-	if e.Error != "" {
-		text += ": " + e.Error
+	if f := e.InFlight; f != nil && f.Requests > 0 {
+		text += fmt.Sprintf("; cut %s, %d in doubt", count(f.Requests, "request", "requests"), f.InDoubt)
 	}
 	return text
 }

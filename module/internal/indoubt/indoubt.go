@@ -94,6 +94,17 @@ func (l *Ledger) Add(d Record) {
 	}
 }
 
+// Has reports whether a request that is named as d is has been in doubt since then. One
+// without an id is not known again.
+func (l *Ledger) Has(d Record, since time.Time) bool {
+	d.Bound()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return d.RequestID != "" && slices.ContainsFunc(l.ring, func(k Record) bool {
+		return k.RequestID == d.RequestID && k.Method == d.Method && k.Host == d.Host && k.Path == d.Path && !k.Time.Before(since)
+	})
+}
+
 // Gather counts a request for the event about its backend. first tells that this
 // is due after Window.
 func (l *Ledger) Gather(pool, backend string) (first bool) {
