@@ -88,7 +88,7 @@ func (f *Failover) begin(r *http.Request, w http.ResponseWriter) *exchange {
 	}
 	caddyhttp.SetVar(r.Context(), f.varKey, ex)
 	ex.place = placeOf(r)
-	ex.place.Carried()
+	ex.place.Carried(f.claim.entry.name)
 	if f.looped(r) {
 		ex.refuseLoop()
 	}

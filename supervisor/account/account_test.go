@@ -53,8 +53,8 @@ func TestEntry(t *testing.T) {
 		}
 	}
 	check("begun")
-	e.Carried()
-	want.Open = false
+	e.Carried("shop")
+	want.Pool, want.Open = "shop", false
 	check("carried")
 	e.At("shop", "http://10.0.0.1:80")
 	want.Pool, want.Backend = "shop", "http://10.0.0.1:80"
@@ -84,7 +84,7 @@ func TestEntry(t *testing.T) {
 	for range shards { // at every first place of a list
 		next = begin(w, Begin{Time: begun.UnixNano(), Method: "GET"})
 	}
-	next.Carried()
+	next.mark(0, flagOpen)
 	for _, r := range read(t, mem).Requests {
 		if r != (Request{Begun: begun, Method: "GET"}) {
 			t.Errorf("the next is %+v", r)
@@ -176,7 +176,7 @@ func TestLongTexts(t *testing.T) {
 func TestNoAccount(t *testing.T) {
 	var w *Writer
 	e := begin(w, Begin{Method: "POST"})
-	e.Carried()
+	e.Carried("shop")
 	e.At("a", "b")
 	e.Written()
 	if r, ok := e.Request(); ok {
@@ -261,7 +261,7 @@ func BenchmarkEntry(b *testing.B) {
 		var e Entry
 		for pb.Next() {
 			w.Begin(&e, &Begin{Time: time.Now().UnixNano(), Method: "POST", Host: "shop.example", Path: "/orders/4711", ID: "0b8f9a52-8f6e-4f3e", Unsafe: true})
-			e.Carried()
+			e.Carried("shop")
 			e.At("shop", "http://10.0.0.1:8080")
 			e.Written()
 			e.End()

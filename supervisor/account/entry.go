@@ -96,8 +96,12 @@ func (e *Entry) End() {
 	e.w = nil
 }
 
-// Carried says that the request is carried by what marks it before it is written.
-func (e *Entry) Carried() { e.mark(0, flagOpen) }
+// Carried says that the request is carried by this pool, which marks it before it is
+// written.
+func (e *Entry) Carried(pool string) {
+	e.At(pool, "")
+	e.mark(0, flagOpen)
+}
 
 // At says where the request is about to be sent.
 func (e *Entry) At(pool, backend string) {

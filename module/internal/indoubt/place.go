@@ -10,9 +10,9 @@ const PlaceVar = "broker_place"
 // Place is told how far a request in progress has got, so that what its process leaves
 // behind is known. Carried and At are said on the request's own goroutine.
 type Place interface {
-	// Carried says that a pool carries the request: what is written of it, is said here
+	// Carried says that this pool carries the request: what is written of it, is said here
 	// first.
-	Carried()
+	Carried(pool string)
 	// At says where it is about to be sent.
 	At(pool, backend string)
 	// Written says that something of it is about to be written to a backend.
@@ -26,7 +26,7 @@ var Nowhere Place = nowhere{}
 
 type nowhere struct{}
 
-func (nowhere) Carried()          {}
+func (nowhere) Carried(string)    {}
 func (nowhere) At(string, string) {}
 func (nowhere) Written()          {}
 func (nowhere) Unwritten()        {}
