@@ -3,6 +3,8 @@
 
 package child
 
+import "slices"
+
 // closedHandlers are Caddy's handlers, and ours, that execute no request of a client
 // themselves: at most they hand it on, or answer with what is there.
 var closedHandlers = map[string]bool{
@@ -19,13 +21,10 @@ var closedHandlers = map[string]bool{
 func isOpen(part any) bool {
 	switch part := part.(type) {
 	case []any:
-		for _, v := range part {
-			if isOpen(v) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(part, isOpen)
 	case object:
-		if name, ok := part["handler"].(string); ok && !closedHandlers[name] && !(name == "reverse_proxy" && hasPolicy(part)) {
+		name, ok := part["handler"].(string)
+		if closed := closedHandlers[name] || name == "reverse_proxy" && hasPolicy(part); ok && !closed {
 			return true
 		}
 		for _, v := range part {
