@@ -7,6 +7,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
@@ -26,6 +27,8 @@ const (
 	actCloseSockets // close all
 	actHold         // answer users on the held sockets until at
 	actRelease      // leave the held sockets alone
+	actAdopt        // go on with a process that was handed over
+	actCut          // hand on the requests that the end of a process has cut off
 )
 
 // signal is what a process is sent; the names keep the machine free of systems.
@@ -42,6 +45,9 @@ type action struct {
 	kind   actionKind
 	id     int
 	spec   *Spec
+	handed *HandedProcess
+	exit   *Exit
+	cut    []account.Request
 	msg    control.Message
 	signal signal
 	reply  int

@@ -7,12 +7,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
@@ -68,6 +71,54 @@ func TestRequestsThatAreCutOff(t *testing.T) {
 				t.Errorf("the exit is %+v", exit)
 			}
 		})
+	}
+}
+
+// A process that dies while its child is handed over leaves what it had in progress to
+// this program, once, whether the next one takes over or not.
+func TestRequestsThatAreCutOffDuringAHandOver(t *testing.T) {
+	t.Parallel()
+	type left struct {
+		exit *Exit
+		cut  []account.Request
+	}
+	lefts := make(chan left, 10)
+	w := watch(t, func(cfg *Config) {
+		cfg.Cut = func(e *Exit, requests []account.Request) { lefts <- left{e, requests} }
+	})
+	w.start(childSpec(t, behaviour{}))
+	w.Tell("requests", []byte(`[{"Method":"POST","Unsafe":true,"Written":true}]`))
+	var heard []account.Request
+	w.report("requests", &heard)
+	h, cancel, err := w.HandOver(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Dup(h.Processes[0].Page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := os.NewFile(uintptr(fd), "page")
+	defer page.Close()
+	if a, err := account.Read(page); err != nil || len(a.Requests) != 1 {
+		t.Errorf("the next program would read %+v (%v)", a, err)
+	}
+	pid := w.Status().Pid
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+	until(t, "its end", func() error {
+		if alive(pid) {
+			return errors.New("it lives")
+		}
+		return nil
+	})
+	cancel()
+	w.event("broker_child_exited")
+	w.event("broker_child_ready")
+	if len(lefts) != 1 {
+		t.Fatalf("told %d times", len(lefts))
+	}
+	if l := <-lefts; len(l.cut) != 1 || l.exit.Reason != exitKilled || l.exit.InFlight.InDoubt != 1 {
+		t.Errorf("cut off are %+v by %+v", l.cut, l.exit)
 	}
 }
 

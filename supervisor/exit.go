@@ -3,7 +3,14 @@
 
 package supervisor
 
-import "time"
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/internal/plain"
+	"github.com/caddy-broker/caddy-broker/supervisor/account"
+)
 
 // Reasons of an exit, as they are counted and reported.
 const (
@@ -76,6 +83,40 @@ func (e *Exit) Brief() *Exit {
 
 // planned reports whether the exit was asked for.
 func (e *Exit) planned() bool { return e.Reason == exitStop || e.Reason == exitReplace }
+
+// maxReason bounds what is kept of the reason of an exit, in bytes.
+const maxReason = 16 << 10
+
+// maxFault bounds the line with which a program says why it dies, in bytes.
+const maxFault = 1 << 10
+
+// exitOf is all that is known of the end of p.
+func (in *inExited) exitOf(m *machine, p *proc, now time.Time) *Exit {
+	exit := in.exit
+	exit.At, exit.Pid, exit.Reason = now, p.pid, cmp.Or(p.cause, in.reason(p))
+	exit.Role, exit.Generation, exit.Uptime = m.role(p), p.gen, now.Sub(p.started).Seconds()
+	if exit.Reason == exitKilled || exit.Reason == exitOOM { // it had no time to say anything
+		exit.Fault, exit.Goroutine = "", ""
+	}
+	if p.ready.IsZero() && exit.InFlight != nil && exit.InFlight.Requests == 0 {
+		exit.InFlight = nil // it had not come so far
+	}
+	exit.Error = plain.Text(cmp.Or(in.said, p.broken), maxReason)
+	exit.Stderr = plain.Text(exit.Stderr, maxStderr)
+	exit.Fault = plain.Line(exit.Fault, maxFault)
+	exit.Goroutine = plain.Text(exit.Goroutine, maxGoroutine)
+	if p.cause == exitStartFailure && exit.Error == "" {
+		exit.Error = fmt.Sprintf("not ready within %s", p.spec.ReadyTimeout)
+	}
+	return &exit
+}
+
+// cut hands on the requests that the end of a process has cut off.
+func (m *machine) cut(exit *Exit, requests []account.Request) {
+	if len(requests) > 0 {
+		m.do(action{kind: actCut, exit: exit, cut: requests})
+	}
+}
 
 // reason is why a process ended that nothing here has ended.
 func (in *inExited) reason(p *proc) string {

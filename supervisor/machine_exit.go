@@ -4,47 +4,30 @@
 package supervisor
 
 import (
-	"cmp"
 	"fmt"
 	"time"
-
-	"github.com/caddy-broker/caddy-broker/internal/plain"
 )
-
-// maxReason bounds what is kept of the reason of an exit, in bytes.
-const maxReason = 16 << 10
-
-// maxFault bounds the line with which a program says why it dies, in bytes.
-const maxFault = 1 << 10
 
 func (in inExited) apply(m *machine, now time.Time) {
 	p := m.find(in.id)
 	if p == nil {
 		return
 	}
+	if m.frozen {
+		m.cut(in.exitOf(m, p, now), in.cut) // the next program would not hear of them
+		in.cut = nil
+		m.missed = append(m.missed, in)
+		return
+	}
 	m.remove(p)
 	m.do(action{kind: actLeave, id: p.id})
 	m.relieved(p)
-	exit := in.exit
-	exit.At, exit.Pid, exit.Reason = now, p.pid, cmp.Or(p.cause, in.reason(p))
-	exit.Role, exit.Generation, exit.Uptime = m.role(p), p.gen, now.Sub(p.started).Seconds()
-	if exit.Reason == exitKilled || exit.Reason == exitOOM { // it had no time to say anything
-		exit.Fault, exit.Goroutine = "", ""
-	}
-	if p.ready.IsZero() && exit.InFlight != nil && exit.InFlight.Requests == 0 {
-		exit.InFlight = nil // it had not come so far
-	}
-	exit.Error = plain.Text(cmp.Or(in.said, p.broken), maxReason)
-	exit.Stderr = plain.Text(exit.Stderr, maxStderr)
-	exit.Fault = plain.Line(exit.Fault, maxFault)
-	exit.Goroutine = plain.Text(exit.Goroutine, maxGoroutine)
-	if p.cause == exitStartFailure && exit.Error == "" {
-		exit.Error = fmt.Sprintf("not ready within %s", p.spec.ReadyTimeout)
-	}
+	exit := in.exitOf(m, p, now)
+	m.cut(exit, in.cut)
 	m.stats.Exits[exit.Reason]++
-	m.lastExit = &exit
+	m.lastExit = exit
 	if !exit.planned() {
-		m.lastFailure = &exit
+		m.lastFailure = exit
 	}
 	if p.pid != 0 {
 		m.log(haTerminated, "child process terminated")
@@ -57,7 +40,7 @@ func (in inExited) apply(m *machine, now time.Time) {
 	m.event("broker_child_exited", p, data)
 	m.packets()
 
-	failed := &StartError{Child: m.name, Exit: exit, Cause: exit.Error}
+	failed := &StartError{Child: m.name, Exit: *exit, Cause: exit.Error}
 	if in.said != "" { // which says it all
 		failed.Exit.Stderr = ""
 	}

@@ -45,7 +45,10 @@ func (p *process) end(exit *Exit) (oom bool) {
 	s := &p.sample
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	exit.Memory, exit.PeakMemory = s.now, max(s.peak, peakOf(p.cmd.ProcessState))
+	exit.Memory, exit.PeakMemory = s.now, s.peak
+	if state := p.cmd.ProcessState; state != nil {
+		exit.PeakMemory = max(s.peak, peakOf(state))
+	}
 	if exit.Signal != "SIGKILL" || !s.counts {
 		return false
 	}

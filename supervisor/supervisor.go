@@ -48,6 +48,8 @@ type Config struct {
 	// Hold starts answering on the held sockets until the next start at the
 	// given time, and returns what ends that. It may be nil.
 	Hold func(s *sockets.Holder, next time.Time) (release func())
+	// Handed is the child as the program before has left it, for Resume; nil is none.
+	Handed *Handover
 }
 
 // Pieces are topics with data, which are asked for one by one as they are sent, on
@@ -84,7 +86,7 @@ type request struct {
 func New(cfg Config) *Supervisor {
 	s := &Supervisor{
 		cfg:     cfg,
-		sockets: sockets.New(),
+		sockets: holderOf(cfg.Handed),
 		alive:   aliveTime,
 		inputs:  make(chan request, 64),
 		done:    make(chan struct{}),
@@ -215,14 +217,14 @@ func (s *Supervisor) sleep() time.Duration {
 
 // handle steps the machine and carries out what it says, and what follows from that.
 func (s *Supervisor) handle(in input) {
-	e, exited := in.(inExited)
-	if exited {
-		delete(s.procs, e.id)
+	switch in := in.(type) {
+	case inExited:
+		delete(s.procs, in.id)
+	case inShow:
+		in.to <- s.show()
+		return
 	}
 	todo := s.step(in)
-	if exited && len(e.cut) > 0 && s.cfg.Cut != nil {
-		s.cfg.Cut(s.m.lastExit, e.cut)
-	}
 	for len(todo) > 0 {
 		a := todo[0]
 		todo = todo[1:]
@@ -244,6 +246,8 @@ func (s *Supervisor) carryOut(a action) input {
 	switch a.kind {
 	case actSpawn:
 		return s.spawn(a.id, a.spec)
+	case actAdopt:
+		return s.adopt(a.handed)
 	case actSend:
 		var before Pieces
 		if a.msg.Kind == control.KindActivate && s.cfg.Activate != nil {
@@ -266,6 +270,10 @@ func (s *Supervisor) carryOut(a action) input {
 	case actEvent:
 		if s.cfg.Event != nil {
 			s.cfg.Event(a.event)
+		}
+	case actCut:
+		if s.cfg.Cut != nil {
+			s.cfg.Cut(a.exit, a.cut)
 		}
 	case actLeave:
 		s.sockets.Leave(a.id)
