@@ -286,7 +286,7 @@ http://:{$PORT} {
 	run := load.Start(t.Context())
 	sent(t, run, 20)
 	upgrade(1)
-	pid = awaitActive(t, b, pid)
+	awaitActive(t, b, pid)
 	says("first")
 	awaitProgram(t, b, programPort, program)
 	sent(t, run, 20)
