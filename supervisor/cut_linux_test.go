@@ -169,17 +169,21 @@ func TestSummary(t *testing.T) {
 	}
 }
 
-// A brief exit has no long text, and the whole one keeps its own.
+// A brief exit has short texts, and the whole one keeps its own.
 func TestBrief(t *testing.T) {
 	var none *Exit
 	if none.Brief() != nil {
 		t.Error("nothing became something")
 	}
-	e := &Exit{Code: 2, Stderr: "x", Fault: "panic: x", Goroutine: "g", InFlight: &InFlight{Requests: 1, Routes: []Route{{}}}}
-	if b := e.Brief(); b.Stderr+b.Goroutine != "" || b.Fault != e.Fault || b.InFlight.Routes != nil || b.InFlight.Requests != 1 {
+	long := strings.Repeat("x", 2*maxBrief)
+	e := &Exit{Code: 2, Stderr: long, Fault: "panic: x", Goroutine: "g", InFlight: &InFlight{Requests: 1, Routes: []Route{{}}}}
+	if b := e.Brief(); b.Stderr != "panic: x\n\ng" || b.Goroutine != "" || b.Fault != e.Fault || b.InFlight.Routes != nil || b.InFlight.Requests != 1 {
 		t.Errorf("%+v", b)
 	}
-	if e.Stderr+e.Goroutine != "xg" || len(e.InFlight.Routes) != 1 {
+	if e.Stderr != long || e.Goroutine != "g" || len(e.InFlight.Routes) != 1 {
 		t.Errorf("the whole one is %+v", e)
+	}
+	if b := (&Exit{Stderr: "a\n" + long}).Brief(); len(b.Stderr) > maxBrief+3 {
+		t.Errorf("%d bytes", len(b.Stderr))
 	}
 }

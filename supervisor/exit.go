@@ -66,13 +66,20 @@ type Exit struct {
 	InFlight *InFlight `json:"in_flight,omitempty"`
 }
 
-// Brief is the exit without its long texts, for those who look often.
+// maxBrief bounds the standard error of a brief exit, in bytes.
+const maxBrief = 2 << 10
+
+// Brief is the exit with short texts, for those who look often: of standard error there
+// is what the process said of its end, or else its last lines.
 func (e *Exit) Brief() *Exit {
 	if e == nil {
 		return nil
 	}
 	brief := *e
-	brief.Stderr, brief.Goroutine = "", ""
+	brief.Stderr, brief.Goroutine = plain.Text(LastLines(e.Stderr, 5), maxBrief), ""
+	if e.Fault != "" {
+		brief.Stderr = plain.Text(e.Fault+"\n\n"+e.Goroutine, maxBrief)
+	}
 	if f := e.InFlight; f != nil {
 		counts := *f
 		counts.Routes = nil

@@ -29,7 +29,7 @@ func Statuses() []*supervisor.Status {
 	return out
 }
 
-// Overview is Statuses without the long texts of the last exits.
+// Overview is Statuses with short texts of the last exits.
 func Overview() []*supervisor.Status {
 	list := Statuses()
 	for _, st := range list {
