@@ -63,7 +63,7 @@ type Event struct {
 	// Name is broker_child_started, _ready, _exited, _promoted, _replaced or _stopped.
 	Name string
 	// Data has child and, where a process is concerned, pid; exits also carry
-	// code, signal and reason.
+	// code, signal and reason, and how many requests were in progress and are in doubt.
 	Data map[string]any
 }
 

@@ -84,6 +84,7 @@ func (s *Supervisor) hear(p *process) {
 		case control.KindListen:
 			s.lend(ctx, p, m)
 		case control.KindReady:
+			p.sample.take(p.cmd.Process.Pid)
 			s.put(inReady{p.id})
 		case control.KindBeat:
 			s.put(inBeat{p.id})

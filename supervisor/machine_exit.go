@@ -37,6 +37,12 @@ func (in inExited) apply(m *machine, now time.Time) {
 	if exit.Error != "" {
 		data["error"] = exit.Error
 	}
+	if f := exit.InFlight; f != nil {
+		data["requests"], data["in_doubt"] = f.Requests, f.InDoubt
+		if f.Unknown != "" {
+			data["requests_unknown"] = f.Unknown
+		}
+	}
 	m.event("broker_child_exited", p, data)
 	m.packets()
 

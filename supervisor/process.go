@@ -120,7 +120,7 @@ func (p *process) start(output io.Writer) error {
 		_ = read.Close()
 		return fmt.Errorf("creating child process %q: %w", p.cmd.Path, err)
 	}
-	p.sample.take(p.cmd.Process.Pid)
+	p.sample.count()
 	p.copyOutput(output)
 	return nil
 }

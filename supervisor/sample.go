@@ -28,14 +28,20 @@ func (s *sample) take(pid int) {
 		return
 	}
 	s.next = at.Add(sampleEvery)
-	now, peak := memoryOf(pid)
+	if now, peak := memoryOf(pid); now > 0 { // one that has just died has none
+		s.mu.Lock()
+		s.now, s.peak = now, peak
+		s.mu.Unlock()
+	}
+	s.count()
+}
+
+// count notes how many processes were ended for lack of memory.
+func (s *sample) count() {
 	ooms, counts := oomKills()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if now > 0 { // one that has just died has none
-		s.now, s.peak = now, peak
-	}
 	s.ooms, s.counts = ooms, counts
+	s.mu.Unlock()
 }
 
 // end adds to an exit what was seen, and reports whether the process was ended

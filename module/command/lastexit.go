@@ -93,8 +93,11 @@ func writeExit(w io.Writer, e *supervisor.Exit, now time.Time) error {
 		process = fmt.Sprint(e.Pid)
 	}
 	row("PROCESS", "%s, %s, generation %d, lived %s", process, e.Role, e.Generation, ago(time.Duration(e.Uptime*float64(time.Second))))
-	if e.PeakMemory > 0 {
+	switch {
+	case e.Memory > 0:
 		row("MEMORY", "%d MiB, at most %d MiB", e.Memory>>20, e.PeakMemory>>20)
+	case e.PeakMemory > 0:
+		row("MEMORY", "at most %d MiB", e.PeakMemory>>20)
 	}
 	writeInFlight(row, e.InFlight)
 	if err := tw.Flush(); err != nil {

@@ -60,13 +60,14 @@ The last end that was not asked for:
 		{
 			"a spawn that failed",
 			broker.LastExit{Exit: &supervisor.Exit{
-				Code: 127, Reason: "spawn", At: at, Role: "starting", Generation: 1, Error: "no such file",
+				Code: 127, Reason: "spawn", At: at, Role: "starting", Generation: 1, Error: "no such file", PeakMemory: 3 << 20,
 				InFlight: &supervisor.InFlight{Unknown: "another version"},
 			}},
 			`END        spawn, code 127
 AT         2030-01-02 03:04:05, 1m0s ago
 ERROR      no such file
 PROCESS    none, starting, generation 1, lived 0s
+MEMORY     at most 3 MiB
 IN FLIGHT  not known: another version
 `,
 		},
