@@ -82,6 +82,66 @@ func TestMetricsOfTheSitesAreTheParents(t *testing.T) {
 	}
 }
 
+// TestStandardMetricsAgree: what Caddy says of upstreams at the parent, in metrics and in
+// its own list, is what their pool knows, though no health check of Caddy's is configured.
+func TestStandardMetricsAgree(t *testing.T) {
+	t.Parallel()
+	backends, env := newBackends(t)
+	start(t, backends[:2]...)
+	port := freePort(t)
+	b := startBroker(t, measured, append(env, "PORT="+port)...)
+	agree := func(want map[*harness.Backend]bool) {
+		t.Helper()
+		if err := harness.Until(t.Context(), soon, func() error {
+			get(t, "127.0.0.1:"+port)
+			text := getPath(t, b.AdminAddr(), "/metrics")
+			var list []struct {
+				Address string
+				Fails   int
+			}
+			if err := b.Admin(t.Context(), http.MethodGet, "/reverse_proxy/upstreams", &list); err != nil {
+				return err
+			}
+			if len(list) != 2 {
+				return fmt.Errorf("listed are %v", list)
+			}
+			for backend, up := range want {
+				value := 0
+				if up {
+					value = 1
+				}
+				for _, line := range []string{
+					fmt.Sprintf(`caddy_reverse_proxy_upstreams_healthy{upstream="%s"} %d`, backend.Addr, value),
+					fmt.Sprintf(`caddy_failover_upstream_up{pool="shop",upstream="http://%s"} %d`, backend.Addr, value),
+				} {
+					if !strings.Contains(text, line+"\n") {
+						return fmt.Errorf("there is no %s", line)
+					}
+				}
+				for _, u := range list {
+					if u.Address == backend.Addr && (u.Fails == 0) != up {
+						return fmt.Errorf("listed are %v", list)
+					}
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+	}
+	agree(map[*harness.Backend]bool{backends[0]: true, backends[1]: true})
+	if err := backends[0].Stop(); err != nil {
+		t.Fatal(err)
+	}
+	agree(map[*harness.Backend]bool{backends[0]: false, backends[1]: true})
+	start(t, backends[0])
+	agree(map[*harness.Backend]bool{backends[0]: true, backends[1]: true})
+	if out, err := b.Run(t.Context(), "broker", "drain", "http://"+backends[1].Addr, "--address", b.AdminAddr()); err != nil {
+		t.Fatalf("drain: %v\n%s", err, out)
+	}
+	agree(map[*harness.Backend]bool{backends[0]: true, backends[1]: false})
+}
+
 // TestChildsAdminAPI: its own paths, a slash at the end and redirections included.
 func TestChildsAdminAPI(t *testing.T) {
 	t.Parallel()
