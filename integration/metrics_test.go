@@ -140,6 +140,43 @@ func TestStandardMetricsAgree(t *testing.T) {
 		t.Fatalf("drain: %v\n%s", err, out)
 	}
 	agree(map[*harness.Backend]bool{backends[0]: true, backends[1]: false})
+
+	// Loads of all kinds are told of, by Caddy's metrics and ours.
+	loads := func(want int) {
+		t.Helper()
+		text := getPath(t, b.AdminAddr(), "/metrics")
+		for _, line := range []string{
+			fmt.Sprintf("caddy_broker_reload_success %d\n", want),
+			fmt.Sprintf("caddy_config_last_reload_successful %d\n", want),
+			fmt.Sprintf("caddy_failover_upstream_drained{pool=\"shop\",upstream=\"http://%s\"} 1\n", backends[1].Addr),
+			"caddy_broker_in_doubt 0\n",
+		} {
+			if !strings.Contains(text, line) {
+				t.Errorf("there is no %s", line)
+			}
+		}
+	}
+	loads(1)
+	change := func(text string, want int) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, "http://"+b.AdminAddr()+"/config/apps/http/servers/srv0/routes/0/handle/0/load_balancing", strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != want {
+			t.Fatalf("changed to %s: %s, want %d", text, res.Status, want)
+		}
+	}
+	change(`{"selection_policy":{"policy":"failover","pool":"shop","randomize":7}}`, http.StatusInternalServerError) // as Caddy answers it
+	loads(0)
+	change(`{"selection_policy":{"policy":"failover","pool":"shop","randomize":false,"backup":true}}`, http.StatusOK)
+	loads(1)
 }
 
 // TestChildsAdminAPI: its own paths, a slash at the end and redirections included.
