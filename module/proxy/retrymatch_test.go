@@ -125,6 +125,7 @@ func TestOperatorAllowsTransportErrors(t *testing.T) {
 // TestOperatorAllowsLimits: what a limit of the user's transport has ended goes to
 // another backend where lb_retry_match says so, whatever the method.
 func TestOperatorAllowsLimits(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	withAndWithout(t, func(t *testing.T, policy option) {
 		for _, limit := range []string{"response_header_timeout", "read_timeout"} {
 			for _, method := range []string{"GET", "PUT", "POST"} {

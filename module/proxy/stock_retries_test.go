@@ -96,6 +96,7 @@ func TestRejectedHeaderIsForgotten(t *testing.T) {
 // TestErrorHandlerGetsTheBody: where a proxy found no backend and nothing was
 // written, a route that handles the error still has the client's whole body.
 func TestErrorHandlerGetsTheBody(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	for _, method := range []string{"POST", "PUT"} {
 		for name, body := range map[string]io.Reader{
 			"known length": strings.NewReader("the whole body"),
@@ -156,6 +157,7 @@ func TestClientThatLeft(t *testing.T) {
 // TestForwardProxy: connections go through the proxy that the transport has. One
 // that is down is a failed dial, whatever the method.
 func TestForwardProxy(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	through := func(address string) option {
 		return with("transport", map[string]any{"protocol": "http", "network_proxy": map[string]any{"from": "url", "url": "http://" + address}})
 	}

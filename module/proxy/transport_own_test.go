@@ -122,6 +122,7 @@ func TestStalledUpload(t *testing.T) {
 // TestPingHasALimitOfItsOwn: a backend may take longer to answer a ping or a health
 // check than to take a connection, and still come back.
 func TestPingHasALimitOfItsOwn(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	for name, options := range map[string][]option{
 		"ping":         {set("ping", "GET /health")},
 		"health check": {with("health_checks", map[string]any{"active": map[string]any{"uri": "/health", "interval": "100ms", "timeout": "20s"}})},

@@ -20,6 +20,7 @@ func swallow(r rawRequest) bool { return false }
 // TestLostRequestIsSentAgainOnlyWithProof: the first backend reads the request,
 // executes it and closes without an answer.
 func TestLostRequestIsSentAgainOnlyWithProof(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	body := strings.Repeat("x", 5000)
 	for _, tc := range []struct {
 		name    string

@@ -26,6 +26,7 @@ func tlsBackend(tb testing.TB, http2 bool, serve http.HandlerFunc) (*httptest.Se
 
 // TestTLSBackends: over HTTP/1 and HTTP/2, and the certificate is checked.
 func TestTLSBackends(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	for _, h2 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("http2 %t", h2), func(t *testing.T) {
 			s, insecure := tlsBackend(t, h2, func(w http.ResponseWriter, r *http.Request) {

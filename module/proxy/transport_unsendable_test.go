@@ -75,6 +75,7 @@ func TestRequestThatNetHTTPRefuses(t *testing.T) {
 // TestRequestOverTheBackendsLimit: HTTP/2 backends say how large a header they
 // take. A larger one is not written, over whatever connection.
 func TestRequestOverTheBackendsLimit(t *testing.T) {
+	t.Parallel() // it waits, and its pool is its own
 	for _, method := range []string{"GET", "POST"} {
 		t.Run(method, func(t *testing.T) {
 			limited := func() *h2Backend {
