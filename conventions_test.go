@@ -45,7 +45,7 @@ var mayImport = map[string][]string{
 	"module/broker": {
 		"internal/lockorder",
 		"module/internal/assumed", "failover", "failover/report", "failover/address", "failover/affinity", "internal/options", "internal/plain", "module/child", "module/cluster", "module/document", "module/internal/block",
-		"module/internal/indoubt", "module/internal/metrics", "module/internal/parlance", "module/internal/poolstate",
+		"module/internal/handover", "module/internal/indoubt", "module/internal/metrics", "module/internal/parlance", "module/internal/poolstate",
 		"module/internal/proxystatus", "module/internal/proxytest", "module/internal/socket", "module/internal/statefile", "module/policyconfig",
 		"supervisor", "supervisor/control", "supervisor/sockets",
 	},
@@ -89,9 +89,12 @@ var mayImport = map[string][]string{
 	"module/internal/indoubt":     {"internal/lockorder", "internal/plain"},
 	"module/internal/parlance":    {},
 	"module/internal/proxystatus": {},
-	"module/internal/socket":      {"internal/lockorder"},
-	"module/internal/statefile":   {"module/internal/indoubt", "module/internal/testwait"},
-	"module/internal/testwait":    {},
+	"module/internal/handover": {
+		"internal/plain", "module/internal/indoubt", "module/internal/statefile", "supervisor", "supervisor/sockets",
+	},
+	"module/internal/socket":    {"internal/lockorder"},
+	"module/internal/statefile": {"module/internal/indoubt", "module/internal/testwait"},
+	"module/internal/testwait":  {},
 
 	"supervisor":          {"internal/plain", "internal/sidebyside", "supervisor/control", "supervisor/sockets"},
 	"supervisor/control":  {},

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -26,8 +27,15 @@ func init() {
 // made anew.
 type Adapter struct{}
 
-// Adapt turns body into the broker's configuration.
+// Adapt turns body into the broker's configuration. The first time in a program that has
+// taken another one's place that is what the other one had, whatever the file says.
 func (Adapter) Adapt(body []byte, options map[string]any) ([]byte, []caddyconfig.Warning, error) {
+	if parent := broker.HandedConfig(); parent != nil {
+		return parent, nil, nil
+	}
+	if options["filename"] == os.DevNull {
+		return nil, nil, errors.New("this process was started without a configuration file, so there is none to load again")
+	}
 	config, warnings, err := adaptInner(body, options)
 	if err != nil {
 		return nil, warnings, err

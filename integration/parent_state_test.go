@@ -178,6 +178,8 @@ func TestDecisionsOutliveProcesses(t *testing.T) {
 	}
 	awaitActive(t, b, pid)
 	same("a crash of the child")
+	command("upgrade")
+	same("an upgrade")
 	restart(syscall.SIGTERM)
 	same("SIGTERM to the parent, and a start")
 	restart(syscall.SIGKILL)

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -188,30 +189,7 @@ func TestReplacementsLoseNothing(t *testing.T) {
 	plainAddr, tlsAddr := "127.0.0.1:"+port, "127.0.0.1:"+secure
 	awaitTLS(t, tlsAddr)
 
-	plain := func(keep bool) harness.Sender { return &harness.Client{Addr: plainAddr, KeepAlive: keep} }
-	secured := func(keep bool) harness.Sender {
-		return &harness.Client{Addr: tlsAddr, Host: "localhost:" + secure, TLS: insecure, KeepAlive: keep}
-	}
-	h2 := newHTTP2Client("https://" + tlsAddr)
-	post := func(path string) harness.Request {
-		return harness.Request{Method: "POST", Path: path, Body: bytes.Repeat([]byte("order "), 40)}
-	}
-	const pause = 30 * time.Millisecond
-	loops := []*closedLoop{
-		{name: "keep", client: plain(true), req: post("/a"), pause: pause},
-		{name: "new", client: plain(false), req: post("/a"), pause: pause},
-		{name: "tls-keep", client: secured(true), req: post("/a"), pause: pause},
-		{name: "tls-new", client: secured(false), req: post("/a"), pause: pause},
-		{name: "removes", client: plain(true), req: post("/removes/a"), pause: pause},
-		{name: "removes-tls", client: secured(true), req: post("/removes/a"), pause: pause},
-		{name: "whole", client: plain(true), req: post("/whole/a"), pause: pause, check: whole},
-		{name: "whole-tls-new", client: secured(false), req: post("/whole/a"), pause: pause, check: whole},
-		{name: "slow", client: plain(true), req: post("/a?delay=1500ms"), pause: pause},
-		{name: "slow-tls-new", client: secured(false), req: post("/a?delay=1500ms"), pause: pause},
-		{name: "h2-1", client: h2, req: post("/a"), pause: pause},
-		{name: "h2-2", client: h2, req: post("/whole/a"), pause: pause, check: whole},
-		{name: "h2-slow", client: h2, req: post("/a?delay=1500ms"), pause: pause},
-	}
+	loops := losslessLoops(plainAddr, tlsAddr)
 	ctx, end := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	for _, l := range loops {
@@ -261,6 +239,35 @@ func TestReplacementsLoseNothing(t *testing.T) {
 		if n > 1 {
 			t.Errorf("%s was executed %d times", id, n)
 		}
+	}
+}
+
+// losslessLoops are the clients of such a broker.
+func losslessLoops(plainAddr, tlsAddr string) []*closedLoop {
+	_, port, _ := net.SplitHostPort(tlsAddr)
+	plain := func(keep bool) harness.Sender { return &harness.Client{Addr: plainAddr, KeepAlive: keep} }
+	secured := func(keep bool) harness.Sender {
+		return &harness.Client{Addr: tlsAddr, Host: "localhost:" + port, TLS: insecure, KeepAlive: keep}
+	}
+	h2 := newHTTP2Client("https://" + tlsAddr)
+	post := func(path string) harness.Request {
+		return harness.Request{Method: "POST", Path: path, Body: bytes.Repeat([]byte("order "), 40)}
+	}
+	const pause = 30 * time.Millisecond
+	return []*closedLoop{
+		{name: "keep", client: plain(true), req: post("/a"), pause: pause},
+		{name: "new", client: plain(false), req: post("/a"), pause: pause},
+		{name: "tls-keep", client: secured(true), req: post("/a"), pause: pause},
+		{name: "tls-new", client: secured(false), req: post("/a"), pause: pause},
+		{name: "removes", client: plain(true), req: post("/removes/a"), pause: pause},
+		{name: "removes-tls", client: secured(true), req: post("/removes/a"), pause: pause},
+		{name: "whole", client: plain(true), req: post("/whole/a"), pause: pause, check: whole},
+		{name: "whole-tls-new", client: secured(false), req: post("/whole/a"), pause: pause, check: whole},
+		{name: "slow", client: plain(true), req: post("/a?delay=1500ms"), pause: pause},
+		{name: "slow-tls-new", client: secured(false), req: post("/a?delay=1500ms"), pause: pause},
+		{name: "h2-1", client: h2, req: post("/a"), pause: pause},
+		{name: "h2-2", client: h2, req: post("/whole/a"), pause: pause, check: whole},
+		{name: "h2-slow", client: h2, req: post("/a?delay=1500ms"), pause: pause},
 	}
 }
 

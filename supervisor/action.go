@@ -26,6 +26,7 @@ const (
 	actCloseSockets // close all
 	actHold         // answer users on the held sockets until at
 	actRelease      // leave the held sockets alone
+	actAdopt        // go on with a process that was handed over
 )
 
 // signal is what a process is sent; the names keep the machine free of systems.
@@ -42,6 +43,7 @@ type action struct {
 	kind   actionKind
 	id     int
 	spec   *Spec
+	handed *HandedProcess
 	msg    control.Message
 	signal signal
 	reply  int

@@ -35,7 +35,7 @@ func (s *Supervisor) launch(id int, spec *Spec) (*process, error) {
 	if s.cfg.Hello != nil {
 		hello.Data = s.cfg.Hello()
 	}
-	go p.deliver(hello)
+	go p.deliver(&hello)
 	go s.hear(p)
 	go s.await(p)
 	return p, nil
@@ -67,6 +67,9 @@ func (s *Supervisor) hear(p *process) {
 	defer cancel()
 	for {
 		m, err := p.wire.Recv()
+		if p.parked(err, func(hold *parking) chan struct{} { return hold.heard }) {
+			continue
+		}
 		if err != nil {
 			go s.lose(p, err)
 			return

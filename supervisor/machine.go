@@ -25,6 +25,8 @@ type machine struct {
 	lastID int   // ids of processes grow, and are never used again
 	lastGn int   // at least gen; more while there is a candidate, or was one
 
+	frozen    bool       // it is handed over: nothing is started, ended or told
+	missed    []inExited // since it is frozen
 	wanted    bool       // the child is to run: between a start and a stop
 	closed    bool       // for ever; not wanted then
 	procs     []*proc    // all that have not exited, the oldest first
@@ -129,6 +131,10 @@ func (m *machine) step(now time.Time, in input) []action {
 	m.out, m.answers = nil, nil
 	m.wake(now)
 	in.apply(m, now)
+	if m.frozen {
+		m.account(now)
+		return append(m.out, m.answers...)
+	}
 	m.deadlines(now)
 	m.spawn(now)
 	m.makeRoom(now)
@@ -263,6 +269,9 @@ func (m *machine) account(now time.Time) {
 // is never. It lies after the time of the last step.
 func (m *machine) next() time.Time {
 	var at time.Time
+	if m.frozen {
+		return at
+	}
 	sooner := func(t time.Time) {
 		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
 			at = t

@@ -19,6 +19,10 @@ func (in inExited) apply(m *machine, now time.Time) {
 	if p == nil {
 		return
 	}
+	if m.frozen {
+		m.missed = append(m.missed, in)
+		return
+	}
 	m.remove(p)
 	m.do(action{kind: actLeave, id: p.id})
 	m.relieved(p)

@@ -72,7 +72,7 @@ func (w *world) maybeSpec() *Spec {
 }
 
 func (w *world) input() input {
-	switch rapid.IntRange(0, 16).Draw(w.T, "what") {
+	switch rapid.IntRange(0, 19).Draw(w.T, "what") {
 	case 0:
 		return inStart{w.maybeSpec(), w.token()}
 	case 1:
@@ -101,6 +101,10 @@ func (w *world) input() input {
 		return inBroken{w.id(), "its control connection has ended"}
 	case 15:
 		return inRoom{w.token()}
+	case 16:
+		return inFreeze{w.token()}
+	case 17, 18:
+		return inThaw{}
 	default:
 		return inTick{}
 	}
@@ -212,6 +216,9 @@ func (w *world) invariants() {
 	if w.hold && (m.active() != nil || m.count(phaseStarting)+m.count(phaseStandby) > 0) {
 		w.Fatal("holds though a process could serve")
 	}
+	if m.frozen { // what is due is done when it goes on
+		return
+	}
 	if w.hold && m.nextStart.Sub(w.now) <= holdBefore {
 		w.Fatalf("holds %s before the next start", m.nextStart.Sub(w.now))
 	}
@@ -284,6 +291,7 @@ func TestMachineAnswersWhateverHangs(t *testing.T) {
 			}
 			w.step(in, true)
 		}
+		w.step(inThaw{}, true)
 		w.step(inStop{control.Immediate, w.token()}, true)
 		w.advance(time.Minute)
 		if len(w.pending) > 0 {

@@ -42,6 +42,9 @@ type inReplace struct {
 // A replacement that has begun is not ended for the next one: a storm of them would
 // never get anywhere. What comes meanwhile gathers, and the newest of it will serve.
 func (in inReplace) apply(m *machine, now time.Time) {
+	if m.refuses("replacing", in.reply) {
+		return
+	}
 	if !m.wanted {
 		err := ErrStopped
 		if m.left() > 0 {

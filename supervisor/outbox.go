@@ -23,6 +23,7 @@ type outbox struct {
 type order struct {
 	before Pieces
 	msg    control.Message
+	sent   chan struct{} // not nil: no message, but closed when all before it were sent
 }
 
 const maxTold = 256

@@ -35,6 +35,8 @@ type process struct {
 	heard   chan struct{} // the control connection was read to its end
 	gone    chan struct{} // it has ended
 
+	parking atomic.Pointer[parking] // nil while the readers go on
+
 	// said is what the process gave as the reason of its coming exit.
 	said atomic.Pointer[string]
 
@@ -53,11 +55,18 @@ func newProcess(id int, command []string, spec *Spec) (*process, error) {
 	if len(command) == 0 {
 		return nil, errors.New("creating child process: no command")
 	}
+	p := emptyProcess(id, spec)
+	p.cmd = exec.Command(command[0], command[1:]...)
+	p.cmd.Env = CleanEnv(spec.Env)
+	p.ownGroup()
+	return p, p.setUser(spec.User)
+}
+
+func emptyProcess(id int, spec *Spec) *process {
 	p := &process{
 		id:      id,
 		uid:     os.Geteuid(),
 		spec:    spec,
-		cmd:     exec.Command(command[0], command[1:]...),
 		tail:    new(tail),
 		drained: make(chan struct{}),
 		heard:   make(chan struct{}),
@@ -65,9 +74,7 @@ func newProcess(id int, command []string, spec *Spec) (*process, error) {
 		killed:  make(chan struct{}),
 	}
 	p.outbox.more = make(chan struct{}, 1)
-	p.cmd.Env = CleanEnv(spec.Env)
-	p.ownGroup()
-	return p, p.setUser(spec.User)
+	return p
 }
 
 // startProcess spawns a process with a control connection. Everything it writes
@@ -105,11 +112,21 @@ func (p *process) start(output io.Writer) error {
 		_ = read.Close()
 		return fmt.Errorf("creating child process %q: %w", p.cmd.Path, err)
 	}
+	p.copyOutput(output)
+	return nil
+}
+
+// copyOutput keeps and hands on what the process writes, until it writes no more.
+func (p *process) copyOutput(output io.Writer) {
 	go func() {
 		defer close(p.drained)
-		_, _ = io.Copy(io.MultiWriter(p.tail, besteffort{output}), read)
+		for {
+			_, err := io.Copy(io.MultiWriter(p.tail, besteffort{output}), p.stderr)
+			if !p.parked(err, func(hold *parking) chan struct{} { return hold.drained }) {
+				return
+			}
+		}
 	}()
-	return nil
 }
 
 // besteffort swallows errors: a full disk behind our own standard error must not
@@ -210,11 +227,11 @@ func (p *process) lifetime() (ctx context.Context, cancel context.CancelFunc) {
 	return ctx, cancel
 }
 
-// deliver sends hello, then what is put into the outbox, until the process is
-// gone. Nothing else ends it: a configuration may be larger than a socket's
+// deliver sends hello, if there is one, then what is put into the outbox, until the
+// process is gone. Nothing else ends it: a configuration may be larger than a socket's
 // buffer, and a program takes its time to load.
-func (p *process) deliver(hello control.Message) {
-	if p.wire.Send(hello) != nil {
+func (p *process) deliver(hello *control.Message) {
+	if hello != nil && p.wire.Send(*hello) != nil {
 		return
 	}
 	for {
@@ -233,6 +250,10 @@ func (p *process) deliver(hello control.Message) {
 
 // carry sends one order.
 func (p *process) carry(next order) error {
+	if next.sent != nil {
+		close(next.sent)
+		return nil
+	}
 	if next.before != nil {
 		for topic, data := range next.before {
 			if err := p.wire.Send(control.Message{Kind: control.KindTell, Topic: topic, Data: data}); err != nil {
@@ -247,7 +268,7 @@ func (p *process) carry(next order) error {
 // program understands signals only.
 func (p *process) post(m control.Message, before Pieces) {
 	if p.wire != nil {
-		p.outbox.put(order{before, m})
+		p.outbox.put(order{before: before, msg: m})
 		return
 	}
 	switch {

@@ -56,6 +56,9 @@ func (p *process) reap() Exit {
 	defer p.mu.Unlock()
 	_ = p.cmd.Wait() // its state says it all
 	p.reaped = true
+	if p.cmd.ProcessState == nil { // it was handed over, and waited for before that
+		return Exit{Code: -1}
+	}
 	return exitOf(p.cmd.ProcessState)
 }
 

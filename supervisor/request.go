@@ -107,6 +107,8 @@ type (
 func (in inStart) apply(m *machine, _ time.Time) {
 	var err error
 	switch {
+	case m.frozen:
+		err = ErrHandingOver
 	case m.closed:
 		err = ErrClosed
 	case m.wanted:
@@ -167,6 +169,7 @@ func (m *machine) dismissSpares(now time.Time) {
 func (in inPromote) apply(m *machine, now time.Time) {
 	p, old := m.first(phaseStandby), m.active()
 	switch {
+	case m.refuses("promoting standby of", in.reply):
 	case !m.wanted:
 		m.reply(in.reply, fmt.Errorf("promoting standby of child %q: %w", m.name, ErrStopped))
 	case p == nil:
@@ -185,6 +188,9 @@ func (in inPromote) apply(m *machine, now time.Time) {
 }
 
 func (in inStop) apply(m *machine, now time.Time) {
+	if m.refuses("stopping", in.reply) {
+		return
+	}
 	if !m.wanted && m.left() == 0 {
 		m.reply(in.reply, fmt.Errorf("stopping child %q: %w", m.name, ErrStopped))
 		return
@@ -194,6 +200,7 @@ func (in inStop) apply(m *machine, now time.Time) {
 }
 
 func (in inClose) apply(m *machine, now time.Time) {
+	inThaw{}.apply(m, now)
 	m.closed = true
 	m.stopAll(now, control.Force)
 }

@@ -172,6 +172,12 @@ func (s *scenario) input(verb string, args []string) input {
 		return inRoom{token()}
 	case "promote":
 		return inPromote{token()}
+	case "freeze":
+		return inFreeze{token()}
+	case "thaw":
+		return inThaw{}
+	case "resume":
+		return inResume{s.handed(args[1 : len(args)-1]), spec(), token()}
 	case "stop":
 		return inStop{control.Mode(args[0]), token()}
 	case "close":
@@ -197,6 +203,28 @@ func (s *scenario) input(verb string, args []string) input {
 		s.Fatalf("no verb %q", verb)
 	}
 	return inTick{}
+}
+
+// handed reads processes that the program before has handed over, each as
+// ID.GENERATION.PHASE. They ran the spec "old".
+func (s *scenario) handed(processes []string) *Handover {
+	h := new(Handover)
+	for _, text := range processes {
+		part := strings.Split(text, ".")
+		p := HandedProcess{
+			ID: s.number(part[0]), Generation: s.number(part[1]), Pid: 100 + s.number(part[0]), Phase: part[2],
+			Spec: s.specs["old"], Started: s.start, Ready: s.start, Packets: part[2] == "active",
+		}
+		switch phase(p.Phase) {
+		case phaseActive:
+			h.Generation = p.Generation
+		case phaseDraining:
+			p.Cause = exitReplace
+		}
+		h.LastGeneration, h.LastID = max(h.LastGeneration, p.Generation), max(h.LastID, p.ID)
+		h.Processes = append(h.Processes, p)
+	}
+	return h
 }
 
 // exited reads "CODE", "SIGNAL" or "CODE said TEXT".
@@ -304,6 +332,8 @@ func (s *scenario) show(a action) string {
 		return fmt.Sprintf("hold sockets until %s", a.at.Sub(s.start))
 	case actRelease:
 		return "release sockets"
+	case actAdopt:
+		return fmt.Sprintf("adopt %d", a.id)
 	}
 	s.Fatal(errors.New("an action that cannot be shown"))
 	return ""

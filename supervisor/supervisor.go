@@ -44,6 +44,8 @@ type Config struct {
 	// Hold starts answering on the held sockets until the next start at the
 	// given time, and returns what ends that. It may be nil.
 	Hold func(s *sockets.Holder, next time.Time) (release func())
+	// Handed is the child as the program before has left it, for Resume; nil is none.
+	Handed *Handover
 }
 
 // Pieces are topics with data, which are asked for one by one as they are sent, on
@@ -83,7 +85,7 @@ const maxInputs = 64
 func New(cfg Config) *Supervisor {
 	s := &Supervisor{
 		cfg:     cfg,
-		sockets: sockets.New(),
+		sockets: holderOf(cfg.Handed),
 		alive:   aliveTime,
 		inputs:  make(chan request, maxInputs),
 		done:    make(chan struct{}),
@@ -214,8 +216,12 @@ func (s *Supervisor) sleep() time.Duration {
 
 // handle steps the machine and carries out what it says, and what follows from that.
 func (s *Supervisor) handle(in input) {
-	if e, ok := in.(inExited); ok {
-		delete(s.procs, e.id)
+	switch in := in.(type) {
+	case inExited:
+		delete(s.procs, in.id)
+	case inShow:
+		in.to <- s.show()
+		return
 	}
 	todo := s.step(in)
 	for len(todo) > 0 {
@@ -239,6 +245,8 @@ func (s *Supervisor) carryOut(a action) input {
 	switch a.kind {
 	case actSpawn:
 		return s.spawn(a.id, a.spec)
+	case actAdopt:
+		return s.adopt(a.handed)
 	case actSend:
 		var before Pieces
 		if a.msg.Kind == control.KindActivate && s.cfg.Activate != nil {

@@ -42,6 +42,7 @@ type Broker struct {
 	Manager *fdstore.Manager
 
 	binary string
+	built  string // where binary was copied from, if it was
 	admin  string // host:port
 	netns  string // empty for the one of this process
 	proc   *Process
@@ -130,6 +131,28 @@ func closeAll(files []*os.File) {
 	for _, f := range files {
 		_ = f.Close()
 	}
+}
+
+// Install puts a program of the broker's own where its program is from now on, as a
+// package does: the one that runs is not touched. change may make it another one; nil
+// copies what Build made.
+func (b *Broker) Install(change func(program []byte) []byte) error {
+	if b.built == "" {
+		b.built = b.binary
+	}
+	data, err := os.ReadFile(b.built)
+	if err != nil {
+		return err
+	}
+	if change != nil {
+		data = change(data)
+	}
+	next := filepath.Join(b.Dir, "caddy.new")
+	if err := os.WriteFile(next, data, 0o700); err != nil { //nolint:gosec // a program
+		return err
+	}
+	b.binary = filepath.Join(b.Dir, "caddy")
+	return os.Rename(next, b.binary)
 }
 
 // Write changes the Caddyfile.

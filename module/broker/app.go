@@ -211,6 +211,7 @@ func (a *App) Start() error {
 	if err := host.claim(a); err != nil {
 		return err
 	}
+	heedSignal()
 	if left := sockets.DropStored(); len(left) > 0 {
 		a.logger.Info("closed sockets of an earlier process that nothing listens on any more", zap.Strings("addresses", left))
 	}

@@ -227,7 +227,7 @@ func (h *hostState) apply(ctx context.Context, name string, want *childSpec, aga
 		h.mu.Lock()
 		h.children[name] = c
 		h.mu.Unlock()
-		if err := c.sup.Start(ctx, want.Spec); err != nil {
+		if err := c.begin(ctx, want.Spec, logger); err != nil {
 			c.close()
 			h.mu.Lock()
 			delete(h.children, name)
@@ -295,6 +295,8 @@ type Hosted struct {
 	// dirs are the directories of the private admin sockets, by user: a process can
 	// make its socket in its own user's only. They stay until the child goes.
 	dirs sync.Map
+	// handed says that the program before has handed it over: there is something to go on with.
+	handed bool
 	// inDoubt counts the unsafe requests that stops and replacements cut off.
 	inDoubt atomic.Uint64
 }
@@ -306,7 +308,12 @@ func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logg
 			zap.String("child", name), zap.Strings("variables", names))
 	}
 	c := &Hosted{name: name, spec: want.Spec, haLog: want.haLog, pools: new(poolKeeper)}
-	if err := c.pools.restore(host.state.of(name)); err != nil {
+	handed := handedChild(name)
+	err := c.pools.restore(host.state.of(name))
+	if handed != nil {
+		err = c.resume(handed)
+	}
+	if err != nil {
 		logger.Warn("state of the broker: what was kept of the pools cannot be read, so they start without", zap.String("child", name), zap.Error(err))
 	}
 	if err := c.admit(want.User); err != nil {
@@ -315,7 +322,7 @@ func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logg
 	c.log = supervisor.OpenHALog(want.haLog, func(err error) {
 		logger.Warn("high-availability log is not written; the service goes on", zap.String("child", name), zap.Error(err))
 	})
-	c.sup = supervisor.New(supervisor.Config{
+	cfg := supervisor.Config{
 		Name:        name,
 		Stderr:      os.Stderr,
 		HALog:       c.log,
@@ -325,8 +332,27 @@ func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logg
 		Report:      c.reported,
 		Event:       events.put,
 		Hold:        c.hold,
-	})
+	}
+	if handed != nil {
+		cfg.Handed = handed.Handover
+	}
+	c.handed, c.sup = handed != nil, supervisor.New(cfg)
 	return c, nil
+}
+
+// begin makes the child serve. One that was handed over serves already: then a process of
+// this program that cannot is no reason to end it.
+func (c *Hosted) begin(ctx context.Context, spec *supervisor.Spec, logger *zap.Logger) error {
+	if !c.handed {
+		return c.sup.Start(ctx, spec)
+	}
+	err := c.sup.Resume(ctx, spec)
+	if err != nil && c.sup.Status().State == "active" {
+		logger.Error("child goes on in the process that the program before has started, because this program cannot start one; `caddy broker restart` tries again",
+			zap.String("child", c.name), zap.Error(err))
+		return nil
+	}
+	return err
 }
 
 // servable reports whether a configuration that is loaded now is served.

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/internal/lockorder"
+	"github.com/caddy-broker/caddy-broker/module/internal/handover"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/module/internal/statefile"
 )
@@ -58,6 +59,7 @@ func (s *parentState) follow(h *hostState, a *App) {
 	if same {
 		return
 	}
+	first := s.place == ""
 	s.end()
 	s.place = place
 	if dir == "" {
@@ -69,6 +71,9 @@ func (s *parentState) follow(h *hostState, a *App) {
 	if err != nil {
 		a.logger.Warn("state of the broker is not kept: drains and the list in doubt end with this process", zap.Error(err))
 		return
+	}
+	if s := handover.Received(); s != nil && first {
+		state.InDoubt = s.InDoubt // the same, or newer
 	}
 	for _, d := range state.InDoubt {
 		h.doubts.Add(d)

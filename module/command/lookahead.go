@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/module/broker"
@@ -34,6 +35,10 @@ func superviseRun(ours *cobra.Command) {
 // asks for supervision. One that it cannot read is left to the command, which says why.
 func lookAhead(cmd *cobra.Command) {
 	flags := cmd.Flags()
+	if broker.TakesOver() {
+		takeOver(flags)
+		return
+	}
 	file, _ := flags.GetString("config")
 	adapter, _ := flags.GetString("adapter")
 	if resume, _ := flags.GetBool("resume"); resume {
@@ -67,7 +72,27 @@ func lookAhead(cmd *cobra.Command) {
 	if !broker.Asks(text) {
 		return
 	}
-	for name, value := range map[string]string{"config": file, "adapter": broker.AdapterName} {
+	setFlags(flags, map[string]string{"config": file, "adapter": broker.AdapterName})
+}
+
+// takeOver makes a `run` go on with the configuration that the program before has handed
+// over, which the adapter has. The file stays the one to watch and to load again.
+func takeOver(flags *pflag.FlagSet) {
+	file, _ := flags.GetString("config")
+	if file == "" {
+		file = "Caddyfile"
+	}
+	if f, err := os.Open(file); err != nil { //nolint:gosec // the file that the user names
+		file = os.DevNull
+	} else {
+		_ = f.Close()
+	}
+	// The process that waited for the start has its answer.
+	setFlags(flags, map[string]string{"config": file, "adapter": broker.AdapterName, "resume": "false", "pingback": ""})
+}
+
+func setFlags(flags *pflag.FlagSet, values map[string]string) {
+	for name, value := range values {
 		if err := flags.Set(name, value); err != nil {
 			caddy.Log().Named("broker").Error("setting flag of caddy run", zap.String("flag", name), zap.Error(err))
 		}

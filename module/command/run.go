@@ -4,6 +4,7 @@
 package command
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/caddy-broker/caddy-broker/module/broker"
 	"github.com/caddy-broker/caddy-broker/module/child"
@@ -57,6 +59,11 @@ With --ha this is the same as 'caddy run --config F --adapter broker'; without
 // prepareRun turns the flags of `broker run` into those of `run`.
 func prepareRun(cmd *cobra.Command) error {
 	flags := cmd.Flags()
+	if broker.TakesOver() {
+		watchSource(flags)
+		takeOver(flags)
+		return nil
+	}
 	if ha, _ := flags.GetBool("ha"); !ha {
 		for _, name := range []string{"standby", "ha-log"} {
 			if flags.Changed(name) {
@@ -93,17 +100,23 @@ func prepareRun(cmd *cobra.Command) error {
 		o.HALog = &path
 	}
 	broker.Override(o)
-	if watch, _ := flags.GetBool("watch"); watch && !resume {
-		// Caddy's own watcher ends at the first mistake in the file.
-		if err := flags.Set("watch", "false"); err != nil {
-			return err
-		}
-		file, _ := flags.GetString("config")
-		if abs, err := filepath.Abs(file); err == nil {
-			go watchFile(document.Source{File: abs, Adapter: broker.AdapterName})
-		}
-	}
+	watchSource(flags)
 	return nil
+}
+
+// watchSource watches the file instead of Caddy, whose own watcher ends at the first
+// mistake in it.
+func watchSource(flags *pflag.FlagSet) {
+	watch, _ := flags.GetBool("watch")
+	resume, _ := flags.GetBool("resume")
+	if ha, _ := flags.GetBool("ha"); !ha || !watch || resume {
+		return
+	}
+	setFlags(flags, map[string]string{"watch": "false"})
+	file, _ := flags.GetString("config")
+	if abs, err := filepath.Abs(cmp.Or(file, "Caddyfile")); err == nil {
+		go watchFile(document.Source{File: abs, Adapter: broker.AdapterName})
+	}
 }
 
 // stockCommand is one of Caddy's own.

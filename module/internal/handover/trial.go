@@ -1,0 +1,85 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package handover
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/internal/plain"
+	"github.com/caddy-broker/caddy-broker/supervisor"
+)
+
+const (
+	// trialTime bounds a trial: the program loads the configuration without serving it.
+	trialTime = time.Minute
+	// maxReason bounds what a program says about why it cannot, in bytes.
+	maxReason = 4 << 10
+)
+
+// TrialArgs are the arguments with which a program is tried.
+var TrialArgs = []string{"broker", "upgrade", "--trial"}
+
+// verdict is what a program says that could go on.
+type verdict struct {
+	Version string `json:"caddy_broker"`
+}
+
+// Try lets program say whether it could take this one's place, and returns its version
+// or the reason why it cannot. It is given a state without processes.
+func (s *State) Try(ctx context.Context, program string) (version string, err error) {
+	file, err := s.write()
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	ctx, cancel := context.WithTimeout(ctx, trialTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, TrialArgs...)
+	cmd.ExtraFiles = []*os.File{file}
+	cmd.Env = append(supervisor.CleanEnv(os.Environ()), envTrial+"=3")
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.WaitDelay = time.Second
+	if err = cmd.Run(); err != nil {
+		said := plain.Text(supervisor.LastLines(stderr.String(), 3), maxReason)
+		switch {
+		case ctx.Err() != nil:
+			err = fmt.Errorf("it has not said within %s that it could take over", trialTime)
+		case strings.Contains(said, "unknown command") || strings.Contains(said, "unknown flag"):
+			err = fmt.Errorf("it is a Caddy without this plugin, or with one that is older than `caddy broker upgrade`: %s", said)
+		case said != "":
+			err = fmt.Errorf("it says: %s", said)
+		}
+		return "", fmt.Errorf("trying %s: %w", program, err)
+	}
+	var v verdict
+	lines := bytes.Split(bytes.TrimSpace(stdout.Bytes()), []byte("\n"))
+	if json.Unmarshal(lines[len(lines)-1], &v) != nil || v.Version == "" {
+		return "", fmt.Errorf("trying %s: it does not say that it could take over; is it a Caddy with this plugin?", program)
+	}
+	return plain.Line(v.Version, maxReason), nil
+}
+
+// Trial returns the state that this program shall say about whether it could go on
+// with, and how it says so.
+func Trial() (s *State, pass func() error, err error) {
+	file := fileIn(envTrial)
+	if file == nil {
+		return nil, nil, errors.New("there is nothing to go on with: this is how `caddy broker upgrade` tries a program")
+	}
+	defer file.Close()
+	s, err = read(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s, func() error { return json.NewEncoder(os.Stdout).Encode(verdict{Version()}) }, nil
+}
