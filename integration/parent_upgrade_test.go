@@ -63,6 +63,7 @@ func TestUpgradesLoseNothing(t *testing.T) {
 	load := harness.Load{Client: &harness.Client{Addr: plainAddr}, Rate: 200, Name: "rate"}
 	run := load.Start(t.Context())
 
+	var files int // of the parent after the first upgrade
 	for i := range *upgrades {
 		if err := b.Install(another(i)); err != nil {
 			t.Fatal(err)
@@ -80,6 +81,9 @@ func TestUpgradesLoseNothing(t *testing.T) {
 		if want, err = os.Stat(filepath.Join(b.Dir, "caddy")); err != nil {
 			t.Fatal(err)
 		}
+		if i == 0 {
+			files = descriptors(t, parent)
+		}
 		for _, process := range []int{parent, pid} {
 			if now, err = os.Stat(fmt.Sprintf("/proc/%d/exe", process)); err != nil || !os.SameFile(now, want) {
 				t.Fatalf("process %d does not run the new program (%v)", process, err)
@@ -88,6 +92,9 @@ func TestUpgradesLoseNothing(t *testing.T) {
 	}
 	end()
 	wg.Wait()
+	if n := descriptors(t, parent); n > files+10 {
+		t.Errorf("the parent has %d descriptors, had %d after the first upgrade", n, files)
+	}
 	results := run.Stop()
 	for _, r := range results.Failed() {
 		t.Errorf("%s: %s %d (%v)", r.ID, r.Fate, r.Status, r.Err)
@@ -125,6 +132,15 @@ func TestUpgradesLoseNothing(t *testing.T) {
 	}); err != nil {
 		t.Error(err)
 	}
+}
+
+func descriptors(t *testing.T, pid int) int {
+	t.Helper()
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
 }
 
 // TestUpgradeToABadProgram: what cannot take the parent's place is refused by name, and
@@ -270,7 +286,7 @@ http://:{$PORT} {
 	run := load.Start(t.Context())
 	sent(t, run, 20)
 	upgrade(1)
-	pid = awaitActive(t, b, pid)
+	awaitActive(t, b, pid)
 	says("first")
 	awaitProgram(t, b, programPort, program)
 	sent(t, run, 20)

@@ -75,6 +75,14 @@ func Inherited() (fds []int) {
 	return fds
 }
 
+// Disinherit says, before anything else is done, that these descriptors are no sockets
+// that this process was started with, but handed over.
+func Disinherit(fds []int) {
+	for _, fd := range fds {
+		delete(inherited, fd)
+	}
+}
+
 // HandedDir is a directory for private sockets on its way to the next program.
 type HandedDir struct {
 	Path string `json:"path"`

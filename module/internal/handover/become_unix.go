@@ -92,9 +92,11 @@ func (s *State) fds() (fds []int) {
 
 // keep keeps the descriptors from all that this program starts.
 func (s *State) keep() {
-	for _, fd := range s.fds() {
+	fds := s.fds()
+	for _, fd := range fds {
 		unix.CloseOnExec(fd)
 	}
+	sockets.Disinherit(fds)
 }
 
 // nameless makes a file that has no name any more.

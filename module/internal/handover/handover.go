@@ -7,6 +7,7 @@
 package handover
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -119,6 +120,7 @@ func Version() string {
 			}
 		}
 	}
-	simple, _ := caddy.Version()
-	return fmt.Sprintf("caddy-broker %s, Caddy %s", plugin, simple)
+	of, _ := caddy.Version()
+	of = cmp.Or(caddy.CustomVersion, of)
+	return fmt.Sprintf("caddy-broker %s, Caddy %s", plugin, of)
 }

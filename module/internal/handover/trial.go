@@ -4,7 +4,6 @@
 package handover
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -46,7 +45,7 @@ func (s *State) Try(ctx context.Context, program string) (version string, err er
 	cmd := exec.CommandContext(ctx, program, TrialArgs...)
 	cmd.ExtraFiles = []*os.File{file}
 	cmd.Env = append(supervisor.CleanEnv(os.Environ()), envTrial+"=3")
-	var stdout, stderr bytes.Buffer
+	var stdout, stderr ending
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.WaitDelay = time.Second
 	if err = cmd.Run(); err != nil {
@@ -62,12 +61,26 @@ func (s *State) Try(ctx context.Context, program string) (version string, err er
 		return "", fmt.Errorf("trying %s: %w", program, err)
 	}
 	var v verdict
-	lines := bytes.Split(bytes.TrimSpace(stdout.Bytes()), []byte("\n"))
-	if json.Unmarshal(lines[len(lines)-1], &v) != nil || v.Version == "" {
+	last := supervisor.LastLines(stdout.String(), 1)
+	if json.Unmarshal([]byte(last), &v) != nil || v.Version == "" {
 		return "", fmt.Errorf("trying %s: it does not say that it could take over; is it a Caddy with this plugin?", program)
 	}
 	return plain.Line(v.Version, maxReason), nil
 }
+
+// ending keeps the last 16 KiB, at least, of what is written to it.
+type ending struct{ text []byte }
+
+func (e *ending) Write(p []byte) (int, error) {
+	const keep = 16 << 10
+	e.text = append(e.text, p...)
+	if len(e.text) > 4*keep {
+		e.text = append(e.text[:0], e.text[len(e.text)-keep:]...)
+	}
+	return len(p), nil
+}
+
+func (e *ending) String() string { return string(e.text) }
 
 // Trial returns the state that this program shall say about whether it could go on
 // with, and how it says so.
