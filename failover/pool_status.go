@@ -91,8 +91,8 @@ type Stats struct {
 // UpstreamStats are the counters of one member.
 type UpstreamStats struct {
 	Name string
-	// Up says that it takes requests.
-	Up bool
+	// Up says that it takes requests; Drained, that it does not because an operator let it rest.
+	Up, Drained bool
 	// Attempts counts attempts by outcome, indexed by Outcome.
 	Attempts [outcomes]uint64
 }
@@ -104,7 +104,7 @@ func (p *Pool) Stats() Stats {
 	x := p.machine
 	s := Stats{Waiting: x.queue.len(), ReconnectAttempts: x.passes}
 	for _, m := range x.listed() {
-		u := UpstreamStats{Name: m.Name, Up: m.serves()}
+		u := UpstreamStats{Name: m.Name, Up: m.serves(), Drained: m.drained}
 		for i := range u.Attempts {
 			u.Attempts[i] = m.outcomes[i].Load()
 		}

@@ -73,6 +73,7 @@ type scene struct {
 	runs     []*harness.Run
 	conns    []net.Conn
 	repaired time.Time
+	starved  *harness.Starved
 }
 
 // asks sends requests from the adversary's address, so many per second.
@@ -124,10 +125,15 @@ func (s *scene) end() {
 	}
 }
 
-func killHome(s *scene) error  { return s.backends[0].Kill() }
-func startHome(s *scene) error { return s.backends[0].Start(s.ctx) }
-func killBoth(s *scene) error  { return firstError(s.backends[0].Kill(), s.backends[1].Kill()) }
-func onlyOthers(*scene)        {}
+func killHome(s *scene) error { return s.backends[0].Kill() }
+
+func startHome(s *scene) error {
+	err := s.backends[0].Start(s.ctx)
+	s.starved.Follow(s.backends[0].Pid())
+	return err
+}
+func killBoth(s *scene) error { return firstError(s.backends[0].Kill(), s.backends[1].Kill()) }
+func onlyOthers(*scene)       {}
 
 func firstError(errs ...error) error {
 	for _, err := range errs {
@@ -172,7 +178,7 @@ var adversaries = []adversary{
 	},
 	{
 		name:     "stalled uploads that are kept",
-		requests: []harness.Request{{Method: "PUT", Path: "/?delay=200ms", Body: make([]byte, 4000)}},
+		requests: []harness.Request{{Method: "PUT", Path: "/?delay=200ms", Body: make([]byte, 1000)}},
 		before:   func(s *scene) { s.stalls(40, "PUT / HTTP/1.1") },
 		fault:    killHome,
 		check:    allAnswered,
@@ -245,15 +251,26 @@ func TestOneClientAgainstTheOthers(t *testing.T) {
 				t.Errorf("%d answers of %d, %d of %d without the adversary", is, len(attacked), was, len(calm))
 			}
 			// What waits for the adversary waits for seconds, and so do half of the others.
-			if p, most := attacked.Percentile(.5), max(2*calm.Percentile(.5), time.Second); p > most {
-				t.Errorf("half of the answers take longer than %v, without the adversary %v", p, calm.Percentile(.5))
-			}
+			notLater(t, calm, attacked, .5, time.Second)
+			notLater(t, calm, attacked, .99, 250*time.Millisecond+2*calm.Percentile(.99))
 		})
 	}
 }
 
+// notLater wants a share of the answers as soon as without the adversary: in twice that
+// time, or in least.
+func notLater(t *testing.T, calm, attacked harness.Results, share float64, least time.Duration) {
+	t.Helper()
+	is, was := attacked.Percentile(share), calm.Percentile(share)
+	if most := max(2*was, least); is > most {
+		t.Errorf("p%v is %v, want %v at most, since it is %v without the adversary", 100*share, is, most, was)
+	}
+}
+
 // play lets the others, and the adversary if it is there, use one of the sites, and
-// returns what the others got.
+// returns what the others got. What these waited for a processor is not in its times: the
+// adversary costs some, and on a machine that has none to spare this alone makes latencies
+// of seconds.
 func (a *adversary) play(t *testing.T, site string, attacked bool) harness.Results {
 	t.Helper()
 	const phase = 1500 * time.Millisecond
@@ -269,6 +286,7 @@ func (a *adversary) play(t *testing.T, site string, attacked bool) harness.Resul
 		t.Fatal(err)
 	}
 	s := &scene{T: t, ctx: ctx, stop: stop, addr: "127.0.0.1:" + port, backends: backends}
+	s.starved = harness.WatchStarved(broker.Process().Pid(), backends[0].Pid(), backends[1].Pid())
 	defer s.end()
 	awaitGood(t, s.addr)
 	before, amid := onlyOthers, onlyOthers
@@ -308,10 +326,13 @@ func (a *adversary) play(t *testing.T, site string, attacked bool) harness.Resul
 		await()
 	}
 	results := run.Stop()
+	waited := s.starved.Stop()
+	fed := s.starved.Without(results)
+	t.Logf("p99 %v, with %v for a processor; all waited %v for one", fed.Percentile(.99), results.Percentile(.99), waited)
 	if a.check != nil && site == "OURS" {
 		a.check(s, results)
 	}
-	return results
+	return fed
 }
 
 // awaitGood waits until the site answers.

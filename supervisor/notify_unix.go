@@ -49,13 +49,16 @@ func (n *notifySocket) Close() {
 	}
 }
 
+// maxNotification bounds one message of a program, in bytes.
+const maxNotification = 4096
+
 // hearNotify reads a program's notifications until its socket is closed.
 func (s *Supervisor) hearNotify(p *process, n *notifySocket) {
 	defer close(p.heard)
 	if n == nil {
 		return
 	}
-	buf := make([]byte, 4096)
+	buf := make([]byte, maxNotification)
 	for {
 		size, err := n.conn.Read(buf)
 		if err != nil {

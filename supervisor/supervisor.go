@@ -82,13 +82,16 @@ type request struct {
 	reply chan error
 }
 
+// maxInputs bounds what waits for a supervisor; then those that have more wait.
+const maxInputs = 64
+
 // New makes a supervisor that runs nothing yet. Close it in the end.
 func New(cfg Config) *Supervisor {
 	s := &Supervisor{
 		cfg:     cfg,
 		sockets: holderOf(cfg.Handed),
 		alive:   aliveTime,
-		inputs:  make(chan request, 64),
+		inputs:  make(chan request, maxInputs),
 		done:    make(chan struct{}),
 		m:       newMachine(cfg.Name, rand.Float64),
 		procs:   make(map[int]*process),

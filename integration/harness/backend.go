@@ -116,6 +116,9 @@ func (b *Backend) Start(ctx context.Context) error {
 	})
 }
 
+// Pid is the id of its process, another one after each Start.
+func (b *Backend) Pid() int { return b.proc.Pid() }
+
 // Kill ends the backend with SIGKILL; it may be started again.
 func (b *Backend) Kill() error { return b.proc.Kill() }
 

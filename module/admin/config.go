@@ -62,7 +62,7 @@ func (c configAPI) serve(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Content-Type", "application/json")
 		text, etag, err := shown.Get(r.URL.Path)
 		if err != nil {
-			return apiErrorOf(err)
+			return apiErrorOf(w, err)
 		}
 		w.Header().Set("Etag", etag)
 		_, err = w.Write(text) //nolint:gosec // it is JSON, and says so
@@ -74,7 +74,7 @@ func (c configAPI) serve(w http.ResponseWriter, r *http.Request) error {
 		}
 		change := &document.Change{Method: r.Method, Path: r.URL.Path, Body: body, IfMatch: r.Header.Get("If-Match")}
 		if err := c.change(r.Context(), document.Request{Change: change, Force: forced(r)}); err != nil {
-			return apiErrorOf(err)
+			return apiErrorOf(w, err)
 		}
 		forgetFile(r)
 		return nil
@@ -118,8 +118,13 @@ func (c configAPI) serveID(w http.ResponseWriter, r *http.Request) error {
 	return again(w, r, path.Join(to, rest), "")
 }
 
-// apiErrorOf gives an error the status that Caddy's endpoint gives it.
-func apiErrorOf(err error) error {
+// apiErrorOf gives an error the status that Caddy's endpoint gives it. One that Caddy does
+// not know, that too much waits already, says when to come again: what waits is loaded
+// together.
+func apiErrorOf(w http.ResponseWriter, err error) error {
+	if errors.Is(err, document.ErrFull) {
+		w.Header().Set("Retry-After", "1")
+	}
 	if e, ok := errors.AsType[*document.Error](err); ok {
 		return caddy.APIError{HTTPStatus: e.Status, Err: e.Err}
 	}

@@ -6,6 +6,7 @@ package admin
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -54,6 +55,9 @@ func serveLoad(w http.ResponseWriter, r *http.Request) error {
 		d = d.From(sourceOf(r))
 	}
 	if err := broker.Change(r.Context(), document.Request{Whole: d, Force: forced(r)}); err != nil {
+		if errors.Is(err, document.ErrFull) {
+			return apiErrorOf(w, err)
+		}
 		return badRequest(fmt.Errorf("loading config: %w", err), warnings)
 	}
 	if entering {

@@ -73,7 +73,12 @@ func (carrier) Unchanged() error {
 
 // Load makes next serve. What concerns the child alone needs no load of Caddy's: its
 // admin endpoint stays as it is, and with it every connection to it.
-func (carrier) Load(base, next *document.Document, force bool) error {
+func (carrier) Load(base, next *document.Document, force bool) (err error) {
+	defer func() {
+		if !errors.Is(err, document.ErrOvertaken) {
+			loaded(err)
+		}
+	}()
 	w, err := wrap(next)
 	if err != nil {
 		return fmt.Errorf("loading new config: %w", err)

@@ -85,6 +85,7 @@ func (h *hostState) claim(a *App) error {
 		return err
 	}
 	h.shown.Store(a.doc)
+	loaded(nil)
 	h.tellParent()
 	h.thrift.set(!a.serves())
 	for _, name := range unchanged {

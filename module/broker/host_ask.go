@@ -27,30 +27,39 @@ const (
 
 // Ask gets something from the active process's own admin endpoint.
 func (c *Hosted) Ask(ctx context.Context, path string) ([]byte, error) {
-	transport, err := c.Transport()
+	from, err := c.Transport()
 	if err != nil {
 		return nil, err
 	}
+	body, err := answer(ctx, from, path)
+	if err != nil {
+		return nil, fmt.Errorf("asking child %q: %w", c.name, err)
+	}
+	return body, nil
+}
+
+// answer is what an admin endpoint answers to a GET, within its bounds.
+func answer(ctx context.Context, from http.RoundTripper, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1"+path, nil)
 	if err != nil {
 		return nil, err
 	}
-	resp, err := transport.RoundTrip(req)
+	resp, err := from.RoundTrip(req)
 	if err != nil {
-		return nil, fmt.Errorf("asking child %q: %w", c.name, err)
+		return nil, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("asking child %q: it answered %s", c.name, resp.Status)
+		return nil, fmt.Errorf("it answered %s", resp.Status)
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
-		return nil, fmt.Errorf("asking child %q: %w", c.name, err)
+		return nil, err
 	}
 	if len(body) > maxAnswer {
-		return nil, fmt.Errorf("asking child %q: its answer is longer than %d bytes", c.name, maxAnswer)
+		return nil, fmt.Errorf("its answer is longer than %d bytes", maxAnswer)
 	}
 	return body, nil
 }
@@ -60,14 +69,15 @@ func (c *Hosted) Ask(ctx context.Context, path string) ([]byte, error) {
 func (c *Hosted) Transport() (*http.Transport, error) {
 	for _, p := range c.sup.Status().Processes {
 		if p.State == "active" && p.Admin != "" {
-			return &http.Transport{
-				DisableKeepAlives:      true,
-				MaxResponseHeaderBytes: maxAnswerHeader,
-				DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-					return sockets.DialPrivate(ctx, p.Admin, p.Pid)
-				},
-			}, nil
+			return transport(func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return sockets.DialPrivate(ctx, p.Admin, p.Pid)
+			}), nil
 		}
 	}
 	return nil, fmt.Errorf("child %q has no process that could answer: it is %s", c.name, c.sup.Status().State)
+}
+
+// transport reaches what dial does, and bounds the headers of its answers.
+func transport(dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Transport {
+	return &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: maxAnswerHeader, DialContext: dial}
 }

@@ -16,6 +16,9 @@ var (
 	descStart  = prometheus.NewDesc("caddy_broker_child_start_seconds", "Time from spawn to readiness of the child's last start.", []string{"child"}, nil)
 	descCut    = prometheus.NewDesc("caddy_broker_child_in_doubt_total", "Unsafe requests that the end of a process cut off: they may have been executed without an answer.", []string{"child"}, nil)
 	descBroken = prometheus.NewDesc("caddy_broker_child_broken_total", "Processes of the child that were ended because what they said could not be read, or because they said nothing more.", []string{"child"}, nil)
+	descReload = prometheus.NewDesc("caddy_broker_reload_success", "Whether the last attempt to load a configuration ended with it serving.", nil, nil)
+	descLoaded = prometheus.NewDesc("caddy_broker_reload_timestamp_seconds", "When a configuration that was loaded began to serve, last.", nil, nil)
+	descDoubts = prometheus.NewDesc("caddy_broker_in_doubt", "Requests in the list of those that may have been executed without an answer.", nil, nil)
 	descGap    = prometheus.NewDesc("caddy_broker_child_gap_seconds", "Total time without a process of the child that accepts connections.", []string{"child"}, nil)
 )
 
@@ -25,13 +28,22 @@ type childCollector struct{}
 
 // Describe sends the descriptions.
 func (childCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descUp, descStarts, descExits, descStart, descGap, descCut, descBroken} {
+	for _, d := range []*prometheus.Desc{descUp, descStarts, descExits, descStart, descGap, descCut, descBroken, descReload, descLoaded, descDoubts} {
 		ch <- d
 	}
 }
 
 // Collect sends the values.
 func (childCollector) Collect(ch chan<- prometheus.Metric) {
+	if at := lastLoad.success.Load(); at != nil {
+		success := 1.0
+		if lastLoad.failed.Load() {
+			success = 0
+		}
+		ch <- prometheus.MustNewConstMetric(descReload, prometheus.GaugeValue, success)
+		ch <- prometheus.MustNewConstMetric(descLoaded, prometheus.GaugeValue, float64(at.UnixMilli())/1000)
+	}
+	ch <- prometheus.MustNewConstMetric(descDoubts, prometheus.GaugeValue, float64(len(host.doubts.List())))
 	for _, s := range Statuses() {
 		up := 0.0
 		if s.State == "active" {

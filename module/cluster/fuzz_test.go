@@ -4,9 +4,10 @@
 package cluster
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/hashicorp/memberlist"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
@@ -29,8 +30,7 @@ func FuzzGossip(f *testing.F) {
 	}
 	f.Cleanup(func() { SetState(nil) })
 	f.Fuzz(func(t *testing.T, said []byte) {
-		var meta networkMeta
-		_ = json.Unmarshal(said, &meta)
+		meta, _ := readMeta(said)
 		brokers := meta.addresses()
 		SetState(&parlance.NetworkState{All: brokers})
 		for _, text := range brokers {
@@ -43,4 +43,19 @@ func FuzzGossip(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestLongMetaIsNotTaken: of a broker that says more than one may nothing is taken.
+func TestLongMetaIsNotTaken(t *testing.T) {
+	t.Parallel()
+	const said = `{"a":["http://10.0.0.2:80"]}`
+	for _, c := range []struct {
+		length int
+		want   int
+	}{{memberlist.MetaMaxSize, 1}, {memberlist.MetaMaxSize + 1, 0}, {1 << 20, 0}} {
+		meta, err := readMeta([]byte(said + strings.Repeat(" ", c.length-len(said))))
+		if n := len(meta.addresses()); n != c.want || (err == nil) != (c.want > 0) {
+			t.Errorf("of %d bytes %d addresses are taken (%v), want %d", c.length, n, err, c.want)
+		}
+	}
 }

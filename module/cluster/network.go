@@ -133,6 +133,16 @@ func (n *Network) tells(name string) bool {
 	return false
 }
 
+// readMeta reads what another broker says of itself. memberlist bounds what this one says,
+// not what it hears.
+func readMeta(said []byte) (meta networkMeta, err error) {
+	if len(said) > memberlist.MetaMaxSize {
+		return meta, fmt.Errorf("it has %d bytes, the limit is %d", len(said), memberlist.MetaMaxSize)
+	}
+	err = json.Unmarshal(said, &meta)
+	return meta, err
+}
+
 // addresses are those that a broker told of itself; ones that cannot be read are
 // left out.
 func (m networkMeta) addresses() (list []string) {

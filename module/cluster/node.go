@@ -154,8 +154,8 @@ func (n *Node) look() {
 			continue
 		}
 		alive[m.Name], at = true, append(at, m.Address())
-		var meta networkMeta
-		if err := json.Unmarshal(m.Meta, &meta); err != nil {
+		meta, err := readMeta(m.Meta)
+		if err != nil {
 			n.logger.Warn("broker of the network tells nothing that can be read", zap.String("name", m.Name), zap.Error(err))
 		}
 		if p, ok := n.known[m.Name]; !ok || !p.alive {

@@ -6,6 +6,7 @@ package command
 import (
 	"bytes"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -43,10 +44,13 @@ func watchFile(file document.Source) {
 		if bytes.Equal(config.JSON(), last.JSON()) {
 			continue
 		}
-		last = config
 		logger().Info("config file changed; reloading")
 		if err := broker.Change(context.Background(), document.Request{Whole: config}); err != nil {
 			logger().Error("loading changed config; the running one stays", zap.Error(err))
+			if errors.Is(err, document.ErrFull) {
+				continue // it is still to be loaded
+			}
 		}
+		last = config
 	}
 }

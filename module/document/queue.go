@@ -6,6 +6,8 @@ package document
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"slices"
 
 	"github.com/caddy-broker/caddy-broker/internal/lockorder"
@@ -49,6 +51,19 @@ var errNone = errors.New("there is no configuration that is supervised")
 // faster: each of these has made progress, so that it never comes to this.
 const maxOvertaken = 100
 
+// What may wait for its turn. Requests go on waiting when their senders have left, so
+// that it is not bounded by how many of these there are.
+const (
+	maxWaiting = 1024
+	// maxWaitingBytes bounds the sum of what they bring. It has room for two of the
+	// longest that Caddy's endpoint takes.
+	maxWaitingBytes = 256 << 20
+)
+
+// ErrFull says that a request was refused since too much waits already. It has changed
+// nothing, and later there is room.
+var ErrFull = errors.New("too many changes of the configuration wait for their turn")
+
 // Queue is the one way in which a document changes. Requests that wait are loaded
 // together: what a load costs, a new process among it, is paid once for all of them. A
 // load that fails is tried in parts, so that each request gets its own answer.
@@ -57,6 +72,7 @@ type Queue struct {
 
 	mu      lockorder.Mutex[Queue]
 	waiting []*ticket // by mu
+	bytes   int       // by mu; what those bring
 	busy    bool      // by mu; the goroutine runs
 }
 
@@ -66,26 +82,47 @@ type ticket struct {
 	answer chan error // takes one without being read
 }
 
+// size is what the request brings, in bytes.
+func (r *Request) size() int {
+	if r.Change != nil {
+		return len(r.Change.Body)
+	}
+	return len(r.Whole.JSON())
+}
+
 // NewQueue makes a queue. It has a goroutine only while there are requests.
 func NewQueue(effects Effects) *Queue { return &Queue{effects: effects} }
 
-// Do makes a change and returns when it serves, or the reason why it does not. A
-// request whose sender leaves is carried out all the same.
+// Do makes a change and returns when it serves, or the reason why it does not; that is
+// ErrFull where too many wait. A request whose sender leaves is carried out all the same.
 func (q *Queue) Do(ctx context.Context, r Request) error {
 	t := &ticket{r, make(chan error, 1)}
-	q.mu.Lock()
-	q.waiting = append(q.waiting, t)
-	if !q.busy {
-		q.busy = true
-		go q.run()
+	if err := q.put(t); err != nil {
+		return err
 	}
-	q.mu.Unlock()
 	select {
 	case err := <-t.answer:
 		return err
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// put lets a request wait, if there is room: one alone always finds some.
+func (q *Queue) put(t *ticket) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if n := len(q.waiting); n == maxWaiting || n > 0 && q.bytes+t.size() > maxWaitingBytes {
+		return &Error{Status: http.StatusServiceUnavailable, Err: fmt.Errorf(
+			"%w: %d with %d bytes, of at most %d with %d bytes; nothing was changed, try again later", ErrFull, n, q.bytes, maxWaiting, maxWaitingBytes)}
+	}
+	q.waiting = append(q.waiting, t)
+	q.bytes += t.size()
+	if !q.busy {
+		q.busy = true
+		go q.run()
+	}
+	return nil
 }
 
 // Waiting counts the requests that no load has taken yet.
@@ -124,6 +161,9 @@ func (q *Queue) take() []*ticket {
 	}
 	batch := slices.Clone(q.waiting[:n])
 	q.waiting = slices.Delete(q.waiting, 0, n)
+	for _, t := range batch {
+		q.bytes -= t.size()
+	}
 	return batch
 }
 

@@ -11,6 +11,7 @@ import (
 
 var (
 	descUpstreamUp = prometheus.NewDesc("caddy_failover_upstream_up", "Whether the backend takes requests.", []string{"pool", "upstream"}, nil)
+	descDrained    = prometheus.NewDesc("caddy_failover_upstream_drained", "Whether an operator lets the backend rest.", []string{"pool", "upstream"}, nil)
 	descRequests   = prometheus.NewDesc("caddy_failover_requests_total", "Attempts to proxy a request, by backend and how they ended.", []string{"pool", "upstream", "outcome"}, nil)
 	descFailovers  = prometheus.NewDesc("caddy_failover_failovers_total", "Requests that went on to another backend, by the fault of the one before.", []string{"pool", "reason"}, nil)
 	descReplays    = prometheus.NewDesc("caddy_failover_replays_total", "Requests that were sent again after something of them had been written, by outcome.", []string{"pool", "outcome"}, nil)
@@ -24,7 +25,7 @@ type poolCollector struct{}
 
 // Describe sends the descriptions.
 func (poolCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descUpstreamUp, descRequests, descFailovers, descReplays, descInDoubt, descWaiting, descAttempts} {
+	for _, d := range []*prometheus.Desc{descUpstreamUp, descDrained, descRequests, descFailovers, descReplays, descInDoubt, descWaiting, descAttempts} {
 		ch <- d
 	}
 }
@@ -34,11 +35,8 @@ func (poolCollector) Collect(ch chan<- prometheus.Metric) {
 	for _, e := range pools.list() {
 		stats, counts := e.pool.Stats(), e.counters.counts()
 		for _, u := range stats.Upstreams {
-			up := 0.0
-			if u.Up {
-				up = 1
-			}
-			ch <- prometheus.MustNewConstMetric(descUpstreamUp, prometheus.GaugeValue, up, e.name, u.Name)
+			ch <- prometheus.MustNewConstMetric(descUpstreamUp, prometheus.GaugeValue, truth(u.Up), e.name, u.Name)
+			ch <- prometheus.MustNewConstMetric(descDrained, prometheus.GaugeValue, truth(u.Drained), e.name, u.Name)
 			for outcome, n := range u.Attempts {
 				ch <- prometheus.MustNewConstMetric(descRequests, prometheus.CounterValue, float64(n), e.name, u.Name, report.Outcome(outcome).String())
 			}
@@ -53,4 +51,12 @@ func (poolCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(descWaiting, prometheus.GaugeValue, float64(stats.Waiting), e.name)
 		ch <- prometheus.MustNewConstMetric(descAttempts, prometheus.CounterValue, float64(stats.ReconnectAttempts), e.name)
 	}
+}
+
+// truth is a truth value as a metric has it.
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }

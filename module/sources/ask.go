@@ -197,7 +197,7 @@ func (s *Follower) ask(ctx context.Context, f Backends, m *failover.Member, bega
 func (l *Line) ask(ctx context.Context) (*http.Response, error) {
 	nc, r := l.Conn, l.Request
 	if l.HTTP2 {
-		cc, err := new(http2.Transport).NewClientConn(nc) //nolint:staticcheck // one connection by hand, without a pool
+		cc, err := (&http2.Transport{MaxHeaderListSize: maxAnswerHead}).NewClientConn(nc) //nolint:staticcheck // one connection by hand, without a pool
 		if err != nil {
 			return nil, err
 		}

@@ -116,6 +116,7 @@ func TestWhatCannotBeRead(t *testing.T) {
 		"truncated": {string(whole[:len(whole)/2]), "no state of a broker"},
 		"empty":     {"", "no state of a broker"},
 		"foreign":   {`{"apps":{}}`, "no state of a broker"},
+		"too long":  {strings.Repeat(" ", maxSize) + string(whole), "no state of a broker"},
 		"zeros":     {strings.Repeat("\x00", 100), "no state of a broker"},
 		"newer":     {`{"caddy_broker_state":7,"children":"in another form"}`, "version 7"},
 		"shape":     {`{"caddy_broker_state":1,"children":"in another form"}`, "no state of a broker"},
