@@ -22,6 +22,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy/fastcgi"
 	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/proxytest"
 )
 
@@ -42,6 +43,7 @@ type proxy struct {
 	giveUp  context.CancelFunc // ends all requests that are in progress
 	asked   atomic.Int64       // how often Caddy asked the policy
 	errors  atomic.Int64       // errors that the handler returned
+	place   indoubt.Place      // of every request, if there is one
 }
 
 // option is a part of a handler's configuration.
@@ -188,6 +190,9 @@ func (c counting) Select(pool reverseproxy.UpstreamPool, r *http.Request, w http
 func (p *proxy) serve(w http.ResponseWriter, r *http.Request) {
 	repl := caddy.NewReplacer()
 	r = caddyhttp.PrepareRequest(r, repl, w, &caddyhttp.Server{})
+	if p.place != nil {
+		caddyhttp.SetVar(r.Context(), indoubt.PlaceVar, p.place)
+	}
 	err := p.handler.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil }))
 	if err == nil {
 		return
