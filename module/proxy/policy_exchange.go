@@ -220,8 +220,10 @@ func (ex *exchange) hook(req *http.Request) {
 		}
 		trace.WroteHeaders = func() {
 			if t := ex.try.Load(); t.conn.HTTP2() {
-				ex.place.Written()
 				t.mark(markHeader)
+				if ex.req.Safe { // of others it was said before, and may have been taken back by now
+					ex.place.Written()
+				}
 			}
 		}
 	}
