@@ -213,13 +213,14 @@ func (ex *exchange) hook(req *http.Request) {
 		trace.GotFirstResponseByte = func() { ex.try.Load().mark(markFirstByte) }
 		if !ex.req.Safe {
 			trace.WroteHeaderField = func(string, []string) { // before the header is sent
-				if ex.try.Load().conn.HTTP2() {
+				if ex.try.Load().has(markHTTP2) {
 					ex.place.Written()
 				}
 			}
 		}
 		trace.WroteHeaders = func() {
-			if t := ex.try.Load(); t.conn.HTTP2() {
+			// It may be late, on another goroutine: the attempt may be the next one by now.
+			if t := ex.try.Load(); t.has(markHTTP2) {
 				t.mark(markHeader)
 				if ex.req.Safe { // of others it was said before, and may have been taken back by now
 					ex.place.Written()

@@ -96,7 +96,7 @@ func TestPlaceIsToldBeforeTheBackend(t *testing.T) {
 			p, at, seen := c.run(t)
 			place := &places{seen: seen}
 			p.place = place
-			p.do("POST", "order")
+			p.do("POST", "")
 			got := strings.Join(place.all(), "; ")
 			for i, address := range at {
 				got = strings.ReplaceAll(got, "at "+address, fmt.Sprintf("at %d", i+1))

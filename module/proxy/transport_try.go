@@ -64,6 +64,7 @@ const (
 	markInterim                      // and that was a 1xx
 	markUnprocessed                  // HTTP/2: the backend did not process the request
 	markLeft                         // the client has left
+	markHTTP2                        // its connection speaks HTTP/2
 )
 
 func (t *try) mark(m mark) { t.marks.Or(uint32(m)) }
@@ -103,6 +104,9 @@ func (t *try) gotConn(info httptrace.GotConnInfo) {
 		c.Poison()
 	default:
 		t.got = gotConn
+		if c.HTTP2() {
+			t.mark(markHTTP2)
+		}
 		if t.ex.keepsFor2 && c.HTTP1() {
 			t.ex.body.release()
 		}
