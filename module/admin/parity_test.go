@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
@@ -57,7 +58,20 @@ func (revealing) Routes() []caddy.AdminRoute {
 func init() {
 	caddy.RegisterModule(anything{})
 	caddy.RegisterModule(revealing{})
+	caddy.RegisterNetwork("parity", func(ctx context.Context, _, _, _ string, _ uint, config net.ListenConfig) (any, error) {
+		ln, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
+		if err == nil {
+			addr := ln.Addr().(*net.TCPAddr)
+			parityListens.Store(addr)
+		}
+		return ln, err
+	})
 }
+
+// parityListens is where Caddy's endpoint listens: at a port of its own with each load. A
+// unix socket, which Caddy's next endpoint shares with the one before, can lock up when
+// loads follow each other as fast as here.
+var parityListens atomic.Pointer[net.TCPAddr]
 
 // stockEndpoint is the handler of Caddy's own admin endpoint, which acts on the
 // configuration of this test's process.
@@ -68,8 +82,7 @@ func stockEndpoint(t *testing.T) http.Handler {
 		t.Fatal(err)
 	}
 	listen, autosave := caddy.DefaultAdminListen, caddy.ConfigAutosavePath
-	socket := filepath.Join(dir, "a.sock")
-	caddy.DefaultAdminListen, caddy.ConfigAutosavePath = "unix/"+socket, filepath.Join(dir, "autosave.json")
+	caddy.DefaultAdminListen, caddy.ConfigAutosavePath = "parity/:1", filepath.Join(dir, "autosave.json")
 	t.Cleanup(func() {
 		err := caddy.Load([]byte(`{"admin":{"disabled":true}}`), true) // which ends the endpoint
 		if err = errors.Join(err, caddy.Stop()); err != nil {
@@ -82,7 +95,7 @@ func stockEndpoint(t *testing.T) http.Handler {
 		t.Fatal(err)
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", socket)
+		return new(net.Dialer).DialContext(ctx, "tcp", parityListens.Load().String())
 	}}}
 	resp, err := client.Get("http://localhost/parity_revealing")
 	if err != nil {
