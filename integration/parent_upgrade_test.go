@@ -199,6 +199,30 @@ func TestUpgradeToABadProgram(t *testing.T) {
 			}
 		})
 	}
+	// One that passes the trial, and cannot be executed then: all goes on here.
+	if err := b.Install(script(`echo '{"caddy_broker":"a version"}'; echo 'not a program' > "$0"`)); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.Post("http://"+b.AdminAddr()+"/broker/upgrade", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if err := harness.Until(t.Context(), soon, func() error {
+		var program struct{ Failed struct{ Error string } }
+		if err := b.Admin(t.Context(), http.MethodGet, "/broker/upgrade", &program); err != nil {
+			return err
+		}
+		if !strings.Contains(program.Failed.Error, "executing "+good) {
+			return fmt.Errorf("said is %+v", program)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	if now := awaitActive(t, b, 0); now != pid {
+		t.Errorf("after an execution that failed the child is %d, was %d", now, pid)
+	}
 	if err := b.Install(another(1)); err != nil {
 		t.Fatal(err)
 	}

@@ -98,12 +98,3 @@ func (s *State) keep() {
 	}
 	sockets.Disinherit(fds)
 }
-
-// nameless makes a file that has no name any more.
-func nameless() (*os.File, error) {
-	file, err := os.CreateTemp("", "caddy-broker-handover")
-	if err != nil {
-		return nil, err
-	}
-	return file, os.Remove(file.Name())
-}
