@@ -4,11 +4,17 @@
 package proxy
 
 import (
+	"errors"
 	"io"
+	"sync/atomic"
 
 	"github.com/caddy-broker/caddy-broker/internal/lockorder"
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/fault"
 )
+
+// errBodyDetached is what an attempt reads that has been given up.
+var errBodyDetached = errors.New("reading the request body for an attempt that was given up")
 
 // readingLock is the class of requestBody.reading.
 type readingLock struct{}
@@ -33,7 +39,6 @@ type requestBody struct {
 
 	mu     lockorder.Mutex[requestBody] // guards what follows
 	view   *bodyView
-	next   chan struct{} // what is read ahead; nil for nothing
 	keep   bool
 	kept   []byte
 	read   int64 // from the client
@@ -49,10 +54,10 @@ func newRequestBody(src io.ReadCloser, length int64, keep bool, client uint32, b
 
 // attempt is the body for the next attempt. Attempts before it read no more.
 func (rb *requestBody) attempt(t *try) *bodyView {
-	v := &bodyView{body: rb, try: t, over: make(chan struct{})}
+	v := &bodyView{body: rb, try: t}
 	rb.mu.Lock()
 	if rb.view != nil {
-		rb.view.end()
+		rb.view.detached.Store(true)
 	}
 	if rb.read != int64(len(rb.kept)) {
 		rb.end = fault.ErrBodyNotKept // rather than to send it without its beginning
@@ -67,7 +72,7 @@ func (rb *requestBody) attempt(t *try) *bodyView {
 func (rb *requestBody) detach() {
 	rb.mu.Lock()
 	if rb.view != nil {
-		rb.view.end()
+		rb.view.detached.Store(true)
 	}
 	rb.mu.Unlock()
 }
@@ -119,7 +124,7 @@ func (rb *requestBody) owes() bool {
 func (rb *requestBody) release() {
 	rb.mu.Lock()
 	rb.keep = false
-	if rb.view == nil || rb.view.detached() || rb.view.off >= len(rb.kept) {
+	if rb.view == nil || rb.view.detached.Load() || rb.view.off >= len(rb.kept) {
 		rb.drop()
 	}
 	rb.mu.Unlock()
@@ -141,7 +146,7 @@ func (rb *requestBody) giveWay() bool {
 		return false
 	}
 	defer rb.mu.Unlock()
-	if rb.view == nil || rb.view.detached() || rb.view.off < len(rb.kept) {
+	if rb.view == nil || rb.view.detached.Load() || rb.view.off < len(rb.kept) {
 		return false
 	}
 	rb.keep, rb.kept, rb.view.off = false, nil, 0
@@ -164,54 +169,104 @@ func (rb *requestBody) grow(n int64) bool {
 	return true
 }
 
-// fetch reads from the client on behalf of v, into p.
+// fetch reads from the client on behalf of v.
 func (rb *requestBody) fetch(v *bodyView, p []byte) (int, error) {
 	n, err := rb.src.Read(p)
 	rb.mu.Lock()
 	defer rb.mu.Unlock()
+	if n > 0 {
+		rb.read += int64(n)
+		v.given += int64(n)
+		room := rb.keep && rb.grow(int64(n))
+		switch {
+		case v.detached.Load():
+			// The attempt that goes on needs it, room or not.
+			rb.keep = room
+			rb.kept = append(rb.kept, p[:n]...)
+		case room:
+			rb.kept = append(rb.kept, p[:n]...)
+			v.off += n
+		case rb.keep:
+			rb.drop()
+		}
+	}
 	if err != nil {
 		rb.end = err
 	}
-	rb.read += int64(n)
-	if v.detached() { // the attempt that goes on needs it
-		rb.kept = append(rb.kept, p[:n]...)
-		return n, err
-	}
-	v.given += int64(n)
 	return n, err
 }
 
-// ahead reads at most n bytes from the client, once nothing else does, to be replayed.
-// The channel is closed when there is something. It is nil if nothing is kept.
-func (rb *requestBody) ahead(n int) <-chan struct{} {
+// bodyView is a requestBody as one attempt reads it.
+type bodyView struct {
+	body     *requestBody
+	try      *try
+	detached atomic.Bool
+
+	off   int   // in what is kept; guarded by body.mu
+	given int64 // to the attempt; guarded by body.mu
+}
+
+// Read replays what is kept, then reads from the client.
+func (v *bodyView) Read(p []byte) (int, error) {
+	if n, err, ok := v.replay(p); ok {
+		return n, err
+	}
+	rb := v.body
+	rb.reading.Lock()
+	defer rb.reading.Unlock()
+	// An earlier attempt may have read something in the meantime.
+	if n, err, ok := v.replay(p); ok {
+		return n, err
+	}
+	return rb.fetch(v, p)
+}
+
+func (v *bodyView) replay(p []byte) (n int, err error, ok bool) {
+	rb := v.body
 	rb.mu.Lock()
 	defer rb.mu.Unlock()
-	if !rb.keep || rb.next != nil {
-		return rb.next
+	if v.try.upload != nil {
+		v.try.upload.Wrote() // what was read before
 	}
-	if rb.length >= 0 {
-		n = int(min(int64(n), rb.length-rb.read+1)) // one more, to find its end
+	switch {
+	case v.detached.Load() && v.given == rb.length:
+		// A transport that has it all looks for the end, and an error would cost it the
+		// response that is at hand.
+		return 0, io.EOF, true
+	case v.detached.Load():
+		return 0, errBodyDetached, true
+	case v.off < len(rb.kept):
+		n = copy(p, rb.kept[v.off:])
+		v.off += n
+		v.given += int64(n)
+		if !rb.keep && v.off == len(rb.kept) {
+			rb.drop()
+		}
+		return n, nil, true
+	default:
+		return 0, rb.end, rb.end != nil
 	}
-	n = max(n, 1)
-	next := make(chan struct{})
-	rb.next = next
-	go func() {
-		rb.reading.Lock()
-		defer rb.reading.Unlock()
-		p := make([]byte, n)
-		n, err := rb.src.Read(p)
-		rb.mu.Lock()
-		defer rb.mu.Unlock()
-		if err != nil {
-			rb.end = err
-		}
-		if n > 0 {
-			rb.read += int64(n)
-			rb.keep = rb.keep && rb.grow(int64(n))
-			rb.kept = append(rb.kept, p[:n]...) // room or not: an attempt needs it
-		}
-		rb.next = nil
-		close(next)
-	}()
-	return next
+}
+
+// Close ends the attempt's reading. The client's body is closed too, which ends a
+// Read that waits for the client, unless another attempt may want to go on
+// reading: because what was read is kept for it, or because nothing was read nor
+// written. Then the server closes it when the handler returns.
+func (v *bodyView) Close() error {
+	rb := v.body
+	rb.mu.Lock()
+	again := rb.keep && (!rb.open || rb.end != nil) || rb.read == 0 && !v.try.has(markHeader)
+	if again || v.detached.Load() {
+		// HTTP/2 closes the body of a stream that ended before it begins to read,
+		// and would then wait for the client.
+		v.detached.Store(true)
+		rb.mu.Unlock()
+		return nil
+	}
+	if rb.end == nil {
+		rb.closed = true
+	}
+	rb.drop() // the response came before all that was kept was sent
+	rb.mu.Unlock()
+	return assumed.Closer(rb.src).Close()
 }

@@ -28,7 +28,7 @@ func (t *transport) blindly(ex *exchange, tr *try, req *http.Request) (*http.Res
 	switch {
 	case ex.body != nil:
 		body := ex.body.attempt(tr)
-		req.Body, sever = body, body.end
+		req.Body, sever = body, func() { body.detached.Store(true) }
 	case ex.held(req):
 		body := &severable{body: req.Body}
 		req.Body, sever = body, body.sever
