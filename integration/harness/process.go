@@ -7,6 +7,7 @@ package harness
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -65,7 +66,10 @@ func (p *Process) Signal(sig syscall.Signal) error {
 	case <-p.exited:
 		return nil // its id may be another process's by now
 	default:
-		return p.cmd.Process.Signal(sig)
+		if err := p.cmd.Process.Signal(sig); !errors.Is(err, os.ErrProcessDone) {
+			return err
+		}
+		return nil // it has just ended
 	}
 }
 
