@@ -41,9 +41,9 @@ type Member struct {
 	_          [64]byte
 	inProgress atomic.Int64 // places taken, each from Next to Done
 	shown      shown
-	trial      tracker.Slot // of the one request that may try it when it came back
+	trial      tracker.Slot                   // of the one request that may try it when it came back
 	outcomes   [report.Counters]atomic.Uint64 // of attempts, by report.Counter
-	dials      [dialSlots]atomic.Int32 // attempts without a connection, by the tick they began at
+	dials      [dialSlots]atomic.Int32        // attempts without a connection, by the tick they began at
 
 	// What the carrier says of its connections.
 	_         [64]byte
