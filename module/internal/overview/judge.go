@@ -87,7 +87,7 @@ func (j *judging) summary() string {
 		text += fmt.Sprintf("%d children serve", len(j.serving))
 	}
 	if n := len(j.o.Pools); n > 0 {
-		text += fmt.Sprintf("; %s, %d of %s up", Count(n, "pool", "pools"), j.up, Count(j.pooled, "upstream", "upstreams"))
+		text += fmt.Sprintf("; %s, %d/%s up", Count(n, "pool", "pools"), j.up, Count(j.pooled, "upstream", "upstreams"))
 	}
 	return text
 }

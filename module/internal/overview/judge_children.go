@@ -43,7 +43,7 @@ func (j *judging) child(c *supervisor.Status) {
 	}
 	text := fmt.Sprintf("%s serves for %s", c.Name, j.since(cmp.Or(deref(active.Ready), active.Started)))
 	if s := c.Standby; s != nil && s.Wanted > 0 {
-		text += fmt.Sprintf(", %s ready", Count(s.Ready, "standby", "standbys"))
+		text += fmt.Sprintf(", %s", Count(s.Ready, "standby", "standbys"))
 	}
 	j.serving = append(j.serving, text)
 	if since := SilentSince(c, j.now); !since.IsZero() {

@@ -1,0 +1,86 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
+	"github.com/caddy-broker/caddy-broker/module/broker"
+	"github.com/caddy-broker/caddy-broker/module/internal/overview"
+	"github.com/caddy-broker/caddy-broker/module/proxy"
+)
+
+// checkTime bounds how long a check waits for the process that has the pools.
+const checkTime = 40 * time.Millisecond
+
+// checked is the answer of a check.
+type checked struct {
+	Error  string `json:"error,omitempty"` // why it does not serve
+	Serves bool   `json:"serves"`
+}
+
+// adminCheck says whether this broker serves, or one pool of it: 200 or 503. It waits
+// for nothing but, with a pool, for the process that has it, and not long. Of children
+// it looks at what is published: a supervisor that hangs does not keep it.
+func adminCheck(w http.ResponseWriter, r *http.Request) error {
+	if err := method(r, http.MethodGet); err != nil {
+		return err
+	}
+	reason := unserved(r.Context(), r.URL.Query().Get("pool"))
+	status := http.StatusOK
+	if reason != "" {
+		status = http.StatusServiceUnavailable
+	}
+	return answer(w, status, checked{reason, reason == ""})
+}
+
+// unserved is why nothing is served, by the pool if it is named; empty if it is.
+func unserved(ctx context.Context, pool string) string {
+	c := poolsChild()
+	if c != nil {
+		switch st := c.Status(); {
+		case overview.Active(st) == nil:
+			return fmt.Sprintf("child %s is %s", c.Name(), st.State)
+		case !overview.SilentSince(st, time.Now()).IsZero():
+			return fmt.Sprintf("child %s does not answer", c.Name())
+		}
+	}
+	if pool == "" {
+		return ""
+	}
+	status, err := poolStatus(ctx, c, pool)
+	switch {
+	case err != nil:
+		return err.Error()
+	case !overview.Serves(status):
+		return fmt.Sprintf("pool %s: %s", pool, status.State)
+	}
+	return ""
+}
+
+// poolStatus is one pool, of child c if there is one.
+func poolStatus(ctx context.Context, c *broker.Hosted, name string) (status report.PoolStatus, err error) {
+	if c == nil {
+		list := proxy.List()
+		i := slices.IndexFunc(list, func(p proxy.Pool) bool { return p.Name == name })
+		if i < 0 {
+			return status, fmt.Errorf("no pool %q", name)
+		}
+		return list[i].Status(), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	body, err := c.Ask(ctx, "/broker/pools/"+url.PathEscape(name))
+	if err == nil {
+		err = json.Unmarshal(body, &status)
+	}
+	return status, err
+}
