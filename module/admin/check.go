@@ -8,14 +8,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
-	"slices"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/broker"
 	"github.com/caddy-broker/caddy-broker/module/internal/overview"
-	"github.com/caddy-broker/caddy-broker/module/proxy"
 )
 
 // checkTime bounds how long a check waits for the process that has the pools.
@@ -56,31 +53,33 @@ func unserved(ctx context.Context, pool string) string {
 	if pool == "" {
 		return ""
 	}
-	status, err := poolStatus(ctx, c, pool)
-	switch {
-	case err != nil:
-		return err.Error()
-	case !overview.Serves(status):
-		return fmt.Sprintf("pool %s: %s", pool, status.State)
-	}
-	return ""
-}
-
-// poolStatus is one pool, of child c if there is one.
-func poolStatus(ctx context.Context, c *broker.Hosted, name string) (status report.PoolStatus, err error) {
-	if c == nil {
-		list := proxy.List()
-		i := slices.IndexFunc(list, func(p proxy.Pool) bool { return p.Name == name })
-		if i < 0 {
-			return status, fmt.Errorf("no pool %q", name)
-		}
-		return list[i].Status(), nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
-	body, err := c.Ask(ctx, "/broker/pools/"+url.PathEscape(name))
-	if err == nil {
-		err = json.Unmarshal(body, &status)
+	list, err := poolsOf(ctx, c)
+	if err != nil {
+		return err.Error()
 	}
-	return status, err
+	names := make([]string, len(list))
+	for i, p := range list {
+		if names[i] = p.Name; p.Name != pool {
+			continue
+		}
+		if overview.Serves(p) {
+			return ""
+		}
+		return fmt.Sprintf("pool %s has no backend that takes requests: %s", pool, p.State)
+	}
+	return fmt.Sprintf("no pool %q: %s", pool, alternatives(names))
+}
+
+// poolsOf are the pools of child c, or of this process if there is none.
+func poolsOf(ctx context.Context, c *broker.Hosted) (list []report.PoolStatus, err error) {
+	if c == nil {
+		return poolStatuses(), nil
+	}
+	body, err := c.Ask(ctx, "/broker/pools")
+	if err == nil {
+		err = json.Unmarshal(body, &list)
+	}
+	return list, err
 }

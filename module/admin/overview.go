@@ -5,7 +5,6 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/report"
@@ -21,17 +20,14 @@ func look(ctx context.Context) *overview.Overview {
 		Version: broker.Program().Version, Children: broker.Overview(), Reload: broker.LastReload(), Pools: []report.PoolStatus{},
 	}
 	doubts := proxy.Doubts()
-	if c := poolsChild(); c == nil {
-		o.Pools = poolStatuses()
-	} else {
+	c := poolsChild()
+	if c != nil {
 		doubts = broker.Doubts()
-		body, err := c.Ask(ctx, "/broker/pools")
-		if err == nil {
-			err = json.Unmarshal(body, &o.Pools)
-		}
-		if err != nil {
-			o.PoolsError = err.Error()
-		}
+	}
+	if list, err := poolsOf(ctx, c); err != nil {
+		o.PoolsError = err.Error()
+	} else {
+		o.Pools = list
 	}
 	if n := len(doubts); n > 0 {
 		o.InDoubt = &overview.InDoubt{Requests: n, Last: doubts[n-1].Time}

@@ -63,7 +63,7 @@ func cmdChild(fl caddycmd.Flags, verb string, args []string) (int, error) {
 	if err := read(body, &st); err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
-	fmt.Println(cell(done(verb, &st)))
+	fmt.Print(wrapped("", 2, cell(done(verb, &st))))
 	return caddy.ExitCodeSuccess, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"os/user"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -54,6 +55,9 @@ The pool may be left out where there is only one that can be meant.
 			pool = args[0]
 		} else {
 			list, err := allPools(fl)
+			if verb == "failback" {
+				list = movedByHand(list)
+			}
 			if err == nil {
 				pool, err = poolOf(list, to)
 			}
@@ -65,10 +69,21 @@ The pool may be left out where there is only one that can be meant.
 		if err := operate(fl, poolPath(pool)+"/"+verb, query, &p); err != nil {
 			return caddy.ExitCodeFailedStartup, err
 		}
-		fmt.Println(cell(moved(verb, p)))
+		fmt.Print(wrapped("", 2, cell(moved(verb, p))))
 		return caddy.ExitCodeSuccess, nil
 	})
 	return cmd
+}
+
+// movedByHand are the pools whose clients an operator has moved; all if there are none.
+func movedByHand(list []report.PoolStatus) []report.PoolStatus {
+	byHand := slices.DeleteFunc(slices.Clone(list), func(p report.PoolStatus) bool {
+		return !slices.ContainsFunc(p.Upstreams, func(u report.UpstreamStatus) bool { return u.Manual })
+	})
+	if len(byHand) == 0 {
+		return list
+	}
+	return byHand
 }
 
 // moved says what became of a pool's clients.
@@ -143,9 +158,9 @@ func drained(verb, uri string, list []report.PoolStatus) string {
 				text += ", and serves when it answers a ping"
 			}
 		}
-		out.WriteString(cell(text) + "\n")
+		out.WriteString(wrapped("", 2, cell(text)))
 		if p.State == "all drained" {
-			out.WriteString(cell(fmt.Sprintf("pool %s: every backend is drained now, requests get 503", p.Name)) + "\n")
+			out.WriteString(wrapped("", 2, cell("pool "+p.Name+": every backend is drained now, requests get 503")))
 		}
 	}
 	return out.String()

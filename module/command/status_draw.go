@@ -41,16 +41,16 @@ func drawVerdict(out *strings.Builder, v overview.Verdict) {
 	}
 	for i, p := range v.Problems {
 		if i > 0 || len(v.Problems) > 1 { // the first line has the only one
-			out.WriteString(wrapped(fmt.Sprintf("%-6s", p.Severity), 8, cell(p.Text)))
+			out.WriteString(wrapped(fmt.Sprintf("%-8s", p.Severity), 8, cell(p.Text)))
 		}
 		for _, line := range []struct{ name, text string }{{"why", p.Why}, {"next", p.Next}} {
 			if line.text != "" {
-				out.WriteString(wrapped(fmt.Sprintf("  %-4s", line.name), 8, cell(line.text)))
+				out.WriteString(wrapped(fmt.Sprintf("  %-6s", line.name), 8, cell(line.text)))
 			}
 		}
 	}
 	for _, note := range v.Notes {
-		out.WriteString(wrapped("note  ", 8, cell(note)))
+		out.WriteString(wrapped("note    ", 8, cell(note)))
 	}
 }
 

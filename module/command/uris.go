@@ -51,7 +51,7 @@ that can be meant.
 		if err != nil {
 			return caddy.ExitCodeFailedStartup, err
 		}
-		fmt.Println(cell(changed(p, was)))
+		fmt.Print(wrapped("", 2, cell(changed(p, was))))
 		return caddy.ExitCodeSuccess, nil
 	})
 	return cmd

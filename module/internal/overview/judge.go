@@ -62,6 +62,13 @@ func (j *judging) note(format string, args ...any) {
 	j.notes = append(j.notes, fmt.Sprintf(format, args...))
 }
 
+// noteOnce notes what is so in several pools once.
+func (j *judging) noteOnce(text string) {
+	if !slices.Contains(j.notes, text) {
+		j.notes = append(j.notes, text)
+	}
+}
+
 // since is how long something has been so.
 func (j *judging) since(t time.Time) string { return Span(j.now.Sub(t)) }
 

@@ -94,8 +94,7 @@ func TestJudge(t *testing.T) {
 				o.Children[0].LastExit = &supervisor.Exit{Reason: "killed", Signal: "SIGKILL", Role: "standby", At: before(time.Second)}
 			},
 			"NOT all right: child default has 0 of 1 standby ready",
-			"warn|child default has 0 of 1 standby ready|the last one ended: killed, SIGKILL|the next one starts by itself",
-			"child default: a process ended 1s ago: killed, SIGKILL",
+			"warn|child default has 0 of 1 standby ready|a process that was standby ended 1s ago: killed, SIGKILL|the next one starts by itself", "",
 		},
 		"recovered from a crash": {
 			func(o *overview.Overview) { o.Children[0].LastExit = crash },
