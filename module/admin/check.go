@@ -45,7 +45,7 @@ func unserved(ctx context.Context, pool string) string {
 	if c != nil {
 		switch st := c.Status(); {
 		case overview.Active(st) == nil:
-			return fmt.Sprintf("child %s is %s", c.Name(), st.State)
+			return fmt.Sprintf("child %s: no process accepts, it is in state %s", c.Name(), st.State)
 		case !overview.SilentSince(st, time.Now()).IsZero():
 			return fmt.Sprintf("child %s does not answer", c.Name())
 		}

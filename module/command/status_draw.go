@@ -56,8 +56,8 @@ func drawVerdict(out *strings.Builder, v overview.Verdict) {
 
 // drawChildren draws the table of children and their processes.
 func drawChildren(out *strings.Builder, list []*supervisor.Status, now time.Time) error {
-	out.WriteByte('\n')
-	tw := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	var table strings.Builder
+	tw := tabwriter.NewWriter(&table, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(tw, "CHILD\tSTATE\tPID\tSINCE\tHEARTBEAT\tSTANDBYS\tRESTARTS")
 	var exits []string
 	for _, c := range list {
@@ -78,6 +78,10 @@ func drawChildren(out *strings.Builder, list []*supervisor.Status, now time.Time
 	}
 	if err := tw.Flush(); err != nil {
 		return err
+	}
+	out.WriteByte('\n')
+	for row := range strings.Lines(table.String()) {
+		out.WriteString(strings.TrimRight(row, " \n") + "\n")
 	}
 	for _, exit := range exits {
 		out.WriteString(wrapped("", 2, cell(exit)))

@@ -78,7 +78,14 @@ func changeURIs(fl caddycmd.Flags, verb, method string, args []string) (is, was 
 			was = p
 		}
 	}
-	request, err := json.Marshal(map[string]any{"uris": args, "rebalance": fl.Bool("rebalance")})
+	uris := make([]string, len(args))
+	for i, text := range args {
+		uris[i] = text
+		if known := upstreamOf(was, text); known != nil { // written without its scheme
+			uris[i] = known.URI
+		}
+	}
+	request, err := json.Marshal(map[string]any{"uris": uris, "rebalance": fl.Bool("rebalance")})
 	if err != nil {
 		return is, was, err
 	}
