@@ -39,13 +39,13 @@ var mayImport = map[string][]string{
 	"module": {"module/admin", "module/announce", "module/broker", "module/child", "module/command", "module/logfile", "module/proxy"},
 	"module/admin": {
 		"module/internal/assumed", "failover", "internal/plain", "failover/report", "failover/address", "module/proxy", "module/broker", "module/child", "module/document",
-		"module/internal/indoubt", "module/internal/proxytest", "supervisor", "supervisor/control", "supervisor/sockets",
+		"module/internal/indoubt", "module/internal/overview", "module/internal/proxytest", "supervisor", "supervisor/control", "supervisor/sockets",
 	},
 	"module/announce": {"module/internal/assumed", "failover/address", "module/child", "module/cluster", "module/internal/lifecycle", "module/internal/parlance"},
 	"module/broker": {
 		"internal/lockorder",
 		"module/internal/assumed", "failover", "failover/report", "failover/address", "failover/affinity", "internal/options", "internal/plain", "module/child", "module/cluster", "module/document", "module/internal/block",
-		"module/internal/handover", "module/internal/indoubt", "module/internal/metrics", "module/internal/parlance", "module/internal/poolstate",
+		"module/internal/handover", "module/internal/indoubt", "module/internal/metrics", "module/internal/overview", "module/internal/parlance", "module/internal/poolstate",
 		"module/internal/proxystatus", "module/internal/proxytest", "module/internal/socket", "module/internal/statefile", "module/policyconfig",
 		"supervisor", "supervisor/account", "supervisor/control", "supervisor/sockets",
 	},
@@ -62,7 +62,7 @@ var mayImport = map[string][]string{
 		"module/internal/block", "module/internal/parlance", "module/internal/testwait",
 	},
 	"module/command": {
-		"module/internal/assumed", "failover", "failover/report", "internal/options", "internal/plain", "module/broker", "module/child", "module/document", "module/internal/proxytest",
+		"module/internal/assumed", "failover", "failover/address", "failover/report", "internal/options", "internal/plain", "module/broker", "module/child", "module/document", "module/internal/indoubt", "module/internal/overview", "module/internal/proxytest",
 		"supervisor", "supervisor/control",
 	},
 	"module/document": {"internal/lockorder"},
@@ -81,6 +81,7 @@ var mayImport = map[string][]string{
 	"module/sources":              {"internal/lockorder", "failover", "failover/report", "failover/address", "failover/membership", "module/internal/parlance"},
 	"module/internal/lifecycle":   {},
 	"module/internal/metrics":     {},
+	"module/internal/overview":    {"failover/report", "supervisor"},
 	"module/internal/poolstate":   {"failover", "failover/report", "failover/address", "failover/affinity", "module/internal/parlance", "module/internal/proxytest"},
 	"module/internal/proxytest":   {"failover", "failover/report", "failover/address"},
 	"module/policyconfig":         {"failover/address", "internal/options", "module/internal/block"},
