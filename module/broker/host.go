@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -325,7 +324,7 @@ func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logg
 	})
 	cfg := supervisor.Config{
 		Name:        name,
-		Stderr:      os.Stderr,
+		Stderr:      c.output,
 		HALog:       c.log,
 		AdminSocket: c.adminSocket,
 		Hello:       c.hello,

@@ -24,6 +24,7 @@ func loaded(err error) {
 		now := time.Now()
 		lastLoad.success.Store(&now)
 	}
+	tellReload(err)
 	if a := host.deciding(); a != nil {
 		assumed.Loaded(a.ctx.GetMetricsRegistry(), err == nil)
 	}
