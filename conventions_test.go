@@ -36,7 +36,7 @@ var mayImport = map[string][]string{
 	".":         {"caddyfile", "module"},
 	"caddyfile": {"module/announce", "module/broker", "module/child", "module/cluster", "module/document", "module/policyconfig"},
 
-	"module": {"module/admin", "module/announce", "module/broker", "module/child", "module/command", "module/proxy"},
+	"module": {"module/admin", "module/announce", "module/broker", "module/child", "module/command", "module/logfile", "module/proxy"},
 	"module/admin": {
 		"module/internal/assumed", "failover", "internal/plain", "failover/report", "failover/address", "module/proxy", "module/broker", "module/child", "module/document",
 		"module/internal/indoubt", "module/internal/proxytest", "supervisor", "supervisor/control", "supervisor/sockets",
@@ -52,9 +52,10 @@ var mayImport = map[string][]string{
 	"module/child": {
 		"internal/lockorder",
 		"module/internal/assumed", "failover", "failover/report", "failover/address", "module/proxy", "module/cluster", "module/internal/indoubt", "module/internal/parlance",
-		"module/internal/poolstate", "module/internal/proxytest", "module/internal/socket", "module/internal/testwait",
+		"module/internal/poolstate", "module/internal/proxytest", "module/internal/socket", "module/logfile", "module/internal/testwait",
 		"supervisor", "supervisor/account", "supervisor/control",
 	},
+	"module/logfile": {},
 	"module/cluster": {
 		"internal/lockorder",
 		"failover/address", "failover/membership", "internal/options",
