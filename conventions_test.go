@@ -106,7 +106,7 @@ var mayImport = map[string][]string{
 	"failover/address":    {"internal/options"},
 	"failover/membership": {"failover/address"},
 	"failover/report":     {"failover/address", "failover/membership", "internal/plain"},
-	"failover/tracker":    {"internal/lockorder", "failover/address"},
+	"failover/tracker":    {"internal/lockorder", "failover/address", "failover/report"},
 
 	"internal/lockorder":  {},
 	"internal/options":    {},

@@ -23,9 +23,6 @@ const dialSlots = 16
 // see Member.Queue.
 const DialWidth = tracker.DialWidth
 
-// outcomes is how many kinds of Outcome there are.
-const outcomes = int(report.Neutral) + 1
-
 // Member is one backend of a pool. Its identity lasts as long as the pool, also
 // over reloads, for the same scheme, host and port.
 type Member struct {
@@ -45,7 +42,7 @@ type Member struct {
 	inProgress atomic.Int64 // places taken, each from Next to Done
 	shown      shown
 	trial      tracker.Slot // of the one request that may try it when it came back
-	outcomes   [outcomes]atomic.Uint64
+	outcomes   [report.Counters]atomic.Uint64 // of attempts, by report.Counter
 	dials      [dialSlots]atomic.Int32 // attempts without a connection, by the tick they began at
 
 	// What the carrier says of its connections.

@@ -80,31 +80,14 @@ func (x *machine) listed() []*Member {
 	return list
 }
 
-// Stats are the pool's counters, for metrics.
-type Stats struct {
-	Waiting int
-	// ReconnectAttempts is how many passes were started.
-	ReconnectAttempts uint64
-	Upstreams         []UpstreamStats
-}
-
-// UpstreamStats are the counters of one member.
-type UpstreamStats struct {
-	Name string
-	// Up says that it takes requests; Drained, that it does not because an operator let it rest.
-	Up, Drained bool
-	// Attempts counts attempts by outcome, indexed by Outcome.
-	Attempts [outcomes]uint64
-}
-
 // Stats are the pool's counters now.
-func (p *Pool) Stats() Stats {
+func (p *Pool) Stats() report.PoolStats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	x := p.machine
-	s := Stats{Waiting: x.queue.len(), ReconnectAttempts: x.passes}
+	s := report.PoolStats{Waiting: x.queue.len(), Waits: p.waits.Read(), ReconnectAttempts: x.passes}
 	for _, m := range x.listed() {
-		u := UpstreamStats{Name: m.Name, Up: m.serves(), Drained: m.drained}
+		u := report.UpstreamStats{Name: m.Name, Up: !m.unproved && m.state != stateDown, Drained: m.drained}
 		for i := range u.Attempts {
 			u.Attempts[i] = m.outcomes[i].Load()
 		}

@@ -34,6 +34,7 @@ type Status struct {
 	Stats Stats `json:"-"`
 
 	gapSince time.Time
+	standby  int // how many spares are wanted
 }
 
 // Waiting says what waits for what.
@@ -55,6 +56,9 @@ type ProcessStatus struct {
 	Ready *time.Time `json:"ready,omitempty"`
 	// Admin is the path of its private admin socket.
 	Admin string `json:"admin,omitempty"`
+
+	process  *process  // nil until it is spawned
+	lastBeat time.Time // zero: there was none
 }
 
 // Status is a snapshot.
@@ -78,11 +82,14 @@ func (s *Supervisor) publish() {
 		at := m.nextStart
 		st.NextStart = &at
 	}
+	if m.wanted && m.spec != nil && !m.spec.External {
+		st.standby = m.spec.Standby
+	}
 	if n := m.waiting(); n > 0 || len(m.rooms) > 0 {
 		st.Waiting = &Waiting{Changes: n, Processes: m.finishing()}
 	}
 	for _, p := range m.procs {
-		ps := ProcessStatus{ID: p.id, Pid: p.pid, State: p.shown(), Generation: p.gen, Started: p.started}
+		ps := ProcessStatus{ID: p.id, Pid: p.pid, State: p.shown(), Generation: p.gen, Started: p.started, process: s.procs[p.id], lastBeat: p.lastBeat}
 		if !p.ready.IsZero() {
 			at := p.ready
 			ps.Ready = &at
