@@ -55,7 +55,7 @@ var mayImport = map[string][]string{
 		"module/internal/poolstate", "module/internal/proxytest", "module/internal/socket", "module/logfile", "module/internal/testwait",
 		"supervisor", "supervisor/account", "supervisor/control",
 	},
-	"module/logfile": {},
+	"module/logfile": {"internal/lockorder"},
 	"module/cluster": {
 		"internal/lockorder",
 		"failover/address", "failover/membership", "internal/options",

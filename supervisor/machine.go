@@ -319,11 +319,11 @@ func (m *machine) next() time.Time {
 
 // States of a child, as users see them.
 const (
-	stateActive   = "active"
-	stateStarting = "starting"
-	stateBackoff  = "backoff"
-	stateStopping = "stopping"
-	stateStopped  = "stopped"
+	stateActive   = "active"   // a process of it accepts connections
+	stateStarting = "starting" // none does yet, and one is on its way
+	stateBackoff  = "backoff"  // none does, and the next start is waited for
+	stateStopping = "stopping" // it was told to stop, and something of it is left
+	stateStopped  = "stopped"  // it was told to stop, and nothing of it is left
 )
 
 // state is the child's as a whole.
