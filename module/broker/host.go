@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -332,7 +331,7 @@ func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logg
 	})
 	cfg := supervisor.Config{
 		Name:        name,
-		Stderr:      os.Stderr,
+		Stderr:      c.output,
 		HALog:       c.log,
 		AdminSocket: c.adminSocket,
 		Hello:       c.hello,
