@@ -17,6 +17,7 @@ var (
 	descReplays    = prometheus.NewDesc("caddy_failover_replays_total", "Requests that were sent again after something of them had been written, by outcome.", []string{"pool", "outcome"}, nil)
 	descInDoubt    = prometheus.NewDesc("caddy_failover_in_doubt_total", "Requests that may have been executed without an answer.", []string{"pool"}, nil)
 	descWaiting    = prometheus.NewDesc("caddy_failover_waiting", "Requests that wait for a backend.", []string{"pool"}, nil)
+	descResponse   = prometheus.NewDesc("caddy_failover_response_seconds", "Time from sending a request to a backend until the header of its response, in attempts that were answered.", []string{"pool"}, nil)
 	descAttempts   = prometheus.NewDesc("caddy_failover_reconnect_attempts_total", "Passes over the backends that were down.", []string{"pool"}, nil)
 )
 
@@ -25,7 +26,7 @@ type poolCollector struct{}
 
 // Describe sends the descriptions.
 func (poolCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descUpstreamUp, descDrained, descRequests, descFailovers, descReplays, descInDoubt, descWaiting, descAttempts} {
+	for _, d := range []*prometheus.Desc{descUpstreamUp, descDrained, descRequests, descFailovers, descReplays, descInDoubt, descWaiting, descResponse, descAttempts} {
 		ch <- d
 	}
 }
@@ -49,6 +50,7 @@ func (poolCollector) Collect(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstMetric(descInDoubt, prometheus.CounterValue, float64(counts.InDoubt), e.name)
 		ch <- prometheus.MustNewConstMetric(descWaiting, prometheus.GaugeValue, float64(stats.Waiting), e.name)
+		ch <- prometheus.MustNewConstSummary(descResponse, counts.Answers, counts.AnswerTime.Seconds(), nil, e.name)
 		ch <- prometheus.MustNewConstMetric(descAttempts, prometheus.CounterValue, float64(stats.ReconnectAttempts), e.name)
 	}
 }
