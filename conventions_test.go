@@ -40,13 +40,13 @@ var mayImport = map[string][]string{
 	"module/admin": {
 		"module/console",
 		"module/internal/assumed", "failover", "internal/plain", "failover/report", "failover/address", "module/proxy", "module/broker", "module/child", "module/document",
-		"module/internal/indoubt", "module/internal/proxytest", "supervisor", "supervisor/control", "supervisor/sockets",
+		"module/internal/indoubt", "module/internal/overview", "module/internal/proxytest", "supervisor", "supervisor/control", "supervisor/sockets",
 	},
 	"module/announce": {"module/internal/assumed", "failover/address", "module/child", "module/cluster", "module/internal/lifecycle", "module/internal/parlance"},
 	"module/broker": {
 		"internal/lockorder",
 		"module/internal/assumed", "failover", "failover/report", "failover/address", "failover/affinity", "internal/options", "internal/plain", "module/child", "module/cluster", "module/document", "module/internal/block",
-		"module/internal/handover", "module/internal/history", "module/internal/indoubt", "module/internal/metrics", "module/internal/parlance", "module/internal/poolstate",
+		"module/internal/handover", "module/internal/history", "module/internal/indoubt", "module/internal/metrics", "module/internal/overview", "module/internal/parlance", "module/internal/poolstate",
 		"module/internal/proxystatus", "module/internal/proxytest", "module/internal/socket", "module/internal/statefile", "module/policyconfig",
 		"supervisor", "supervisor/account", "supervisor/control", "supervisor/sockets",
 	},
@@ -62,12 +62,12 @@ var mayImport = map[string][]string{
 		"module/internal/block", "module/internal/parlance", "module/internal/testwait",
 	},
 	"module/command": {
-		"module/internal/assumed", "failover", "failover/report", "internal/options", "internal/plain", "module/broker", "module/child", "module/document", "module/internal/proxytest",
+		"module/internal/assumed", "failover", "failover/report", "internal/options", "internal/plain", "module/broker", "module/child", "module/document", "module/internal/indoubt", "module/internal/overview", "module/internal/proxytest",
 		"supervisor", "supervisor/control",
 	},
 	"module/console": {
 		"failover/report", "internal/plain", "module/broker", "module/child", "module/cluster", "module/internal/history", "module/internal/indoubt",
-		"module/internal/lifecycle", "supervisor",
+		"module/internal/lifecycle", "module/internal/overview", "supervisor",
 	},
 	"module/document": {"internal/lockorder"},
 	"module/proxy": {
@@ -86,6 +86,7 @@ var mayImport = map[string][]string{
 	"module/internal/history":     {"internal/lockorder"},
 	"module/internal/lifecycle":   {},
 	"module/internal/metrics":     {},
+	"module/internal/overview":    {"failover/report", "supervisor"},
 	"module/internal/poolstate":   {"failover", "failover/report", "failover/address", "failover/affinity", "module/internal/parlance", "module/internal/proxytest"},
 	"module/internal/proxytest":   {"failover", "failover/report", "failover/address"},
 	"module/policyconfig":         {"failover/address", "internal/options", "module/internal/block"},

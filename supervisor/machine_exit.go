@@ -26,7 +26,7 @@ func (in inExited) apply(m *machine, now time.Time) {
 	m.cut(exit, in.cut)
 	m.stats.Exits[exit.Reason]++
 	m.lastExit = exit
-	if !exit.planned() {
+	if !exit.Planned() {
 		m.lastFailure = exit
 	}
 	if p.pid != 0 {
