@@ -67,7 +67,7 @@ var mayImport = map[string][]string{
 	},
 	"module/console": {
 		"failover/report", "internal/plain", "module/broker", "module/child", "module/cluster", "module/internal/history", "module/internal/indoubt",
-		"module/internal/lifecycle", "module/internal/overview", "supervisor",
+		"module/internal/lifecycle", "module/internal/overview", "module/internal/parlance", "supervisor",
 	},
 	"module/document": {"internal/lockorder"},
 	"module/proxy": {

@@ -335,6 +335,7 @@ func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logg
 		Hello:       c.hello,
 		Activate:    c.activated,
 		Report:      c.reported,
+		Connect:     c.connected,
 		Cut:         c.left,
 		Event:       events.put,
 		Hold:        c.hold,
