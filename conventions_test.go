@@ -36,7 +36,7 @@ var mayImport = map[string][]string{
 	".":         {"caddyfile", "module"},
 	"caddyfile": {"module/announce", "module/broker", "module/child", "module/cluster", "module/console", "module/document", "module/policyconfig"},
 
-	"module": {"module/admin", "module/announce", "module/broker", "module/child", "module/command", "module/console", "module/proxy"},
+	"module": {"module/admin", "module/announce", "module/broker", "module/child", "module/command", "module/console", "module/logfile", "module/proxy"},
 	"module/admin": {
 		"module/console",
 		"module/internal/assumed", "failover", "internal/plain", "failover/report", "failover/address", "module/proxy", "module/broker", "module/child", "module/document",
@@ -53,16 +53,17 @@ var mayImport = map[string][]string{
 	"module/child": {
 		"internal/lockorder",
 		"module/internal/assumed", "failover", "failover/report", "failover/address", "module/proxy", "module/cluster", "module/internal/indoubt", "module/internal/parlance",
-		"module/internal/poolstate", "module/internal/proxytest", "module/internal/socket", "module/internal/testwait",
+		"module/internal/poolstate", "module/internal/proxytest", "module/internal/socket", "module/logfile", "module/internal/testwait",
 		"supervisor", "supervisor/account", "supervisor/control",
 	},
+	"module/logfile": {},
 	"module/cluster": {
 		"internal/lockorder",
 		"failover/address", "failover/membership", "internal/options",
 		"module/internal/block", "module/internal/parlance", "module/internal/testwait",
 	},
 	"module/command": {
-		"module/internal/assumed", "failover", "failover/report", "internal/options", "internal/plain", "module/broker", "module/child", "module/document", "module/internal/indoubt", "module/internal/overview", "module/internal/proxytest",
+		"module/internal/assumed", "failover", "failover/address", "failover/report", "internal/options", "internal/plain", "module/broker", "module/child", "module/document", "module/internal/indoubt", "module/internal/overview", "module/internal/proxytest",
 		"supervisor", "supervisor/control",
 	},
 	"module/console": {

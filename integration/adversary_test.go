@@ -7,6 +7,7 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"testing"
@@ -241,30 +242,46 @@ func TestOneClientAgainstTheOthers(t *testing.T) {
 			if a.stock {
 				t.Logf("stock, attacked: %s", a.play(t, "STOCK", true))
 			}
-			calm := a.play(t, "OURS", false)
-			t.Logf("ours, calm:      %s", calm)
-			attacked := a.play(t, "OURS", true)
-			t.Logf("ours, attacked:  %s", attacked)
-			was, is := len(calm)-len(calm.Failed()), len(attacked)-len(attacked.Failed())
-			// A run in which a backend took longer to come back has more requests.
-			if is*len(calm)*100 < was*len(attacked)*95 {
-				t.Errorf("%d answers of %d, %d of %d without the adversary", is, len(attacked), was, len(calm))
+			// A machine that is busy with something else for one of the two makes them
+			// differ; a fault of ours is there each time.
+			var err error
+			for range 3 {
+				calm := a.play(t, "OURS", false)
+				t.Logf("ours, calm:      %s", calm)
+				attacked := a.play(t, "OURS", true)
+				t.Logf("ours, attacked:  %s", attacked)
+				if err = hardlyWorse(calm, attacked); err == nil {
+					return
+				}
+				t.Log(err)
 			}
-			// What waits for the adversary waits for seconds, and so do half of the others.
-			notLater(t, calm, attacked, .5, time.Second)
-			notLater(t, calm, attacked, .99, 250*time.Millisecond+2*calm.Percentile(.99))
+			t.Errorf("three times in a row: %v", err)
 		})
 	}
 }
 
+// hardlyWorse wants the others to have got as many answers as without the adversary,
+// and hardly later.
+func hardlyWorse(calm, attacked harness.Results) error {
+	was, is := len(calm)-len(calm.Failed()), len(attacked)-len(attacked.Failed())
+	// A run in which a backend took longer to come back has more requests.
+	if is*len(calm)*100 < was*len(attacked)*95 {
+		return fmt.Errorf("%d answers of %d, %d of %d without the adversary", is, len(attacked), was, len(calm))
+	}
+	// What waits for the adversary waits for seconds, and so do half of the others.
+	return errors.Join(
+		notLater(calm, attacked, .5, time.Second),
+		notLater(calm, attacked, .99, 250*time.Millisecond+2*calm.Percentile(.99)))
+}
+
 // notLater wants a share of the answers as soon as without the adversary: in twice that
 // time, or in least.
-func notLater(t *testing.T, calm, attacked harness.Results, share float64, least time.Duration) {
-	t.Helper()
+func notLater(calm, attacked harness.Results, share float64, least time.Duration) error {
 	is, was := attacked.Percentile(share), calm.Percentile(share)
 	if most := max(2*was, least); is > most {
-		t.Errorf("p%v is %v, want %v at most, since it is %v without the adversary", 100*share, is, most, was)
+		return fmt.Errorf("p%v is %v, want %v at most, since it is %v without the adversary", 100*share, is, most, was)
 	}
+	return nil
 }
 
 // play lets the others, and the adversary if it is there, use one of the sites, and

@@ -152,7 +152,7 @@ func TestStandardMetricsAgree(t *testing.T) {
 			"caddy_broker_in_doubt 0\n",
 		} {
 			if !strings.Contains(text, line) {
-				t.Errorf("there is no %s", line)
+				t.Errorf("after load %d there is no %s, but:\n%s", want, line, grepLines(text, "caddy_failover_upstream"))
 			}
 		}
 	}
@@ -200,4 +200,15 @@ func TestChildsAdminAPI(t *testing.T) {
 		}
 	}
 	http.DefaultClient.CloseIdleConnections()
+}
+
+// grepLines are the lines of a text that begin with prefix.
+func grepLines(text, prefix string) string {
+	var found []string
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, prefix) {
+			found = append(found, line)
+		}
+	}
+	return strings.Join(found, "")
 }

@@ -76,7 +76,7 @@ func forwards() []caddy.AdminRoute {
 // forward passes a request to the active process's own admin endpoint, as one for
 // path, with which the request's own path ends.
 func forward(c *broker.Hosted, w http.ResponseWriter, r *http.Request, path string) error {
-	transport, err := c.Transport()
+	transport, err := c.Transport(r.Context())
 	if err != nil {
 		return apiError{http.StatusServiceUnavailable, err}
 	}

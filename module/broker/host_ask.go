@@ -27,7 +27,7 @@ const (
 
 // Ask gets something from the active process's own admin endpoint.
 func (c *Hosted) Ask(ctx context.Context, path string) ([]byte, error) {
-	from, err := c.Transport()
+	from, err := c.Transport(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -65,10 +65,12 @@ func answer(ctx context.Context, from http.RoundTripper, path string) ([]byte, e
 }
 
 // Transport reaches the active process's own admin endpoint, and nothing else in its
-// place.
-func (c *Hosted) Transport() (*http.Transport, error) {
+// place. One that has just been activated is waited for, as long as the parent waits for
+// answers: before, its pools know nothing of what was decided.
+func (c *Hosted) Transport(ctx context.Context) (*http.Transport, error) {
 	for _, p := range c.sup.Status().Processes {
 		if p.State == "active" && p.Admin != "" {
+			c.pools.awaitBegin(ctx, askTime)
 			return transport(func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return sockets.DialPrivate(ctx, p.Admin, p.Pid)
 			}), nil

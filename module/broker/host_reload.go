@@ -25,7 +25,9 @@ func (c *Hosted) Reload(ctx context.Context) error {
 		return fmt.Errorf("reloading child %q: %w", c.name, ErrNoFile)
 	}
 	d, err := Read(*shown.Source)
-	if err == nil {
+	if err != nil {
+		Unreadable(err)
+	} else {
 		err = Change(ctx, document.Request{Whole: d})
 	}
 	if err != nil {

@@ -6,6 +6,7 @@ package broker
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/overview"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 )
 
@@ -35,13 +36,13 @@ func (childCollector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect sends the values.
 func (childCollector) Collect(ch chan<- prometheus.Metric) {
-	if at := lastLoad.success.Load(); at != nil {
+	if r := lastLoad.Load(); r != nil && r.Serving != nil {
 		success := 1.0
-		if lastLoad.failed.Load() {
+		if r.Result == overview.Failed {
 			success = 0
 		}
 		ch <- prometheus.MustNewConstMetric(descReload, prometheus.GaugeValue, success)
-		ch <- prometheus.MustNewConstMetric(descLoaded, prometheus.GaugeValue, float64(at.UnixMilli())/1000)
+		ch <- prometheus.MustNewConstMetric(descLoaded, prometheus.GaugeValue, float64(r.Serving.UnixMilli())/1000)
 	}
 	ch <- prometheus.MustNewConstMetric(descDoubts, prometheus.GaugeValue, float64(len(host.doubts.List())))
 	for _, s := range Statuses() {

@@ -5,11 +5,13 @@ package broker
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
 	"regexp"
+	"time"
 
 	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/internal/plain"
@@ -28,7 +30,8 @@ import (
 // says about the pools is refused.
 type poolKeeper struct {
 	mu      lockorder.Mutex[poolKeeper]
-	serving int // id of the process that was activated last
+	serving int           // id of the process that was activated last
+	begun   chan struct{} // closed when it serves, or when another one was activated; nil: long ago
 	kept    poolstate.Kept
 	sockets []string
 }
@@ -43,6 +46,10 @@ func (k *poolKeeper) activate(id int) iter.Seq2[string, any] {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.serving = id
+	if k.begun != nil {
+		close(k.begun)
+	}
+	k.begun = make(chan struct{})
 	return k.kept.Pieces()
 }
 
@@ -94,7 +101,29 @@ func (k *poolKeeper) takePlain(id int, sockets []string) error {
 		return errReplaced
 	}
 	k.sockets = sockets
+	if k.begun != nil {
+		close(k.begun)
+		k.begun = nil
+	}
 	return nil
+}
+
+// awaitBegin waits until the process that was activated last has begun to serve with what
+// it was told, which is the moment from which its pools say what is so.
+func (k *poolKeeper) awaitBegin(ctx context.Context, patience time.Duration) {
+	k.mu.Lock()
+	begun := k.begun
+	k.mu.Unlock()
+	if begun == nil {
+		return
+	}
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	select {
+	case <-begun:
+	case <-late.C:
+	case <-ctx.Done():
+	}
 }
 
 // plain are the sockets on which the parent may answer.

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-broker/caddy-broker/module/logfile"
 )
 
 // object is a decoded JSON object.
@@ -25,7 +27,7 @@ func PrepareConfig(config []byte, adminSocket string) ([]byte, error) {
 	if cfg == nil {
 		cfg = make(object)
 	}
-	if err := ExactNames(cfg, "admin", "apps"); err != nil {
+	if err := ExactNames(cfg, "admin", "apps", "logging"); err != nil {
 		return nil, fmt.Errorf("reading the child's configuration: %w", err)
 	}
 	admin := object{"config": object{"persist": false}}
@@ -43,10 +45,43 @@ func PrepareConfig(config []byte, adminSocket string) ([]byte, error) {
 			return within(app, "servers", prepareServers)
 		})
 	})
+	if err == nil {
+		err = within(cfg, "logging", prepareLogging)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the child's configuration: %w", err)
 	}
 	return json.Marshal(cfg)
+}
+
+// prepareLogging replaces the writer of log files, because the processes of a child
+// write to them side by side.
+func prepareLogging(logging object) error {
+	if err := ExactNames(logging, "logs", "sink"); err != nil {
+		return err
+	}
+	share := func(log object) error {
+		if err := ExactNames(log, "writer"); err != nil {
+			return err
+		}
+		return within(log, "writer", func(writer object) error {
+			if writer["output"] == "file" {
+				writer["output"] = logfile.Name
+			}
+			return nil
+		})
+	}
+	if err := within(logging, "sink", share); err != nil {
+		return fmt.Errorf("logging.%w", err)
+	}
+	return within(logging, "logs", func(logs object) error {
+		for name := range logs {
+			if err := within(logs, name, share); err != nil {
+				return fmt.Errorf("logging.logs.%w", err)
+			}
+		}
+		return nil
+	})
 }
 
 func prepareServers(servers object) error {

@@ -62,6 +62,13 @@ func (j *judging) note(format string, args ...any) {
 	j.notes = append(j.notes, fmt.Sprintf(format, args...))
 }
 
+// noteOnce notes what is so in several pools once.
+func (j *judging) noteOnce(text string) {
+	if !slices.Contains(j.notes, text) {
+		j.notes = append(j.notes, text)
+	}
+}
+
 // since is how long something has been so.
 func (j *judging) since(t time.Time) string { return Span(j.now.Sub(t)) }
 
@@ -87,7 +94,7 @@ func (j *judging) summary() string {
 		text += fmt.Sprintf("%d children serve", len(j.serving))
 	}
 	if n := len(j.o.Pools); n > 0 {
-		text += fmt.Sprintf("; %s, %d of %s up", Count(n, "pool", "pools"), j.up, Count(j.pooled, "upstream", "upstreams"))
+		text += fmt.Sprintf("; %s, %d/%s up", Count(n, "pool", "pools"), j.up, Count(j.pooled, "upstream", "upstreams"))
 	}
 	return text
 }

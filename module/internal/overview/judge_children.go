@@ -43,7 +43,7 @@ func (j *judging) child(c *supervisor.Status) {
 	}
 	text := fmt.Sprintf("%s serves for %s", c.Name, j.since(cmp.Or(deref(active.Ready), active.Started)))
 	if s := c.Standby; s != nil && s.Wanted > 0 {
-		text += fmt.Sprintf(", %s ready", Count(s.Ready, "standby", "standbys"))
+		text += fmt.Sprintf(", %s", Count(s.Ready, "standby", "standbys"))
 	}
 	j.serving = append(j.serving, text)
 	if since := SilentSince(c, j.now); !since.IsZero() {
@@ -54,17 +54,19 @@ func (j *judging) child(c *supervisor.Status) {
 			Next: "it is ended and started again when it is silent for as long as the option watchdog says",
 		})
 	}
+	e := c.LastExit
+	recent := e != nil && !e.Planned() && j.now.Sub(e.At) < notedFor
 	if s := c.Standby; s != nil && s.Ready < s.Wanted {
 		p := Problem{
 			Severity: Warn, Child: c.Name, Next: "the next one starts by itself",
 			Text: fmt.Sprintf("child %s has %d of %s ready", c.Name, s.Ready, Count(s.Wanted, "standby", "standbys")),
 		}
-		if e := c.LastExit; e != nil && (e.Role == "standby" || e.Role == "starting") && !e.Planned() {
-			p.Why = "the last one ended: " + Ended(e)
+		if recent {
+			p.Why, recent = fmt.Sprintf("a process that was %s ended %s ago: %s", cmp.Or(e.Role, "running"), j.since(e.At), Ended(e)), false
 		}
 		j.problem(p)
 	}
-	if e := c.LastExit; e != nil && !e.Planned() && j.now.Sub(e.At) < notedFor {
+	if recent {
 		j.note("child %s: a process ended %s ago: %s", c.Name, j.since(e.At), Ended(e))
 	}
 	if w := c.Waiting; w != nil && w.Changes > 0 {

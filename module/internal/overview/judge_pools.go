@@ -20,7 +20,6 @@ func (j *judging) pools() {
 	if text := j.o.PoolsError; text != "" && !j.silent {
 		j.problem(Problem{Severity: Error, Text: "what the pools are like is not known", Why: text, Next: "ask again"})
 	}
-	said := make(map[string]bool) // of a drain that holds in several pools
 	for _, p := range j.o.Pools {
 		j.pool(p)
 		for _, u := range p.Upstreams {
@@ -38,10 +37,7 @@ func (j *judging) pools() {
 			if d := u.Drained; d != nil {
 				text += fmt.Sprintf(" for %s by %s", j.since(d.Since), d.By)
 			}
-			if !said[text] {
-				said[text] = true
-				j.note("%s", text)
-			}
+			j.noteOnce(text)
 		}
 	}
 }
@@ -134,9 +130,9 @@ func (j *judging) upstreams(p report.PoolStatus) {
 			}
 			j.problem(problem)
 		case "suspect":
-			j.note("%s lost a request: one more, and it is down", u.URI)
+			j.noteOnce(u.URI + " lost a request: one more, and it is down")
 		case "trial":
-			j.note("%s answers pings again for %s, and has yet to answer a request", u.URI, j.since(u.Since))
+			j.noteOnce(u.URI + " answers pings, and has yet to answer a request")
 		}
 	}
 }

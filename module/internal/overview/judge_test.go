@@ -52,11 +52,11 @@ func TestJudge(t *testing.T) {
 	}{
 		"all right": {
 			func(*overview.Overview) {},
-			"all right: default serves for 1h2m, 1 standby ready; 2 pools, 3 of 3 upstreams up", "", "",
+			"all right: default serves for 1h2m, 1 standby; 2 pools, 3/3 upstreams up", "", "",
 		},
 		"in one process": {
 			func(o *overview.Overview) { o.Children = nil },
-			"all right: this process serves; 2 pools, 3 of 3 upstreams up", "", "",
+			"all right: this process serves; 2 pools, 3/3 upstreams up", "", "",
 		},
 		"in back-off": {
 			func(o *overview.Overview) {
@@ -94,12 +94,11 @@ func TestJudge(t *testing.T) {
 				o.Children[0].LastExit = &supervisor.Exit{Reason: "killed", Signal: "SIGKILL", Role: "standby", At: before(time.Second)}
 			},
 			"NOT all right: child default has 0 of 1 standby ready",
-			"warn|child default has 0 of 1 standby ready|the last one ended: killed, SIGKILL|the next one starts by itself",
-			"child default: a process ended 1s ago: killed, SIGKILL",
+			"warn|child default has 0 of 1 standby ready|a process that was standby ended 1s ago: killed, SIGKILL|the next one starts by itself", "",
 		},
 		"recovered from a crash": {
 			func(o *overview.Overview) { o.Children[0].LastExit = crash },
-			"all right: default serves for 1h2m, 1 standby ready; 2 pools, 3 of 3 upstreams up", "",
+			"all right: default serves for 1h2m, 1 standby; 2 pools, 3/3 upstreams up", "",
 			"child default: a process ended 24s ago: " + crashed,
 		},
 		"an upstream down": {
@@ -146,7 +145,7 @@ func TestJudge(t *testing.T) {
 		},
 		"unchanged": {
 			func(o *overview.Overview) { o.Reload.Result = overview.Unchanged },
-			"all right: default serves for 1h2m, 1 standby ready; 2 pools, 3 of 3 upstreams up", "", "",
+			"all right: default serves for 1h2m, 1 standby; 2 pools, 3/3 upstreams up", "", "",
 		},
 		"what operators decided": {
 			func(o *overview.Overview) {
@@ -159,7 +158,7 @@ func TestJudge(t *testing.T) {
 				}})
 				o.InDoubt = &overview.InDoubt{Requests: 1, Last: before(time.Minute)}
 			},
-			"all right: default serves for 1h2m, 1 standby ready; 2 pools, 2 of 4 upstreams up", "",
+			"all right: default serves for 1h2m, 1 standby; 2 pools, 2/4 upstreams up", "",
 			"http://a:80 is drained for 1m by alice|pool blog: all clients were sent to http://c:80 by hand: caddy broker failback blog|" +
 				"1 request in doubt, the last 1m ago: caddy broker in-doubt",
 		},
