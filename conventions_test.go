@@ -97,7 +97,7 @@ var mayImport = map[string][]string{
 	"module/internal/indoubt":     {"internal/lockorder", "internal/plain"},
 	"module/internal/parlance":    {},
 	"module/internal/proxystatus": {},
-	"module/internal/hold": {"internal/lockorder", "module/internal/proxystatus"},
+	"module/internal/hold":        {"internal/lockorder", "module/internal/proxystatus"},
 	"module/internal/handover": {
 		"internal/plain", "module/internal/indoubt", "module/internal/statefile", "supervisor", "supervisor/sockets",
 	},
@@ -105,9 +105,10 @@ var mayImport = map[string][]string{
 	"module/internal/statefile": {"module/internal/indoubt", "module/internal/testwait"},
 	"module/internal/testwait":  {},
 
-	"supervisor":          {"internal/plain", "internal/sidebyside", "supervisor/account", "supervisor/control", "supervisor/sockets"},
+	"supervisor":          {"internal/plain", "internal/sidebyside", "supervisor/account", "supervisor/control", "supervisor/sockets", "supervisor/tail"},
 	"supervisor/account":  {"internal/plain"},
 	"supervisor/control":  {},
+	"supervisor/tail":     {},
 	"supervisor/sockets":  {"internal/fdstore", "internal/sidebyside"},
 	"failover":            {"internal/lockorder", "failover/affinity", "failover/address", "failover/membership", "failover/report", "failover/tracker"},
 	"failover/affinity":   {"internal/lockorder"},
@@ -141,6 +142,7 @@ var coreImports = map[string][]string{
 	"supervisor/account":  {"golang.org/x/sys"},
 	"supervisor/control":  {"golang.org/x/sys"},
 	"supervisor/sockets":  {"golang.org/x/sys"},
+	"supervisor/tail":     {},
 	"failover":            {},
 	"failover/affinity":   {"github.com/cespare/xxhash/v2"},
 	"failover/address":    {},

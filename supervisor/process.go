@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/tail"
 )
 
 // process is one running process: what the operating system knows of a proc.
@@ -30,7 +31,7 @@ type process struct {
 	// nil for an external program, and where this system has none.
 	page     *os.File
 	pageless error // why there is none, if there should be
-	tail     *tail
+	tail     *tail.Tail
 	sample   sample
 	stderr   *os.File
 	// watcher ends what the process has started when this one is killed; nil for a child
@@ -73,7 +74,7 @@ func emptyProcess(id int, spec *Spec) *process {
 		id:      id,
 		uid:     os.Geteuid(),
 		spec:    spec,
-		tail:    new(tail),
+		tail:    new(tail.Tail),
 		drained: make(chan struct{}),
 		heard:   make(chan struct{}),
 		gone:    make(chan struct{}),
@@ -169,7 +170,7 @@ func (p *process) wait() Exit {
 	p.watcher.release()
 	_ = p.stderr.Close()
 	exit.Stderr = p.tail.String()
-	exit.Fault, exit.Goroutine = p.tail.fault()
+	exit.Fault, exit.Goroutine = p.tail.Fault()
 	return exit
 }
 
