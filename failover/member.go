@@ -23,6 +23,9 @@ const dialSlots = 16
 // see Member.Queue.
 const DialWidth = tracker.DialWidth
 
+// Upload is one request body on its way to a member, whose Flow it changes.
+type Upload = tracker.Upload
+
 // Member is one backend of a pool. Its identity lasts as long as the pool, also
 // over reloads, for the same scheme, host and port.
 type Member struct {
@@ -45,12 +48,9 @@ type Member struct {
 	outcomes   [report.Counters]atomic.Uint64 // of attempts, by report.Counter
 	dials      [dialSlots]atomic.Int32        // attempts without a connection, by the tick they began at
 
-	// What the carrier says of its connections.
-	_         [64]byte
-	reads     atomic.Uint64 // bytes that came are not counted, reads are: see Touch
-	uploading atomic.Int64  // requests whose body is being written
-	writes    atomic.Uint64 // parts of such bodies that connections took: see Upload
-	_         [64]byte
+	_    [64]byte
+	flow tracker.Flow
+	_    [64]byte
 
 	node // the machine's; guarded by the pool's mutex
 }
@@ -115,7 +115,10 @@ func newMember(u address.URI) *Member {
 }
 
 // Touch notes that a byte came from the member. It is called for every read.
-func (m *Member) Touch() { m.reads.Add(1) }
+func (m *Member) Touch() { m.flow.Reads.Add(1) }
+
+// Flow is for the bodies of requests that are sent to the member.
+func (m *Member) Flow() *tracker.Flow { return &m.flow }
 
 // SetBackup notes what status says of the member's warm connection: "", "warm",
 // "connecting", "refused".

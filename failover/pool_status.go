@@ -4,7 +4,6 @@
 package failover
 
 import (
-	"slices"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/report"
@@ -48,25 +47,10 @@ func (p *Pool) Status() report.PoolStatus {
 		}
 		s.Upstreams = append(s.Upstreams, u)
 	}
-	s.Upstreams = withRemoved(s.Upstreams, x.left)
-	return s
-}
-
-// withRemoved adds the requests that are still in progress on former members: as
-// those of their address where that is a member again.
-func withRemoved(list []report.UpstreamStatus, left []*Member) []report.UpstreamStatus {
-	for _, m := range left {
-		n := m.inProgress.Load()
-		if n == 0 {
-			continue
-		}
-		if i := slices.IndexFunc(list, func(u report.UpstreamStatus) bool { return u.URI == m.Name }); i >= 0 {
-			list[i].Requests += n
-			continue
-		}
-		list = append(list, report.UpstreamStatus{URI: m.Name, State: "removed", Since: m.since, Requests: n})
+	for _, m := range x.left {
+		s.AddRemoved(m.Name, m.since, m.inProgress.Load())
 	}
-	return list
+	return s
 }
 
 // listed are the members in their order, and then those that are not proved yet.

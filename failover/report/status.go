@@ -3,7 +3,10 @@
 
 package report
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // PoolStatus is what status says of a pool.
 type PoolStatus struct {
@@ -15,9 +18,25 @@ type PoolStatus struct {
 	// FailedPasses is how many passes in a row found no backend.
 	FailedPasses int `json:"failed_passes"`
 	// NextAttempt is when the next pass starts; nil while backends serve.
-	NextAttempt *time.Time       `json:"next_attempt"`
-	Waiting     int              `json:"waiting"`
-	Upstreams   []UpstreamStatus `json:"upstreams"`
+	NextAttempt *time.Time `json:"next_attempt"`
+	Waiting     int        `json:"waiting"`
+	// Failovers counts the requests that went on to another backend, since the process
+	// of the pool began to serve; so do the other counters.
+	Failovers uint64           `json:"failovers"`
+	Upstreams []UpstreamStatus `json:"upstreams"`
+}
+
+// AddRemoved adds the requests that are still in progress on a former member: as those of
+// its address where that is a member again.
+func (s *PoolStatus) AddRemoved(uri string, since time.Time, requests int64) {
+	i := slices.IndexFunc(s.Upstreams, func(u UpstreamStatus) bool { return u.URI == uri })
+	switch {
+	case requests == 0:
+	case i >= 0:
+		s.Upstreams[i].Requests += requests
+	default:
+		s.Upstreams = append(s.Upstreams, UpstreamStatus{URI: uri, State: "removed", Since: since, Requests: requests})
+	}
 }
 
 // UpstreamStatus is what status says of a member.
@@ -43,6 +62,10 @@ type UpstreamStatus struct {
 	NextProbe *time.Time `json:"next_probe"`
 	// Requests is how many are in progress.
 	Requests int64 `json:"requests"`
+	// Total counts the attempts to send a request here, Failed those that failed because
+	// of the backend: no connection, lost, reset, or hung.
+	Total  uint64 `json:"total"`
+	Failed uint64 `json:"failed"`
 	// Backup is the state of its warm connection: "", "warm", "connecting", "refused".
 	Backup string `json:"backup"`
 }

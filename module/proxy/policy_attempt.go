@@ -151,6 +151,12 @@ func (f *Failover) follow() error {
 	return lifecycle.On(f.events, "stopping", func() { f.stopping.Store(true) })
 }
 
+// say logs an event that the pool itself does not log.
+func (f *Failover) say(e report.Event) {
+	level, attrs := e.Line()
+	f.slogger.Log(f.ctx, level, e.Name, attrs...)
+}
+
 // emit passes an event of the pool on to Caddy's events app.
 func (f *Failover) emit(e report.Event) {
 	if f.ctx.Err() == nil && f.events.ShouldEmit(e.Name) {
