@@ -282,6 +282,9 @@ func TestWatchAndEventsInAPipe(t *testing.T) {
 			}
 		}
 		enough()
+		if n := strings.Count(b.Process().Output(), "/broker/?watch"); n > 1 && c.command != "events" {
+			t.Errorf("%d requests are in the log, want one", n)
+		}
 		if !strings.Contains(text, c.enough) || strings.Contains(text, "\x1b") {
 			t.Errorf("%s: %q", c.command, text)
 		}
