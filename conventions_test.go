@@ -34,10 +34,11 @@ const header = `// SPDX-FileCopyrightText: The caddy-broker authors
 var mayImport = map[string][]string{
 	"cmd/caddy": {"."},
 	".":         {"caddyfile", "module"},
-	"caddyfile": {"module/announce", "module/broker", "module/child", "module/cluster", "module/document", "module/policyconfig"},
+	"caddyfile": {"module/announce", "module/broker", "module/child", "module/cluster", "module/console", "module/document", "module/policyconfig"},
 
-	"module": {"module/admin", "module/announce", "module/broker", "module/child", "module/command", "module/logfile", "module/proxy"},
+	"module": {"module/admin", "module/announce", "module/broker", "module/child", "module/command", "module/console", "module/logfile", "module/proxy"},
 	"module/admin": {
+		"module/console",
 		"module/internal/assumed", "failover", "internal/plain", "failover/report", "failover/address", "module/proxy", "module/broker", "module/child", "module/document",
 		"module/internal/indoubt", "module/internal/overview", "module/internal/proxytest", "supervisor", "supervisor/control", "supervisor/sockets",
 	},
@@ -45,7 +46,7 @@ var mayImport = map[string][]string{
 	"module/broker": {
 		"internal/lockorder",
 		"module/internal/assumed", "failover", "failover/report", "failover/address", "failover/affinity", "internal/options", "internal/plain", "module/child", "module/cluster", "module/document", "module/internal/block",
-		"module/internal/handover", "module/internal/indoubt", "module/internal/metrics", "module/internal/overview", "module/internal/parlance", "module/internal/poolstate",
+		"module/internal/handover", "module/internal/history", "module/internal/indoubt", "module/internal/metrics", "module/internal/overview", "module/internal/parlance", "module/internal/poolstate",
 		"module/internal/proxystatus", "module/internal/proxytest", "module/internal/socket", "module/internal/statefile", "module/policyconfig",
 		"supervisor", "supervisor/account", "supervisor/control", "supervisor/sockets",
 	},
@@ -55,7 +56,7 @@ var mayImport = map[string][]string{
 		"module/internal/poolstate", "module/internal/proxytest", "module/internal/socket", "module/logfile", "module/internal/testwait",
 		"supervisor", "supervisor/account", "supervisor/control",
 	},
-	"module/logfile": {},
+	"module/logfile": {"internal/lockorder"},
 	"module/cluster": {
 		"internal/lockorder",
 		"failover/address", "failover/membership", "internal/options",
@@ -64,6 +65,10 @@ var mayImport = map[string][]string{
 	"module/command": {
 		"module/internal/assumed", "failover", "failover/address", "failover/report", "internal/options", "internal/plain", "module/broker", "module/child", "module/document", "module/internal/indoubt", "module/internal/overview", "module/internal/proxytest",
 		"supervisor", "supervisor/control",
+	},
+	"module/console": {
+		"failover/report", "internal/plain", "module/broker", "module/child", "module/cluster", "module/internal/history", "module/internal/indoubt",
+		"module/internal/lifecycle", "module/internal/overview", "module/internal/parlance", "supervisor",
 	},
 	"module/document": {"internal/lockorder"},
 	"module/proxy": {
@@ -79,6 +84,7 @@ var mayImport = map[string][]string{
 		"module/internal/socket", "module/internal/testwait", "module/policyconfig", "module/sources",
 	},
 	"module/sources":              {"internal/lockorder", "failover", "failover/report", "failover/address", "failover/membership", "module/internal/parlance"},
+	"module/internal/history":     {"internal/lockorder"},
 	"module/internal/lifecycle":   {},
 	"module/internal/metrics":     {},
 	"module/internal/overview":    {"failover/report", "supervisor"},
@@ -107,7 +113,7 @@ var mayImport = map[string][]string{
 	"failover/address":    {"internal/options"},
 	"failover/membership": {"failover/address"},
 	"failover/report":     {"failover/address", "failover/membership", "internal/plain"},
-	"failover/tracker":    {"internal/lockorder", "failover/address"},
+	"failover/tracker":    {"internal/lockorder", "failover/address", "failover/report"},
 
 	"internal/lockorder":  {},
 	"internal/options":    {},
@@ -115,7 +121,8 @@ var mayImport = map[string][]string{
 	"internal/fdstore":    {},
 	"internal/sidebyside": {},
 
-	"integration":         {"integration/harness", "internal/fdstore", "internal/sidebyside"},
+	"integration":         {"integration/browser", "integration/harness", "internal/fdstore", "internal/sidebyside"},
+	"integration/browser": {},
 	"integration/harness": {"internal/fdstore"},
 	"bench":               {"bench/backend", "bench/client", "bench/peers", "bench/report", "bench/soak", "integration/harness"},
 	"bench/backend":       {"integration/harness"},

@@ -57,3 +57,9 @@ func Read(from document.Source) (*document.Document, error) {
 	}
 	return d.From(&from), nil
 }
+
+// Reloadable reports whether the configuration came from a file that can be read again.
+func Reloadable() bool {
+	shown := Shown()
+	return shown != nil && shown.Source != nil
+}
