@@ -20,43 +20,43 @@ import (
 	"github.com/caddy-broker/caddy-broker/integration/harness"
 )
 
-// told is what a broker command printed, with its exit code.
-type told struct {
+// printed is what a broker command printed, with its exit code.
+type printed struct {
 	out  string
 	code int
 }
 
 // first is the first line.
-func (o told) first() string {
+func (o printed) first() string {
 	line, _, _ := strings.Cut(o.out, "\n")
 	return line
 }
 
 // words are all of its words, however its lines are broken.
-func (o told) words() string { return strings.Join(strings.Fields(o.out), " ") }
+func (o printed) words() string { return strings.Join(strings.Fields(o.out), " ") }
 
 // tell runs a broker command, whatever its exit code.
-func tell(t *testing.T, b *harness.Broker, command ...string) told {
+func tell(t *testing.T, b *harness.Broker, command ...string) printed {
 	t.Helper()
 	return runs(t, b, append(append([]string{"broker"}, command...), "--address", b.AdminAddr())...)
 }
 
 // runs runs a command, whatever its exit code.
-func runs(t *testing.T, b *harness.Broker, command ...string) told {
+func runs(t *testing.T, b *harness.Broker, command ...string) printed {
 	t.Helper()
 	out, err := b.Run(t.Context(), command...)
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		return told{out, exit.ExitCode()}
+		return printed{out, exit.ExitCode()}
 	} else if err != nil {
 		t.Fatal(err)
 	}
-	return told{out, 0}
+	return printed{out, 0}
 }
 
 // awaitTold runs a command until it ends with code and its first line begins with begins.
-func awaitTold(t *testing.T, b *harness.Broker, code int, begins string, command ...string) told {
+func awaitTold(t *testing.T, b *harness.Broker, code int, begins string, command ...string) printed {
 	t.Helper()
-	var o told
+	var o printed
 	if err := harness.Until(t.Context(), soon, func() error {
 		if o = tell(t, b, command...); o.code != code || !strings.HasPrefix(o.first(), begins) {
 			return fmt.Errorf("%v: exit code %d, want %d and a first line that begins with %q:\n%s", command, o.code, code, begins, o.out)
@@ -69,7 +69,7 @@ func awaitTold(t *testing.T, b *harness.Broker, code int, begins string, command
 }
 
 // wants reports what of the words is not in an output.
-func wants(t *testing.T, o told, list ...string) {
+func wants(t *testing.T, o printed, list ...string) {
 	t.Helper()
 	for _, want := range list {
 		if !strings.Contains(o.words(), want) {
