@@ -115,7 +115,9 @@ func newStaged(t *testing.T, i *incident) *staged {
 	s.pid = awaitActive(t, s.Broker, 0)
 	if strings.Contains(i.options, "standby") {
 		awaitStandby(t, s.Broker)
+		s.await(t, wantedLine{"broker_child_ready", "info", []string{"standby of child default is ready"}})
 	}
+	s.await(t, wantedLine{"broker_child_ready", "info", []string{"child default is ready to serve"}})
 	s.watch(t)
 	get(t, s.addr)
 	if !i.initial {
