@@ -34,18 +34,19 @@ const header = `// SPDX-FileCopyrightText: The caddy-broker authors
 var mayImport = map[string][]string{
 	"cmd/caddy": {"."},
 	".":         {"caddyfile", "module"},
-	"caddyfile": {"module/announce", "module/broker", "module/child", "module/cluster", "module/document", "module/policyconfig"},
+	"caddyfile": {"module/announce", "module/broker", "module/child", "module/cluster", "module/console", "module/document", "module/policyconfig"},
 
-	"module": {"module/admin", "module/announce", "module/broker", "module/child", "module/command", "module/logfile", "module/proxy"},
+	"module": {"module/admin", "module/announce", "module/broker", "module/child", "module/command", "module/console", "module/logfile", "module/proxy"},
 	"module/admin": {
+		"module/console",
 		"module/internal/assumed", "failover", "internal/plain", "failover/report", "failover/address", "module/proxy", "module/broker", "module/child", "module/document",
-		"module/internal/indoubt", "module/internal/proxytest", "supervisor", "supervisor/control", "supervisor/sockets",
+		"module/internal/indoubt", "module/internal/overview", "module/internal/proxytest", "supervisor", "supervisor/control", "supervisor/sockets",
 	},
 	"module/announce": {"module/internal/assumed", "failover/address", "module/child", "module/cluster", "module/internal/lifecycle", "module/internal/parlance"},
 	"module/broker": {
 		"internal/lockorder",
 		"module/internal/assumed", "failover", "failover/report", "failover/address", "failover/affinity", "internal/options", "internal/plain", "module/child", "module/cluster", "module/document", "module/internal/block",
-		"module/internal/handover", "module/internal/indoubt", "module/internal/metrics", "module/internal/parlance", "module/internal/poolstate",
+		"module/internal/handover", "module/internal/hold", "module/internal/history", "module/internal/indoubt", "module/internal/metrics", "module/internal/overview", "module/internal/parlance", "module/internal/poolstate",
 		"module/internal/proxystatus", "module/internal/proxytest", "module/internal/socket", "module/internal/statefile", "module/policyconfig",
 		"supervisor", "supervisor/account", "supervisor/control", "supervisor/sockets",
 	},
@@ -62,8 +63,12 @@ var mayImport = map[string][]string{
 		"module/internal/block", "module/internal/parlance", "module/internal/testwait",
 	},
 	"module/command": {
-		"module/internal/assumed", "failover", "failover/report", "internal/options", "internal/plain", "module/broker", "module/child", "module/document", "module/internal/proxytest",
+		"module/internal/assumed", "failover", "failover/address", "failover/report", "internal/options", "internal/plain", "module/broker", "module/child", "module/document", "module/internal/indoubt", "module/internal/overview", "module/internal/proxytest",
 		"supervisor", "supervisor/control",
+	},
+	"module/console": {
+		"failover/report", "internal/plain", "module/broker", "module/child", "module/cluster", "module/internal/history", "module/internal/indoubt",
+		"module/internal/lifecycle", "module/internal/overview", "module/internal/parlance", "supervisor",
 	},
 	"module/document": {"internal/lockorder"},
 	"module/proxy": {
@@ -79,8 +84,10 @@ var mayImport = map[string][]string{
 		"module/internal/socket", "module/internal/testwait", "module/policyconfig", "module/sources",
 	},
 	"module/sources":              {"internal/lockorder", "failover", "failover/report", "failover/address", "failover/membership", "module/internal/parlance"},
+	"module/internal/history":     {"internal/lockorder"},
 	"module/internal/lifecycle":   {},
 	"module/internal/metrics":     {},
+	"module/internal/overview":    {"failover/report", "supervisor"},
 	"module/internal/poolstate":   {"failover", "failover/report", "failover/address", "failover/affinity", "module/internal/parlance", "module/internal/proxytest"},
 	"module/internal/proxytest":   {"failover", "failover/report", "failover/address"},
 	"module/policyconfig":         {"failover/address", "internal/options", "module/internal/block"},
@@ -90,6 +97,7 @@ var mayImport = map[string][]string{
 	"module/internal/indoubt":     {"internal/lockorder", "internal/plain"},
 	"module/internal/parlance":    {},
 	"module/internal/proxystatus": {},
+	"module/internal/hold": {"internal/lockorder", "module/internal/proxystatus"},
 	"module/internal/handover": {
 		"internal/plain", "module/internal/indoubt", "module/internal/statefile", "supervisor", "supervisor/sockets",
 	},
@@ -114,7 +122,8 @@ var mayImport = map[string][]string{
 	"internal/fdstore":    {},
 	"internal/sidebyside": {},
 
-	"integration":         {"integration/harness", "internal/fdstore", "internal/sidebyside"},
+	"integration":         {"integration/browser", "integration/harness", "internal/fdstore", "internal/sidebyside"},
+	"integration/browser": {},
 	"integration/harness": {"internal/fdstore"},
 	"bench":               {"bench/backend", "bench/client", "bench/peers", "bench/report", "bench/soak", "integration/harness"},
 	"bench/backend":       {"integration/harness"},

@@ -9,6 +9,7 @@ import (
 	_ "github.com/caddy-broker/caddy-broker/module/broker"   // app
 	_ "github.com/caddy-broker/caddy-broker/module/child"    // networks, guard
 	_ "github.com/caddy-broker/caddy-broker/module/command"  // commands
+	_ "github.com/caddy-broker/caddy-broker/module/console"  // page for operators
 	_ "github.com/caddy-broker/caddy-broker/module/logfile"  // log writer broker_file
 	_ "github.com/caddy-broker/caddy-broker/module/proxy"    // selection policy
 )

@@ -88,8 +88,8 @@ func (e *Exit) Brief() *Exit {
 	return &brief
 }
 
-// planned reports whether the exit was asked for.
-func (e *Exit) planned() bool { return e.Reason == exitStop || e.Reason == exitReplace }
+// Planned reports whether the exit was asked for.
+func (e *Exit) Planned() bool { return e.Reason == exitStop || e.Reason == exitReplace }
 
 // maxReason bounds what is kept of the reason of an exit, in bytes.
 const maxReason = 16 << 10

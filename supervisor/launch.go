@@ -82,6 +82,10 @@ func (s *Supervisor) hear(p *process) {
 		}
 		switch m.Kind {
 		case control.KindListen:
+			if m.Network == control.NetworkParent {
+				s.connect(p, m)
+				continue
+			}
 			s.lend(ctx, p, m)
 		case control.KindReady:
 			p.sample.take(p.cmd.Process.Pid)

@@ -104,9 +104,13 @@ type (
 	inClose struct{}
 )
 
-func (in inStart) apply(m *machine, _ time.Time) {
+func (in inStart) apply(m *machine, now time.Time) {
 	var err error
 	switch {
+	case !m.frozen && !m.closed && in.spec == nil && m.pausing(now):
+		m.deaths, m.nextStart = 0, time.Time{} // the operator does not want to wait for it
+		m.starting = append(m.starting, in.reply)
+		return
 	case m.frozen:
 		err = ErrHandingOver
 	case m.closed:
@@ -128,6 +132,11 @@ func (in inStart) apply(m *machine, _ time.Time) {
 	m.wanted, m.served = true, false
 	m.deaths, m.nextStart, m.restart, m.lacking = 0, time.Time{}, false, false
 	m.starting = append(m.starting, in.reply)
+}
+
+// pausing reports whether the child is to run, and nothing of it does before the next start.
+func (m *machine) pausing(now time.Time) bool {
+	return m.wanted && m.candidate == nil && m.left() == 0 && now.Before(m.nextStart)
 }
 
 func (m *machine) adopt(spec *Spec) {

@@ -27,6 +27,8 @@ type Status struct {
 	// Waiting is set while replacements wait for processes that finish requests, or
 	// AwaitRoom does.
 	Waiting *Waiting `json:"waiting,omitempty"`
+	// Standby is how many spares there are to be; nil for a child that is not to run.
+	Standby *StandbyStatus `json:"standby,omitempty"`
 	// Processes are all living ones, the oldest first.
 	Processes []ProcessStatus `json:"processes"`
 
@@ -34,7 +36,12 @@ type Status struct {
 	Stats Stats `json:"-"`
 
 	gapSince time.Time
-	standby  int // how many spares are wanted
+}
+
+// StandbyStatus says how many spares are wanted, and how many could take over now.
+type StandbyStatus struct {
+	Wanted int `json:"wanted"`
+	Ready  int `json:"ready"`
 }
 
 // Waiting says what waits for what.
@@ -54,11 +61,13 @@ type ProcessStatus struct {
 	Started    time.Time `json:"started"`
 	// Ready is when the process became ready.
 	Ready *time.Time `json:"ready,omitempty"`
+	// LastHeartbeat is when it gave a sign of life last, which it does each second; nil
+	// before the first, and for other programs.
+	LastHeartbeat *time.Time `json:"last_heartbeat,omitempty"`
 	// Admin is the path of its private admin socket.
 	Admin string `json:"admin,omitempty"`
 
-	process  *process  // nil until it is spawned
-	lastBeat time.Time // zero: there was none
+	process *process // nil until it is spawned
 }
 
 // Status is a snapshot.
@@ -83,16 +92,20 @@ func (s *Supervisor) publish() {
 		st.NextStart = &at
 	}
 	if m.wanted && m.spec != nil && !m.spec.External {
-		st.standby = m.spec.Standby
+		st.Standby = &StandbyStatus{Wanted: m.spec.Standby, Ready: m.count(phaseStandby)}
 	}
 	if n := m.waiting(); n > 0 || len(m.rooms) > 0 {
 		st.Waiting = &Waiting{Changes: n, Processes: m.finishing()}
 	}
 	for _, p := range m.procs {
-		ps := ProcessStatus{ID: p.id, Pid: p.pid, State: p.shown(), Generation: p.gen, Started: p.started, process: s.procs[p.id], lastBeat: p.lastBeat}
+		ps := ProcessStatus{ID: p.id, Pid: p.pid, State: p.shown(), Generation: p.gen, Started: p.started, process: s.procs[p.id]}
 		if !p.ready.IsZero() {
 			at := p.ready
 			ps.Ready = &at
+		}
+		if !p.lastBeat.IsZero() && !p.spec.External {
+			at := p.lastBeat
+			ps.LastHeartbeat = &at
 		}
 		if s.cfg.AdminSocket != nil && !p.spec.External {
 			ps.Admin = s.cfg.AdminSocket(p.id, p.spec.User)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"iter"
 	"math/rand/v2"
+	"net"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -40,6 +41,9 @@ type Config struct {
 	// it was not taken; the process hears of it if it waits for that. One that is
 	// [control.ErrUnreadable] ends the connection.
 	Report func(id int, topic string, data json.RawMessage) error
+	// Connect gets a connection that a process has asked for, and what for. It owns the
+	// connection, unless it refuses it with an error. It must not block, and may be nil.
+	Connect func(conn net.Conn, address string) error
 	// Cut gets the requests that the end of a process has cut off, before any event tells
 	// of that end, on the supervisor's goroutine. It must not block. It may be nil.
 	Cut func(exit *Exit, requests []account.Request)

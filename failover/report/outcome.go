@@ -44,6 +44,16 @@ const (
 	Neutral
 )
 
+// Failed reports whether an attempt that ended so failed because of its backend.
+func (o Outcome) Failed() bool {
+	switch o {
+	case DialFailed, Lost, StreamReset, Hung:
+		return true
+	default:
+		return false
+	}
+}
+
 // String names the outcome as metrics do.
 func (o Outcome) String() string {
 	switch o {

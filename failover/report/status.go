@@ -18,9 +18,12 @@ type PoolStatus struct {
 	// FailedPasses is how many passes in a row found no backend.
 	FailedPasses int `json:"failed_passes"`
 	// NextAttempt is when the next pass starts; nil while backends serve.
-	NextAttempt *time.Time       `json:"next_attempt"`
-	Waiting     int              `json:"waiting"`
-	Upstreams   []UpstreamStatus `json:"upstreams"`
+	NextAttempt *time.Time `json:"next_attempt"`
+	Waiting     int        `json:"waiting"`
+	// Failovers counts the requests that went on to another backend, since the process
+	// of the pool began to serve; so do the other counters.
+	Failovers uint64           `json:"failovers"`
+	Upstreams []UpstreamStatus `json:"upstreams"`
 }
 
 // AddRemoved adds the requests that are still in progress on a former member: as those of
@@ -59,6 +62,10 @@ type UpstreamStatus struct {
 	NextProbe *time.Time `json:"next_probe"`
 	// Requests is how many are in progress.
 	Requests int64 `json:"requests"`
+	// Total counts the attempts to send a request here, Failed those that failed because
+	// of the backend: no connection, lost, reset, or hung.
+	Total  uint64 `json:"total"`
+	Failed uint64 `json:"failed"`
 	// Backup is the state of its warm connection: "", "warm", "connecting", "refused".
 	Backup string `json:"backup"`
 }

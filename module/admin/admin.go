@@ -14,8 +14,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
-
-	"github.com/caddy-broker/caddy-broker/module/broker"
 )
 
 func init() {
@@ -88,21 +86,21 @@ func routeAdmin(w http.ResponseWriter, r *http.Request) error {
 		if err := method(r, http.MethodGet); err != nil {
 			return err
 		}
-		pools, err := adminPools(r)
-		if err != nil {
-			return err
-		}
-		return answer(w, http.StatusOK, map[string]any{"children": broker.Overview(), "pools": pools})
+		return answer(w, http.StatusOK, look(r.Context()))
+	case "check":
+		return adminCheck(w, r)
 	case "children":
 		return adminChildren(w, r, parts[1:])
 	case "events":
 		return adminEvents(w, r)
 	case "upgrade":
 		return adminUpgrade(w, r)
+	case "console":
+		return adminConsole(w, r, parts[1:])
 	case "pools", "in-doubt", "drain", "resume":
 		return adminPool(w, r, parts)
 	}
-	return failure(http.StatusNotFound, "no resource %q under /broker/: there are children, pools, drain, resume, in-doubt, events and upgrade", parts[0])
+	return failure(http.StatusNotFound, "no resource %q under /broker/: there are check, children, pools, drain, resume, in-doubt, events, upgrade and console", parts[0])
 }
 
 // segments are the parts of the path below the prefix. A name that has slashes, as

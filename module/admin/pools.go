@@ -31,18 +31,6 @@ func poolsChild() *broker.Hosted {
 	return broker.Find(broker.DefaultChild)
 }
 
-// adminPools is the list of all pools; a child that cannot answer has none to show.
-func adminPools(r *http.Request) (any, error) {
-	if c := poolsChild(); c != nil {
-		body, err := c.Ask(r.Context(), "/broker/pools")
-		if err != nil {
-			return []any{}, nil //nolint:nilerr // the overview must not fail because the child is down; its state is shown
-		}
-		return json.RawMessage(body), nil
-	}
-	return poolStatuses(), nil
-}
-
 func poolStatuses() []report.PoolStatus {
 	out := []report.PoolStatus{}
 	for _, p := range proxy.List() {

@@ -29,6 +29,7 @@ func (a *Admin) Routes() []caddy.AdminRoute {
 		routes = append(routes, caddy.AdminRoute{Pattern: "POST /load", Handler: caddy.AdminHandlerFunc(serveLoad)})
 		routes = append(routes, userConfig.routes()...)
 		routes = append(routes, forwards()...)
+		routes = strict(routes)
 	}
 	return mountable(routes, a.logger)
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/module/document"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
+	"github.com/caddy-broker/caddy-broker/module/internal/overview"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 )
 
@@ -65,6 +66,17 @@ func (carrier) AwaitRoom() {
 }
 
 func (carrier) Unchanged() error {
+	err := servable()
+	if err != nil {
+		loaded(err)
+	} else {
+		note(overview.Unchanged, "")
+	}
+	return err
+}
+
+// servable is why nothing would serve a configuration now, if so.
+func servable() error {
 	if c := host.child(DefaultChild); c != nil {
 		return c.servable()
 	}
@@ -86,7 +98,7 @@ func (carrier) Load(base, next *document.Document, force bool) (err error) {
 	if w == nil {
 		return caddy.Load(next.JSON(), force)
 	}
-	if err := (carrier{}).Unchanged(); err != nil {
+	if err := servable(); err != nil {
 		return err
 	}
 	same, err := sameAround(base, w)

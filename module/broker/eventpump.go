@@ -91,7 +91,7 @@ func (p *eventPump) run() {
 			a.waitReady()
 			a.emit(e)
 		}
-		p.hub.send(e)
+		host.happened(e)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/module/document"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
+	"github.com/caddy-broker/caddy-broker/module/internal/history"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
@@ -44,6 +45,8 @@ type hostState struct {
 
 	network clusterHost // guarded by turn
 	thrift  thrift      // guarded by turn
+	sampler sampler     // guarded by turn
+	book    history.Book
 	events  *eventPump
 	doubts  indoubt.Ledger // requests in doubt that children reported
 	state   parentState
@@ -94,6 +97,7 @@ func (h *hostState) claim(a *App) error {
 	loaded(nil)
 	h.tellParent()
 	h.thrift.set(!a.serves())
+	h.sampler.begin(h)
 	for _, name := range unchanged {
 		a.logUnchanged(name)
 	}
@@ -337,6 +341,7 @@ func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logg
 		Hello:       c.hello,
 		Activate:    c.activated,
 		Report:      c.reported,
+		Connect:     c.connected,
 		Cut:         c.left,
 		Event:       events.put,
 		Hold:        c.hold,

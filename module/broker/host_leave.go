@@ -21,6 +21,7 @@ func (h *hostState) prune(logger *zap.Logger) {
 	if a == nil {
 		h.network.end()
 		h.thrift.set(false)
+		h.sampler.end()
 		h.state.freeze(h)
 	}
 	var ends []<-chan struct{}

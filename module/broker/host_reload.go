@@ -25,7 +25,9 @@ func (c *Hosted) Reload(ctx context.Context) error {
 		return fmt.Errorf("reloading child %q: %w", c.name, ErrNoFile)
 	}
 	d, err := Read(*shown.Source)
-	if err == nil {
+	if err != nil {
+		Unreadable(err)
+	} else {
 		err = Change(ctx, document.Request{Whole: d})
 	}
 	if err != nil {
@@ -54,4 +56,10 @@ func Read(from document.Source) (*document.Document, error) {
 		return nil, err
 	}
 	return d.From(&from), nil
+}
+
+// Reloadable reports whether the configuration came from a file that can be read again.
+func Reloadable() bool {
+	shown := Shown()
+	return shown != nil && shown.Source != nil
 }

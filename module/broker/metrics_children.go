@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/overview"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 )
 
@@ -41,13 +42,13 @@ func (childCollector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect sends the values.
 func (childCollector) Collect(ch chan<- prometheus.Metric) {
-	if at := lastLoad.success.Load(); at != nil {
+	if r := lastLoad.Load(); r != nil && r.Serving != nil {
 		success := 1.0
-		if lastLoad.failed.Load() {
+		if r.Result == overview.Failed {
 			success = 0
 		}
 		ch <- prometheus.MustNewConstMetric(descReload, prometheus.GaugeValue, success)
-		ch <- prometheus.MustNewConstMetric(descLoaded, prometheus.GaugeValue, float64(at.UnixMilli())/1000)
+		ch <- prometheus.MustNewConstMetric(descLoaded, prometheus.GaugeValue, float64(r.Serving.UnixMilli())/1000)
 	}
 	ch <- prometheus.MustNewConstMetric(descDoubts, prometheus.GaugeValue, float64(len(host.doubts.List())))
 	for _, s := range Statuses() {
@@ -65,21 +66,27 @@ func (childCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(descBroken, prometheus.CounterValue, float64(s.Stats.Broken), s.Name)
 		if c := host.child(s.Name); c != nil {
 			ch <- prometheus.MustNewConstMetric(descCut, prometheus.CounterValue, float64(c.inDoubt.Load()), s.Name)
-			gauges(ch, s.Name, c.sup.Gauges())
+			gauges(ch, s, c.sup.Gauges())
 		}
 	}
 }
 
 // gauges sends what is measured of a child; what is not known lacks.
-func gauges(ch chan<- prometheus.Metric, child string, g supervisor.Gauges) {
+func gauges(ch chan<- prometheus.Metric, st *supervisor.Status, g supervisor.Gauges) {
 	send := func(known bool, desc *prometheus.Desc, value float64, labels ...string) {
 		if known {
-			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, append([]string{child}, labels...)...)
+			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, append([]string{st.Name}, labels...)...)
 		}
 	}
-	send(true, descSpares, float64(g.StandbyWanted), "wanted")
-	send(true, descSpares, float64(g.StandbyReady), "ready")
+	if st.Standby != nil {
+		send(true, descSpares, float64(st.Standby.Wanted), "wanted")
+		send(true, descSpares, float64(st.Standby.Ready), "ready")
+	}
 	send(g.Counted, descFlight, float64(g.InFlight))
 	send(g.Memory > 0, descMemory, float64(g.Memory))
-	send(!g.LastBeat.IsZero(), descBeat, time.Since(g.LastBeat).Seconds())
+	for i := range st.Processes {
+		if p := &st.Processes[i]; p.State == "active" && p.LastHeartbeat != nil {
+			send(true, descBeat, time.Since(*p.LastHeartbeat).Seconds())
+		}
+	}
 }

@@ -185,7 +185,7 @@ func (c *Hosted) takeReport(id int, topic string, data json.RawMessage) error {
 			return fmt.Errorf("event %q is none of a pool", e.Name)
 		}
 		e.Data, _ = plainData(e.Data).(map[string]any)
-		host.events.hub.send(e)
+		host.happened(e)
 	case parlance.TopicDoubt:
 		var d indoubt.Record
 		if err := decode(data, maxDoubt, &d); err != nil {

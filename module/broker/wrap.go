@@ -66,12 +66,14 @@ func wrap(d *document.Document) (*wrapped, error) {
 	if children, _ := app["children"].(object); children[DefaultChild] != nil {
 		return nil, errors.New("apps.broker.children.default: the child of that name runs the whole configuration: remove it")
 	}
-	if app["admin_listen"], err = adminListen(user["admin"]); err != nil {
+	listen, err := adminListen(user["admin"])
+	if err != nil {
 		return nil, err
 	}
+	app["admin_listen"] = listen
 	w := &wrapped{user: d, parent: object{}, app: app}
-	if admin, ok := user["admin"]; ok {
-		w.parent["admin"] = wrapLoader(dropIDs(admin))
+	if admin := browsable(wrapLoader(dropIDs(user["admin"])), listen); admin != nil {
+		w.parent["admin"] = admin
 	}
 	if storage, ok := user["storage"]; ok {
 		w.parent["storage"] = dropIDs(storage)

@@ -3,7 +3,11 @@
 
 package child
 
-import "context"
+import (
+	"context"
+	"errors"
+	"net"
+)
 
 // Supervised reports whether this process is a supervised child.
 func Supervised() bool { return runtime.Load() != nil }
@@ -40,4 +44,13 @@ func Flush(ctx context.Context) error {
 		return nil
 	}
 	return reporter.Load().flush(ctx)
+}
+
+// Connect makes a connection to the parent, for what address says.
+func Connect(address string) (net.Conn, error) {
+	rt := runtime.Load()
+	if rt == nil {
+		return nil, errors.New("connecting to the broker: this process has none")
+	}
+	return rt.link.Connect(address)
 }

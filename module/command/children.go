@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-broker/caddy-broker/module/broker"
+	"github.com/caddy-broker/caddy-broker/supervisor"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
@@ -30,17 +31,16 @@ func childCommands() []*cobra.Command {
 			Use:   c.verb + " [<child>]",
 			Short: c.short,
 			Args:  cobra.MaximumNArgs(1),
+
+			ValidArgsFunction: completeFirst(childNames),
 		}
 		addressFlags(cmd)
 		if c.verb == "stop" {
 			cmd.Flags().StringP("mode", "", string(control.Immediate),
 				"immediate: requests in progress finish; force: everything is cut. An immediate stop under way can be turned into force")
+			_ = cmd.RegisterFlagCompletionFunc("mode", cobra.FixedCompletions([]string{string(control.Immediate), string(control.Force)}, cobra.ShellCompDirectiveNoFileComp))
 		}
-		cmd.RunE = func(cmd *cobra.Command, args []string) error {
-			return caddycmd.WrapCommandFuncForCobra(func(fl caddycmd.Flags) (int, error) {
-				return cmdChild(fl, c.verb, args)
-			})(cmd, args)
-		}
+		cmd.RunE = withArgs(func(fl caddycmd.Flags, args []string) (int, error) { return cmdChild(fl, c.verb, args) })
 		out = append(out, cmd)
 	}
 	return out
@@ -55,9 +55,33 @@ func cmdChild(fl caddycmd.Flags, verb string, args []string) (int, error) {
 	if verb == "stop" {
 		path += "?mode=" + url.QueryEscape(fl.String("mode"))
 	}
-	if _, err := ask(fl, http.MethodPost, path, nil); err != nil {
+	body, err := ask(fl, http.MethodPost, path, nil)
+	if err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
-	fmt.Printf("%s %s: done\n", verb, name)
+	var st supervisor.Status
+	if err := read(body, &st); err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
+	fmt.Print(wrapped("", 2, cell(done(verb, &st))))
 	return caddy.ExitCodeSuccess, nil
+}
+
+// done says what an operation on a child has led to.
+func done(verb string, st *supervisor.Status) string {
+	text := verb + " " + st.Name + ": done, "
+	if verb == "stop" {
+		return text + "it is " + st.State
+	}
+	text += fmt.Sprintf("process %s is %s", pid(st.Pid), st.State)
+	n := 0
+	for _, p := range st.Processes {
+		if p.State == "draining" || p.State == "stopping" {
+			n++
+		}
+	}
+	if n > 0 {
+		text += "; " + count(n, "older process finishes", "older processes finish") + " requests in progress"
+	}
+	return text
 }

@@ -24,18 +24,24 @@ the listening sockets, and a child that serves the sites and is started again
 when it dies. The other commands talk to a running broker's admin endpoint.
 `,
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(runCommand(), statusCommand(), lastExitCommand(), upgradeCommand())
+			cmd.AddCommand(runCommand(), statusCommand(), checkCommand(), lastExitCommand(), inDoubtCommand(), eventsCommand(), upgradeCommand(), versionCommand())
 			cmd.AddCommand(childCommands()...)
 			cmd.AddCommand(poolCommands()...)
 			superviseRun(cmd)
-			cmd.RunE = withArgs(func(_ caddycmd.Flags, args []string) (int, error) {
-				if len(args) == 0 {
-					return caddy.ExitCodeSuccess, cmd.Help()
-				}
-				return caddy.ExitCodeFailedStartup, unknownCommand(cmd, args[0])
-			})
+			cmd.RunE = withArgs(groupOf(cmd))
 		},
 	})
+}
+
+// groupOf is what a command does that has others: it shows them, or says which one is
+// meant.
+func groupOf(cmd *cobra.Command) func(caddycmd.Flags, []string) (int, error) {
+	return func(_ caddycmd.Flags, args []string) (int, error) {
+		if len(args) == 0 {
+			return caddy.ExitCodeSuccess, cmd.Help()
+		}
+		return caddy.ExitCodeFailedStartup, unknownCommand(cmd, args[0])
+	}
 }
 
 // unknownCommand is the error of a command that cmd does not have.
@@ -47,11 +53,4 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 		}
 	}
 	return options.Unknown("command", name, known)
-}
-
-// addressFlags are those of every command that talks to a running broker.
-func addressFlags(cmd *cobra.Command) {
-	cmd.Flags().StringP("address", "", "", "Address of the administration endpoint, if not the default")
-	cmd.Flags().StringP("config", "c", "", "Configuration file to take the address from")
-	cmd.Flags().StringP("adapter", "a", "", "Name of config adapter to apply (when --config is used)")
 }

@@ -31,7 +31,8 @@ Shows how the last process of a child ended: why, what it said, what the gorouti
 was doing that died, and the requests that it had in progress. If that end was asked
 for, the last one that was not follows.
 `,
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: completeFirst(childNames),
 	}
 	addressFlags(cmd)
 	cmd.Flags().BoolP("json", "", false, "Print JSON")

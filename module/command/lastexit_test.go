@@ -25,7 +25,7 @@ func TestLastExitIsShown(t *testing.T) {
 		}},
 	}
 	const crashed = `END        crash, code 2
-AT         2030-01-02 03:04:05, 1m0s ago
+AT         2030-01-02 03:04:05, 1m ago
 FAULT      panic: no?[2J
 PROCESS    7, active, generation 3, lived 24s
 MEMORY     64 MiB, at most 70 MiB
@@ -49,7 +49,7 @@ Its last lines:
 			"a stop after it",
 			broker.LastExit{Exit: &supervisor.Exit{Code: 137, Signal: "SIGKILL", Reason: "stop", At: at, Pid: 8, Role: "active", Generation: 4}, LastFailure: crash},
 			`END        stop, SIGKILL
-AT         2030-01-02 03:04:05, 1m0s ago
+AT         2030-01-02 03:04:05, 1m ago
 PROCESS    8, active, generation 4, lived 0s
 IN FLIGHT  nothing
 
@@ -64,7 +64,7 @@ The last end that was not asked for:
 				InFlight: &supervisor.InFlight{Unknown: "another version"},
 			}},
 			`END        spawn, code 127
-AT         2030-01-02 03:04:05, 1m0s ago
+AT         2030-01-02 03:04:05, 1m ago
 ERROR      no such file
 PROCESS    none, starting, generation 1, lived 0s
 MEMORY     at most 3 MiB

@@ -4,182 +4,140 @@
 package command
 
 import (
-	"cmp"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-broker/caddy-broker/internal/plain"
-	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/module/internal/overview"
 )
 
 func statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status [--address <interface>] [--json] [--watch]",
-		Short: "Shows the children and pools of a running broker",
+		Short: "Shows whether everything is all right, and the children and pools of a running broker",
 		Long: `
-Shows the children and pools of a running broker as a table, as JSON, or redrawn
-each second until interrupted.
+Shows in its first line whether everything is all right and, if not, what is not; then
+why, what happens next or what to do, and the children and pools.
+
+Exits with 0 if everything is all right, 1 if something is not, 2 if no broker answers.
+
+--watch shows it anew each second until interrupted. With --json each is one line then.
 `,
 		Args: cobra.NoArgs,
 	}
 	addressFlags(cmd)
 	cmd.Flags().BoolP("json", "", false, "Print JSON")
-	cmd.Flags().BoolP("watch", "w", false, "Redraw each second")
-	cmd.RunE = caddycmd.WrapCommandFuncForCobra(cmdStatus)
+	cmd.Flags().BoolP("watch", "w", false, "Show it anew each second")
+	cmd.RunE = withArgs(cmdStatus)
 	return cmd
 }
 
-func cmdStatus(fl caddycmd.Flags) (int, error) {
-	show := func(w io.Writer) error {
-		body, err := get(fl, "/broker/")
-		if err != nil {
-			return err
-		}
-		if fl.Bool("json") {
-			_, err = w.Write(plain.JSON(body))
-			return err
-		}
-		return writeStatus(w, body, time.Now())
+func cmdStatus(fl caddycmd.Flags, _ []string) (int, error) {
+	if fl.Bool("watch") {
+		return watchStatus(os.Stdout, isTerminal(os.Stdout), time.Tick(time.Second), func(w io.Writer) error { return showStatus(w, fl) })
 	}
-	if !fl.Bool("watch") {
-		if err := show(os.Stdout); err != nil {
-			return caddy.ExitCodeFailedStartup, err
-		}
-		return caddy.ExitCodeSuccess, nil
+	if err := showStatus(os.Stdout, fl); err != nil {
+		return noBroker(err), err
 	}
-	for tick := time.NewTicker(time.Second); ; <-tick.C {
-		var page strings.Builder
-		if err := show(&page); err != nil {
-			fmt.Fprintln(&page, plain.Text(err.Error(), maxError))
-		}
-		fmt.Print("\x1b[H\x1b[2J" + page.String()) // home, clear
-	}
+	return exitYes, nil
 }
 
-// get asks the running broker.
-func get(fl caddycmd.Flags, path string) ([]byte, error) {
-	return ask(fl, http.MethodGet, path, nil)
-}
-
-func ask(fl caddycmd.Flags, method, path string, body io.Reader) ([]byte, error) {
-	address, err := caddycmd.DetermineAdminAPIAddress(fl.String("address"), nil, fl.String("config"), fl.String("adapter"))
+// showStatus asks for the status and shows it; errNo says that something is wrong.
+func showStatus(w io.Writer, fl caddycmd.Flags) error {
+	body, err := get(fl, "/broker/")
 	if err != nil {
-		return nil, fmt.Errorf("finding the admin endpoint: %w", err)
-	}
-	resp, err := caddycmd.AdminAPIRequest(address, method, path, nil, body)
-	if err != nil {
-		return nil, plainError(address, err)
-	}
-	defer resp.Body.Close()
-	return io.ReadAll(io.LimitReader(resp.Body, maxBody))
-}
-
-// plainError is what the broker itself said, where Caddy's client wraps it.
-func plainError(address string, err error) error {
-	text := err.Error()
-	if i := strings.Index(text, `{"error":`); i >= 0 {
-		var said struct {
-			Error string `json:"error"`
-		}
-		if json.Unmarshal([]byte(strings.TrimSpace(text[i:])), &said) == nil && said.Error != "" {
-			return errors.New(plain.Text(said.Error, maxError))
-		}
-	}
-	if strings.Contains(text, "HTTP 404") {
-		return fmt.Errorf("no broker at %s: a Caddy without this plugin answers there", address)
-	}
-	return fmt.Errorf("asking the broker at %s: is it running? %w", address, err)
-}
-
-// overview is the answer of GET /broker/.
-type overview struct {
-	Children []*supervisor.Status `json:"children"`
-	Pools    json.RawMessage      `json:"pools"`
-}
-
-// writeStatus draws the tables.
-func writeStatus(w io.Writer, body []byte, now time.Time) error {
-	var o overview
-	if err := json.Unmarshal(body, &o); err != nil {
-		return fmt.Errorf("reading the broker's answer: %w", err)
-	}
-	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(tw, "CHILD\tSTATE\tPID\tSINCE\tRESTARTS\tLAST EXIT")
-	for _, c := range o.Children {
-		pid := "-"
-		if c.Pid != 0 {
-			pid = fmt.Sprint(c.Pid)
-		}
-		state := cell(c.State)
-		if c.NextStart != nil {
-			state += ", next start in " + ago(c.NextStart.Sub(now))
-		}
-		if w := c.Waiting; w != nil {
-			state += ", " + count(w.Changes, "change waits", "changes wait") + " for "
-			if w.Processes > 0 {
-				state += count(w.Processes, "process that finishes", "processes that finish")
-			} else {
-				state += "the one under way"
-			}
-		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%d\t%s\n", c.Name, state, pid, ago(now.Sub(c.Since)), c.Restarts, cell(lastExit(c.LastExit, now)))
-		for _, p := range c.Processes {
-			if p.Pid != c.Pid {
-				fmt.Fprintf(tw, "  └ process\t%s\t%d\t%s\t\t\n", p.State, p.Pid, ago(now.Sub(p.Started)))
-			}
-		}
-	}
-	if err := tw.Flush(); err != nil {
 		return err
 	}
-	return writePools(w, o.Pools, now)
+	var o overview.Overview
+	if err := read(body, &o); err != nil {
+		return err
+	}
+	if o.Summary == "" { // it is of an earlier version
+		o.Verdict = o.Judge(time.Now())
+	}
+	if fl.Bool("json") {
+		err = writeBrief(w, body, !fl.Bool("watch"))
+	} else {
+		err = drawStatus(w, &o, time.Now())
+	}
+	if err == nil && !o.AllRight {
+		err = errNo
+	}
+	return err
 }
 
-// count is a number with the word for it.
-func count(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
+// watchStatus shows what show does with each tick: on a terminal in the place of what
+// was there, elsewhere one after the other and without control codes.
+func watchStatus(w io.Writer, terminal bool, ticks <-chan time.Time, show func(io.Writer) error) (int, error) {
+	for {
+		var page strings.Builder
+		if err := show(&page); err != nil && !errors.Is(err, errNo) {
+			page.WriteString(wrapped("", 0, plain.Line(err.Error(), maxError)))
+		}
+		text := page.String()
+		if terminal {
+			text = "\x1b[H" + strings.ReplaceAll(text, "\n", "\x1b[K\n") + "\x1b[J" // home, clear what is left of lines and below
+		} else if strings.Count(text, "\n") > 1 {
+			text += "\n"
+		}
+		if _, err := io.WriteString(w, text); err != nil {
+			return exitNo, err
+		}
+		if _, ok := <-ticks; !ok {
+			return exitYes, nil
+		}
 	}
-	return fmt.Sprintf("%d %s", n, many)
 }
 
-func lastExit(e *supervisor.Exit, now time.Time) string {
-	if e == nil {
-		return "-"
-	}
-	text := how(e) + ", " + ago(now.Sub(e.At)) + " ago"
-	if why := cmp.Or(e.Error, e.Fault); why != "" {
-		text += ": " + why
-	}
-	if f := e.InFlight; f != nil && f.Requests > 0 {
-		text += fmt.Sprintf("; cut %s, %d in doubt", count(f.Requests, "request", "requests"), f.InDoubt)
-	}
-	return text
+// isTerminal reports whether f is one.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// ago is a duration as an operator reads it.
-func ago(d time.Duration) string {
-	switch {
-	case d < 0:
-		return "0s"
-	case d < 10*time.Second:
-		return d.Round(100 * time.Millisecond).String()
-	case d < time.Hour:
-		return d.Round(time.Second).String()
-	case d < 48*time.Hour:
-		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
-	default:
-		return fmt.Sprintf("%dd", int(d.Hours())/24)
+// writeBrief writes the overview without what is long and has a command of its own:
+// options of pools, and what processes said at their end.
+func writeBrief(w io.Writer, body []byte, indent bool) error {
+	var o map[string]any
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	if err := dec.Decode(&o); err != nil {
+		return fmt.Errorf("reading the broker's answer: %w", err)
+	}
+	each(o["pools"], func(pool map[string]any) { delete(pool, "options") })
+	each(o["children"], func(child map[string]any) {
+		if exit, ok := child["last_exit"].(map[string]any); ok {
+			delete(exit, "stderr")
+		}
+	})
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	if indent {
+		enc.SetIndent("", "  ")
+	}
+	if err := enc.Encode(o); err != nil {
+		return err
+	}
+	_, err := w.Write(plain.JSON(out.Bytes()))
+	return err
+}
+
+// each calls f with the objects of a list.
+func each(list any, f func(map[string]any)) {
+	items, _ := list.([]any)
+	for _, item := range items {
+		if o, ok := item.(map[string]any); ok {
+			f(o)
+		}
 	}
 }

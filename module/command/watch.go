@@ -36,6 +36,7 @@ func watchFile(file document.Source) {
 		if err != nil {
 			if said != err.Error() {
 				said = err.Error()
+				broker.Unreadable(err)
 				logger().Error("adapting changed config; the running one stays", zap.Error(err))
 			}
 			continue

@@ -18,6 +18,7 @@ var (
 	descInDoubt    = prometheus.NewDesc("caddy_failover_in_doubt_total", "Requests that may have been executed without an answer.", []string{"pool"}, nil)
 	descWaiting    = prometheus.NewDesc("caddy_failover_waiting", "Requests that wait for a backend.", []string{"pool"}, nil)
 	descWait       = prometheus.NewDesc("caddy_failover_wait_seconds", "How long requests have waited for a backend, those that had to, by how the wait ended.", []string{"pool", "outcome"}, nil)
+	descResponse   = prometheus.NewDesc("caddy_failover_response_seconds", "Time from sending a request to a backend until the header of its response, in attempts that were answered.", []string{"pool"}, nil)
 	descAttempts   = prometheus.NewDesc("caddy_failover_reconnect_attempts_total", "Passes over the backends that were down.", []string{"pool"}, nil)
 )
 
@@ -26,7 +27,7 @@ type poolCollector struct{}
 
 // Describe sends the descriptions.
 func (poolCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descUpstreamUp, descDrained, descRequests, descFailovers, descReplays, descInDoubt, descWaiting, descWait, descAttempts} {
+	for _, d := range []*prometheus.Desc{descUpstreamUp, descDrained, descRequests, descFailovers, descReplays, descInDoubt, descWaiting, descWait, descResponse, descAttempts} {
 		ch <- d
 	}
 }
@@ -57,6 +58,7 @@ func (poolCollector) Collect(ch chan<- prometheus.Metric) {
 		for end, h := range stats.Waits {
 			ch <- waited(e.name, report.WaitEnd(end), h)
 		}
+		ch <- prometheus.MustNewConstSummary(descResponse, counts.Answers, counts.AnswerTime.Seconds(), nil, e.name)
 		ch <- prometheus.MustNewConstMetric(descAttempts, prometheus.CounterValue, float64(stats.ReconnectAttempts), e.name)
 	}
 }

@@ -43,14 +43,27 @@ func (r *poolRegistry) decide(scope, address string, drained bool, by string) {
 	}
 }
 
-// status is the pool's with who drained what.
+// status is the pool's with its counters, and with who drained what.
 func (r *poolRegistry) status(e *poolEntry) report.PoolStatus {
 	status, scope := e.pool.Status(), e.identity().Scope()
 	r.mu.Lock()
 	drains := r.drains
 	r.mu.Unlock()
+	for _, n := range e.counters.counts().Failovers {
+		status.Failovers += n
+	}
+	totals := make(map[string]report.UpstreamStats)
+	for _, s := range e.pool.Stats().Upstreams {
+		totals[s.Name] = s
+	}
 	for i := range status.Upstreams {
 		u := &status.Upstreams[i]
+		for i, n := range totals[u.URI].Attempts {
+			u.Total += n
+			if outcome, _ := report.OfCounter(i); outcome.Failed() {
+				u.Failed += n
+			}
+		}
 		if by, drained := drains.Of(scope, u.URI); drained && !by.Since.IsZero() {
 			u.Drained = &report.Drained{Since: by.Since, By: by.By}
 		}

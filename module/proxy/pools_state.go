@@ -5,6 +5,8 @@ package proxy
 
 import (
 	"maps"
+	"sync/atomic"
+	"time"
 
 	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
@@ -63,6 +65,14 @@ type poolCounters struct {
 	failovers map[string]uint64 // by the fault that led to it, as in Proxy-Status
 	replays   map[string]uint64 // by outcome: answered, failed
 	doubts    uint64
+
+	answers, answerTime atomic.Int64 // responses, and the nanoseconds until their headers came
+}
+
+// answered counts a response whose header came after d.
+func (c *poolCounters) answered(d time.Duration) {
+	c.answers.Add(1)
+	c.answerTime.Add(int64(d))
 }
 
 // failover counts a request that went on to another backend.
@@ -99,11 +109,16 @@ func (c *poolCounters) doubt() {
 type poolCounts struct {
 	Failovers, Replays map[string]uint64
 	InDoubt            uint64
+	Answers            uint64
+	AnswerTime         time.Duration
 }
 
 // counts are the counters now.
 func (c *poolCounters) counts() poolCounts {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return poolCounts{maps.Clone(c.failovers), maps.Clone(c.replays), c.doubts}
+	return poolCounts{
+		maps.Clone(c.failovers), maps.Clone(c.replays), c.doubts,
+		uint64(c.answers.Load()), time.Duration(c.answerTime.Load()), //nolint:gosec // it only grows
+	}
 }

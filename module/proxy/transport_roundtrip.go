@@ -7,6 +7,7 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
@@ -47,8 +48,10 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ex.hook(req)
 	t.policy.markLoop(ex, req)
 	for {
+		began := time.Now()
 		res, err := t.attempt(ex, req)
 		if err == nil {
+			t.policy.claim.entry.counters.answered(time.Since(began))
 			res = ex.answered(res)
 			returned = true
 			return res, nil

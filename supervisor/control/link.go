@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -122,6 +123,16 @@ func (l *Link) Listen(network, address string, perm os.FileMode) (*os.File, erro
 		return nil, fmt.Errorf("listening on %s/%s: %d descriptors received", network, address, len(m.files))
 	}
 	return os.NewFile(uintptr(m.files[0]), network+"/"+address), nil
+}
+
+// Connect makes a connection to the supervisor's user, for what address says.
+func (l *Link) Connect(address string) (net.Conn, error) {
+	file, err := l.Listen(NetworkParent, address, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return net.FileConn(file)
 }
 
 // Ready says that this process has loaded and may be activated.

@@ -29,6 +29,10 @@ const (
 	KindReport   Kind = "report"   // Topic, Data: for the parent's user; with an ID it is answered
 )
 
+// NetworkParent is the network of a [KindListen] that asks for a connection to the
+// parent's user instead of a socket: its address says for what.
+const NetworkParent = "parent"
+
 // Messages of a parent.
 const (
 	KindHello    Kind = "hello"    // the first one: Config, Admin, Timeout (of a drain), Data

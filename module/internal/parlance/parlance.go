@@ -17,6 +17,12 @@ const (
 	TopicCut    = "cut"    // likewise all those that the end of the process cut off
 )
 
+// What a child connects to its parent for, and the handler that makes it do so.
+const (
+	ConnectConsole = "console"
+	ConsoleHandler = "broker_console"
+)
+
 // AdminDirPrefix begins the name of every directory of private admin sockets.
 const AdminDirPrefix = "caddy-broker-"
 

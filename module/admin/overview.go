@@ -1,0 +1,37 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package admin
+
+import (
+	"context"
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
+	"github.com/caddy-broker/caddy-broker/module/broker"
+	"github.com/caddy-broker/caddy-broker/module/internal/overview"
+	"github.com/caddy-broker/caddy-broker/module/proxy"
+)
+
+// look is what this broker is like now, and whether that is all right. A child that
+// does not answer is one of the things that it may say, and no error.
+func look(ctx context.Context) *overview.Overview {
+	o := &overview.Overview{
+		Version: broker.Program().Version, Children: broker.Overview(), Reload: broker.LastReload(), Pools: []report.PoolStatus{},
+	}
+	doubts := proxy.Doubts()
+	c := poolsChild()
+	if c != nil {
+		doubts = broker.Doubts()
+	}
+	if list, err := poolsOf(ctx, c); err != nil {
+		o.PoolsError = err.Error()
+	} else {
+		o.Pools = list
+	}
+	if n := len(doubts); n > 0 {
+		o.InDoubt = &overview.InDoubt{Requests: n, Last: doubts[n-1].Time}
+	}
+	o.Verdict = o.Judge(time.Now())
+	return o
+}

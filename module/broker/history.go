@@ -1,0 +1,146 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
+	"github.com/caddy-broker/caddy-broker/module/internal/history"
+	"github.com/caddy-broker/caddy-broker/supervisor"
+)
+
+// History is what this process remembers of the last hour.
+func History() *history.Book { return &host.book }
+
+// sampleRest is how many times as long as a look took nothing is looked at after it: with
+// thousands of upstreams the history must not cost more than a hundredth of a processor.
+const sampleRest = 100
+
+// sampler looks at the children and their counters again and again. It is guarded by
+// hostState.turn.
+type sampler struct {
+	cancel context.CancelFunc // nil while it rests
+	done   chan struct{}
+}
+
+// begin makes it look, if it does not yet.
+func (s *sampler) begin(h *hostState) {
+	if s.cancel != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel, s.done = cancel, make(chan struct{})
+	go func() {
+		defer close(s.done)
+		h.sample(ctx)
+	}()
+}
+
+// end makes it look no more.
+func (s *sampler) end() {
+	if s.cancel == nil {
+		return
+	}
+	s.cancel()
+	<-s.done
+	s.cancel = nil
+}
+
+// sample looks until ctx is over.
+func (h *hostState) sample(ctx context.Context) {
+	for {
+		began := time.Now()
+		h.noteStates()
+		h.noteCounters(ctx)
+		next := time.NewTimer(max(history.Period, sampleRest*time.Since(began)))
+		select {
+		case <-ctx.Done():
+			next.Stop()
+			return
+		case <-next.C:
+		}
+	}
+}
+
+// happened remembers an event and tells those who watch.
+func (h *hostState) happened(e supervisor.Event) {
+	h.book.Happened(history.Event{Time: time.Now(), Name: e.Name, Data: e.Data})
+	if strings.HasPrefix(e.Name, "broker_child_") {
+		h.noteStates()
+	}
+	h.events.hub.send(e)
+}
+
+// noteStates remembers the states of the children.
+func (h *hostState) noteStates() {
+	for name, c := range h.list() {
+		st := c.sup.Status()
+		h.book.Is(name, history.State{Since: st.Since, State: st.State})
+	}
+	h.book.Only(Names(), time.Now())
+}
+
+// noteCounters remembers the counters of the process that serves the sites; one that does
+// not answer is asked again the next time.
+func (h *hostState) noteCounters(ctx context.Context) {
+	c := h.child(DefaultChild)
+	if c == nil {
+		return
+	}
+	process := c.sup.Status().Pid
+	families, err := c.families(ctx)
+	if err != nil || process == 0 || process != c.sup.Status().Pid {
+		return
+	}
+	h.book.Count(process, time.Now(), totalsOf(families))
+}
+
+// totalsOf are the counters of pools and upstreams.
+func totalsOf(families map[string]*dto.MetricFamily) map[history.Key]history.Totals {
+	totals := make(map[history.Key]history.Totals)
+	for _, m := range families["caddy_failover_requests_total"].GetMetric() {
+		n, failed := m.GetCounter().GetValue(), isFailure(m)
+		for _, key := range []history.Key{{Pool: label(m, "pool")}, {Pool: label(m, "pool"), Upstream: label(m, "upstream")}} {
+			t := totals[key]
+			t.Requests += n
+			if failed {
+				t.Failures += n
+			}
+			totals[key] = t
+		}
+	}
+	for _, m := range families["caddy_failover_response_seconds"].GetMetric() {
+		key := history.Key{Pool: label(m, "pool")}
+		t := totals[key]
+		t.Answers, t.Seconds = float64(m.GetSummary().GetSampleCount()), m.GetSummary().GetSampleSum()
+		totals[key] = t
+	}
+	return totals
+}
+
+// failures are the outcomes of attempts that a backend is to blame for.
+var failures = map[string]bool{
+	report.DialFailed.String(): true, report.Lost.String(): true, report.StreamReset.String(): true, report.Hung.String(): true,
+}
+
+// isFailure reports whether a metric counts attempts that failed, or were answered with
+// an error of the backend's.
+func isFailure(m *dto.Metric) bool {
+	return failures[label(m, "outcome")] || label(m, "class") == "5xx"
+}
+
+// label is the value of a metric's label.
+func label(m *dto.Metric, name string) string {
+	for _, l := range m.GetLabel() {
+		if l.GetName() == name {
+			return l.GetValue()
+		}
+	}
+	return ""
+}

@@ -1,0 +1,80 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-broker/caddy-broker/internal/plain"
+	"github.com/caddy-broker/caddy-broker/module/broker"
+)
+
+// checkLimit is how long a check takes at most.
+const checkLimit = 50 * time.Millisecond
+
+func checkCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check [--pool <pool>] [--timeout <duration>]",
+		Short: "Reports by its exit code whether a running broker serves",
+		Long: `
+Exits with 0 if the broker serves, 1 if it does not, 2 if no broker answers in time: for
+keepalived, containers and scripts. With --pool it serves if that pool has a backend that
+takes requests. It does not ask whether everything is all right: 'status' does.
+`,
+		Args: cobra.NoArgs,
+	}
+	addressFlags(cmd)
+	cmd.Flags().StringP("pool", "p", "", "The pool that has to serve")
+	cmd.Flags().DurationP("timeout", "", checkLimit, "How long to wait for the broker's answer")
+	_ = cmd.RegisterFlagCompletionFunc("pool", complete(poolNames))
+	cmd.RunE = withArgs(cmdCheck)
+	return cmd
+}
+
+func cmdCheck(fl caddycmd.Flags, _ []string) (int, error) {
+	path := "/broker/check"
+	if pool := fl.String("pool"); pool != "" {
+		path += "?" + url.Values{"pool": {pool}}.Encode()
+	}
+	answered := make(chan error, 1)
+	go func() {
+		_, err := get(fl, path)
+		answered <- err
+	}()
+	limit := time.NewTimer(fl.Duration("timeout"))
+	defer limit.Stop()
+	select {
+	case err := <-answered:
+		if said, ok := errors.AsType[refusal](err); ok {
+			fmt.Println("does not serve:", plain.Line(said.text, maxError))
+			return exitNo, errNo
+		}
+		if err != nil {
+			return exitNoBroker, err
+		}
+	case <-limit.C:
+		return exitNoBroker, fmt.Errorf("the broker did not answer within %s", fl.Duration("timeout"))
+	}
+	fmt.Println("serves")
+	return exitYes, nil
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Prints the version of this plugin, and of the Caddy that it is part of",
+		Args:  cobra.NoArgs,
+		RunE: withArgs(func(caddycmd.Flags, []string) (int, error) {
+			fmt.Println(broker.Program().Version)
+			return caddy.ExitCodeSuccess, nil
+		}),
+	}
+}

@@ -1,0 +1,128 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-broker/caddy-broker/internal/plain"
+)
+
+// Exit codes of the commands that answer a question.
+const (
+	exitYes      = 0
+	exitNo       = 1
+	exitNoBroker = 2
+)
+
+// errNo ends a command with exitNo, when its output has said why.
+var errNo = errors.New("no")
+
+// addressFlags are those of every command that talks to a running broker.
+func addressFlags(cmd *cobra.Command) {
+	cmd.Flags().StringP("address", "", "", "Address of the administration endpoint, if not the default")
+	cmd.Flags().StringP("config", "c", "", "Configuration file to take the address from")
+	cmd.Flags().StringP("adapter", "a", "", "Name of config adapter to apply (when --config is used)")
+}
+
+// withArgs runs f with the command's flags and arguments, its error shown as Caddy shows errors.
+func withArgs(f func(caddycmd.Flags, []string) (int, error)) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		silent := false
+		err := caddycmd.WrapCommandFuncForCobra(func(fl caddycmd.Flags) (int, error) {
+			code, err := f(fl, args)
+			if silent = errors.Is(err, errNo); silent {
+				return exitYes, nil // which has no error to show
+			}
+			return code, err
+		})(cmd, args)
+		if silent {
+			cmd.SilenceErrors = true
+			return errNo
+		}
+		return err
+	}
+}
+
+// refusal is an error that a broker answered with.
+type refusal struct{ text string }
+
+func (r refusal) Error() string { return r.text }
+
+// noBroker is the exit code of a command that answers a question and got err instead.
+func noBroker(err error) int {
+	if _, ok := errors.AsType[refusal](err); ok {
+		return exitNo
+	}
+	return exitNoBroker
+}
+
+// get asks the running broker.
+func get(fl caddycmd.Flags, path string) ([]byte, error) {
+	return ask(fl, http.MethodGet, path, nil)
+}
+
+// getInto asks the running broker, and reads its answer into v.
+func getInto(fl caddycmd.Flags, path string, v any) error {
+	body, err := get(fl, path)
+	if err != nil {
+		return err
+	}
+	return read(body, v)
+}
+
+// read decodes a broker's answer.
+func read(body []byte, v any) error {
+	if err := json.Unmarshal(body, v); err != nil {
+		return fmt.Errorf("reading the broker's answer: %w", err)
+	}
+	return nil
+}
+
+func ask(fl caddycmd.Flags, method, path string, body io.Reader) ([]byte, error) {
+	resp, err := open(fl, method, path, body)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Close()
+	return io.ReadAll(io.LimitReader(resp, maxBody))
+}
+
+// open asks the running broker, and returns its answer while that may still be coming.
+func open(fl caddycmd.Flags, method, path string, body io.Reader) (io.ReadCloser, error) {
+	address, err := caddycmd.DetermineAdminAPIAddress(fl.String("address"), nil, fl.String("config"), fl.String("adapter"))
+	if err != nil {
+		return nil, fmt.Errorf("finding the admin endpoint: %w", err)
+	}
+	resp, err := caddycmd.AdminAPIRequest(address, method, path, nil, body)
+	if err != nil {
+		return nil, plainError(address, err)
+	}
+	return resp.Body, nil
+}
+
+// plainError is what the broker itself said, where Caddy's client wraps it.
+func plainError(address string, err error) error {
+	text := err.Error()
+	if i := strings.Index(text, `{"error":`); i >= 0 {
+		var said struct {
+			Error string `json:"error"`
+		}
+		if json.Unmarshal([]byte(strings.TrimSpace(text[i:])), &said) == nil && said.Error != "" {
+			return refusal{plain.Text(said.Error, maxError)}
+		}
+	}
+	if strings.Contains(text, "HTTP 404") {
+		return fmt.Errorf("no broker at %s: a Caddy without this plugin answers there", address)
+	}
+	return fmt.Errorf("asking the broker at %s: is it running? %w", address, err)
+}

@@ -1,0 +1,105 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-broker/caddy-broker/internal/plain"
+)
+
+const (
+	// eventsAgain is how long after the end of a stream the next one is asked for.
+	eventsAgain = time.Second
+	// maxEvent bounds one line of a stream, in bytes.
+	maxEvent = 1 << 20
+)
+
+func eventsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "events [--json]",
+		Short: "Shows every event of a running broker as it happens",
+		Long: `
+Shows every event of a running broker as it happens, one a line, until interrupted or
+until the broker ends. After a change of the broker's own options it goes on with the
+next stream.
+`,
+		Args: cobra.NoArgs,
+	}
+	addressFlags(cmd)
+	cmd.Flags().BoolP("json", "", false, "Print JSON, one object a line")
+	cmd.RunE = withArgs(func(fl caddycmd.Flags, _ []string) (int, error) {
+		for {
+			stream, err := open(fl, http.MethodGet, "/broker/events", nil)
+			if err != nil {
+				return caddy.ExitCodeFailedStartup, err
+			}
+			err = writeEvents(os.Stdout, stream, fl.Bool("json"), time.Now)
+			_ = stream.Close()
+			if err != nil {
+				return caddy.ExitCodeFailedStartup, err
+			}
+			<-time.After(eventsAgain)
+		}
+	})
+	return cmd
+}
+
+// writeEvents writes the events of a stream, until that ends.
+func writeEvents(w io.Writer, stream io.Reader, asJSON bool, now func() time.Time) error {
+	lines := bufio.NewScanner(stream)
+	lines.Buffer(nil, maxEvent)
+	name := ""
+	for lines.Scan() {
+		field, value, _ := strings.Cut(lines.Text(), ":")
+		value = strings.TrimPrefix(value, " ")
+		switch field {
+		case "event":
+			name = value
+		case "data":
+			if err := writeEvent(w, name, value, asJSON, now()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil // the stream is over, however that came
+}
+
+func writeEvent(w io.Writer, name, data string, asJSON bool, at time.Time) error {
+	if asJSON {
+		line, err := json.Marshal(map[string]any{"time": at, "event": name, "data": json.RawMessage(data)})
+		if err != nil {
+			return fmt.Errorf("reading event %q: %w", name, err)
+		}
+		_, err = fmt.Fprintf(w, "%s\n", plain.JSON(line))
+		return err
+	}
+	var values map[string]any
+	if err := json.Unmarshal([]byte(data), &values); err != nil {
+		return fmt.Errorf("reading event %q: %w", name, err)
+	}
+	text := at.Local().Format(time.DateTime) + "  " + name
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		value := fmt.Sprint(values[key])
+		if strings.ContainsAny(value, " =") {
+			value = fmt.Sprintf("%q", value)
+		}
+		text += " " + key + "=" + value
+	}
+	_, err := fmt.Fprintln(w, plain.Line(text, maxError))
+	return err
+}

@@ -1,0 +1,104 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package history
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+var start = time.Unix(1_700_000_000, 0)
+
+func TestEventsAreBounded(t *testing.T) {
+	var b Book
+	for i := range 3 * maxEvents {
+		b.Happened(Event{Time: start.Add(time.Duration(i) * time.Second), Name: fmt.Sprint(i)})
+	}
+	list := b.Events(time.Time{})
+	if len(list) != maxEvents || list[0].Name != fmt.Sprint(2*maxEvents) {
+		t.Errorf("%d events are remembered, the first is %s", len(list), list[0].Name)
+	}
+	if list = b.Events(list[maxEvents-3].Time); len(list) != 3 {
+		t.Errorf("%d events since the third from the end", len(list))
+	}
+}
+
+func TestStatesOfAChild(t *testing.T) {
+	var b Book
+	at := func(s int) time.Time { return start.Add(time.Duration(s) * time.Second) }
+	for _, s := range []State{{at(0), "starting"}, {at(1), "active"}, {at(1), "active"}, {at(60), "backoff"}, {at(30), "active"}, {at(62), "active"}} {
+		b.Is("default", s)
+	}
+	want := []State{{at(1), "active"}, {at(60), "backoff"}, {at(62), "active"}}
+	if got := b.States("default", at(20)); !slices.Equal(got, want) {
+		t.Errorf("since the 20th second: %v, want %v", got, want)
+	}
+	b.Only(nil, at(100))
+	if got := b.States("default", at(90)); len(got) != 2 || got[1] != (State{Since: at(100)}) {
+		t.Errorf("a child that is gone: %v", got)
+	}
+	b.Only(nil, at(100).Add(Kept+time.Second))
+	if got := b.States("default", start); got != nil {
+		t.Errorf("a child that is gone for an hour: %v", got)
+	}
+	for i := range 2 * maxStates {
+		b.Is("loops", State{at(i), fmt.Sprint(i)})
+	}
+	if got := b.States("loops", start); len(got) != maxStates {
+		t.Errorf("%d states are remembered", len(got))
+	}
+}
+
+func TestCountsOfProcesses(t *testing.T) {
+	var b Book
+	key, now := Key{"p", "u"}, start
+	count := func(process int, requests float64) Point {
+		now = now.Add(Period)
+		b.Count(process, now, map[Key]Totals{key: {Requests: requests, Failures: requests / 10, Answers: requests, Seconds: requests / 100}})
+		return b.Points(key, now)[Slots-1]
+	}
+	for _, c := range []struct {
+		process  int
+		total    float64
+		requests float32
+	}{
+		{1, 1000, 0}, // what was before is not known
+		{1, 1010, 10},
+		{1, 1010, 0},
+		{2, 30, 30}, // another process begins with nothing
+		{2, 40, 10},
+		{3, 50, 50}, // also where it has counted more
+	} {
+		if p := count(c.process, c.total); !p.Known || p.Requests != c.requests || p.Failures != c.requests/10 || p.Answers != c.requests {
+			t.Errorf("process %d with %v requests: %+v, want %v", c.process, c.total, p, c.requests)
+		}
+	}
+	now = now.Add(3 * Period)
+	list := b.Points(key, now)
+	if list[Slots-1].Known || list[Slots-3].Known || !list[Slots-4].Known || list[Slots-4].Requests != 50 {
+		t.Errorf("after a pause: %+v", list[Slots-5:])
+	}
+	now = now.Add(2 * Kept)
+	if slices.ContainsFunc(b.Points(key, now), func(p Point) bool { return p.Known }) {
+		t.Error("points are known after more than an hour")
+	}
+	b.Count(3, now, nil)
+	if b.Points(key, now) != nil {
+		t.Error("an upstream of which nothing was heard for an hour is still remembered")
+	}
+}
+
+func TestSeriesAreBounded(t *testing.T) {
+	var b Book
+	totals := make(map[Key]Totals)
+	for i := range 2 * maxSeries {
+		totals[Key{"p", fmt.Sprint(i)}] = Totals{}
+	}
+	b.Count(1, start, totals)
+	if len(b.series) != maxSeries {
+		t.Errorf("%d series", len(b.series))
+	}
+}
