@@ -96,7 +96,8 @@ func TestConsoleBackends(t *testing.T) {
 	}
 	pressButton(t, p, "#pools", "Fail back", "Let the clients of pool shop go home")
 	start(t, backends[0])
-	awaitText(t, p, "#pools tr:nth-child(1)", "up")
+	awaitText(t, p, "#pools tr:nth-child(1)", "trial", "the next request decides")
+	get(t, addr)
 	awaitText(t, p, "h1", "all right", "3 of 3 upstreams up")
 }
 
@@ -146,6 +147,7 @@ func TestConsoleChild(t *testing.T) {
 	awaitText(t, p, "h1", "all right")
 
 	mend := damage(t, b)
+	p.Expect("status of 400")
 	pressButton(t, p, "#children", "Reload", "If the file has a mistake nothing changes")
 	awaitText(t, p, "body", "It could not be done", "no_such_directive")
 	if err := p.Press(t.Context(), "a.button", "Back to the console"); err != nil {
