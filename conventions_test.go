@@ -56,7 +56,7 @@ var mayImport = map[string][]string{
 		"module/internal/poolstate", "module/internal/proxytest", "module/internal/socket", "module/logfile", "module/internal/testwait",
 		"supervisor", "supervisor/account", "supervisor/control",
 	},
-	"module/logfile": {},
+	"module/logfile": {"internal/lockorder"},
 	"module/cluster": {
 		"internal/lockorder",
 		"failover/address", "failover/membership", "internal/options",
@@ -113,7 +113,7 @@ var mayImport = map[string][]string{
 	"failover/address":    {"internal/options"},
 	"failover/membership": {"failover/address"},
 	"failover/report":     {"failover/address", "failover/membership", "internal/plain"},
-	"failover/tracker":    {"internal/lockorder", "failover/address"},
+	"failover/tracker":    {"internal/lockorder", "failover/address", "failover/report"},
 
 	"internal/lockorder":  {},
 	"internal/options":    {},

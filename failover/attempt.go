@@ -98,7 +98,7 @@ func (a *Attempt) End(o report.Outcome, err error) {
 	if a.trial != 0 && o != report.Lost && (o != report.Answered || tracker.Fit(a.Status)) {
 		m.trial.Leave(a.trial) // otherwise it is a trial that has failed: others wait for the rest of its time
 	}
-	m.outcomes[o].Add(1)
+	m.outcomes[report.Counter(o, a.Status)].Add(1)
 	news := a.gate != 0 || a.trial != 0 || m.shown.watched.Load()
 	in := inEnd{m: m, outcome: o, epoch: a.epoch, gate: a.gate, body: a.request.Unread, trial: a.trial != 0, status: a.Status}
 	if o == report.Answered {

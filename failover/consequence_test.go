@@ -92,7 +92,7 @@ func bare(v any) string {
 func eventText(e report.Event) string {
 	text := "event " + strings.TrimPrefix(e.Name, "failover_")
 	for _, key := range slices.Sorted(maps.Keys(e.Data)) {
-		if key != "pool" && key != "error" {
+		if key != "pool" && key != "error" && key != "summary" && key != "severity" {
 			text += fmt.Sprintf(" %s=%s", key, bare(e.Data[key]))
 		}
 	}
@@ -107,7 +107,8 @@ func (l logs) Enabled(context.Context, slog.Level) bool { return true }
 func (l logs) Handle(_ context.Context, r slog.Record) error {
 	text := "log " + strings.ToLower(r.Level.String()) + " " + r.Message
 	r.Attrs(func(a slog.Attr) bool {
-		if a.Key != "pool" {
+		told := strings.HasPrefix(r.Message, "failover_") && a.Key != "summary" && a.Key != "upstream" // the event has it
+		if a.Key != "pool" && !told {
 			text += fmt.Sprintf(" %s=%s", a.Key, bare(a.Value))
 		}
 		return true

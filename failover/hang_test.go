@@ -154,7 +154,7 @@ func TestUploadsAndTheHangVerdict(t *testing.T) {
 			b.set(func() { b.hangs["a"] = true }) // busy reading, answers nothing else
 			r := b.stuck("a")
 			var u Upload
-			u.Begin(r.at.m)
+			u.Begin(r.at.m.Flow())
 			for range 100 {
 				time.Sleep(100 * time.Millisecond)
 				u.Wrote()
@@ -179,7 +179,7 @@ func TestUploadsAndTheHangVerdict(t *testing.T) {
 			b.set(func() { b.hangs["a"] = true })
 			r := b.stuck("a")
 			var u Upload
-			u.Begin(r.at.m)
+			u.Begin(r.at.m.Flow())
 			u.Wrote()
 			time.Sleep(2 * time.Second)
 			if got := b.released(); len(got) != 1 {
@@ -196,7 +196,7 @@ func TestUploadsAndTheHangVerdict(t *testing.T) {
 			b.set(func() { b.hangs["a"] = true })
 			r, r2 := b.stuck("a"), b.stuck("a")
 			var u Upload
-			u.Begin(r.at.m)
+			u.Begin(r.at.m.Flow())
 			for range 20 {
 				time.Sleep(100 * time.Millisecond)
 				u.Wrote() // the kernel takes it

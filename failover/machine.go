@@ -43,6 +43,7 @@ type machine struct {
 	short       bool // a request or a client is waited for: no wait is longer than a second
 
 	worker  tracker.Worker
+	outage  tracker.Outage
 	queue   queue
 	sampler tracker.Sampler
 
@@ -154,6 +155,7 @@ func (x *machine) settle() {
 	if x.dirty {
 		x.publish()
 	}
+	x.tellRecovered()
 	x.consult()
 	x.warmUp()
 	x.care()
@@ -176,7 +178,7 @@ func (x *machine) log(level slog.Level, msg string, attrs ...any) {
 
 func (x *machine) emit(name string, data map[string]any) {
 	data["pool"] = x.pool
-	x.do(actEmit{report.Event{Name: name, Data: data}})
+	x.do(actEmit{report.Tell(name, data)})
 }
 
 // ping asks for a ping of m. With a timeout of 0 the limit is that of the ping itself.

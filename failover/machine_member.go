@@ -93,6 +93,9 @@ type node struct {
 	gate     tracker.Gate
 	failback tracker.Failback
 	watch    tracker.Watch
+
+	flaps   tracker.Flaps
+	answers tracker.Answers
 }
 
 // connected notes that a request got its connection to a member that is not

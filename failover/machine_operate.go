@@ -86,7 +86,6 @@ func (x *machine) failback() {
 		}
 		m.home = m.home || m.state != stateDown
 	}
-	x.log(slog.LevelInfo, "moved back by hand", "clients", clients)
 	x.emit("failover_failback", map[string]any{"manual": true, "clients": clients})
 }
 
@@ -129,6 +128,7 @@ func (x *machine) drain(m *Member) {
 	}
 	x.forgive(m)
 	x.member("drained", m)
+	x.emit("failover_drained", map[string]any{"upstream": m.Name, "left": x.undrained()})
 }
 
 // resume ends a drain, if there is one.
@@ -171,14 +171,6 @@ func (x *machine) reconnect(from *Member, to address.URI) error {
 	from.sentTo, x.changed = m, true
 	x.requests.forget(from)
 	x.moved(from, m)
-	x.log(slog.LevelInfo, "a backend sends its clients elsewhere", "upstream", from.Name, "to", m.Name)
 	x.emit("failover_membership", map[string]any{"change": "reconnect", "upstream": from.Name, "to": m.Name})
 	return nil
-}
-
-// member tells of a change of the list.
-func (x *machine) member(change string, m *Member) {
-	x.dirty, x.changed = true, true
-	x.log(slog.LevelInfo, "membership changed", "change", change, "upstream", m.Name)
-	x.emit("failover_membership", map[string]any{"change": change, "upstream": m.Name})
 }

@@ -16,10 +16,14 @@ func (x *machine) enqueue(w *waiter) {
 		x.queue.consultAt = x.now // the list has just changed
 	}
 	x.queue.freed = x.queue.freed || w.opinion.full
+	w.since = x.now
 	x.queue.add(w)
 }
 
 func (x *machine) decide(d decision) {
+	if d.w.place != nil {
+		x.outage.Note(x.now.Sub(d.w.since), d.err != nil, d.err != nil && d.err.Reason == 0)
+	}
 	x.queue.remove(d.w)
 	x.out.grants = append(x.out.grants, d)
 }

@@ -52,6 +52,7 @@ func (x *machine) sample(in inTick) {
 			x.outlasted(m)
 		}
 		x.observe(m)
+		x.tellAnswers(m)
 	}
 	x.changed = x.changed || s.Moved
 	s.Moved = false
@@ -149,6 +150,9 @@ func (x *machine) wakeAt() (at time.Time) {
 		}
 		if x.opt.Randomize && !m.home && m.state != stateDown && !m.back.IsZero() {
 			sooner(m.back.Add(homeAfter))
+		}
+		if due := m.flaps.Due(); !due.IsZero() {
+			sooner(due)
 		}
 	}
 	return at

@@ -3,31 +3,57 @@
 
 package failover
 
-import "log/slog"
+import "github.com/caddy-broker/caddy-broker/failover/report"
 
-// One log line and one event for each change, none for each request.
+// One event, which is one log line, for each change, none for each request.
 
 // tellLost says that a member was lost.
 func (x *machine) tellLost(m *Member, why string, clients int64) {
 	over := x.anyOther(m)
 	code := "FAILOVER"
-	if !over && x.limit() == 0 {
-		code = "DISCONNECT"
+	if !over {
+		x.outage.Begin(x.now)
+		if x.limit() == 0 {
+			code = "DISCONNECT"
+		}
 	}
-	x.log(slog.LevelWarn, "backend lost", "upstream", m.Name, "reason", why, "error", m.err.String(),
-		"failed_over", over, "clients", clients)
 	x.emit("failover_interrupted", map[string]any{
-		"upstream": m.Name, "reason": why, "error": m.err.String(),
-		"code": code, "failed_over": over, "clients": clients,
+		"upstream": m.Name, "reason": why, "error": m.err.String(), "code": code, "failed_over": over, "clients": clients,
+		"losses": m.flaps.Lost(x.now),
 	})
 }
 
 // tellResumed says that a lost member serves again.
 func (x *machine) tellResumed(m *Member) {
-	x.log(slog.LevelInfo, "backend serves again", "upstream", m.Name)
 	x.emit("failover_resumed", map[string]any{
 		"upstream": m.Name, "code": "FAILOVER", "failed_over": true, "clients": m.inProgress.Load(),
+		"quiet": x.outage.Active() || m.flaps.Flapping(), // something else tells it
 	})
+}
+
+// tellRecovered says that members serve again and nothing waits any more, what that was
+// like for requests, and that a member flaps no more.
+func (x *machine) tellRecovered() {
+	for _, m := range x.members {
+		if n := m.flaps.Steady(x.now); n > 0 && m.state == stateUp {
+			x.emit("failover_steady", map[string]any{"upstream": m.Name, "losses": n})
+		}
+		if x.outage.Active() && m.serves() && m.state == stateUp && x.queue.len() == 0 {
+			x.emit("failover_recovered", x.outage.End(x.now, m.Name))
+		}
+	}
+}
+
+// tellAnswers says that a member answers with 5xx only, and that it does so no more.
+func (x *machine) tellAnswers(m *Member) {
+	name := "failover_answering"
+	answers, news := m.answers.Look(func(status int) uint64 { return m.outcomes[report.Counter(report.Answered, status)].Load() })
+	if m.answers.Failing {
+		name = "failover_failing"
+	}
+	if news {
+		x.emit(name, map[string]any{"upstream": m.Name, "answers": answers})
+	}
 }
 
 // tellHome says that clients move back to a priority member.
@@ -35,7 +61,11 @@ func (x *machine) tellHome(m *Member) {
 	if !x.anyOther(m) {
 		return // they were nowhere else
 	}
-	clients := x.requests.away()
-	x.log(slog.LevelInfo, "clients move back", "upstream", m.Name, "clients", clients)
-	x.emit("failover_failback", map[string]any{"upstream": m.Name, "manual": false, "clients": clients})
+	x.emit("failover_failback", map[string]any{"upstream": m.Name, "manual": false, "clients": x.requests.away(), "quiet": m.flaps.Flapping()})
+}
+
+// member tells of a change of the list.
+func (x *machine) member(change string, m *Member) {
+	x.dirty, x.changed = true, true
+	x.emit("failover_membership", map[string]any{"change": change, "upstream": m.Name})
 }

@@ -17,8 +17,8 @@ const watchOthers = 2
 // traffic is what the counters of the member say now.
 func (m *Member) traffic() tracker.Traffic {
 	return tracker.Traffic{
-		Reads: m.reads.Load(), Writes: m.writes.Load(),
-		Waiting: m.inProgress.Load() - int64(m.dialing()), Uploading: m.uploading.Load(),
+		Reads: m.flow.Reads.Load(), Writes: m.flow.Writes.Load(),
+		Waiting: m.inProgress.Load() - int64(m.dialing()), Uploading: m.flow.Uploading.Load(),
 	}
 }
 

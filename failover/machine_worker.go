@@ -153,7 +153,7 @@ var noAddresses = report.Told("the pool has no addresses")
 // warn logs failed passes.
 func (x *machine) warn() {
 	if w := &x.worker; w.Warns(x.now, x.opt.WarnAfterReconnectAttempts) {
-		x.log(slog.LevelWarn, "no backend answers", "failed_passes", w.Failed, "error", x.lastErr.String())
+		x.log(slog.LevelWarn, "no backend answers", "failed_passes", w.Failed, "waiting", x.queue.len(), "error", x.lastErr.String())
 	}
 }
 
@@ -162,7 +162,6 @@ func (x *machine) exhaust() {
 	w := &x.worker
 	w.Exhausted, x.dirty = true, true
 	if x.opt.MaxReconnectAttempts != 0 {
-		x.log(slog.LevelError, "reconnect attempts exhausted", "failed_passes", w.Failed, "error", x.lastErr.String())
 		x.emit("failover_exhausted", map[string]any{
 			"failed_passes": w.Failed, "error": x.lastErr.String(),
 			"code": "DISCONNECT", "failed_over": false, "clients": x.queue.len(),
@@ -189,13 +188,16 @@ func (x *machine) passSoon() {
 	}
 }
 
-func (x *machine) allDrained() bool {
+func (x *machine) allDrained() bool { return len(x.members) > 0 && x.undrained() == 0 }
+
+// undrained counts the members that no operator lets rest.
+func (x *machine) undrained() (n int) {
 	for _, m := range x.members {
 		if !m.drained {
-			return false
+			n++
 		}
 	}
-	return len(x.members) > 0
+	return n
 }
 
 // state is what status says of the pool.

@@ -23,8 +23,8 @@ const dialSlots = 16
 // see Member.Queue.
 const DialWidth = tracker.DialWidth
 
-// outcomes is how many kinds of Outcome there are.
-const outcomes = int(report.Neutral) + 1
+// Upload is one request body on its way to a member, whose Flow it changes.
+type Upload = tracker.Upload
 
 // Member is one backend of a pool. Its identity lasts as long as the pool, also
 // over reloads, for the same scheme, host and port.
@@ -44,16 +44,13 @@ type Member struct {
 	_          [64]byte
 	inProgress atomic.Int64 // places taken, each from Next to Done
 	shown      shown
-	trial      tracker.Slot // of the one request that may try it when it came back
-	outcomes   [outcomes]atomic.Uint64
-	dials      [dialSlots]atomic.Int32 // attempts without a connection, by the tick they began at
+	trial      tracker.Slot                   // of the one request that may try it when it came back
+	outcomes   [report.Counters]atomic.Uint64 // of attempts, by report.Counter
+	dials      [dialSlots]atomic.Int32        // attempts without a connection, by the tick they began at
 
-	// What the carrier says of its connections.
-	_         [64]byte
-	reads     atomic.Uint64 // bytes that came are not counted, reads are: see Touch
-	uploading atomic.Int64  // requests whose body is being written
-	writes    atomic.Uint64 // parts of such bodies that connections took: see Upload
-	_         [64]byte
+	_    [64]byte
+	flow tracker.Flow
+	_    [64]byte
 
 	node // the machine's; guarded by the pool's mutex
 }
@@ -118,7 +115,10 @@ func newMember(u address.URI) *Member {
 }
 
 // Touch notes that a byte came from the member. It is called for every read.
-func (m *Member) Touch() { m.reads.Add(1) }
+func (m *Member) Touch() { m.flow.Reads.Add(1) }
+
+// Flow is for the bodies of requests that are sent to the member.
+func (m *Member) Flow() *tracker.Flow { return &m.flow }
 
 // SetBackup notes what status says of the member's warm connection: "", "warm",
 // "connecting", "refused".

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/affinity"
+	"github.com/caddy-broker/caddy-broker/failover/tracker"
 	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 )
 
@@ -37,6 +38,8 @@ type Pool struct {
 	_          [64]byte     // what every request writes has a cache line of its own
 	inProgress atomic.Int64 // requests on members
 	_          [64]byte
+
+	waits tracker.Waits
 
 	mu      lockorder.Mutex[Pool] // guards the machine, and with it every Member's node
 	machine *machine

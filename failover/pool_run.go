@@ -69,6 +69,8 @@ func (p *Pool) perform(cfg Config, a action) {
 	case actWarm:
 		cfg.Carrier.Warm(a.members)
 	case actEmit:
+		level, attrs := a.event.Line()
+		cfg.Logger.Log(p.ctx, level, a.event.Name, attrs...)
 		if cfg.Emit != nil {
 			cfg.Emit(a.event)
 		}

@@ -4,7 +4,6 @@
 package failover
 
 import (
-	"slices"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/report"
@@ -48,25 +47,10 @@ func (p *Pool) Status() report.PoolStatus {
 		}
 		s.Upstreams = append(s.Upstreams, u)
 	}
-	s.Upstreams = withRemoved(s.Upstreams, x.left)
-	return s
-}
-
-// withRemoved adds the requests that are still in progress on former members: as
-// those of their address where that is a member again.
-func withRemoved(list []report.UpstreamStatus, left []*Member) []report.UpstreamStatus {
-	for _, m := range left {
-		n := m.inProgress.Load()
-		if n == 0 {
-			continue
-		}
-		if i := slices.IndexFunc(list, func(u report.UpstreamStatus) bool { return u.URI == m.Name }); i >= 0 {
-			list[i].Requests += n
-			continue
-		}
-		list = append(list, report.UpstreamStatus{URI: m.Name, State: "removed", Since: m.since, Requests: n})
+	for _, m := range x.left {
+		s.AddRemoved(m.Name, m.since, m.inProgress.Load())
 	}
-	return list
+	return s
 }
 
 // listed are the members in their order, and then those that are not proved yet.
@@ -80,31 +64,14 @@ func (x *machine) listed() []*Member {
 	return list
 }
 
-// Stats are the pool's counters, for metrics.
-type Stats struct {
-	Waiting int
-	// ReconnectAttempts is how many passes were started.
-	ReconnectAttempts uint64
-	Upstreams         []UpstreamStats
-}
-
-// UpstreamStats are the counters of one member.
-type UpstreamStats struct {
-	Name string
-	// Up says that it takes requests; Drained, that it does not because an operator let it rest.
-	Up, Drained bool
-	// Attempts counts attempts by outcome, indexed by Outcome.
-	Attempts [outcomes]uint64
-}
-
 // Stats are the pool's counters now.
-func (p *Pool) Stats() Stats {
+func (p *Pool) Stats() report.PoolStats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	x := p.machine
-	s := Stats{Waiting: x.queue.len(), ReconnectAttempts: x.passes}
+	s := report.PoolStats{Waiting: x.queue.len(), Waits: p.waits.Read(), ReconnectAttempts: x.passes}
 	for _, m := range x.listed() {
-		u := UpstreamStats{Name: m.Name, Up: m.serves(), Drained: m.drained}
+		u := report.UpstreamStats{Name: m.Name, Up: !m.unproved && m.state != stateDown, Drained: m.drained}
 		for i := range u.Attempts {
 			u.Attempts[i] = m.outcomes[i].Load()
 		}

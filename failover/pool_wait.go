@@ -5,6 +5,7 @@ package failover
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/report"
@@ -34,6 +35,25 @@ func (p *Pool) wait(ctx context.Context, r *Request) (*Attempt, error) {
 		return p.accept(r, d)
 	default:
 	}
+	began := time.Now()
+	a, err := p.await(ctx, r, w)
+	p.waits.Note(waitEnd(a, err), time.Since(began))
+	return a, err
+}
+
+// waitEnd is how a wait with this result ended.
+func waitEnd(a *Attempt, err error) report.WaitEnd {
+	if a != nil {
+		return report.WaitServed
+	}
+	if _, refused := errors.AsType[*report.UnavailableError](err); refused {
+		return report.WaitRefused
+	}
+	return report.WaitLeft
+}
+
+// await returns when the machine has decided, or the request does not want any more.
+func (p *Pool) await(ctx context.Context, r *Request, w *waiter) (*Attempt, error) {
 	var poll <-chan time.Time
 	if r.Present != nil {
 		ticker := time.NewTicker(pollEvery)

@@ -21,6 +21,7 @@ type waiter struct {
 	place   *list.Element // in the queue; nil when it is not there
 	passing bool          // waits for the running pass only: the pool is exhausted
 	fresh   bool          // neither waited nor was sent before
+	since   time.Time     // it waits
 }
 
 // grant is a place on a member, and what goes with it.

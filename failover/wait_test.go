@@ -246,7 +246,7 @@ func (b *stage) leaks() error {
 			return fmt.Errorf("%d in progress, %d wait, %d of them for a pass", n, x.queue.len(), x.queue.passing)
 		}
 		for _, m := range x.members {
-			if m.inProgress.Load() != 0 || m.dialing() != 0 || m.gate.Used != 0 || m.uploading.Load() != 0 {
+			if m.inProgress.Load() != 0 || m.dialing() != 0 || m.gate.Used != 0 || m.flow.Uploading.Load() != 0 {
 				return fmt.Errorf("%s: %d in progress, %d dial, %d in the gate", m.Name, m.inProgress.Load(), m.dialing(), m.gate.Used)
 			}
 		}

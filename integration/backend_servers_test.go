@@ -126,7 +126,7 @@ func checkServed(t *testing.T, broker *harness.Broker, results harness.Results, 
 // checkKept checks that the broker has not lost any backend.
 func checkKept(t *testing.T, broker *harness.Broker) {
 	t.Helper()
-	if strings.Contains(broker.Process().Output(), "backend lost") {
+	if strings.Contains(broker.Process().Output(), "failover_interrupted") {
 		t.Error("a backend was taken for lost")
 	}
 }

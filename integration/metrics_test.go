@@ -6,6 +6,7 @@
 package integration
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -53,7 +54,7 @@ func TestMetricsOfTheSitesAreTheParents(t *testing.T) {
 	wants := []string{
 		`caddy_broker_child_up{child="default"} 1`,
 		up,
-		fmt.Sprintf(`caddy_failover_requests_total{outcome="answered",pool="shop",upstream="http://%s"} 3`, backends[0].Addr),
+		fmt.Sprintf(`caddy_failover_requests_total{outcome="answered",pool="shop",status="2xx",upstream="http://%s"} 3`, backends[0].Addr),
 		`caddy_http_requests_total{handler="reverse_proxy",server="srv0"} 3`,
 	}
 	text := getPath(t, b.AdminAddr(), "/metrics")
@@ -82,73 +83,103 @@ func TestMetricsOfTheSitesAreTheParents(t *testing.T) {
 	}
 }
 
-// TestStandardMetricsAgree: what Caddy says of upstreams at the parent, in metrics and in
-// its own list, is what their pool knows, though no health check of Caddy's is configured.
+// told is what metrics are to say of a backend.
+type told struct{ up, drained bool }
+
+// agree waits until all that is said of upstreams at an admin endpoint is what their pool
+// knows, though no health check of Caddy's is configured.
+func agree(t *testing.T, admin, port string, want map[*harness.Backend]told) {
+	t.Helper()
+	number := map[bool]int{true: 1}
+	if err := harness.Until(t.Context(), soon, func() error {
+		get(t, "127.0.0.1:"+port)
+		text := getPath(t, admin, "/metrics")
+		var list []struct {
+			Address string
+			Fails   int
+		}
+		if err := json.Unmarshal([]byte(getPath(t, admin, "/reverse_proxy/upstreams")), &list); err != nil || len(list) != len(want) {
+			return fmt.Errorf("listed are %v, %w", list, err)
+		}
+		for backend, is := range want {
+			healthy := is.up && !is.drained
+			for _, line := range []string{
+				fmt.Sprintf(`caddy_reverse_proxy_upstreams_healthy{upstream="%s"} %d`, backend.Addr, number[healthy]),
+				fmt.Sprintf(`caddy_failover_upstream_up{pool="shop",upstream="http://%s"} %d`, backend.Addr, number[is.up]),
+				fmt.Sprintf(`caddy_failover_upstream_drained{pool="shop",upstream="http://%s"} %d`, backend.Addr, number[is.drained]),
+			} {
+				if !strings.Contains(text, line+"\n") {
+					return fmt.Errorf("there is no %s", line)
+				}
+			}
+			for _, u := range list {
+				if u.Address == backend.Addr && (u.Fails == 0) != healthy {
+					return fmt.Errorf("listed are %v", list)
+				}
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestStandardMetricsAgree: what Caddy says of upstreams, in metrics and in its own list, is
+// what their pool knows: at the parent, which asks the child, and where there is but one process.
 func TestStandardMetricsAgree(t *testing.T) {
+	t.Parallel()
+	for name, args := range map[string][]string{"supervised": nil, "in one process": {"broker", "run", "--config", "{}"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			backends, env := newBackends(t)
+			start(t, backends[:2]...)
+			port := freePort(t)
+			text := measured
+			if args != nil {
+				text = regexp.MustCompile(`broker \{[^}]*\}`).ReplaceAllLiteralString(text, "broker off")
+			}
+			b := newBroker(t, text, append(env, "PORT="+port)...)
+			b.Args = args
+			if err := b.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if args == nil {
+				awaitActive(t, b, 0)
+			} else if err := harness.Until(t.Context(), soon, func() error { return b.Admin(t.Context(), "GET", "/config/", nil) }); err != nil {
+				t.Fatalf("%v\n%s", err, b.Process().Output())
+			}
+			check := func(first, second told) {
+				t.Helper()
+				agree(t, b.AdminAddr(), port, map[*harness.Backend]told{backends[0]: first, backends[1]: second})
+			}
+			check(told{up: true}, told{up: true})
+			if err := backends[0].Stop(); err != nil {
+				t.Fatal(err)
+			}
+			check(told{}, told{up: true})
+			start(t, backends[0])
+			check(told{up: true}, told{up: true})
+			if out, err := b.Run(t.Context(), "broker", "drain", "http://"+backends[1].Addr, "--address", b.AdminAddr()); err != nil {
+				t.Fatalf("drain: %v\n%s", err, out)
+			}
+			check(told{up: true}, told{up: true, drained: true})
+		})
+	}
+}
+
+// TestMetricsOfLoads: every load is told of, whichever way it came, by Caddy's metrics and
+// ours.
+func TestMetricsOfLoads(t *testing.T) {
 	t.Parallel()
 	backends, env := newBackends(t)
 	start(t, backends[:2]...)
-	port := freePort(t)
-	b := startBroker(t, measured, append(env, "PORT="+port)...)
-	agree := func(want map[*harness.Backend]bool) {
-		t.Helper()
-		if err := harness.Until(t.Context(), soon, func() error {
-			get(t, "127.0.0.1:"+port)
-			text := getPath(t, b.AdminAddr(), "/metrics")
-			var list []struct {
-				Address string
-				Fails   int
-			}
-			if err := b.Admin(t.Context(), http.MethodGet, "/reverse_proxy/upstreams", &list); err != nil {
-				return err
-			}
-			if len(list) != 2 {
-				return fmt.Errorf("listed are %v", list)
-			}
-			for backend, up := range want {
-				value := 0
-				if up {
-					value = 1
-				}
-				for _, line := range []string{
-					fmt.Sprintf(`caddy_reverse_proxy_upstreams_healthy{upstream="%s"} %d`, backend.Addr, value),
-					fmt.Sprintf(`caddy_failover_upstream_up{pool="shop",upstream="http://%s"} %d`, backend.Addr, value),
-				} {
-					if !strings.Contains(text, line+"\n") {
-						return fmt.Errorf("there is no %s", line)
-					}
-				}
-				for _, u := range list {
-					if u.Address == backend.Addr && (u.Fails == 0) != up {
-						return fmt.Errorf("listed are %v", list)
-					}
-				}
-			}
-			return nil
-		}); err != nil {
-			t.Error(err)
-		}
-	}
-	agree(map[*harness.Backend]bool{backends[0]: true, backends[1]: true})
-	if err := backends[0].Stop(); err != nil {
-		t.Fatal(err)
-	}
-	agree(map[*harness.Backend]bool{backends[0]: false, backends[1]: true})
-	start(t, backends[0])
-	agree(map[*harness.Backend]bool{backends[0]: true, backends[1]: true})
-	if out, err := b.Run(t.Context(), "broker", "drain", "http://"+backends[1].Addr, "--address", b.AdminAddr()); err != nil {
-		t.Fatalf("drain: %v\n%s", err, out)
-	}
-	agree(map[*harness.Backend]bool{backends[0]: true, backends[1]: false})
-
-	// Loads of all kinds are told of, by Caddy's metrics and ours.
+	b := startBroker(t, measured, append(env, "PORT="+freePort(t))...)
 	loads := func(want int) {
 		t.Helper()
 		text := getPath(t, b.AdminAddr(), "/metrics")
 		for _, line := range []string{
 			fmt.Sprintf("caddy_broker_reload_success %d\n", want),
 			fmt.Sprintf("caddy_config_last_reload_successful %d\n", want),
-			fmt.Sprintf("caddy_failover_upstream_drained{pool=\"shop\",upstream=\"http://%s\"} 1\n", backends[1].Addr),
 			"caddy_broker_in_doubt 0\n",
 		} {
 			if !strings.Contains(text, line) {

@@ -4,7 +4,6 @@
 package supervisor
 
 import (
-	"maps"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
@@ -60,10 +59,12 @@ type action struct {
 
 // Event is a change in a child's life, told once.
 type Event struct {
-	// Name is broker_child_started, _ready, _exited, _promoted, _replaced or _stopped.
+	// Name is broker_child_started, _ready, _exited, _promoted, _replaced, _stopped,
+	// _silent or _responds, or broker_standby_lost or _restored.
 	Name string
-	// Data has child and, where a process is concerned, pid; exits also carry
-	// code, signal and reason, and how many requests were in progress and are in doubt.
+	// Data has child and, where a process is concerned, pid and role; exits also carry
+	// code, signal and reason, how many requests were in progress and are in doubt, and
+	// what happens next.
 	Data map[string]any
 }
 
@@ -84,10 +85,4 @@ func (m *machine) replies(tokens *[]int, err error) {
 
 func (m *machine) log(code, text string) {
 	m.do(action{kind: actLog, code: code, text: text})
-}
-
-func (m *machine) event(name string, p *proc, data map[string]any) {
-	d := map[string]any{"child": m.name, "pid": p.pid}
-	maps.Copy(d, data)
-	m.do(action{kind: actEvent, event: Event{Name: name, Data: d}})
 }

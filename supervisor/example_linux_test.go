@@ -6,7 +6,6 @@ package supervisor_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"syscall"
 	"time"
@@ -19,9 +18,8 @@ import (
 func Example() {
 	events := make(chan supervisor.Event, 16)
 	s := supervisor.New(supervisor.Config{
-		Name:   "sleeper",
-		Stderr: io.Discard,
-		Event:  func(e supervisor.Event) { events <- e },
+		Name:  "sleeper",
+		Event: func(e supervisor.Event) { events <- e },
 	})
 	defer s.Close()
 	// next waits for an event of that name.

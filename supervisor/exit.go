@@ -20,8 +20,8 @@ const (
 	exitKilled       = "killed"        // by a signal that was not ours
 	exitSpawn        = "spawn"         // it could not be started at all
 	exitStartFailure = "start_failure" // it ended before it was ready, or was not ready in time
-	exitStop         = "stop"
-	exitReplace      = "replace"
+	exitStop         = "stop"          // it was asked to
+	exitReplace      = "replace"       // another process had taken its place
 )
 
 // ExitReasons are all values of [Exit.Reason].

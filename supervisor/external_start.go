@@ -7,7 +7,6 @@ package supervisor
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -51,7 +50,7 @@ func programEnv(env []string, pid int) []string {
 
 // startExternal spawns a program by way of this one, which hands the files over
 // in systemd's form and then becomes the program.
-func startExternal(id int, spec *Spec, output io.Writer, files []*os.File, names []string, notify *notifySocket) (*process, error) {
+func startExternal(id int, spec *Spec, output outputs, files []*os.File, names []string, notify *notifySocket) (*process, error) {
 	program, err := exec.LookPath(spec.Command[0])
 	if err != nil {
 		return nil, fmt.Errorf("creating child process: %w", err)

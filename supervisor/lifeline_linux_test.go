@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -51,7 +52,7 @@ func middleMain() int {
 		return 1
 	}
 	ready := make(chan struct{}, 100)
-	s := New(Config{Name: "default", Stderr: os.Stderr, Event: func(e Event) {
+	s := New(Config{Name: "default", Stderr: func(int) io.WriteCloser { return keptOpen{os.Stderr} }, Event: func(e Event) {
 		if e.Name == "broker_child_ready" {
 			ready <- struct{}{}
 		}

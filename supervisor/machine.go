@@ -38,6 +38,8 @@ type machine struct {
 	deaths    int       // in a row, without being ready for Restart.Reset
 	nextStart time.Time // no start before this; zero is at once
 	restart   bool      // the next start follows a death: it is logged as a restart
+	bereft    bool      // a process has died in this step
+	lacking   bool      // it was told that there are fewer spares than there should be
 
 	starting []int // replies due when the child serves, or cannot start
 	stopping []int // replies due when nothing runs any more
@@ -48,9 +50,10 @@ type machine struct {
 
 	lastFailure *Exit // the last that was not asked for
 	stats       Stats
-	shown       string    // the child's state, as told to users
-	since       time.Time // it is shown
-	seen        time.Time // when the last input came
+	shown       string        // the child's state, as told to users
+	since       time.Time     // it is shown
+	seen        time.Time     // when the last input came
+	slept       time.Duration // since the one before
 
 	random func() float64 // evenly from [0, 1), for jitter
 
@@ -138,6 +141,9 @@ func (m *machine) step(now time.Time, in input) []action {
 		return append(m.out, m.answers...)
 	}
 	m.deadlines(now)
+	if m.wanted {
+		m.redundancy(now)
+	}
 	m.spawn(now)
 	m.makeRoom(now)
 	m.holding(now)
@@ -152,7 +158,7 @@ func (m *machine) wake(now time.Time) {
 	if m.seen.IsZero() {
 		slept = 0
 	}
-	m.seen = now
+	m.seen, m.slept = now, slept
 	for _, p := range m.procs {
 		if w := p.spec.Watchdog; w > 0 && slept > doze(w) && !p.lastBeat.IsZero() {
 			p.lastBeat = now
@@ -291,6 +297,9 @@ func (m *machine) next() time.Time {
 		if w := p.spec.Watchdog; w > 0 && !p.lastBeat.IsZero() && p.phase != phaseKilled {
 			sooner(m.seen.Add(doze(w) * 2 / 3))
 			sooner(p.lastBeat.Add(w))
+			if at := p.lastBeat.Add(quiet(w)); at.After(m.seen) {
+				sooner(at)
+			}
 		}
 	}
 	if c := m.candidate; c != nil && !c.begun && c.until.After(m.seen) {
@@ -310,11 +319,11 @@ func (m *machine) next() time.Time {
 
 // States of a child, as users see them.
 const (
-	stateActive   = "active"
-	stateStarting = "starting"
-	stateBackoff  = "backoff"
-	stateStopping = "stopping"
-	stateStopped  = "stopped"
+	stateActive   = "active"   // a process of it accepts connections
+	stateStarting = "starting" // none does yet, and one is on its way
+	stateBackoff  = "backoff"  // none does, and the next start is waited for
+	stateStopping = "stopping" // it was told to stop, and something of it is left
+	stateStopped  = "stopped"  // it was told to stop, and nothing of it is left
 )
 
 // state is the child's as a whole.

@@ -33,17 +33,12 @@ func (in inExited) apply(m *machine, now time.Time) {
 		m.log(haTerminated, "child process terminated")
 		m.log(haExitCode, fmt.Sprintf("child broker terminated with code %d", exit.Code))
 	}
-	data := map[string]any{"code": exit.Code, "signal": exit.Signal, "reason": exit.Reason}
-	if exit.Error != "" {
-		data["error"] = exit.Error
+	follows := m.wanted && p.gen == m.gen && !exit.planned() && !p.lost
+	var spare *proc
+	if follows {
+		spare = m.postpone(now, p)
 	}
-	if f := exit.InFlight; f != nil {
-		data["requests"], data["in_doubt"] = f.Requests, f.InDoubt
-		if f.Unknown != "" {
-			data["requests_unknown"] = f.Unknown
-		}
-	}
-	m.event("broker_child_exited", p, data)
+	m.tellExited(now, p, exit, follows, spare)
 	m.packets()
 
 	failed := &StartError{Child: m.name, Exit: *exit, Cause: exit.Error}
@@ -53,8 +48,8 @@ func (in inExited) apply(m *machine, now time.Time) {
 	if c := m.candidate; c != nil && p.gen == c.gen { // it was never ready: the old generation goes on
 		m.candidateFailed(c, failed)
 	}
-	if m.wanted && p.gen == m.gen && exit.Reason != exitStop && exit.Reason != exitReplace && !p.lost {
-		m.died(now, p, failed)
+	if follows {
+		m.died(p, failed, spare)
 	}
 	m.ended(failed)
 }
@@ -74,22 +69,32 @@ func (m *machine) ended(failed error) {
 	}
 }
 
-// died decides what follows when a process of the running generation is gone
-// though it was not asked for.
-func (m *machine) died(now time.Time, p *proc, failed error) {
-	if p.ready.IsZero() {
-		m.replies(&m.starting, failed)
-	} else if now.Sub(p.ready) >= m.spec.Restart.Reset {
+// postpone decides when the next process is started after one of the running generation is
+// gone though it was not asked for, and which spare serves instead of it: nil is none.
+func (m *machine) postpone(now time.Time, p *proc) (spare *proc) {
+	if !p.ready.IsZero() && now.Sub(p.ready) >= m.spec.Restart.Reset {
 		m.deaths = 0
 	}
 	m.deaths++
 	m.nextStart = now.Add(m.spec.Restart.after(m.deaths, m.random()))
+	if m.active() == nil {
+		spare = m.first(phaseStandby)
+	}
+	return spare
+}
+
+// died does what was decided about the death of p.
+func (m *machine) died(p *proc, failed error, spare *proc) {
+	if p.ready.IsZero() {
+		m.replies(&m.starting, failed)
+	}
 	m.restart = true
-	if spare := m.first(phaseStandby); spare != nil && m.active() == nil {
+	if spare != nil {
 		m.restarting()
 		m.activate(spare)
-		m.event("broker_child_promoted", spare, nil)
+		m.event("broker_child_promoted", spare, map[string]any{"role": string(phaseActive), "after": "death"})
 	}
+	m.bereft = true
 }
 
 // candidateFailed answers those who wait for a replacement that will not serve.
@@ -116,7 +121,7 @@ func (m *machine) lose(now time.Time, p *proc) {
 		m.candidateFailed(c, failed)
 	}
 	if m.wanted && p.gen == m.gen && p.cause != exitStop && p.cause != exitReplace {
-		m.died(now, p, failed)
+		m.died(p, failed, m.postpone(now, p))
 	}
 	m.ended(failed)
 }
@@ -128,7 +133,7 @@ func (m *machine) stopped() {
 	}
 	m.do(action{kind: actCloseSockets})
 	if len(m.stopping) > 0 {
-		m.do(action{kind: actEvent, event: Event{Name: "broker_child_stopped", Data: map[string]any{"child": m.name}}})
+		m.tell("broker_child_stopped", map[string]any{"child": m.name})
 	}
 	var err error
 	if len(m.procs) > 0 {

@@ -56,7 +56,7 @@ func (in inSpawned) apply(m *machine, _ time.Time) {
 		p.pid = in.pid
 		m.log(haCreated, fmt.Sprintf("[HA] success creating child process for broker ha worker, pid=%d", in.pid))
 		m.log(haWaiting, "waiting notification from child process")
-		m.event("broker_child_started", p, nil)
+		m.event("broker_child_started", p, map[string]any{"role": m.role(p)})
 	}
 }
 
@@ -116,7 +116,7 @@ func (in inReady) apply(m *machine, now time.Time) {
 	m.stats.StartSeconds = now.Sub(p.started).Seconds()
 	m.served = true
 	m.log(haRunning, "ok, broker child is running")
-	m.event("broker_child_ready", p, nil)
+	m.tellReady(now, p)
 
 	switch c := m.candidate; {
 	case c != nil && p.gen == c.gen:
@@ -149,7 +149,7 @@ func (m *machine) takeOver(now time.Time, p *proc, c *candidate) {
 		m.replies(&c.reply, nil)
 	}
 	if replaced != 0 {
-		m.event("broker_child_replaced", p, map[string]any{"replaced_pid": replaced})
+		m.event("broker_child_replaced", p, map[string]any{"role": string(phaseActive), "replaced_pid": replaced})
 	}
 	m.replies(&m.starting, nil)
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -53,6 +54,11 @@ type watched struct {
 	reports map[string]json.RawMessage // the last of each topic
 }
 
+// keptOpen is a writer that outlives what writes to it.
+type keptOpen struct{ io.Writer }
+
+func (keptOpen) Close() error { return nil }
+
 func (w *watched) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -68,7 +74,7 @@ func watch(t *testing.T, adjust ...func(*Config)) *watched {
 	}
 	w := &watched{t: t, events: make(chan Event, 10_000), dir: dir, reports: map[string]json.RawMessage{}}
 	cfg := Config{
-		Name: "default", Stderr: w,
+		Name: "default", Stderr: func(int) io.WriteCloser { return keptOpen{w} },
 		AdminSocket: func(id int, _ string) string { return filepath.Join(dir, fmt.Sprint(id)) },
 		Event:       func(e Event) { w.events <- e },
 		Report: func(_ int, topic string, data json.RawMessage) error {

@@ -38,6 +38,7 @@ type proc struct {
 	started  time.Time
 	ready    time.Time
 	lastBeat time.Time // zero: it is not watched
+	silent   bool      // and it was told that nothing is heard of it
 	deadline time.Time // of the phase; zero is none
 	killAt   time.Time // SIGKILL then; zero is never
 
@@ -217,6 +218,7 @@ func (m *machine) deadlines(now time.Time) {
 		if due(p.leaveBy) {
 			m.relieved(p)
 		}
+		m.silence(now, p)
 		switch {
 		case due(p.killAt):
 			m.kill(now, p, p.cause)

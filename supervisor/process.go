@@ -83,9 +83,12 @@ func emptyProcess(id int, spec *Spec) *process {
 	return p
 }
 
+// outputs makes what gets everything that the process with that id writes; nil is nothing.
+type outputs func(pid int) io.WriteCloser
+
 // startProcess spawns a process with a control connection. Everything it writes
 // goes to output as well.
-func startProcess(id int, spec *Spec, output io.Writer) (*process, error) {
+func startProcess(id int, spec *Spec, output outputs) (*process, error) {
 	p, err := newProcess(id, spec.Command, spec)
 	if err != nil {
 		return nil, err
@@ -105,7 +108,7 @@ func startProcess(id int, spec *Spec, output io.Writer) (*process, error) {
 }
 
 // start runs the prepared command.
-func (p *process) start(output io.Writer) error {
+func (p *process) start(output outputs) error {
 	read, write, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("creating child process: %w", err)
@@ -126,11 +129,18 @@ func (p *process) start(output io.Writer) error {
 }
 
 // copyOutput keeps and hands on what the process writes, until it writes no more.
-func (p *process) copyOutput(output io.Writer) {
+func (p *process) copyOutput(output outputs) {
+	writers := []io.Writer{p.tail}
+	end := func() error { return nil }
+	if output != nil {
+		to := output(p.cmd.Process.Pid)
+		writers, end = append(writers, besteffort{to}), to.Close
+	}
 	go func() {
 		defer close(p.drained)
+		defer func() { _ = end() }()
 		for {
-			_, err := io.Copy(io.MultiWriter(p.tail, besteffort{output}), p.stderr)
+			_, err := io.Copy(io.MultiWriter(writers...), p.stderr)
 			if !p.parked(err, func(hold *parking) chan struct{} { return hold.drained }) {
 				return
 			}
@@ -143,9 +153,7 @@ func (p *process) copyOutput(output io.Writer) {
 type besteffort struct{ w io.Writer }
 
 func (b besteffort) Write(data []byte) (int, error) {
-	if b.w != nil {
-		_, _ = b.w.Write(data)
-	}
+	_, _ = b.w.Write(data)
 	return len(data), nil
 }
 

@@ -6,6 +6,7 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -381,7 +382,7 @@ func TestOutputThatCannotBeWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer full.Close()
-	w := watch(t, func(c *Config) { c.Stderr = full })
+	w := watch(t, func(c *Config) { c.Stderr = func(int) io.WriteCloser { return keptOpen{full} } })
 	spec := childSpec(t, behaviour{Exits: 5}, func(s *Spec) {
 		s.Command = []string{"/bin/sh", "-c", "i=0; while [ $i -lt 20000 ]; do echo line $i of what fills a pipe; i=$((i+1)); done; exit 6"}
 	})

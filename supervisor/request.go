@@ -130,7 +130,7 @@ func (in inStart) apply(m *machine, now time.Time) {
 		m.adopt(in.spec)
 	}
 	m.wanted, m.served = true, false
-	m.deaths, m.nextStart, m.restart = 0, time.Time{}, false
+	m.deaths, m.nextStart, m.restart, m.lacking = 0, time.Time{}, false, false
 	m.starting = append(m.starting, in.reply)
 }
 
@@ -187,7 +187,7 @@ func (in inPromote) apply(m *machine, now time.Time) {
 		m.reply(in.reply, fmt.Errorf("promoting standby of child %q: %w", m.name, ErrCrowded))
 	default:
 		m.activate(p)
-		m.event("broker_child_promoted", p, nil)
+		m.event("broker_child_promoted", p, map[string]any{"role": string(phaseActive), "after": "order"})
 		if old == nil {
 			m.reply(in.reply, nil)
 			return

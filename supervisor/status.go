@@ -66,6 +66,8 @@ type ProcessStatus struct {
 	LastHeartbeat *time.Time `json:"last_heartbeat,omitempty"`
 	// Admin is the path of its private admin socket.
 	Admin string `json:"admin,omitempty"`
+
+	process *process // nil until it is spawned
 }
 
 // Status is a snapshot.
@@ -89,14 +91,14 @@ func (s *Supervisor) publish() {
 		at := m.nextStart
 		st.NextStart = &at
 	}
-	if m.wanted && m.spec != nil {
+	if m.wanted && m.spec != nil && !m.spec.External {
 		st.Standby = &StandbyStatus{Wanted: m.spec.Standby, Ready: m.count(phaseStandby)}
 	}
 	if n := m.waiting(); n > 0 || len(m.rooms) > 0 {
 		st.Waiting = &Waiting{Changes: n, Processes: m.finishing()}
 	}
 	for _, p := range m.procs {
-		ps := ProcessStatus{ID: p.id, Pid: p.pid, State: p.shown(), Generation: p.gen, Started: p.started}
+		ps := ProcessStatus{ID: p.id, Pid: p.pid, State: p.shown(), Generation: p.gen, Started: p.started, process: s.procs[p.id]}
 		if !p.ready.IsZero() {
 			at := p.ready
 			ps.Ready = &at

@@ -23,8 +23,9 @@ import (
 type Config struct {
 	// Name is the child's name, for users.
 	Name string
-	// Stderr gets everything that processes of this child write.
-	Stderr io.Writer
+	// Stderr makes what gets everything that the process with that id writes, until it is
+	// closed; nil is nothing.
+	Stderr func(pid int) io.WriteCloser
 	// HALog may be nil.
 	HALog *HALog
 	// AdminSocket returns the path of the private admin socket of process id, which

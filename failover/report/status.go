@@ -3,7 +3,10 @@
 
 package report
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // PoolStatus is what status says of a pool.
 type PoolStatus struct {
@@ -21,6 +24,19 @@ type PoolStatus struct {
 	// of the pool began to serve; so do the other counters.
 	Failovers uint64           `json:"failovers"`
 	Upstreams []UpstreamStatus `json:"upstreams"`
+}
+
+// AddRemoved adds the requests that are still in progress on a former member: as those of
+// its address where that is a member again.
+func (s *PoolStatus) AddRemoved(uri string, since time.Time, requests int64) {
+	i := slices.IndexFunc(s.Upstreams, func(u UpstreamStatus) bool { return u.URI == uri })
+	switch {
+	case requests == 0:
+	case i >= 0:
+		s.Upstreams[i].Requests += requests
+	default:
+		s.Upstreams = append(s.Upstreams, UpstreamStatus{URI: uri, State: "removed", Since: since, Requests: requests})
+	}
 }
 
 // UpstreamStatus is what status says of a member.

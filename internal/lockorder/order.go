@@ -18,6 +18,7 @@ var Order = [][]string{
 	{"proxy.responseBody", "failover.Pool"},
 	{"proxy.responseBody", "reach.Backend"},
 	{"proxy.responseBody", "reach.Conn"},
+	{"logfile.Writer", "logfile.rolls"},
 	{"proxy.readingLock", "proxy.requestBody", "proxy.budget"},
 }
 

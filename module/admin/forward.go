@@ -39,9 +39,6 @@ func forwards() []caddy.AdminRoute {
 	add := func(pattern string, own func() (caddy.AdminHandler, error)) {
 		handler := caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 			if c := broker.Find(broker.DefaultChild); c != nil {
-				if strings.TrimSuffix(pattern, "/") == upstreamsPath {
-					return asStock(forwardUpstreams(c, w, r))
-				}
 				return asStock(forward(c, w, r, r.URL.Path))
 			}
 			h, err := own()

@@ -20,8 +20,10 @@ func (a *Admin) Routes() []caddy.AdminRoute {
 	routes := []caddy.AdminRoute{{Pattern: "/broker/", Handler: caddy.AdminHandlerFunc(serveAdmin)}}
 	switch a.role {
 	case roleChild:
-		return append(routes, refusals()...)
+		routes = append(routes, refusals()...)
+		routes = append(routes, upstreams())
 	case rolePlain:
+		routes = append(routes, upstreams())
 		routes = append(routes, caddy.AdminRoute{Pattern: "POST /load", Handler: caddy.AdminHandlerFunc(serveLoad)})
 	case roleParent:
 		routes = append(routes, caddy.AdminRoute{Pattern: "POST /load", Handler: caddy.AdminHandlerFunc(serveLoad)})

@@ -4,10 +4,13 @@
 package admin
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 
-	"github.com/caddy-broker/caddy-broker/module/broker"
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-broker/caddy-broker/module/proxy"
 )
 
 // upstreamsPath is where Caddy lists the upstreams of all sites.
@@ -20,32 +23,49 @@ type upstream struct {
 	Fails       int    `json:"fails"`
 }
 
-// forwardUpstreams answers with the child's list, in which an upstream has failed at
-// least once if its pool gives it no requests: Caddy itself counts only what its own
-// health checks have seen.
-func forwardUpstreams(c *broker.Hosted, w http.ResponseWriter, r *http.Request) error {
-	var list []upstream
-	body, err := c.Ask(r.Context(), upstreamsPath)
-	if err == nil {
-		err = json.Unmarshal(body, &list)
+// upstreams is the route for that list in the process that serves.
+func upstreams() caddy.AdminRoute {
+	return caddy.AdminRoute{Pattern: http.MethodGet + " " + upstreamsPath, Handler: caddy.AdminHandlerFunc(serveUpstreams)}
+}
+
+// serveUpstreams answers with Caddy's list, in which an upstream has failed at least once
+// if its pool gives it no requests: Caddy itself counts only what its own health checks
+// have seen.
+func serveUpstreams(w http.ResponseWriter, r *http.Request) error {
+	module, err := caddy.GetModule("admin.api.reverse_proxy")
+	if err != nil {
+		return err
 	}
-	if err != nil || r.Method != http.MethodGet {
-		return forward(c, w, r, r.URL.Path) // Caddy says what it makes of that
+	own, err := ownHandler(module, upstreamsPath)
+	if err != nil {
+		return err
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_, err = w.Write(agreeOnFails(r, c, list, body))
+	answer := held{ResponseWriter: w}
+	if err := own.ServeHTTP(&answer, r); err != nil {
+		return err
+	}
+	_, err = w.Write(agreeOnFails(answer.body.Bytes()))
 	return err
 }
 
+// held keeps the body of an answer back.
+type held struct {
+	http.ResponseWriter
+	body bytes.Buffer
+}
+
+// Write keeps it.
+func (h *held) Write(p []byte) (int, error) { return h.body.Write(p) }
+
 // agreeOnFails is the list with what the pools know, or body if they know nothing else.
-func agreeOnFails(r *http.Request, c *broker.Hosted, list []upstream, body []byte) []byte {
-	down, err := c.Down(r.Context())
-	if err != nil {
-		return body // it does not answer any more
+func agreeOnFails(body []byte) []byte {
+	var list []upstream
+	if json.Unmarshal(body, &list) != nil {
+		return body
 	}
-	changed := false
+	changed, resting := false, proxy.Resting()
 	for i, u := range list {
-		if down[u.Address] && u.Fails == 0 {
+		if u.Fails == 0 && resting(u.Address) {
 			list[i].Fails, changed = 1, true
 		}
 	}

@@ -8,7 +8,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
@@ -239,13 +241,17 @@ func (a *App) Cleanup() error {
 	return host.release(a)
 }
 
-// emit hands an event to this configuration's subscribers, one at a time.
+// emit logs an event and hands it to this configuration's subscribers, one at a time.
 func (a *App) emit(e supervisor.Event) {
-	fields := make([]zap.Field, 0, len(e.Data))
-	for k, v := range e.Data {
-		fields = append(fields, zap.Any(k, v))
+	if c := a.logger.Check(severity(e), e.Name); c != nil {
+		fields := make([]zap.Field, 0, len(e.Data))
+		for _, k := range slices.Sorted(maps.Keys(e.Data)) {
+			if k != fieldSeverity { // which is the line's level
+				fields = append(fields, zap.Any(k, e.Data[k]))
+			}
+		}
+		c.Write(fields...)
 	}
-	a.logger.Info(e.Name, fields...)
 	a.events.Emit(a.ctx, e.Name, e.Data)
 }
 

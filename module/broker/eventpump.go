@@ -38,6 +38,7 @@ func newEventPump() *eventPump {
 
 // put queues e. The first of those that are dropped is told, the others are counted.
 func (p *eventPump) put(e supervisor.Event) {
+	e = spoken(e)
 	p.mu.Lock()
 	var tell *App
 	if len(p.queue) == maxEvents {

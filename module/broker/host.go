@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -51,6 +50,13 @@ type hostState struct {
 	events  *eventPump
 	doubts  indoubt.Ledger // requests in doubt that children reported
 	state   parentState
+	push    pusher // guarded by turn
+}
+
+// show makes d the configuration that serves. h.turn is held.
+func (h *hostState) show(d *document.Document, logger *zap.Logger) {
+	h.shown.Store(d)
+	h.push.follow(d, logger)
 }
 
 // claim makes a decide, and returns when all its children serve.
@@ -87,7 +93,7 @@ func (h *hostState) claim(a *App) error {
 		h.restore(a.logger)
 		return err
 	}
-	h.shown.Store(a.doc)
+	h.show(a.doc, a.logger)
 	loaded(nil)
 	h.tellParent()
 	h.thrift.set(!a.serves())
@@ -127,7 +133,7 @@ func (h *hostState) change(base, next *document.Document, force bool) error {
 		return err
 	}
 	a.doc, a.Children[DefaultChild], a.specs[DefaultChild] = next, &sites, spec
-	h.shown.Store(next)
+	h.show(next, a.logger)
 	if unchanged {
 		a.logUnchanged(DefaultChild)
 	}
@@ -199,9 +205,9 @@ func (h *hostState) drop(a *App) (top, held bool) {
 func (h *hostState) restore(logger *zap.Logger) {
 	a := h.deciding()
 	if a == nil {
-		h.shown.Store(nil)
+		h.show(nil, logger)
 	} else {
-		h.shown.Store(a.doc)
+		h.show(a.doc, logger)
 		h.events.follow(a)
 		if err := h.network.apply(a.Network, a.logger); err != nil {
 			logger.Error("restoring network of the running configuration", zap.Error(err))
@@ -329,7 +335,7 @@ func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logg
 	})
 	cfg := supervisor.Config{
 		Name:        name,
-		Stderr:      os.Stderr,
+		Stderr:      c.output,
 		HALog:       c.log,
 		AdminSocket: c.adminSocket,
 		Hello:       c.hello,

@@ -4,6 +4,8 @@
 package broker
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/caddy-broker/caddy-broker/module/internal/overview"
@@ -20,6 +22,10 @@ var (
 	descReload = prometheus.NewDesc("caddy_broker_reload_success", "Whether the last attempt to load a configuration ended with it serving.", nil, nil)
 	descLoaded = prometheus.NewDesc("caddy_broker_reload_timestamp_seconds", "When a configuration that was loaded began to serve, last.", nil, nil)
 	descDoubts = prometheus.NewDesc("caddy_broker_in_doubt", "Requests in the list of those that may have been executed without an answer.", nil, nil)
+	descSpares = prometheus.NewDesc("caddy_broker_child_standby", "Spare processes of the child, those that it is to have and those that could serve at once.", []string{"child", "state"}, nil)
+	descFlight = prometheus.NewDesc("caddy_broker_child_in_flight", "Requests that the child's processes have in progress, those that drain included.", []string{"child"}, nil)
+	descMemory = prometheus.NewDesc("caddy_broker_child_memory_bytes", "Memory of the process that accepts connections.", []string{"child"}, nil)
+	descBeat   = prometheus.NewDesc("caddy_broker_child_last_heartbeat_seconds", "Time since the process that accepts connections has last proved that it can answer.", []string{"child"}, nil)
 	descGap    = prometheus.NewDesc("caddy_broker_child_gap_seconds", "Total time without a process of the child that accepts connections.", []string{"child"}, nil)
 )
 
@@ -29,7 +35,7 @@ type childCollector struct{}
 
 // Describe sends the descriptions.
 func (childCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descUp, descStarts, descExits, descStart, descGap, descCut, descBroken, descReload, descLoaded, descDoubts} {
+	for _, d := range []*prometheus.Desc{descUp, descStarts, descExits, descStart, descGap, descCut, descBroken, descReload, descLoaded, descDoubts, descSpares, descFlight, descMemory, descBeat} {
 		ch <- d
 	}
 }
@@ -60,6 +66,27 @@ func (childCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(descBroken, prometheus.CounterValue, float64(s.Stats.Broken), s.Name)
 		if c := host.child(s.Name); c != nil {
 			ch <- prometheus.MustNewConstMetric(descCut, prometheus.CounterValue, float64(c.inDoubt.Load()), s.Name)
+			gauges(ch, s, c.sup.Gauges())
+		}
+	}
+}
+
+// gauges sends what is measured of a child; what is not known lacks.
+func gauges(ch chan<- prometheus.Metric, st *supervisor.Status, g supervisor.Gauges) {
+	send := func(known bool, desc *prometheus.Desc, value float64, labels ...string) {
+		if known {
+			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, append([]string{st.Name}, labels...)...)
+		}
+	}
+	if st.Standby != nil {
+		send(true, descSpares, float64(st.Standby.Wanted), "wanted")
+		send(true, descSpares, float64(st.Standby.Ready), "ready")
+	}
+	send(g.Counted, descFlight, float64(g.InFlight))
+	send(g.Memory > 0, descMemory, float64(g.Memory))
+	for i := range st.Processes {
+		if p := &st.Processes[i]; p.State == "active" && p.LastHeartbeat != nil {
+			send(true, descBeat, time.Since(*p.LastHeartbeat).Seconds())
 		}
 	}
 }

@@ -78,63 +78,12 @@ func (c *Hosted) families(ctx context.Context) (map[string]*dto.MetricFamily, er
 	if err != nil {
 		return nil, err
 	}
-	agreeOnHealth(families)
 	for name := range families {
 		if slices.ContainsFunc(ownFamilies, func(own string) bool { return strings.HasPrefix(name, own) }) {
 			delete(families, name)
 		}
 	}
 	return families, nil
-}
-
-// agreeOnHealth makes Caddy's metric of healthy upstreams say what the pools know: Caddy
-// itself knows only of its own health checks, without which everything is healthy. An
-// upstream of several pools is healthy if it is in each that has it.
-func agreeOnHealth(families map[string]*dto.MetricFamily) {
-	down := downIn(families)
-	for _, m := range families["caddy_reverse_proxy_upstreams_healthy"].GetMetric() {
-		if down[label(m, "upstream")] && m.Gauge != nil {
-			m.Gauge.Value = proto.Float64(0)
-		}
-	}
-}
-
-// downIn are the upstreams of pools that take no requests, as Caddy names them.
-func downIn(families map[string]*dto.MetricFamily) map[string]bool {
-	down := make(map[string]bool)
-	for _, m := range families["caddy_failover_upstream_up"].GetMetric() {
-		if m.GetGauge().GetValue() == 0 {
-			down[dialOf(label(m, "upstream"))] = true
-		}
-	}
-	return down
-}
-
-// Down returns the upstreams of the child's pools that take no requests, as Caddy names them.
-func (c *Hosted) Down(ctx context.Context) (map[string]bool, error) {
-	families, err := c.families(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return downIn(families), nil
-}
-
-// label is the value of a metric's label.
-func label(m *dto.Metric, name string) string {
-	for _, l := range m.GetLabel() {
-		if l.GetName() == name {
-			return l.GetValue()
-		}
-	}
-	return ""
-}
-
-// dialOf is an upstream's name as Caddy has it, which is without the scheme.
-func dialOf(name string) string {
-	if _, hostport, ok := strings.Cut(name, "://"); ok {
-		return hostport
-	}
-	return name
 }
 
 // forwardedMetric is a metric as another process has it.

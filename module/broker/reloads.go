@@ -30,6 +30,7 @@ func loaded(err error) {
 	} else {
 		note(overview.Failed, plain.Line(err.Error(), maxReload))
 	}
+	tellReload(err)
 	if a := host.deciding(); a != nil {
 		assumed.Loaded(a.ctx.GetMetricsRegistry(), err == nil)
 	}

@@ -56,7 +56,7 @@ func TestInheritedDatagramSocket(t *testing.T) {
 		t.Skipf("no descriptors of sockets on this system: %v", err)
 	}
 	defer file.Close()
-	ln, err := newChildRuntime(nil, "").takeSocket(file, networks[addr.Network], addr.Host, net.ListenConfig{})
+	ln, err := newChildRuntime(nil).takeSocket(file, networks[addr.Network], addr.Host, net.ListenConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -87,6 +87,10 @@ func (rt *childRuntime) inDoubt(reason string, match func(*inflight) bool) (cut 
 // texts fit, seven in each, of whose bytes each may need six as JSON.
 const cutReport = control.MaxReport / (8 * 6 * indoubt.MaxText)
 
+// shownCut is how many requests in doubt one line of the log has, if the parent cannot
+// take them: it is the only place for them then.
+const shownCut = 100
+
 // reportCut tells of the unsafe requests that the end of this process cuts off:
 // they may have been executed, and nobody will hear the answer. It returns when
 // the parent has it, and reports whether it has all of it.
@@ -94,10 +98,6 @@ func reportCut(link *control.Link, cut []indoubt.Record) (all bool) {
 	all = true
 	for i := range cut {
 		cut[i].Bound()
-		d := cut[i]
-		caddy.Log().Named("broker").Warn("request in doubt: it may have been executed without an answer",
-			zap.String("pool", d.Pool), zap.String("upstream", d.Backend), zap.String("method", d.Method), zap.String("host", d.Host),
-			zap.String("path", d.Path), zap.String("request_id", d.RequestID), zap.String("reason", d.Reason))
 	}
 	for part := range slices.Chunk(cut, cutReport) {
 		data, err := json.Marshal(part)
@@ -105,7 +105,8 @@ func reportCut(link *control.Link, cut []indoubt.Record) (all bool) {
 			err = link.Report(parlance.TopicCut, data)
 		}
 		if err != nil {
-			caddy.Log().Named("broker").Error("reporting requests in doubt to the broker", zap.Error(err))
+			caddy.Log().Named("broker").Error("requests in doubt cannot be reported to the broker: these may have been executed without an answer",
+				zap.Int("count", len(part)), zap.Any("requests", part[:min(len(part), shownCut)]), zap.Error(err))
 			all = false
 		}
 	}

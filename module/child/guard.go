@@ -28,9 +28,9 @@ func init() {
 const GuardName = "broker_guard"
 
 // Guard is the first handler of every server in a supervised child, and the first
-// of its error routes. It keeps account of the requests in progress, answers the child's own heartbeat, and
-// makes clients come back on a new connection: those of a child that is on its way
-// out, and those whose request's body was not read to its end.
+// of its error routes. It keeps account of the requests in progress, and makes clients
+// come back on a new connection: those of a child that is on its way out, and those whose
+// request's body was not read to its end.
 // A child puts it there by itself; it is not for use in a configuration, and does
 // nothing outside of a child.
 type Guard struct {
@@ -64,18 +64,10 @@ func (Guard) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// probeHeader carries the secret of a heartbeat's request.
-const probeHeader = "Caddy-Broker-Probe"
-
 func (g Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	rt := runtime.Load()
 	if rt == nil {
 		return next.ServeHTTP(w, r)
-	}
-	if r.Header.Get(probeHeader) == rt.probe {
-		caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true)
-		w.WriteHeader(http.StatusNoContent)
-		return nil
 	}
 	if r.ProtoMajor == 3 {
 		if s, ok := r.Context().Value(http3.ServerContextKey).(*http3.Server); ok {

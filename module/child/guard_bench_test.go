@@ -20,7 +20,7 @@ func BenchmarkGuard(b *testing.B) {
 	for name, keeps := range map[string]*account.Writer{"plain": nil, "account": account.New()} {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			b.Run(name+"/"+method, func(b *testing.B) {
-				rt := newChildRuntime(nil, "secret")
+				rt := newChildRuntime(nil)
 				rt.account = keeps
 				runtime.Store(rt)
 				defer runtime.Store(nil)

@@ -22,7 +22,7 @@ func TestCutRequestsAreListed(t *testing.T) {
 	pool, backend := "shop", "http://10.0.0.1:80"
 	for name, id := range map[string]string{"the client's id": "order-7", "no id": ""} {
 		t.Run(name, func(t *testing.T) {
-			rt := newChildRuntime(nil, "secret")
+			rt := newChildRuntime(nil)
 			rt.account = account.New()
 			r := httptest.NewRequest("POST", "http://shop.test/order?token=hidden-query", strings.NewReader("body"))
 			r.Header.Set("Idempotency-Key", "hidden-key")

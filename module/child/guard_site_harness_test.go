@@ -45,7 +45,7 @@ func newSite(t, owner *testing.T, child bool, routes string) *site {
 	}
 	runtime.Store(nil)
 	if child {
-		rt := newChildRuntime(nil, "secret")
+		rt := newChildRuntime(nil)
 		rt.account = account.New()
 		runtime.Store(rt)
 		t.Cleanup(func() { runtime.Store(nil) })

@@ -51,7 +51,7 @@ func TestGuardTellsClientsToMove(t *testing.T) {
 		{"nothing", func(http.ResponseWriter, *http.Request) error { return nil }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			rt := newChildRuntime(nil, "secret")
+			rt := newChildRuntime(nil)
 			runtime.Store(rt)
 			defer runtime.Store(nil)
 			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -77,7 +77,7 @@ func TestGuardTellsClientsToMove(t *testing.T) {
 }
 
 func TestGuardPassesErrorsOn(t *testing.T) {
-	rt := newChildRuntime(nil, "secret")
+	rt := newChildRuntime(nil)
 	rt.closing.Store(true)
 	want := errors.New("oops")
 	w, err := guarded(t, rt, httptest.NewRequest(http.MethodGet, "/", nil), func(http.ResponseWriter, *http.Request) error { return want })
@@ -103,7 +103,7 @@ func TestGuardLeavesTheRequestAsItWas(t *testing.T) {
 		{"panic", func() error { panic(http.ErrAbortHandler) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			rt := newChildRuntime(nil, "secret")
+			rt := newChildRuntime(nil)
 			runtime.Store(rt)
 			defer runtime.Store(nil)
 			r := httptest.NewRequest(http.MethodPost, "/", nil)
@@ -133,24 +133,9 @@ func TestGuardLeavesTheRequestAsItWas(t *testing.T) {
 	}
 }
 
-func TestGuardAnswersItsOwnProbeOnly(t *testing.T) {
-	reached := false
-	h := func(http.ResponseWriter, *http.Request) error { reached = true; return nil }
-	r := httptest.NewRequest(http.MethodGet, "/", nil)
-	r.Header.Set(probeHeader, "secret")
-	w, err := guarded(t, newChildRuntime(nil, "secret"), r, h)
-	if err != nil || w.Code != http.StatusNoContent || reached {
-		t.Errorf("own probe: %v, %d, reached the site: %v", err, w.Code, reached)
-	}
-	r.Header.Set(probeHeader, "guess")
-	if _, err := guarded(t, newChildRuntime(nil, "secret"), r, h); err != nil || !reached {
-		t.Error("a stranger's probe does not reach the site")
-	}
-}
-
 // An immediate stop ends what only waits to receive, and nothing else.
 func TestGuardInterruptsStreamsOnly(t *testing.T) {
-	rt := newChildRuntime(nil, "secret")
+	rt := newChildRuntime(nil)
 	for _, c := range []struct {
 		name, contentType string
 		ends              bool
@@ -178,7 +163,6 @@ func TestGuardInterruptsStreamsOnly(t *testing.T) {
 func TestGuardOutsideOfAChild(t *testing.T) {
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
-	r.Header.Set(probeHeader, "")
 	err := Guard{}.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
 		if _, wrapped := w.(*guardWriter); wrapped {
 			t.Error("the writer is wrapped")
@@ -193,7 +177,7 @@ func TestGuardOutsideOfAChild(t *testing.T) {
 // A server tells of connections on which no request has come yet, and only those
 // are cut when the process ends.
 func TestUnusedConnections(t *testing.T) {
-	rt := newChildRuntime(nil, "secret")
+	rt := newChildRuntime(nil)
 	used, usedPeer := net.Pipe()
 	defer used.Close()
 	defer usedPeer.Close()

@@ -19,7 +19,7 @@ import (
 // What handlers can do with the server's own writer they can do with the guard's,
 // and what they cannot do is the same error.
 func TestGuardedWriterCanDoTheSame(t *testing.T) {
-	runtime.Store(newChildRuntime(nil, "secret"))
+	runtime.Store(newChildRuntime(nil))
 	defer runtime.Store(nil)
 	for _, c := range []struct {
 		name string

@@ -5,10 +5,11 @@ package child
 
 import (
 	"context"
-	"fmt"
+	"io"
 	"net"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/proxy"
 )
 
@@ -83,8 +84,9 @@ func (e *echo) heard(now time.Time) bool {
 }
 
 // probeAll sends one request into every listener's own queue, where it waits for
-// no user and leaves no line in an access log. Any sign of life counts: a TLS
-// server answers with 400, one behind a listener wrapper may just hang up.
+// no user. The server answers it before any handler has it, so that it is in no access
+// log and in no metric, also of servers that Caddy makes by itself. Any sign of life
+// counts: one behind a listener wrapper may just hang up.
 func (rt *childRuntime) probeAll() bool {
 	rt.mu.Lock()
 	listeners := make([]*listener, 0, len(rt.listeners))
@@ -93,14 +95,14 @@ func (rt *childRuntime) probeAll() bool {
 	}
 	rt.mu.Unlock()
 	for _, l := range listeners {
-		if !l.probe(rt.probe) && !closed(l.closed) {
+		if !l.probe() && !closed(l.closed) {
 			return false
 		}
 	}
 	return true
 }
 
-func (l *listener) probe(secret string) bool {
+func (l *listener) probe() bool {
 	ours, theirs := net.Pipe()
 	defer ours.Close()
 	if !l.inject(probeConn{theirs, l.Addr()}) {
@@ -111,7 +113,7 @@ func (l *listener) probe(secret string) bool {
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		_, _ = fmt.Fprintf(ours, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s: %s\r\n\r\n", probeHeader, secret)
+		_, _ = io.WriteString(ours, assumed.HandlerlessRequest)
 	}()
 	var b [1]byte
 	_, err := ours.Read(b[:])

@@ -58,7 +58,7 @@ func TestHeartbeatEndsWithAPoolThatIsStuck(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			newChildRuntime(nil, "").heartbeat(ctx, pool.Echo, func() error { beats.Add(1); return nil })
+			newChildRuntime(nil).heartbeat(ctx, pool.Echo, func() error { beats.Add(1); return nil })
 		}()
 		time.Sleep(beatEvery / 2) // no tick and no answer at the same instant
 		if n := during(5 * beatEvery); n != 5 {

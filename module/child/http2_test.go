@@ -54,7 +54,7 @@ func TestHTTP2LeavesWhenQuiet(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				rt := newChildRuntime(nil, "secret")
+				rt := newChildRuntime(nil)
 				conn := rt.newHTTP2Conn(new(http.Server))
 				rt.http2.Store(&conn.server, conn)
 				defer conn.end()
@@ -186,7 +186,7 @@ func TestHTTP2GoesAwayAfterItsAnswers(t *testing.T) {
 	never := func() bool { return false }
 
 	t.Run("idle", func(t *testing.T) {
-		rt := newChildRuntime(nil, "secret")
+		rt := newChildRuntime(nil)
 		f := newHTTP2Frames(t, rt, handler)
 		f.request("/")
 		f.until(func() bool { return f.answered[1] })
@@ -197,7 +197,7 @@ func TestHTTP2GoesAwayAfterItsAnswers(t *testing.T) {
 		}
 	})
 	t.Run("busy", func(t *testing.T) {
-		rt := newChildRuntime(nil, "secret")
+		rt := newChildRuntime(nil)
 		f := newHTTP2Frames(t, rt, handler)
 		f.request("/slow")
 		f.request("/slow")
@@ -215,7 +215,7 @@ func TestHTTP2GoesAwayAfterItsAnswers(t *testing.T) {
 		}
 	})
 	t.Run("never quiet", func(t *testing.T) {
-		rt := newChildRuntime(nil, "secret")
+		rt := newChildRuntime(nil)
 		f := newHTTP2Frames(t, rt, handler)
 		f.request("/slow")
 		<-begun

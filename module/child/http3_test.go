@@ -97,7 +97,7 @@ func inProgress(t *testing.T, rt *childRuntime) (goOn, returned chan struct{}, a
 
 // A stop lets requests over HTTP/3 finish, with their answers.
 func TestStopFinishesHTTP3(t *testing.T) {
-	rt := newChildRuntime(nil, "secret")
+	rt := newChildRuntime(nil)
 	goOn, _, answer := inProgress(t, rt)
 	rt.leave()
 	finished := make(chan struct{})
@@ -123,7 +123,7 @@ func TestStopFinishesHTTP3(t *testing.T) {
 // A replacement cuts the connections without waiting for a handler, and the
 // request is listed, once.
 func TestDrainCutsHTTP3(t *testing.T) {
-	rt := newChildRuntime(nil, "secret")
+	rt := newChildRuntime(nil)
 	rt.account = account.New()
 	goOn, returned, answer := inProgress(t, rt)
 	rt.leave()
@@ -144,7 +144,7 @@ func TestDrainCutsHTTP3(t *testing.T) {
 
 // What comes over HTTP/3 after that is not executed: nobody would list it.
 func TestLeavingGuardRefusesHTTP3(t *testing.T) {
-	rt := newChildRuntime(nil, "secret")
+	rt := newChildRuntime(nil)
 	rt.leave()
 	r := httptest.NewRequest(http.MethodPost, "/", nil)
 	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/3.0", 3, 0

@@ -5,7 +5,6 @@ package child
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,7 +43,7 @@ func Run() (int, error) {
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
-	rt := newChildRuntime(link, rand.Text())
+	rt := newChildRuntime(link)
 	if rt.account, err = account.Inherit(); err != nil {
 		logger.Warn("requests that the death of this process cuts off will not be listed", zap.Error(err))
 	}

@@ -24,7 +24,6 @@ import (
 type childRuntime struct {
 	link    *control.Link
 	account *account.Writer // of the requests in progress; nil keeps none
-	probe   string          // the secret that marks a heartbeat's own request
 
 	activated chan struct{} // closed: accept connections
 	packets   chan struct{} // closed: read datagram sockets
@@ -62,10 +61,9 @@ type http3Server interface {
 // configuration.
 var runtime atomic.Pointer[childRuntime]
 
-func newChildRuntime(link *control.Link, probe string) *childRuntime {
+func newChildRuntime(link *control.Link) *childRuntime {
 	return &childRuntime{
 		link:      link,
-		probe:     probe,
 		activated: make(chan struct{}),
 		packets:   make(chan struct{}),
 		leaving:   make(chan struct{}),

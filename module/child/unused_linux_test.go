@@ -52,7 +52,7 @@ func listenOn(t *testing.T, network string) net.Listener {
 func TestDrainLetsUnusedConnectionsGo(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
-			rt := newChildRuntime(nil, "secret")
+			rt := newChildRuntime(nil)
 			ln := listenOn(t, network)
 			serveThrough(t, rt, ln)
 			silent, err := net.Dial(network, ln.Addr().String())

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/DeRuina/timberjack"
+
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 )
 
 // cleaningPause is how long a process goes on writing before it looks again whether
@@ -25,8 +27,13 @@ type rolls struct {
 	marks    []mark // of the day
 	local    *time.Location
 
-	theirs   *timberjack.Logger // as Caddy configured it; never written to
-	cleaning sync.WaitGroup
+	theirs *timberjack.Logger // as Caddy configured it; never written to
+
+	mu       lockorder.Mutex[rolls]
+	cleaning bool       // this process compresses what was rolled
+	again    bool       // it has rolled since
+	guards   []*os.File // locked while it does, so that no other process does
+	done     sync.WaitGroup
 }
 
 // A mark is a time of the day at which a file is rolled.
@@ -61,8 +68,57 @@ func (r *rolls) rename(reason string) error {
 	return errors.Join(l.RotateWithReason(reason), l.Close())
 }
 
-// clean compresses what was rolled and removes what is too old or too much.
-func (r *rolls) clean() error {
+// mayRoll reports whether no other process compresses what was rolled before.
+func (r *rolls) mayRoll(file *os.File) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.cleaning || !errors.Is(lockExclusive(file), errLocked)
+}
+
+// clean compresses what was rolled and removes what is too old or too much, in the
+// background. Until then the lock on the new file keeps other processes from it.
+func (r *rolls) clean() {
+	guard, err := os.Open(r.theirs.Filename)
+	if err != nil {
+		return
+	}
+	if errors.Is(lockExclusive(guard), errLocked) {
+		_ = guard.Close()
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.guards, r.again = append(r.guards, guard), true
+	if r.cleaning {
+		return
+	}
+	r.cleaning = true
+	r.done.Go(func() {
+		for r.more() {
+			if err := r.cleanOnce(); err != nil {
+				complain(r.theirs.Filename, err)
+			}
+		}
+	})
+}
+
+// more reports whether there is something to clean up; if not, other processes may.
+func (r *rolls) more() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.again {
+		r.again = false
+		return true
+	}
+	r.cleaning = false
+	for _, guard := range r.guards {
+		_ = guard.Close()
+	}
+	r.guards = nil
+	return false
+}
+
+func (r *rolls) cleanOnce() error {
 	l := &timberjack.Logger{
 		Filename: r.theirs.Filename, LocalTime: r.theirs.LocalTime, BackupTimeFormat: r.theirs.BackupTimeFormat,
 		FileMode: r.theirs.FileMode, Compression: r.theirs.Compression, MaxAge: r.theirs.MaxAge, MaxBackups: r.theirs.MaxBackups,
@@ -115,7 +171,7 @@ func (r *rolls) next(t time.Time) time.Time {
 // wait waits until what was rolled is compressed.
 func (r *rolls) wait() {
 	if r != nil {
-		r.cleaning.Wait()
+		r.done.Wait()
 	}
 }
 
@@ -125,12 +181,13 @@ func (w *Writer) arm() {
 		return
 	}
 	now := time.Now()
-	w.timer = time.AfterFunc(w.rolls.next(now).Sub(now), func() {
+	w.mark = time.AfterFunc(w.rolls.next(now).Sub(now), func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if w.done {
 			return
 		}
+		w.release()
 		w.follow()
 		if reason := w.rolls.due(0, 0, w.begun, time.Now()); reason != "" {
 			w.roll(reason)
@@ -144,42 +201,30 @@ func (w *Writer) arm() {
 // gets it. What was rolled is compressed in the background; while another process does
 // that for the roll before, the file grows on.
 func (w *Writer) roll(reason string) {
-	if now := time.Now(); now.Before(w.busy) {
-		return
-	}
-	if !w.exclude() {
+	if time.Now().Before(w.busy) || !w.lock(lockExclusive) {
 		return
 	}
 	defer w.unlock()
 	if info, err := os.Stat(w.path); err != nil || !os.SameFile(info, w.info) {
 		return
 	}
-	if lockExclusive(w.file) == errLocked {
+	if !w.rolls.mayRoll(w.file) {
 		w.busy = time.Now().Add(cleaningPause)
 		return
 	}
-	// The lock on the old file ends when it is closed; that on the new one begins before
-	// another process can roll it.
 	if err := w.rolls.rename(reason); err != nil {
 		complain(w.path, err)
+		w.busy = time.Now().Add(time.Second)
 		unlock(w.file)
 		return
 	}
+	// The lock on the old file ends when it is closed.
 	if err := w.reopen(); err != nil {
 		complain(w.path, err)
 		return
 	}
 	w.begun = time.Now()
-	guard, err := os.Open(w.path)
-	if err != nil || lockExclusive(guard) == errLocked {
-		return
-	}
-	w.rolls.cleaning.Go(func() {
-		defer guard.Close()
-		if err := w.rolls.clean(); err != nil {
-			complain(w.path, err)
-		}
-	})
+	w.rolls.clean()
 }
 
 // complain says on the error output, where Caddy's own writer does, what a log cannot.

@@ -4,15 +4,25 @@
 package logfile
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 )
 
-// lockPatience is how long a line waits for a process that writes or rolls, which takes
-// less than a millisecond: one that was stopped meanwhile must not stop the others.
-const lockPatience = 100 * time.Millisecond
+const (
+	// lockPatience is how long a line waits for a process that writes or rolls, which
+	// takes milliseconds: one that was stopped meanwhile must not stop the others.
+	lockPatience = 100 * time.Millisecond
+	// lockPause is between two looks whether the lock is free.
+	lockPause = 50 * time.Microsecond
+	// holdTime is how long a process keeps the lock for its next lines, so that a busy
+	// one takes it, and looks for the file, a few hundred times a second and not for
+	// each line.
+	holdTime = 2 * time.Millisecond
+)
 
 // A Writer writes whole lines to the file that its path names, whichever that is when
 // the line comes.
@@ -21,13 +31,16 @@ type Writer struct {
 	mode  os.FileMode
 	rolls *rolls // nil: the file is never rolled by us
 
-	mu    sync.Mutex
+	mu    lockorder.Mutex[Writer]
 	file  *os.File
 	info  os.FileInfo
+	size  int64       // what the file had when it was looked at, and what was written since
 	dir   *os.File    // for the lock; nil where the directory cannot be opened
 	begun time.Time   // when the file at the path was first seen
 	busy  time.Time   // until then another process cleans up, and nothing is rolled
-	timer *time.Timer // rolls at the next fixed time, if there are any
+	held  bool        // the lock of those that write, and the file is the right one
+	end   *time.Timer // ends that
+	mark  *time.Timer // rolls at the next fixed time, if there are any
 	done  bool
 }
 
@@ -38,16 +51,15 @@ func (w *Writer) Write(p []byte) (int, error) {
 	if w.done {
 		return 0, os.ErrClosed
 	}
-	unlock := w.share()
-	size := w.follow()
-	if reason := w.rolls.due(size, len(p), w.begun, time.Now()); reason != "" {
-		unlock()
+	w.hold()
+	if reason := w.rolls.due(w.size, len(p), w.begun, time.Now()); reason != "" {
+		w.release()
 		w.roll(reason)
-		unlock = w.share()
-		w.follow()
+		w.hold()
 	}
-	defer unlock()
-	return w.file.Write(p)
+	n, err := w.file.Write(p)
+	w.size += int64(n)
+	return n, err
 }
 
 // Sync writes the file's contents to the disk.
@@ -62,35 +74,41 @@ func (w *Writer) Sync() error {
 
 // Close closes the file, and waits until what was rolled last is compressed.
 func (w *Writer) Close() error {
+	err := w.close()
+	w.rolls.wait()
+	return err
+}
+
+func (w *Writer) close() error {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.done {
-		w.mu.Unlock()
 		return nil
 	}
 	w.done = true
-	if w.timer != nil {
-		w.timer.Stop()
+	w.end.Stop()
+	if w.mark != nil {
+		w.mark.Stop()
 	}
-	err := w.file.Close()
 	if w.dir != nil {
-		w.dir.Close()
+		_ = w.dir.Close()
 	}
-	w.mu.Unlock()
-	w.rolls.wait()
-	return err
+	return w.file.Close()
 }
 
 // open opens the file at the path for the first time.
 func (w *Writer) open() error {
 	w.begun = time.Now()
-	// Without it there is no lock between processes, as on a file system that knows none.
-	w.dir, _ = os.Open(filepath.Dir(w.path))
 	if err := w.reopen(); err != nil {
-		if w.dir != nil {
-			w.dir.Close()
-		}
 		return err
 	}
+	// Without it there is no lock between processes, as on a file system that knows none.
+	w.dir, _ = os.Open(filepath.Dir(w.path))
+	w.end = time.AfterFunc(holdTime, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.release()
+	})
 	if !w.info.Mode().IsRegular() {
 		w.rolls = nil // a pipe, or a terminal
 	}
@@ -98,19 +116,37 @@ func (w *Writer) open() error {
 	return nil
 }
 
-// follow goes on in the file that the path names now, and returns its size. What cannot
-// be opened any more (its owner has changed) is not followed: a line in a renamed file
-// is better than none.
-func (w *Writer) follow() int64 {
+// hold takes the lock of those that write, unless this process has it, and follows the
+// path.
+func (w *Writer) hold() {
+	if w.held {
+		return
+	}
+	w.lock(lockShared)
+	w.held = true
+	w.end.Reset(holdTime)
+	w.follow()
+}
+
+// release gives the lock back.
+func (w *Writer) release() {
+	if w.held && !w.done {
+		w.held = false
+		w.unlock()
+	}
+}
+
+// follow goes on in the file that the path names now. What cannot be opened any more (its
+// owner has changed) is not followed: a line in a renamed file is better than none.
+func (w *Writer) follow() {
 	info, err := os.Stat(w.path)
 	if err == nil && os.SameFile(info, w.info) {
-		return info.Size()
+		w.size = info.Size()
+		return
 	}
-	if w.reopen() != nil {
-		return 0
+	if w.reopen() == nil {
+		w.begun = time.Now()
 	}
-	w.begun = time.Now()
-	return w.info.Size()
 }
 
 func (w *Writer) reopen() error {
@@ -120,36 +156,25 @@ func (w *Writer) reopen() error {
 	}
 	info, err := file.Stat()
 	if err != nil {
-		file.Close()
-		return err
+		return errors.Join(err, file.Close())
 	}
 	if w.file != nil {
-		w.file.Close()
+		_ = w.file.Close()
 	}
-	w.file, w.info = file, info
+	w.file, w.info, w.size = file, info, info.Size()
 	return nil
 }
 
-// share takes the lock of those that write, and returns what gives it back.
-func (w *Writer) share() (unlock func()) {
-	w.lock(lockShared)
-	return w.unlock
-}
-
-// exclude takes the lock of the one that rolls, unless another process has rolled or
-// was stopped with the lock.
-func (w *Writer) exclude() bool { return w.lock(lockExclusive) }
-
+// lock reports whether it has got a lock on the directory in time.
 func (w *Writer) lock(how func(*os.File) error) bool {
 	if w.dir == nil {
 		return true
 	}
-	end := time.Now().Add(lockPatience)
-	for how(w.dir) == errLocked {
+	for end := time.Now().Add(lockPatience); errors.Is(how(w.dir), errLocked); {
 		if time.Now().After(end) {
 			return false
 		}
-		time.Sleep(50 * time.Microsecond)
+		<-time.After(lockPause)
 	}
 	return true
 }

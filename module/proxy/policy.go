@@ -50,6 +50,7 @@ type Failover struct {
 	handler     *reverseproxy.Handler
 	transport   *transport
 	way         *reach.Way
+	listed      listed
 	ownTrans    *reverseproxy.HTTPTransport // the default transport, when we made it
 	retries     *retryMatch
 	maxRetries  int

@@ -48,6 +48,7 @@ func (f *Failover) attach(ctx caddy.Context) error {
 		h.Transport = f.ownTrans
 	}
 	f.way = reach.New(h.Transport)
+	f.listed = listed{way: f.way, health: health{tell: f.tellHealth}}
 	f.transport = &transport{h.Transport, f}
 	h.Transport = f.transport
 	f.dynamic = h.DynamicUpstreamsRaw != nil || h.DynamicUpstreams != nil

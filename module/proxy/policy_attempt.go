@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-broker/caddy-broker/failover/report"
+	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/lifecycle"
 	"github.com/caddy-broker/caddy-broker/module/reach"
 )
@@ -140,10 +141,20 @@ func (f *Failover) activate() {
 
 // follow makes the policy learn when its configuration starts and stops.
 func (f *Failover) follow() error {
-	if err := lifecycle.On(f.events, "started", f.activate); err != nil {
+	registry := f.ctx.GetMetricsRegistry()
+	if err := lifecycle.On(f.events, "started", func() {
+		f.activate()
+		assumed.Lower(registry, Resting)
+	}); err != nil {
 		return err
 	}
 	return lifecycle.On(f.events, "stopping", func() { f.stopping.Store(true) })
+}
+
+// say logs an event that the pool itself does not log.
+func (f *Failover) say(e report.Event) {
+	level, attrs := e.Line()
+	f.slogger.Log(f.ctx, level, e.Name, attrs...)
 }
 
 // emit passes an event of the pool on to Caddy's events app.

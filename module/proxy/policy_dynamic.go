@@ -43,7 +43,7 @@ func (l *dynamicList) Check(m *failover.Member) report.Availability {
 	case l.table.policy.claim.entry.dynamic.Load():
 		return report.Foreign
 	default:
-		return listed{l.table.policy.way}.Check(m)
+		return l.table.policy.listed.Check(m)
 	}
 }
 

@@ -76,7 +76,7 @@ func (f *Failover) begin(r *http.Request, w http.ResponseWriter) *exchange {
 	if f.tryDuration > 0 {
 		ex.req.Deadline = time.Now().Add(f.tryDuration)
 	}
-	ex.req.Checker = listed{f.way}
+	ex.req.Checker = &f.listed
 	ex.req.Present = f.waiting
 	if r.ProtoMajor == 1 && r.Body != nil {
 		ex.req.Present = func() bool { return f.serving() && ex.clientPresent() }
@@ -162,7 +162,7 @@ func (ex *exchange) connected(t *try) {
 	t.Attempt.Connected()
 	if ex.body != nil && t.upload == nil {
 		t.upload = new(failover.Upload)
-		t.upload.Begin(t.Backend.Member)
+		t.upload.Begin(t.Backend.Member.Flow())
 	}
 }
 

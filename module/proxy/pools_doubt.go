@@ -40,11 +40,11 @@ func (e *poolEntry) doubt(ex *exchange, b *reach.Backend, kind proxystatus.Fault
 	f := ex.policy
 	time.AfterFunc(indoubt.Window, func() {
 		n := pools.ledger.Gathered(d.Pool, d.Backend)
-		f.logger.Warn("requests may have been executed without an answer",
-			zap.String("pool", d.Pool), zap.String("upstream", d.Backend), zap.Int("requests", n))
-		pools.events.put(queued{f, report.Event{Name: "failover_in_doubt", Data: map[string]any{
+		e := report.Tell("failover_in_doubt", map[string]any{
 			"pool": d.Pool, "upstream": d.Backend, "requests": n, "code": "FAILOVER", "failed_over": false,
-		}}})
+		})
+		f.say(e)
+		pools.events.put(queued{f, e})
 	})
 }
 

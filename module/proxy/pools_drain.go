@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/caddy-broker/caddy-broker/failover"
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/report"
 )
@@ -53,15 +52,15 @@ func (r *poolRegistry) status(e *poolEntry) report.PoolStatus {
 	for _, n := range e.counters.counts().Failovers {
 		status.Failovers += n
 	}
-	totals := make(map[string]failover.UpstreamStats)
+	totals := make(map[string]report.UpstreamStats)
 	for _, s := range e.pool.Stats().Upstreams {
 		totals[s.Name] = s
 	}
 	for i := range status.Upstreams {
 		u := &status.Upstreams[i]
-		for outcome, n := range totals[u.URI].Attempts {
+		for i, n := range totals[u.URI].Attempts {
 			u.Total += n
-			if report.Outcome(outcome).Failed() {
+			if outcome, _ := report.OfCounter(i); outcome.Failed() {
 				u.Failed += n
 			}
 		}

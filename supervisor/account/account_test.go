@@ -121,6 +121,9 @@ func TestMoreRequestsThanSlots(t *testing.T) {
 	for _, r := range a.Requests {
 		ids[r.ID] = true
 	}
+	if n, err := Count(bytes.NewReader(mem)); n != Slots+5 || err != nil {
+		t.Errorf("counted are %d, %v", n, err)
+	}
 	if len(ids) != Slots || a.More != 5 || a.MoreUnsafe != 3 {
 		t.Errorf("%d have an entry, and %d more, %d of them unsafe", len(ids), a.More, a.MoreUnsafe)
 	}
@@ -129,6 +132,9 @@ func TestMoreRequestsThanSlots(t *testing.T) {
 	}
 	if a := read(t, mem); !reflect.DeepEqual(a, &Account{}) {
 		t.Errorf("over: %+v", a)
+	}
+	if n, err := Count(bytes.NewReader(mem)); n != 0 || err != nil {
+		t.Errorf("over: counted are %d, %v", n, err)
 	}
 	for range Slots {
 		if e := begin(w, Begin{}); e.slot == nil {

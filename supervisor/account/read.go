@@ -57,31 +57,59 @@ func (r *Request) InDoubt() bool { return r.Unsafe && (r.Written || r.Open) }
 const readAtOnce = 64 * slotSize
 
 // Read reads the page of a process that is dead.
-func Read(page io.ReaderAt) (*Account, error) {
+func Read(page io.ReaderAt) (a *Account, err error) {
+	a = new(Account)
+	if a.More, a.MoreUnsafe, err = readHeader(page); err != nil {
+		return nil, err
+	}
+	return a, each(page, a.add)
+}
+
+// readHeader reads how many requests have no entry, and how many of those are unsafe.
+func readHeader(page io.ReaderAt) (more, moreUnsafe int, err error) {
 	head := make([]byte, headerSize)
 	if _, err := page.ReadAt(head, 0); err != nil {
-		return nil, fmt.Errorf("reading the account of requests in progress: %w", err)
+		return 0, 0, fmt.Errorf("reading the account of requests in progress: %w", err)
 	}
 	var h header
 	if at(head, unsafe.Offsetof(h.magic), binary.NativeEndian.Uint64) != magic {
-		return nil, ErrNone
+		return 0, 0, ErrNone
 	}
 	number := func(offset uintptr) uint32 { return at(head, offset, binary.NativeEndian.Uint32) }
 	if v, size, n := number(unsafe.Offsetof(h.version)), number(unsafe.Offsetof(h.slotSize)), number(unsafe.Offsetof(h.slots)); v != version || size != slotSize || n != Slots {
-		return nil, fmt.Errorf("%w: %d, not %d", ErrLayout, v, version)
+		return 0, 0, fmt.Errorf("%w: %d, not %d", ErrLayout, v, version)
 	}
-	a := &Account{More: count(number(unsafe.Offsetof(h.more))), MoreUnsafe: count(number(unsafe.Offsetof(h.moreUnsafe)))}
-	a.MoreUnsafe = min(a.MoreUnsafe, a.More)
+	more = count(number(unsafe.Offsetof(h.more)))
+	return more, min(count(number(unsafe.Offsetof(h.moreUnsafe))), more), nil
+}
+
+// each hands on the slots of a page.
+func each(page io.ReaderAt, to func(slot []byte)) error {
 	part := make([]byte, readAtOnce)
 	for offset := int64(headerSize); offset < Size; offset += readAtOnce {
 		if _, err := page.ReadAt(part, offset); err != nil {
-			return a, fmt.Errorf("reading the account of requests in progress: %w", err)
+			return fmt.Errorf("reading the account of requests in progress: %w", err)
 		}
 		for rest := part; len(rest) > 0; rest = rest[slotSize:] {
-			a.add(rest[:slotSize])
+			to(rest[:slotSize])
 		}
 	}
-	return a, nil
+	return nil
+}
+
+// Count reads how many requests a process has in progress, while it goes on.
+func Count(page io.ReaderAt) (int, error) {
+	more, _, err := readHeader(page)
+	if err != nil {
+		return 0, err
+	}
+	var s slot
+	err = each(page, func(room []byte) {
+		if at(room, unsafe.Offsetof(s.state), binary.NativeEndian.Uint64)&(flagUsed|flagFilling) != 0 {
+			more++
+		}
+	})
+	return more, err
 }
 
 // most bounds what is believed of a count.

@@ -12,6 +12,10 @@ import (
 	"strings"
 )
 
+// HandlerlessRequest is one that net/http's server answers itself, with 400, before any
+// handler, and without a line in a log: HTTP/1.1 requires a Host.
+const HandlerlessRequest = "GET / HTTP/1.1\r\nConnection: close\r\n\r\n"
+
 // EndRoundTrip ends the round trip of a request whose context nothing else can
 // end. That is deprecated and still works for HTTP/1; a context for each request
 // costs more than all the rest of the policy.

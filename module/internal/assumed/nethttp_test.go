@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	stdlog "log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -308,3 +309,25 @@ func TestARequestRecordIsLargerThanAnAlert(t *testing.T) {
 
 // soon bounds waits for what other goroutines do.
 const soon = 10 * time.Second
+
+func TestARequestWithoutAHostHasNoHandler(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	handled := false
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { handled = true }))
+	server.Config.ErrorLog = stdlog.New(&log, "", 0)
+	server.Start()
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, HandlerlessRequest); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	server.Close() // from here on it writes nothing
+	if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 400 ")) || handled || log.Len() > 0 {
+		t.Errorf("answer %q, %v; a handler had it: %v; logged %q", answer, err, handled, &log)
+	}
+}

@@ -1,0 +1,55 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package tracker
+
+import (
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
+)
+
+// Outage is the account of a time in which no member served: what it did to the requests
+// that waited. The zero value is none.
+type Outage struct {
+	Since   time.Time
+	Waited  int           // requests that have waited and waited no more
+	Refused int           // of them: those that got an error
+	Left    int           // of them: those whose clients left
+	Longest time.Duration // that one of them has waited
+}
+
+// Begin notes that no member serves.
+func (o *Outage) Begin(now time.Time) {
+	if !o.Active() {
+		*o = Outage{Since: now}
+	}
+}
+
+// Active reports whether an outage is not over.
+func (o *Outage) Active() bool { return !o.Since.IsZero() }
+
+// Note counts a request that waits no more, because it was refused, or its client left.
+func (o *Outage) Note(waited time.Duration, refused, left bool) {
+	if !o.Active() {
+		return
+	}
+	o.Waited++
+	o.Longest = max(o.Longest, waited)
+	switch {
+	case left:
+		o.Left++
+	case refused:
+		o.Refused++
+	}
+}
+
+// End ends it, and returns what is told of it; upstream serves.
+func (o *Outage) End(now time.Time, upstream string) map[string]any {
+	was := *o
+	*o = Outage{}
+	return map[string]any{
+		"upstream": upstream, "away_seconds": report.Seconds(now.Sub(was.Since)), "waited": was.Waited,
+		"longest_seconds": report.Seconds(was.Longest), "refused": was.Refused, "left": was.Left,
+	}
+}

@@ -1,0 +1,224 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-broker/caddy-broker/internal/plain"
+	"github.com/caddy-broker/caddy-broker/supervisor"
+)
+
+// An event of a child is one line of the log: its name, by which lines are searched; its
+// data; and a summary, which says what happened and why, what that did to users, what
+// happens next, and what to do where there is something to do. Its level goes by what it
+// did: error if users were affected, warn if redundancy is lost or something is
+// tried again, info if it was asked for.
+
+// Fields of every event.
+const (
+	fieldSummary  = "summary"
+	fieldSeverity = "severity"
+)
+
+// spoken is an event of a child with its summary and its severity.
+func spoken(e supervisor.Event) supervisor.Event {
+	level, text := voice(e)
+	data := maps.Clone(e.Data)
+	data[fieldSummary], data[fieldSeverity] = text, level.String()
+	return supervisor.Event{Name: e.Name, Data: data}
+}
+
+// severity is the level at which an event is logged.
+func severity(e supervisor.Event) zapcore.Level {
+	text, _ := e.Data[fieldSeverity].(string)
+	level, err := zapcore.ParseLevel(text)
+	if err != nil {
+		return zap.InfoLevel
+	}
+	return level
+}
+
+// tellReload says that a configuration could not be made to serve; err is nil if it serves.
+// A process that serves nothing yet ends with that error.
+func tellReload(err error) {
+	if err != nil && host.deciding() != nil {
+		host.events.put(supervisor.Event{Name: "broker_reload_failed", Data: map[string]any{"error": plain.Line(err.Error(), maxEventText)}})
+	}
+}
+
+// facts are an event's data.
+type facts map[string]any
+
+func (f facts) text(name string) string { s, _ := f[name].(string); return s }
+func (f facts) count(name string) int   { n, _ := f[name].(int); return n }
+
+// time is a number of seconds as people read it, and whether there is one.
+func (f facts) time(name string) (string, bool) {
+	n, ok := f[name].(float64)
+	d := time.Duration(n * float64(time.Second))
+	switch {
+	case d >= 10*time.Second:
+		d = d.Round(time.Second)
+	case d >= time.Second:
+		d = d.Round(100 * time.Millisecond)
+	}
+	return strings.Replace(d.String(), "m0s", "m", 1), ok
+}
+
+// child names the process that an event is about.
+func (f facts) child() string {
+	name := fmt.Sprintf("child %s", f.text("child"))
+	switch role := f.text("role"); role {
+	case "standby":
+		return "standby of " + name
+	case "candidate":
+		return "replacement of " + name
+	case "draining":
+		return "replaced process of " + name
+	}
+	return name
+}
+
+// voice is the level of an event of a child, and its summary.
+func voice(e supervisor.Event) (zapcore.Level, string) {
+	f := facts(e.Data)
+	switch e.Name {
+	case "broker_child_started":
+		return zap.DebugLevel, f.child() + " is being started"
+	case "broker_child_ready":
+		return zap.InfoLevel, sayReady(f)
+	case "broker_child_exited":
+		return sayExited(f)
+	case "broker_child_promoted":
+		if f.text("after") == "death" {
+			return zap.InfoLevel, f.child() + ": the standby serves now, in the place of the process that has died"
+		}
+		return zap.InfoLevel, f.child() + ": the standby serves now, as it was told to"
+	case "broker_child_replaced":
+		return zap.InfoLevel, fmt.Sprintf("%s: another process serves now; process %v finishes what it has in progress", f.child(), f["replaced_pid"])
+	case "broker_child_stopped":
+		return zap.InfoLevel, f.child() + " is stopped, as it was told to; `caddy broker start` starts it"
+	case "broker_child_silent":
+		silent, _ := f.time("silent_seconds")
+		ends, _ := f.time("ends_in_seconds")
+		level := zap.WarnLevel
+		if f.text("role") == "active" {
+			level = zap.ErrorLevel // what cannot prove that it answers does not answer users
+		}
+		return level, fmt.Sprintf("%s has given no sign of life for %s: requests may wait; unless it does, it is ended in %s and started again", f.child(), silent, ends)
+	case "broker_child_responds":
+		return zap.InfoLevel, f.child() + " gives signs of life again"
+	case "broker_standby_lost":
+		next, _ := f.time("next_start_seconds")
+		return zap.WarnLevel, fmt.Sprintf("%s has %d of %d standbys: until there are more, a crash costs the time of a start; the next start is in %s", f.child(), f.count("ready"), f.count("wanted"), next)
+	case "broker_standby_restored":
+		return zap.InfoLevel, fmt.Sprintf("%s has all of its standbys again: %d", f.child(), f.count("ready"))
+	case "broker_reload_failed":
+		return zap.WarnLevel, "the configuration that was to be loaded is not in effect, and what served before serves on: " + f.text("error")
+	case "failover_in_doubt":
+		return zap.ErrorLevel, fmt.Sprintf("%s may have been executed without an answer, because %s; they are not sent again: compare `caddy broker in-doubt` with what the backends have",
+			plural(f.count("requests"), "request"), f.text("reason"))
+	}
+	return zap.InfoLevel, ""
+}
+
+func sayReady(f facts) string {
+	took, _ := f.time("start_seconds")
+	if f.text("role") == "standby" {
+		return fmt.Sprintf("%s is ready after %s, and waits", f.child(), took)
+	}
+	if gap, ok := f.time("gap_seconds"); ok {
+		return fmt.Sprintf("%s serves again; it was away for %s, and the connections that waited are served now", f.child(), gap)
+	}
+	return fmt.Sprintf("%s is ready to serve after %s", f.child(), took)
+}
+
+// planned reports whether an exit was asked for.
+func (f facts) planned() bool { r := f.text("reason"); return r == "stop" || r == "replace" }
+
+func sayExited(f facts) (zapcore.Level, string) {
+	var b strings.Builder
+	b.WriteString(f.child() + " " + howItEnded(f))
+	if up, ok := f.time("uptime_seconds"); ok && f.text("reason") != "spawn" {
+		b.WriteString(" after " + up)
+	}
+	cut, doubt := f.count("requests"), f.count("in_doubt")
+	switch {
+	case f.text("requests_unknown") != "":
+		b.WriteString(": how many requests were cut is not known")
+	case cut > 0:
+		fmt.Fprintf(&b, ": %s cut, %d of them in doubt", plural(cut, "request"), doubt)
+	case f.text("role") == "active":
+		b.WriteString(": no request was in progress")
+	}
+	level := zap.WarnLevel
+	switch {
+	case f.planned():
+		if level = zap.InfoLevel; cut > 0 {
+			level = zap.WarnLevel
+		}
+		return level, b.String()
+	case cut > 0 || f.text("requests_unknown") != "":
+		level = zap.ErrorLevel
+	}
+	if pid := f.count("standby_pid"); pid != 0 {
+		fmt.Fprintf(&b, "; standby %d serves at once", pid)
+	} else if f.count("active_pid") != 0 {
+		b.WriteString("; what serves is not touched")
+	} else if next, ok := f.time("next_start_seconds"); ok {
+		level = zap.ErrorLevel
+		fmt.Fprintf(&b, "; next start in %s", next)
+		if n := f.count("deaths"); n > 1 {
+			fmt.Fprintf(&b, ", after %d deaths in a row", n)
+		}
+		if held, _ := f["held"].(bool); held {
+			b.WriteString("; until then plain HTTP is answered with 503, and other connections wait")
+		} else {
+			b.WriteString("; until it is ready connections wait")
+		}
+	} else {
+		level = zap.ErrorLevel
+		b.WriteString("; nothing serves until it is started")
+	}
+	fmt.Fprintf(&b, "; `caddy broker last-exit %s` has what it left", f.text("child"))
+	return level, b.String()
+}
+
+// howItEnded says the reason of an exit, and the cause as far as it is known.
+func howItEnded(f facts) string {
+	cause := f.text("fault")
+	if cause == "" {
+		cause = f.text("error")
+	}
+	how := map[string]string{
+		"crash": "crashed", "hang": "hung and was ended", "oom": "was ended by the system, which had no memory left", "killed": "was killed",
+		"spawn": "could not be started", "start_failure": "ended before it was ready", "stop": "was stopped", "replace": "was replaced and has ended",
+	}[f.text("reason")]
+	if how == "" {
+		how = "ended (" + f.text("reason") + ")"
+	}
+	if f.planned() {
+		return how
+	}
+	if cause == "" {
+		if cause = f.text("signal"); cause == "" {
+			cause = fmt.Sprintf("exit code %d", f.count("code"))
+		}
+	}
+	return fmt.Sprintf("%s (%s)", how, cause)
+}
+
+func plural(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
+}
