@@ -33,7 +33,7 @@ func (in inExited) apply(m *machine, now time.Time) {
 		m.log(haTerminated, "child process terminated")
 		m.log(haExitCode, fmt.Sprintf("child broker terminated with code %d", exit.Code))
 	}
-	follows := m.wanted && p.gen == m.gen && !exit.planned() && !p.lost
+	follows := m.wanted && p.gen == m.gen && !exit.Planned() && !p.lost
 	var spare *proc
 	if follows {
 		spare = m.postpone(now, p)

@@ -134,3 +134,13 @@ var failures = map[string]bool{
 func isFailure(m *dto.Metric) bool {
 	return failures[label(m, "outcome")] || label(m, "class") == "5xx"
 }
+
+// label is the value of a metric's label.
+func label(m *dto.Metric, name string) string {
+	for _, l := range m.GetLabel() {
+		if l.GetName() == name {
+			return l.GetValue()
+		}
+	}
+	return ""
+}
