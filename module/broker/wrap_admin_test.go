@@ -10,7 +10,9 @@ import (
 
 func TestBrowsable(t *testing.T) {
 	t.Parallel()
-	open := func(port string) []any { return []any{"localhost:" + port, "[::1]:" + port, "127.0.0.1:" + port, ""} }
+	open := func(port string) []string {
+		return []string{"localhost:" + port, "[::1]:" + port, "127.0.0.1:" + port, ""}
+	}
 	for name, c := range map[string]struct {
 		admin  any
 		listen string

@@ -226,7 +226,7 @@ func TestWordsOfEvents(t *testing.T) {
 		level, text string
 	}{
 		{map[string]any{"summary": "child default crashed", "severity": "error", "child": "default"}, "error", "child default crashed"},
-		{map[string]any{"summary": "a\nb", "severity": "<b>"}, "info", "a?b"},
+		{map[string]any{"summary": "a\nb", "severity": "<b>"}, "info", "a b"},
 		{map[string]any{"b": 2, "a": "x", "severity": "warn"}, "warn", "some event: a x, b 2"},
 	} {
 		got := tell(history.Event{Name: "some_event", Data: c.data})
