@@ -29,6 +29,8 @@ func (s *source) events() map[string]map[string]bool {
 			case !strings.HasPrefix(event, "broker_") && !strings.HasPrefix(event, "failover_"):
 			case nameOf(call) == "event":
 				add(event, s.keys(f, call.Args[len(call.Args)-1]), "child", "pid")
+			case nameOf(call) == "tell", nameOf(call) == "Tell":
+				add(event, s.keys(f, call.Args[len(call.Args)-1]))
 			case nameOf(call) == "emit":
 				add(event, s.keys(f, call.Args[len(call.Args)-1]), "pool")
 			}

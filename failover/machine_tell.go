@@ -39,20 +39,23 @@ func (x *machine) tellRecovered() {
 			x.emit("failover_steady", map[string]any{"upstream": m.Name, "losses": n})
 		}
 		if x.outage.Active() && m.serves() && m.state == stateUp && x.queue.len() == 0 {
-			x.emit("failover_recovered", x.outage.End(x.now, m.Name))
+			o := x.outage.End()
+			x.emit("failover_recovered", map[string]any{
+				"upstream": m.Name, "away_seconds": report.Seconds(x.now.Sub(o.Since)), "waited": o.Waited,
+				"longest_seconds": report.Seconds(o.Longest), "refused": o.Refused, "left": o.Left,
+			})
 		}
 	}
 }
 
 // tellAnswers says that a member answers with 5xx only, and that it does so no more.
 func (x *machine) tellAnswers(m *Member) {
-	name := "failover_answering"
 	answers, news := m.answers.Look(func(status int) uint64 { return m.outcomes[report.Counter(report.Answered, status)].Load() })
-	if m.answers.Failing {
-		name = "failover_failing"
-	}
-	if news {
-		x.emit(name, map[string]any{"upstream": m.Name, "answers": answers})
+	switch {
+	case news && m.answers.Failing:
+		x.emit("failover_failing", map[string]any{"upstream": m.Name, "answers": answers})
+	case news:
+		x.emit("failover_answering", map[string]any{"upstream": m.Name})
 	}
 }
 

@@ -18,10 +18,11 @@ func (m *machine) tellExited(now time.Time, p *proc, exit *Exit, follows bool, s
 		"code": exit.Code, "signal": exit.Signal, "reason": exit.Reason,
 		"role": exit.Role, "uptime_seconds": seconds(now.Sub(p.started)),
 	}
-	for name, text := range map[string]string{"error": exit.Error, "fault": exit.Fault} {
-		if text != "" {
-			data[name] = text
-		}
+	if exit.Error != "" {
+		data["error"] = exit.Error
+	}
+	if exit.Fault != "" {
+		data["fault"] = exit.Fault
 	}
 	if f := exit.InFlight; f != nil {
 		data["requests"], data["in_doubt"] = f.Requests, f.InDoubt

@@ -3,11 +3,7 @@
 
 package tracker
 
-import (
-	"time"
-
-	"github.com/caddy-broker/caddy-broker/failover/report"
-)
+import "time"
 
 // Outage is the account of a time in which no member served: what it did to the requests
 // that waited. The zero value is none.
@@ -44,12 +40,9 @@ func (o *Outage) Note(waited time.Duration, refused, left bool) {
 	}
 }
 
-// End ends it, and returns what is told of it; upstream serves.
-func (o *Outage) End(now time.Time, upstream string) map[string]any {
+// End ends it, and returns what it was.
+func (o *Outage) End() Outage {
 	was := *o
 	*o = Outage{}
-	return map[string]any{
-		"upstream": upstream, "away_seconds": report.Seconds(now.Sub(was.Since)), "waited": was.Waited,
-		"longest_seconds": report.Seconds(was.Longest), "refused": was.Refused, "left": was.Left,
-	}
+	return was
 }

@@ -6,11 +6,16 @@ package broker
 import (
 	"context"
 	"maps"
+	"net"
 	"slices"
+	"strings"
+	"time"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/hold"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
 // Find is the child of that name, nil if there is none.
@@ -98,3 +103,15 @@ func (c *Hosted) Restart(ctx context.Context) error { return c.replace(ctx, nil)
 
 // Promote swaps the active process for a standby.
 func (c *Hosted) Promote(ctx context.Context) error { return c.sup.Promote(ctx) }
+
+// hold answers users on the held sockets that speak plain HTTP/1, until the next start.
+func (c *Hosted) hold(held *sockets.Holder, next time.Time) (release func()) {
+	var plain []net.Listener
+	for _, name := range c.pools.plain() {
+		network, address, _ := strings.Cut(name, "/")
+		if socket, ok := held.Listener(network, address); ok {
+			plain = append(plain, socket)
+		}
+	}
+	return hold.Answer(plain, next)
+}

@@ -58,11 +58,11 @@ func (c *listed) Check(m *failover.Member) report.Availability {
 
 // tellHealth says that Caddy's own checks have come to another opinion of a member.
 func (f *Failover) tellHealth(m *failover.Member, sick bool) {
-	name := "failover_healthy"
+	data := map[string]any{"pool": f.claim.entry.name, "upstream": m.Name}
+	e := report.Tell("failover_healthy", data)
 	if sick {
-		name = "failover_unhealthy"
+		e = report.Tell("failover_unhealthy", data)
 	}
-	e := report.Tell(name, map[string]any{"pool": f.claim.entry.name, "upstream": m.Name})
 	f.say(e)
 	pools.events.put(queued{f, e})
 }

@@ -1,44 +1,37 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package broker
+package hold
 
 import (
 	"fmt"
 	"math"
+	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/module/internal/proxystatus"
-	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
 // What users may take of this process while it answers them; places.go has the bound
 // of their connections.
 const (
-	// heldHeader bounds the header of a request, in bytes.
-	heldHeader = 4 << 10
-	// heldTime bounds each of reading a request and writing the answer.
-	heldTime = 5 * time.Second
+	// maxHeader bounds the header of a request, in bytes.
+	maxHeader = 4 << 10
+	// patience bounds each of reading a request and writing the answer.
+	patience = 5 * time.Second
 )
 
-// hold answers on the held sockets that speak plain HTTP/1 until the next start,
-// so that users who would have to wait long get an answer now. What it returns
-// ends that: a client that has connected by then is still answered, the queue is left
-// to the child.
-func (c *Hosted) hold(held *sockets.Holder, next time.Time) (release func()) {
-	srv := &http.Server{Handler: holdHandler(next), ReadHeaderTimeout: heldTime, WriteTimeout: heldTime, MaxHeaderBytes: heldHeader}
+// Answer answers on sockets that speak plain HTTP/1 until the next start, so that users
+// who would have to wait long get an answer now. What it returns ends that: a client that
+// has connected by then is still answered, the queue is left to the next process.
+func Answer(held []net.Listener, next time.Time) (release func()) {
+	srv := &http.Server{Handler: handler(next), ReadHeaderTimeout: patience, WriteTimeout: patience, MaxHeaderBytes: maxHeader}
 	srv.SetKeepAlivesEnabled(false)
 	room := newPlaces()
 	var closers []func()
-	for _, name := range c.pools.plain() {
-		network, address, _ := strings.Cut(name, "/")
-		socket, ok := held.Listener(network, address)
-		if !ok {
-			continue
-		}
+	for _, socket := range held {
 		ln := room.listen(socket)
 		closers = append(closers, func() { _ = ln.Close() })
 		go func() { _ = srv.Serve(ln) }()
@@ -50,8 +43,8 @@ func (c *Hosted) hold(held *sockets.Holder, next time.Time) (release func()) {
 	}
 }
 
-// holdHandler says when to come back.
-func holdHandler(next time.Time) http.Handler {
+// handler says when to come back.
+func handler(next time.Time) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		seconds := max(1, int(math.Ceil(time.Until(next).Seconds())))
 		h := w.Header()

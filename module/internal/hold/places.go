@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package broker
+package hold
 
 import (
 	"net"
@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	// heldConns bounds the connections of users whom this process answers; the others
+	// maxConns bounds the connections of users whom this process answers; the others
 	// wait in the sockets' queues for their turn.
-	heldConns = 256
-	// heldTurn is what each of them has when others wait: the one that has been there for
+	maxConns = 256
+	// turnTime is what each of them has when others wait: the one that has been there for
 	// longest, and at least so long, makes room.
-	heldTurn = 2 * time.Second
+	turnTime = 2 * time.Second
 )
 
 // places bounds the connections of some listeners together. A client that says nothing
@@ -30,7 +30,7 @@ type places struct {
 	conns []*placedConn // by mu; the oldest first
 }
 
-func newPlaces() *places { return &places{free: make(chan struct{}, heldConns)} }
+func newPlaces() *places { return &places{free: make(chan struct{}, maxConns)} }
 
 // listen makes ln accept a connection when there is a place for it.
 func (p *places) listen(ln net.Listener) net.Listener {
@@ -64,16 +64,16 @@ func (p *places) turn() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.conns) == 0 {
-		return heldTurn
+		return turnTime
 	}
-	return heldTurn - time.Since(p.conns[0].since)
+	return turnTime - time.Since(p.conns[0].since)
 }
 
 // end ends the oldest connection, if it has had its turn.
 func (p *places) end() {
 	p.mu.Lock()
 	var oldest *placedConn
-	if len(p.conns) > 0 && time.Since(p.conns[0].since) >= heldTurn {
+	if len(p.conns) > 0 && time.Since(p.conns[0].since) >= turnTime {
 		oldest = p.conns[0]
 	}
 	p.mu.Unlock()
