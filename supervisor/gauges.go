@@ -4,7 +4,6 @@
 package supervisor
 
 import (
-
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
 )
 
