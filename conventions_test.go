@@ -97,7 +97,7 @@ var mayImport = map[string][]string{
 	"module/internal/indoubt":     {"internal/lockorder", "internal/plain"},
 	"module/internal/parlance":    {},
 	"module/internal/proxystatus": {},
-	"module/internal/hold": {"internal/lockorder", "module/internal/proxystatus"},
+	"module/internal/hold":        {"internal/lockorder", "module/internal/proxystatus"},
 	"module/internal/handover": {
 		"internal/plain", "module/internal/indoubt", "module/internal/statefile", "supervisor", "supervisor/sockets",
 	},
