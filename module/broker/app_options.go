@@ -200,7 +200,7 @@ func (c *Child) spec(name string, o ChildOptions, secrets ...string) (*childSpec
 
 		MaxGenerations: *o.MaxGenerations,
 		MaxDrains:      *o.MaxDrains,
-		Env:          childEnv(c.Config, o.Env, secrets...),
+		Env:            childEnv(c.Config, o.Env, secrets...),
 	}}
 	if log != nil && *log != "off" {
 		s.haLog = *log
