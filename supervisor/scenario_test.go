@@ -274,6 +274,10 @@ func (s *scenario) spec(fields []string) {
 		switch {
 		case key == "standby":
 			spec.Standby = s.number(value)
+		case key == "max_generations":
+			spec.MaxGenerations = s.number(value)
+		case key == "max_drains":
+			spec.MaxDrains = s.number(value)
 		case key == "external":
 			spec.External = true
 		case key == "stop_first":

@@ -108,10 +108,11 @@ func TestStartErrorShowsLastLines(t *testing.T) {
 // Whoever adds a setting to Spec decides whether a process must be replaced for it.
 func TestSpecEqual(t *testing.T) {
 	t.Parallel()
-	tuned := []string{"Standby", "StopFirst", "Restart", "ReadyTimeout", "Watchdog", "DrainTimeout", "StopTimeout"}
+	tuned := []string{"Standby", "StopFirst", "Restart", "ReadyTimeout", "Watchdog", "DrainTimeout", "StopTimeout", "MaxGenerations", "MaxDrains"}
 	changed := map[string]any{
 		"Command": []string{"a"}, "Env": []string{"A=1"}, "User": "nobody", "Config": []byte("{}"), "External": true, "Listen": []string{":1"},
 		"Standby": 1, "StopFirst": true, "Restart": Restart{Delay: 1}, "ReadyTimeout": time.Second, "Watchdog": time.Second, "DrainTimeout": time.Second, "StopTimeout": time.Second,
+		"MaxGenerations": 4, "MaxDrains": 5,
 	}
 	fields := reflect.TypeFor[Spec]()
 	for i := range fields.NumField() {
