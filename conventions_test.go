@@ -46,14 +46,14 @@ var mayImport = map[string][]string{
 	"module/broker": {
 		"internal/lockorder",
 		"module/internal/assumed", "failover", "failover/report", "failover/address", "failover/affinity", "internal/options", "internal/plain", "module/child", "module/cluster", "module/document", "module/internal/block",
-		"module/internal/handover", "module/internal/hold", "module/internal/history", "module/internal/indoubt", "module/internal/metrics", "module/internal/overview", "module/internal/parlance", "module/internal/poolstate",
+		"module/internal/handover", "module/internal/hold", "module/internal/history", "module/internal/indoubt", "module/internal/metrics", "module/internal/overview", "module/internal/parlance", "module/internal/poolstate", "module/internal/probe",
 		"module/internal/proxystatus", "module/internal/proxytest", "module/internal/socket", "module/internal/statefile", "module/policyconfig",
 		"supervisor", "supervisor/account", "supervisor/control", "supervisor/sockets",
 	},
 	"module/child": {
 		"internal/lockorder",
 		"module/internal/assumed", "failover", "failover/report", "failover/address", "module/proxy", "module/cluster", "module/internal/indoubt", "module/internal/parlance",
-		"module/internal/poolstate", "module/internal/proxytest", "module/internal/socket", "module/logfile", "module/internal/testwait",
+		"module/internal/poolstate", "module/internal/probe", "module/internal/proxytest", "module/internal/socket", "module/logfile", "module/internal/testwait",
 		"supervisor", "supervisor/account", "supervisor/control",
 	},
 	"module/logfile": {"internal/lockorder"},
@@ -96,6 +96,7 @@ var mayImport = map[string][]string{
 	"module/internal/fault":       {"module/internal/assumed", "module/internal/proxystatus"},
 	"module/internal/indoubt":     {"internal/lockorder", "internal/plain"},
 	"module/internal/parlance":    {},
+	"module/internal/probe":       {"internal/options", "internal/plain", "module/internal/block"},
 	"module/internal/proxystatus": {},
 	"module/internal/hold":        {"internal/lockorder", "module/internal/proxystatus"},
 	"module/internal/handover": {
