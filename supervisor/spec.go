@@ -5,6 +5,7 @@ package supervisor
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,6 +32,11 @@ type Spec struct {
 	// Standby is how many spares are kept, loaded and gated. Not for external programs.
 	Standby int
 	Restart Restart
+
+	// Prove is what a replacement is told to prove before it serves instead of what does;
+	// nil is nothing. ProveTimeout bounds that; 0 does not.
+	Prove        json.RawMessage
+	ProveTimeout time.Duration
 
 	// ReadyTimeout bounds the time from spawn to readiness.
 	ReadyTimeout time.Duration
