@@ -128,6 +128,9 @@ func (a *App) childSpec(name string, c *Child) (*childSpec, error) {
 	if err == nil {
 		err = checkRoot(opts.User)
 	}
+	if err == nil && name == DefaultChild {
+		err = a.prove(spec.Spec)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("child %q: %w", name, err)
 	}

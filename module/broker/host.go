@@ -339,6 +339,7 @@ func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logg
 		HALog:       c.log,
 		AdminSocket: c.adminSocket,
 		Hello:       c.hello,
+		Prove:       c.proving,
 		Activate:    c.activated,
 		Report:      c.reported,
 		Connect:     c.connected,

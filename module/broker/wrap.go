@@ -4,6 +4,7 @@
 package broker
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/module/child"
 	"github.com/caddy-broker/caddy-broker/module/document"
+	"github.com/caddy-broker/caddy-broker/module/internal/probe"
 )
 
 // AdapterName is the config adapter that wraps what it reads.
@@ -124,7 +126,11 @@ func appOf(apps object) (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := caddy.StrictUnmarshalJSON(text, new(App)); err != nil {
+	checked := new(App)
+	if err := caddy.StrictUnmarshalJSON(text, checked); err != nil {
+		return nil, fmt.Errorf("apps.broker: %w", err)
+	}
+	if err := cmp.Or(probe.Check(checked.Probes), probe.Served(checked.Probes, apps["http"])); err != nil {
 		return nil, fmt.Errorf("apps.broker: %w", err)
 	}
 	app, _ := dropIDs(value).(object)
