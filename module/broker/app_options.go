@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/environment"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 )
 
@@ -203,7 +204,7 @@ func (c *Child) spec(name string, o ChildOptions, secrets ...string) (*childSpec
 
 		MaxGenerations: *o.MaxGenerations,
 		MaxDrains:      *o.MaxDrains,
-		Env:            childEnv(c.Config, o.Env, secrets...),
+		Env:            environment.Child(c.Config, o.Env, secrets...),
 	}}
 	if log != nil && *log != "off" {
 		s.haLog = *log

@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/module/document"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
+	"github.com/caddy-broker/caddy-broker/module/internal/environment"
 	"github.com/caddy-broker/caddy-broker/module/internal/history"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/supervisor"
@@ -314,7 +315,7 @@ type Hosted struct {
 
 func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logger) (*Hosted, error) {
 	cleanUp(logger)
-	if names := withheld(want.Env); len(names) > 0 {
+	if names := environment.Withheld(want.Env); len(names) > 0 {
 		logger.Info("child does not get these variables of the broker's environment; `env NAME {env.NAME}` in its options hands one over",
 			zap.String("child", name), zap.Strings("variables", names))
 	}
