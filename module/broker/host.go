@@ -18,6 +18,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/document"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/environment"
+	"github.com/caddy-broker/caddy-broker/module/internal/generations"
 	"github.com/caddy-broker/caddy-broker/module/internal/history"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/supervisor"
@@ -51,11 +52,20 @@ type hostState struct {
 	events  *eventPump
 	doubts  indoubt.Ledger // requests in doubt that children reported
 	state   parentState
-	push    pusher // guarded by turn
+
+	generations generations.Store
+	// substituted says that another configuration serves than the one whose admin endpoint
+	// and options this process has; guarded by turn.
+	substituted bool
+
+	push pusher // guarded by turn
 }
 
 // show makes d the configuration that serves. h.turn is held.
 func (h *hostState) show(d *document.Document, logger *zap.Logger) {
+	if d != nil {
+		h.served(d, h.shown.Load() == nil)
+	}
 	h.shown.Store(d)
 	h.push.follow(d, logger)
 }
@@ -77,6 +87,7 @@ func (h *hostState) claim(a *App) error {
 	h.mu.Unlock()
 	h.events.follow(a)
 	h.state.follow(h, a)
+	instead := h.lastGood(a)
 
 	ctx, cancel := assumed.UntilExiting(context.Background(), errExiting)
 	defer cancel()
@@ -90,12 +101,16 @@ func (h *hostState) claim(a *App) error {
 		if p != nil {
 			p.cause = inCaddysWords(err)
 		}
+		h.refused(a.doc, err)
 		h.drop(a)
 		h.restore(a.logger)
 		return err
 	}
 	h.show(a.doc, a.logger)
 	loaded(nil)
+	if h.substituted = instead != ""; h.substituted {
+		tellRolledBack(instead)
+	}
 	h.tellParent()
 	h.thrift.set(!a.serves())
 	h.sampler.begin(h)
@@ -131,6 +146,7 @@ func (h *hostState) change(base, next *document.Document, force bool) error {
 	ctx, cancel := assumed.UntilExiting(context.Background(), errExiting)
 	defer cancel()
 	if err := h.apply(ctx, DefaultChild, spec, force, a.logger); err != nil {
+		h.refused(next, err)
 		return err
 	}
 	a.doc, a.Children[DefaultChild], a.specs[DefaultChild] = next, &sites, spec
