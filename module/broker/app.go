@@ -173,7 +173,7 @@ func (a *App) document() (err error) {
 		if err := json.Unmarshal(c.Config, &user); err != nil {
 			return fmt.Errorf("child %q: config: %w", DefaultChild, err)
 		}
-		if a.doc, err = document.New(unescapeIDs(user)); err != nil {
+		if a.doc, err = document.New(document.UnescapeIDs(user)); err != nil {
 			return fmt.Errorf("child %q: %w", DefaultChild, err)
 		}
 		a.doc = a.doc.From(a.Source)

@@ -74,18 +74,18 @@ func wrap(d *document.Document) (*wrapped, error) {
 	}
 	app["admin_listen"] = listen
 	w := &wrapped{user: d, parent: object{}, app: app}
-	if admin := browsable(wrapLoader(dropIDs(user["admin"])), listen); admin != nil {
+	if admin := browsable(wrapLoader(document.WithoutIDs(user["admin"])), listen); admin != nil {
 		w.parent["admin"] = admin
 	}
 	if storage, ok := user["storage"]; ok {
-		w.parent["storage"] = dropIDs(storage)
+		w.parent["storage"] = document.WithoutIDs(storage)
 	}
 	if logging := parentLogging(user["logging"]); logging != nil {
 		w.parent["logging"] = logging
 	}
 	parentApps := object{"broker": app}
 	if events, ok := apps["events"]; ok {
-		parentApps["events"] = dropIDs(events)
+		parentApps["events"] = document.WithoutIDs(events)
 	}
 	w.parent["apps"] = parentApps
 	return w, nil
@@ -122,7 +122,7 @@ func appOf(apps object) (object, error) {
 	if !ok || value == nil {
 		return object{}, nil
 	}
-	text, err := json.Marshal(dropIDs(value))
+	text, err := json.Marshal(document.WithoutIDs(value))
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +133,7 @@ func appOf(apps object) (object, error) {
 	if err := cmp.Or(probe.Check(checked.Probes), probe.Served(checked.Probes, apps["http"])); err != nil {
 		return nil, fmt.Errorf("apps.broker: %w", err)
 	}
-	app, _ := dropIDs(value).(object)
+	app, _ := document.WithoutIDs(value).(object)
 	return spelled(app, "children", "off", "source", "admin_listen")
 }
 
@@ -181,7 +181,7 @@ func adminListen(value any) (string, error) {
 // parentLogging is the default log's level and format, on standard error; nil if it
 // has none of its own. What cannot be read the child refuses, in Caddy's words.
 func parentLogging(value any) any {
-	text, err := json.Marshal(dropIDs(value))
+	text, err := json.Marshal(document.WithoutIDs(value))
 	if err != nil {
 		return nil
 	}
