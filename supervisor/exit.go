@@ -22,11 +22,12 @@ const (
 	exitStartFailure = "start_failure" // it ended before it was ready, or was not ready in time
 	exitStop         = "stop"          // it was asked to
 	exitReplace      = "replace"       // another process had taken its place
+	exitRecycled     = "recycled"      // likewise, because it had too much memory
 )
 
 // ExitReasons are all values of [Exit.Reason].
 func ExitReasons() []string {
-	return []string{exitCrash, exitHang, exitOOM, exitKilled, exitSpawn, exitStartFailure, exitStop, exitReplace}
+	return []string{exitCrash, exitHang, exitOOM, exitKilled, exitSpawn, exitStartFailure, exitStop, exitReplace, exitRecycled}
 }
 
 // Exit is how a process ended, and what is known of why.
@@ -89,7 +90,11 @@ func (e *Exit) Brief() *Exit {
 }
 
 // Planned reports whether the exit was asked for.
-func (e *Exit) Planned() bool { return e.Reason == exitStop || e.Reason == exitReplace }
+func (e *Exit) Planned() bool { return planned(e.Reason) }
+
+func planned(reason string) bool {
+	return reason == exitStop || reason == exitReplace || reason == exitRecycled
+}
 
 // maxReason bounds what is kept of the reason of an exit, in bytes.
 const maxReason = 16 << 10
@@ -108,7 +113,7 @@ func (in *inExited) exitOf(m *machine, p *proc, now time.Time) *Exit {
 	if p.ready.IsZero() && exit.InFlight != nil && exit.InFlight.Requests == 0 {
 		exit.InFlight = nil // it had not come so far
 	}
-	exit.Error = plain.Text(cmp.Or(in.said, p.broken), maxReason)
+	exit.Error = plain.Text(cmp.Or(p.refused, in.said, p.broken), maxReason)
 	exit.Stderr = plain.Text(exit.Stderr, maxStderr)
 	exit.Fault = plain.Line(exit.Fault, maxFault)
 	exit.Goroutine = plain.Text(exit.Goroutine, maxGoroutine)

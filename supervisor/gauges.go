@@ -4,7 +4,6 @@
 package supervisor
 
 import (
-
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
 )
 
@@ -47,5 +46,5 @@ func (s *Supervisor) Gauges() Gauges {
 func (s *sample) memory() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.now
+	return s.usage.Resident
 }

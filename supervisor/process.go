@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/memory"
 )
 
 // process is one running process: what the operating system knows of a proc.
@@ -123,7 +124,8 @@ func (p *process) start(output outputs) error {
 		_ = read.Close()
 		return fmt.Errorf("creating child process %q: %w", p.cmd.Path, err)
 	}
-	p.sample.count()
+	p.sample.begin()
+	_ = memory.EndFirst(p.cmd.Process.Pid) // it may have ended already, and the broker does without
 	p.copyOutput(output)
 	return nil
 }

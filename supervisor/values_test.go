@@ -171,3 +171,24 @@ func TestOutboxDropsNews(t *testing.T) {
 		t.Errorf("%d are sent twice", len(left))
 	}
 }
+
+// A process that was killed while the system ended one for lack of memory was that one.
+func TestOOM(t *testing.T) {
+	ready := time.Unix(1, 0)
+	for name, c := range map[string]struct {
+		in   inExited
+		p    proc
+		want string
+	}{
+		"killed":            {inExited{exit: Exit{Signal: "SIGKILL"}}, proc{pid: 1, ready: ready}, exitKilled},
+		"oom":               {inExited{exit: Exit{Signal: "SIGKILL"}, oom: true}, proc{pid: 1, ready: ready}, exitOOM},
+		"oom while loading": {inExited{exit: Exit{Signal: "SIGKILL"}, oom: true}, proc{pid: 1}, exitOOM},
+		"crash":             {inExited{exit: Exit{Signal: "SIGSEGV"}}, proc{pid: 1, ready: ready}, exitCrash},
+		"not ready":         {inExited{exit: Exit{Signal: "SIGKILL"}}, proc{pid: 1}, exitStartFailure},
+		"not spawned":       {inExited{exit: Exit{Code: 127}}, proc{}, exitSpawn},
+	} {
+		if got := c.in.reason(&c.p); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
