@@ -54,6 +54,15 @@ type Spec struct {
 	StopTimeout time.Duration
 }
 
+// Processes is how many processes of the child can exist at once, but for those that
+// finish requests longer than others wait for them.
+func (s *Spec) Processes() int {
+	if s.StopFirst {
+		return 1
+	}
+	return maxGenerations + s.Standby
+}
+
 // shown is the command as a log may have it: arguments of other programs may be secrets.
 func (s *Spec) shown() string {
 	if !s.External || len(s.Command) < 2 {

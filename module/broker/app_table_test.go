@@ -62,6 +62,7 @@ func TestTablesFollowTheStructs(t *testing.T) {
 	types := map[options.Kind][]reflect.Type{
 		options.Bool:     {reflect.TypeFor[bool]()},
 		options.Int:      {reflect.TypeFor[*int]()},
+		options.Size:     {reflect.TypeFor[*int64]()},
 		options.Duration: {reflect.TypeFor[*caddy.Duration]()},
 		options.String:   {reflect.TypeFor[string](), reflect.TypeFor[*string]()},
 		options.List:     {reflect.TypeFor[[]string]()},
@@ -187,21 +188,24 @@ func TestChildOptionsInEffect(t *testing.T) {
 // badValues has for every option a JSON value that is not allowed, and what the
 // error shows of it.
 var badValues = map[string]struct{ json, shown string }{
-	"standby":           {`9`, `"9"`},
-	"restart_delay":     {`"soon"`, `"soon"`},
-	"max_restart_delay": {`-5`, `"-5ns"`},
-	"restart_reset":     {`"-1s"`, `"-1s"`},
-	"ready_timeout":     {`0`, `"0"`},
-	"watchdog":          {`"1s"`, `"1s"`},
-	"drain_timeout":     {`true`, `"true"`},
-	"stop_timeout":      {`"5"`, `"5"`},
-	"replace":           {`"later"`, `"later"`},
-	"ha_log":            {`""`, `""`},
-	"state_dir":         {`""`, `""`},
-	"user":              {`"no user, surely"`, `"no user, surely"`},
-	"env":               {`{"A=B":"c"}`, `"A=B"`},
-	"command":           {`"sh -c true"`, `"sh -c true"`},
-	"listen":            {`80`, `"80"`},
+	"standby":             {`9`, `"9"`},
+	"restart_delay":       {`"soon"`, `"soon"`},
+	"max_restart_delay":   {`-5`, `"-5ns"`},
+	"restart_reset":       {`"-1s"`, `"-1s"`},
+	"ready_timeout":       {`0`, `"0"`},
+	"watchdog":            {`"1s"`, `"1s"`},
+	"drain_timeout":       {`true`, `"true"`},
+	"stop_timeout":        {`"5"`, `"5"`},
+	"replace":             {`"later"`, `"later"`},
+	"max_memory":          {`0`, `"0"`},
+	"max_memory_interval": {`"0s"`, `"0"`},
+	"gc":                  {`"off"`, `"off"`},
+	"ha_log":              {`""`, `""`},
+	"state_dir":           {`""`, `""`},
+	"user":                {`"no user, surely"`, `"no user, surely"`},
+	"env":                 {`{"A=B":"c"}`, `"A=B"`},
+	"command":             {`"sh -c true"`, `"sh -c true"`},
+	"listen":              {`80`, `"80"`},
 
 	"name":                             {`"a b"`, `"a b"`},
 	"advertise":                        {`["10.0.0.1"]`, `"10.0.0.1"`},
@@ -274,7 +278,7 @@ func TestUnknownNamesInJSON(t *testing.T) {
 		{`{"children":{"b":{},"a":{"comand":["x"]}}}`, `children: a: unknown option "comand": did you mean command? allowed are standby, `},
 		{`{"network":{"nome":"a"}}`, `network: unknown option "nome": did you mean name? allowed are name, advertise, `},
 		{`{"source":{"path":"a"}}`, `source: json: unknown field "path"`},
-		{`{"bogus":1}`, `unknown option "bogus": allowed are standby, restart_delay, max_restart_delay, restart_reset, ready_timeout, watchdog, drain_timeout, stop_timeout, replace, ha_log, user, env, admin_listen, children, network, off, source`},
+		{`{"bogus":1}`, `unknown option "bogus": allowed are standby, restart_delay, max_restart_delay, restart_reset, ready_timeout, watchdog, drain_timeout, stop_timeout, replace, max_memory, max_memory_interval, gc, ha_log, user, env, admin_listen, children, network, off, source`},
 	}
 	for _, tt := range tests {
 		if err := caddy.StrictUnmarshalJSON([]byte(tt.json), new(App)); err == nil || !strings.Contains(err.Error(), tt.want) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -37,9 +38,15 @@ func TestSystemsFigures(t *testing.T) {
 			t.Errorf("%v: %d, %v, want %d, %v", c.files, n, ok, c.want, c.ok)
 		}
 	}
-	if u := Of(os.Getpid()); u.Own < 1<<20 || u.Resident <= u.Own || u.Peak < u.Resident {
+	const much = 8 << 20
+	kept := make([]byte, much)
+	for i := range kept {
+		kept[i] = 1 // so that it is there
+	}
+	if u := Of(os.Getpid()); u.Own < much || u.Resident <= u.Own || u.Peak < u.Resident {
 		t.Errorf("this process has %+v in memory", u)
 	}
+	runtime.KeepAlive(kept)
 }
 
 // A process that this one has started is to be ended before this one.
