@@ -84,7 +84,7 @@ var mayImport = map[string][]string{
 		"module/internal/socket", "module/internal/testwait", "module/policyconfig", "module/sources",
 	},
 	"module/sources":              {"internal/lockorder", "failover", "failover/report", "failover/address", "failover/membership", "module/internal/parlance"},
-	"module/internal/history":     {"internal/lockorder"},
+	"module/internal/history":     {"failover/report", "internal/lockorder"},
 	"module/internal/lifecycle":   {},
 	"module/internal/metrics":     {},
 	"module/internal/overview":    {"failover/report", "supervisor"},
@@ -97,7 +97,7 @@ var mayImport = map[string][]string{
 	"module/internal/indoubt":     {"internal/lockorder", "internal/plain"},
 	"module/internal/parlance":    {},
 	"module/internal/proxystatus": {},
-	"module/internal/hold": {"internal/lockorder", "module/internal/proxystatus"},
+	"module/internal/hold":        {"internal/lockorder", "module/internal/proxystatus"},
 	"module/internal/handover": {
 		"internal/plain", "module/internal/indoubt", "module/internal/statefile", "supervisor", "supervisor/sockets",
 	},

@@ -25,14 +25,20 @@ func (s *source) events() map[string]map[string]bool {
 	}
 	for _, f := range s.functions() {
 		for _, call := range callsIn(f.decl) {
-			switch event, _ := s.literal(f.dir, first(call)); {
-			case !strings.HasPrefix(event, "broker_") && !strings.HasPrefix(event, "failover_"):
-			case nameOf(call) == "event":
-				add(event, s.keys(f, call.Args[len(call.Args)-1]), "child", "pid")
-			case nameOf(call) == "tell", nameOf(call) == "Tell":
-				add(event, s.keys(f, call.Args[len(call.Args)-1]))
-			case nameOf(call) == "emit":
-				add(event, s.keys(f, call.Args[len(call.Args)-1]), "pool")
+			var implied []string
+			switch nameOf(call) {
+			case "event":
+				implied = []string{"child", "pid"}
+			case "emit":
+				implied = []string{"pool"}
+			case "tell", "Tell":
+			default:
+				continue
+			}
+			for _, event := range s.texts(f, first(call)) {
+				if strings.HasPrefix(event, "broker_") || strings.HasPrefix(event, "failover_") {
+					add(event, s.keys(f, call.Args[len(call.Args)-1]), append(implied, "severity", "summary")...)
+				}
 			}
 		}
 		ast.Inspect(f.decl, func(n ast.Node) bool {
@@ -50,7 +56,7 @@ func (s *source) events() map[string]map[string]bool {
 				}
 			}
 			if event != "" {
-				add(event, fields)
+				add(event, fields, "severity", "summary")
 			}
 			return true
 		})
@@ -65,7 +71,27 @@ func first(call *ast.CallExpr) ast.Expr {
 	return call.Args[0]
 }
 
-// keys are those of a map: a literal, or a variable that f fills.
+// texts are what an expression may be: a text, or the texts that f gives a variable.
+func (s *source) texts(f function, e ast.Expr) (list []string) {
+	if v, ok := s.literal(f.dir, e); ok {
+		return []string{v}
+	}
+	variable, ok := e.(*ast.Ident)
+	if !ok {
+		return nil
+	}
+	ast.Inspect(f.decl, func(n ast.Node) bool {
+		if a, ok := n.(*ast.AssignStmt); ok && len(a.Lhs) == 1 && name(a.Lhs[0]) == variable.Name {
+			if v, ok := s.literal(f.dir, a.Rhs[0]); ok {
+				list = append(list, v)
+			}
+		}
+		return true
+	})
+	return list
+}
+
+// keys are those of a map: a literal, a variable that f fills, or what a method returns.
 func (s *source) keys(f function, e ast.Expr) map[string]bool {
 	keys := map[string]bool{}
 	literal := func(e ast.Expr) {
@@ -80,11 +106,26 @@ func (s *source) keys(f function, e ast.Expr) map[string]bool {
 		}
 	}
 	literal(e)
+	if call, ok := e.(*ast.CallExpr); ok {
+		for _, g := range s.functions() {
+			if strings.HasSuffix(g.name, "."+nameOf(call)) {
+				ast.Inspect(g.decl, func(n ast.Node) bool {
+					if r, ok := n.(*ast.ReturnStmt); ok && len(r.Results) == 1 {
+						literal(r.Results[0])
+					}
+					return true
+				})
+			}
+		}
+	}
 	variable, ok := e.(*ast.Ident)
 	if !ok || variable.Name == "nil" {
 		return keys
 	}
 	ast.Inspect(f.decl, func(n ast.Node) bool {
+		if r, ok := n.(*ast.RangeStmt); ok { // over what is added if there is any
+			literal(r.X)
+		}
 		a, ok := n.(*ast.AssignStmt)
 		if !ok {
 			return true
@@ -101,6 +142,55 @@ func (s *source) keys(f function, e ast.Expr) map[string]bool {
 		return true
 	})
 	return keys
+}
+
+// levels are the severities at which an event is told of: those that the function voice of
+// its package names for it, or what that calls.
+func (s *source) levels() map[string][]string {
+	all := map[string][]string{}
+	for _, f := range s.functions() {
+		if f.name != "voice" {
+			continue
+		}
+		ast.Inspect(f.decl, func(n ast.Node) bool {
+			c, ok := n.(*ast.CaseClause)
+			if !ok || len(c.List) == 0 {
+				return true
+			}
+			found := map[string]bool{}
+			s.namedLevels(f.dir, c, found, 0)
+			for _, e := range c.List {
+				event, _ := s.literal(f.dir, e)
+				for _, level := range []string{"Error", "Warn", "Info", "Debug"} {
+					if found[level] && !slices.Contains(all[event], strings.ToUpper(level)) {
+						all[event] = append(all[event], strings.ToUpper(level))
+					}
+				}
+			}
+			return false
+		})
+	}
+	return all
+}
+
+func (s *source) namedLevels(dir string, n ast.Node, found map[string]bool, depth int) {
+	ast.Inspect(n, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.SelectorExpr:
+			if level, ok := strings.CutSuffix(n.Sel.Name, "Level"); ok {
+				found[level] = true
+			} else if level, ok := strings.CutPrefix(n.Sel.Name, "Level"); ok {
+				found[level] = true
+			}
+		case *ast.CallExpr:
+			for _, g := range s.functions() {
+				if depth < 2 && g.dir == dir && g.name == nameOf(n) {
+					s.namedLevels(dir, g.decl, found, depth+1)
+				}
+			}
+		}
+		return true
+	})
 }
 
 // logLine is a message of the log.

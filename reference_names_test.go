@@ -11,7 +11,7 @@ import (
 )
 
 // namesIn are what a page calls by the names of metrics and events.
-var namesIn = regexp.MustCompile("`(caddy_[a-z_]+|(?:broker_child|failover)_[a-z_]+)")
+var namesIn = regexp.MustCompile("`(caddy_[a-z_]+|(?:broker_child|broker_standby|broker_reload|failover)_[a-z_]+)")
 
 // TestTroubleshootingNamesWhatThereIs: the page tells of no metric and no event that the
 // code does not have.

@@ -201,9 +201,20 @@ func eventsTable(t *testing.T, s *source) string {
 	if len(fields) < 10 {
 		t.Fatalf("events found are %v", fields)
 	}
-	tb := table{head: []string{"event", "fields"}}
+	levels := s.levels()
+	tb := table{head: []string{"event", "severity", "fields, beside `summary` and `severity`"}}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		tb.add(code(name), codes(slices.Sorted(maps.Keys(fields[name]))))
+		delete(fields[name], "summary")
+		delete(fields[name], "severity")
+		if len(levels[name]) == 0 {
+			t.Errorf("no function voice has the event %s", name)
+		}
+		tb.add(code(name), strings.Join(levels[name], ", "), codes(slices.Sorted(maps.Keys(fields[name]))))
+	}
+	for name := range levels {
+		if fields[name] == nil {
+			t.Errorf("the event %s has a voice, and nothing tells of it", name)
+		}
 	}
 	return tb.String()
 }

@@ -132,6 +132,33 @@ func (s *source) constants(t *testing.T, dir, prefix string) (list []constant) {
 	return list
 }
 
+// numbers are the constants of a package that are numbers, and whose names begin with prefix.
+func (s *source) numbers(dir, prefix string) (list []constant) {
+	for _, f := range s.files {
+		for _, d := range f.file.Decls {
+			decl, ok := d.(*ast.GenDecl)
+			if f.dir != dir || !ok || decl.Tok != token.CONST {
+				continue
+			}
+			for _, spec := range decl.Specs {
+				v := spec.(*ast.ValueSpec)
+				if n, ok := lone(v.Values).(*ast.BasicLit); ok && n.Kind == token.INT && strings.HasPrefix(v.Names[0].Name, prefix) {
+					list = append(list, constant{v.Names[0].Name, n.Value, ""})
+				}
+			}
+		}
+	}
+	return list
+}
+
+// lone is the one expression of a list, nil if there are more.
+func lone(list []ast.Expr) ast.Expr {
+	if len(list) != 1 {
+		return nil
+	}
+	return list[0]
+}
+
 // literal is an expression that is a text: one, a sum of them, or the name of a constant.
 func (s *source) literal(dir string, e ast.Expr) (string, bool) {
 	switch e := e.(type) {

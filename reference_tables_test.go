@@ -32,6 +32,11 @@ func callsIn(n ast.Node) (list []*ast.CallExpr) {
 
 // shown are the types of which the admin API's JSON is made.
 var shown = []struct{ dir, name, where string }{
+	{"module/internal/overview", "Verdict", "`GET /broker/`: whether everything is all right"},
+	{"module/internal/overview", "Overview", "`GET /broker/`: what there is"},
+	{"module/internal/overview", "Problem", "`problems`"},
+	{"module/internal/overview", "Reload", "`reload`"},
+	{"module/internal/overview", "InDoubt", "`in_doubt`"},
 	{"supervisor", "Status", "a child"},
 	{"supervisor", "Waiting", "`waiting` of a child"},
 	{"supervisor", "ProcessStatus", "`processes` of a child"},
@@ -108,6 +113,12 @@ var exitCodes = map[string]struct {
 	"ExitCodeFailedQuit":    {caddy.ExitCodeFailedQuit, "It ended, and something could not be ended in order."},
 }
 
+// answerCodes are those of the commands that answer a question, by the constant of package
+// command.
+var answerCodes = map[string]string{
+	"exitYes": "Yes: everything is all right; it serves.", "exitNo": "No, and the output says what is wrong.", "exitNoBroker": "No broker answers.",
+}
+
 func exitCodeTable(t *testing.T, s *source) string {
 	used := map[string]bool{}
 	for _, f := range s.files {
@@ -126,5 +137,12 @@ func exitCodeTable(t *testing.T, s *source) string {
 		}
 		tb.add(strconv.Itoa(c.value), c.means)
 	}
-	return tb.String()
+	answers := table{head: []string{"`status`, `check`", "means"}}
+	for _, c := range s.numbers("module/command", "exit") {
+		if answerCodes[c.name] == "" {
+			t.Errorf("command.%s is not known to answerCodes", c.name)
+		}
+		answers.add(c.value, answerCodes[c.name])
+	}
+	return tb.String() + "\n" + answers.String()
 }

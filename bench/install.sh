@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Installs the proxies that bench compares with, and the servers that the
-# integration tests have as backends, from Debian's packages, and does not let
+# integration tests have as backends, and promtool, from Debian's packages, and does not let
 # their services start. Stock Caddy is built from the module cache by bench itself.
 set -eu
 
@@ -21,8 +21,9 @@ if [ ! -e "$policy" ]; then
 fi
 
 apt-get update -q
-DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends nginx haproxy apache2-bin python3
+DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends nginx haproxy apache2-bin python3 prometheus
 nginx -v
 haproxy -v | head -n 1
 apache2 -v | head -n 1
 python3 --version
+promtool --version | head -n 1

@@ -55,7 +55,7 @@ func TestAdapterOverCaddysFixtures(t *testing.T) {
 		if err := json.Unmarshal(ours, &got); err != nil {
 			t.Fatal(err)
 		}
-		if !reflect.DeepEqual(got["admin"], want["admin"]) {
+		if !reflect.DeepEqual(withoutOrigins(got["admin"]), want["admin"]) {
 			t.Errorf("%s: the broker's admin endpoint is not the user's: %v", filepath.Base(file), got["admin"])
 		}
 		if !reflect.DeepEqual(at(got, "apps", "events"), at(want, "apps", "events")) {
@@ -70,4 +70,19 @@ func TestAdapterOverCaddysFixtures(t *testing.T) {
 		t.Errorf("only %d of %d fixtures were adapted", adapted, len(files))
 	}
 	t.Logf("%d fixtures adapted", adapted)
+}
+
+// withoutOrigins is an admin endpoint without what lets a browser open the console there,
+// as it would stand without that.
+func withoutOrigins(admin any) any {
+	members, _ := admin.(map[string]any)
+	origins, _ := members["origins"].([]any)
+	if n := len(origins); n == 0 || origins[n-1] != "" {
+		return admin
+	}
+	delete(members, "origins")
+	if len(members) == 0 {
+		return nil
+	}
+	return members
 }

@@ -71,7 +71,7 @@ func (p *Pool) Stats() report.PoolStats {
 	x := p.machine
 	s := report.PoolStats{Waiting: x.queue.len(), Waits: p.waits.Read(), ReconnectAttempts: x.passes}
 	for _, m := range x.listed() {
-		u := report.UpstreamStats{Name: m.Name, Up: !m.unproved && m.state != stateDown, Drained: m.drained}
+		u := report.UpstreamStats{Name: m.Name, Up: !m.unproved && m.state != stateDown, Drained: m.drained, Priority: m.rank >= 0}
 		for i := range u.Attempts {
 			u.Attempts[i] = m.outcomes[i].Load()
 		}

@@ -36,7 +36,7 @@ func (c *crowd) watch(ctx context.Context, b *harness.Broker) {
 		if c.waits != "" {
 			continue
 		}
-		if out, err := b.Run(ctx, "broker", "status", "--address", b.AdminAddr()); err == nil && strings.Contains(out, "that finish") {
+		if out, err := b.Run(ctx, "broker", "status", "--address", b.AdminAddr()); err == nil && strings.Contains(strings.Join(strings.Fields(out), " "), "that finish") {
 			c.waits = out
 		}
 	}

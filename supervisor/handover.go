@@ -64,6 +64,9 @@ func (h *HandedProcess) proc(now time.Time) *proc {
 		id: h.ID, gen: h.Generation, spec: h.Spec, pid: h.Pid, phase: phase(h.Phase), role: h.Role, cause: h.Cause, packets: h.Packets,
 		started: h.Started, ready: h.Ready, deadline: h.Deadline, killAt: h.KillAt,
 	}
+	if p.finishes() {
+		p.settleAt = now.Add(settleTime)
+	}
 	switch {
 	case h.Spec.External:
 		p.phase, p.cause, p.deadline, p.killAt = phaseStopping, exitReplace, time.Time{}, now.Add(2*endTime)

@@ -15,8 +15,9 @@ import (
 // does nothing itself: the actions that step returns are the owner's to carry
 // out, in order.
 //
-// Invariants: at most one process is active; at most maxGenerations serve users,
-// drains included; no replacement ends by force what finishes requests; a process
+// Invariants: at most one process is active; at most MaxGenerations of the
+// spec serve users, those included that were replaced a short while ago, and at most
+// MaxDrains finish what they had; no replacement ends by force what finishes requests; a process
 // starts only while the child is wanted; what hangs is gone before another is started
 // in its place; what must be alone starts when no other process is left; every request
 // is answered once, however long a process takes to die.
@@ -139,6 +140,7 @@ func (m *machine) remove(p *proc) {
 func (m *machine) step(now time.Time, in input) []action {
 	m.out, m.answers = nil, nil
 	m.wake(now)
+	m.settle(now)
 	in.apply(m, now)
 	if m.frozen {
 		m.account(now)
@@ -293,6 +295,7 @@ func (m *machine) next() time.Time {
 		sooner(p.deadline)
 		sooner(p.killAt)
 		sooner(p.leaveBy)
+		sooner(p.settleAt)
 		// What waits for a sign of life is looked at often enough to notice when
 		// this process was not running.
 		if p.phase == phaseStarting && p.spec.ReadyTimeout > 0 {

@@ -186,10 +186,10 @@ func (w *world) invariants() {
 	if n := m.count(phaseActive); n > 1 {
 		w.Fatalf("%d active processes", n)
 	}
-	if n := m.count(phaseActive) + m.count(phaseDraining); n > maxGenerations {
-		w.Fatalf("%d processes serve", n)
+	if m.tooMany() {
+		w.Fatalf("%d processes serve", m.serving())
 	}
-	if n := m.serving(); n > maxServing {
+	if n := m.finishing(); n > DefaultMaxDrains+1 {
 		w.Fatalf("%d processes finish requests", n)
 	}
 	if c := m.candidate; c != nil && !c.begun && !m.specOf(c).StopFirst && (m.hasRoom() || !w.now.Before(c.until)) {

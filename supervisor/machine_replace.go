@@ -27,15 +27,15 @@ type candidate struct {
 }
 
 const (
-	// maxGenerations bounds the processes that serve users at the same time, the
-	// active one included: a replacement waits, for as long as roomTime, until those
-	// that still finish requests leave it room.
-	maxGenerations = 3
-	// maxServing bounds the processes that finish requests when roomTime was over
-	// again and again; then replacements fail.
-	maxServing = 8
+	// DefaultMaxGenerations and DefaultMaxDrains are what a [Spec] that says nothing has.
+	DefaultMaxGenerations = 3
+	DefaultMaxDrains      = 64
 	// roomTime bounds how long a replacement waits for room.
 	roomTime = 10 * time.Second
+	// settleTime is how long a process that was replaced counts among those that serve at
+	// the same time. What it has after that are downloads and streams, for which it stays
+	// as long as they may take.
+	settleTime = 10 * time.Second
 )
 
 // inReplace wants spec to serve instead of what serves; a nil spec is a restart.
@@ -100,7 +100,7 @@ func (m *machine) begin(now time.Time) {
 	case m.hasRoom():
 	case now.Before(c.until):
 		return
-	case m.serving() >= maxServing:
+	case m.crowded():
 		m.candidate = nil
 		m.replies(&c.reply, fmt.Errorf("replacing child %q: %w", m.name, ErrCrowded))
 		return
@@ -138,11 +138,55 @@ func (m *machine) finishing() int {
 	return n
 }
 
-// serving counts them and the active one.
-func (m *machine) serving() int { return m.finishing() + m.count(phaseActive) }
+// maxGenerations is that of the spec that serves.
+func (m *machine) maxGenerations() int {
+	if m.spec == nil || m.spec.MaxGenerations == 0 {
+		return DefaultMaxGenerations
+	}
+	return m.spec.MaxGenerations
+}
+
+// serving counts the active process and those that were replaced a short while ago.
+func (m *machine) serving() int {
+	n := m.count(phaseActive)
+	for _, p := range m.procs {
+		if p.finishes() && !p.settled {
+			n++
+		}
+	}
+	return n
+}
+
+// unsettled is the oldest process that drains, of those replaced a short while ago.
+func (m *machine) unsettled() *proc {
+	for _, p := range m.procs {
+		if p.phase == phaseDraining && !p.settled {
+			return p
+		}
+	}
+	return nil
+}
+
+// crowded reports whether there are as many replaced processes as there may be.
+func (m *machine) crowded() bool {
+	limit := DefaultMaxDrains
+	if m.spec != nil && m.spec.MaxDrains > 0 {
+		limit = m.spec.MaxDrains
+	}
+	return m.finishing() >= limit
+}
 
 // hasRoom reports whether another process may serve beside those that do.
-func (m *machine) hasRoom() bool { return m.serving() < maxGenerations }
+func (m *machine) hasRoom() bool { return m.serving() < m.maxGenerations() && !m.crowded() }
+
+// settle lets the processes that were replaced a while ago leave room for others.
+func (m *machine) settle(now time.Time) {
+	for _, p := range m.procs {
+		if !p.settleAt.IsZero() && !now.Before(p.settleAt) {
+			p.settleAt, p.settled = time.Time{}, true
+		}
+	}
+}
 
 // roomer waits until a replacement would begin at once, or will not wait longer.
 type roomer struct {
@@ -173,8 +217,16 @@ func (m *machine) makeRoom(now time.Time) {
 	if !waits && len(m.rooms) == 0 {
 		return
 	}
-	ending := m.finishing() - m.count(phaseDraining)
-	for p := m.first(phaseDraining); p != nil && m.serving()-ending >= maxGenerations; p = m.first(phaseDraining) {
+	if p := m.first(phaseDraining); p != nil && m.crowded() && m.finishing() == m.count(phaseDraining) {
+		m.stop(now, p, exitReplace)
+	}
+	ending := 0
+	for _, p := range m.procs {
+		if p.finishes() && p.phase != phaseDraining && !p.settled {
+			ending++
+		}
+	}
+	for p := m.unsettled(); p != nil && m.serving()-ending >= m.maxGenerations(); p = m.unsettled() {
 		m.stop(now, p, exitReplace)
 		ending++
 	}

@@ -87,7 +87,7 @@ func (m *machine) silence(now time.Time, p *proc) {
 	}
 	silent := now.Sub(p.lastBeat)
 	switch {
-	case !p.silent && silent >= quiet(w) && m.slept < doze(w)/2: // or it is this process that has not listened
+	case !p.silent && silent >= quiet(w) && silent-m.slept >= quiet(w)/2: // else it is this process that has not listened
 		p.silent = true
 		m.event("broker_child_silent", p, map[string]any{
 			"role": m.role(p), "silent_seconds": seconds(silent), "ends_in_seconds": seconds(w - silent),

@@ -42,6 +42,8 @@ type proc struct {
 	silent   bool      // and it was told that nothing is heard of it
 	deadline time.Time // of the phase; zero is none
 	killAt   time.Time // SIGKILL then; zero is never
+	settleAt time.Time // it counts among those that serve at the same time until then; zero before it is replaced, and after
+	settled  bool      // it was replaced so long ago that it does not
 
 	waiting []int     // replies due when it accepts nothing any more
 	leaveBy time.Time // and then at the latest; zero while there are none
@@ -110,9 +112,21 @@ func (m *machine) drain(now time.Time, p *proc) {
 	// It accepts no more: a socket that only it had would be a dead end.
 	m.do(action{kind: actLeave, id: p.id})
 	m.sweep()
-	for m.count(phaseActive)+m.count(phaseDraining) > maxGenerations {
-		m.stop(now, m.first(phaseDraining), exitReplace)
+	p.settleAt = now.Add(settleTime)
+	for m.tooMany() {
+		m.stop(now, m.unsettled(), exitReplace)
 	}
+}
+
+// tooMany reports whether more processes serve, of those not told to stop, than may.
+func (m *machine) tooMany() bool {
+	n := m.count(phaseActive)
+	for _, p := range m.procs {
+		if p.phase == phaseDraining && !p.settled {
+			n++
+		}
+	}
+	return n > m.maxGenerations()
 }
 
 // relieve drains a process that is replaced. Those who asked for it are answered

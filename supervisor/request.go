@@ -33,7 +33,7 @@ var (
 	ErrStoppedFirst = errors.New("what ran before was stopped first and is started again")
 	// ErrCrowded: so many processes still finish requests that no other one is started
 	// beside them.
-	ErrCrowded = errors.New("too many processes still finish the requests that they had when they were replaced: wait for them, or lower drain_timeout")
+	ErrCrowded = errors.New("too many processes still finish the requests that they had when they were replaced: wait for them, lower drain_timeout or raise max_drains")
 	// ErrClosed: the supervisor is.
 	ErrClosed = errors.New("supervisor is closed")
 )
@@ -183,7 +183,7 @@ func (in inPromote) apply(m *machine, now time.Time) {
 		m.reply(in.reply, fmt.Errorf("promoting standby of child %q: %w", m.name, ErrStopped))
 	case p == nil:
 		m.reply(in.reply, fmt.Errorf("promoting standby of child %q: %w", m.name, ErrNoStandby))
-	case m.serving() >= maxServing:
+	case m.crowded():
 		m.reply(in.reply, fmt.Errorf("promoting standby of child %q: %w", m.name, ErrCrowded))
 	default:
 		m.activate(p)

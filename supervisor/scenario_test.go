@@ -282,6 +282,10 @@ func (s *scenario) spec(fields []string) {
 			spec.Standby = s.number(value)
 		case key == "max_memory":
 			spec.MaxMemory = int64(s.number(value)) << 20
+		case key == "max_generations":
+			spec.MaxGenerations = s.number(value)
+		case key == "max_drains":
+			spec.MaxDrains = s.number(value)
 		case key == "external":
 			spec.External = true
 		case key == "stop_first":

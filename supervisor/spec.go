@@ -5,6 +5,7 @@ package supervisor
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -39,6 +40,14 @@ type Spec struct {
 	Watchdog time.Duration
 	// DrainTimeout bounds the requests in progress of a replaced child; 0 is for ever.
 	DrainTimeout time.Duration
+	// MaxGenerations bounds the processes that serve users at the same time, the active one
+	// and those that were replaced within the last ten seconds; 0 is 3. A replacement waits
+	// until there is room.
+	MaxGenerations int
+	// MaxDrains bounds the processes that were replaced and still finish requests or
+	// streams; 0 is 64. At that many the oldest ends its streams, and as long as it has
+	// requests in progress replacements fail.
+	MaxDrains int
 	// StopFirst marks what cannot run beside another process of the child, as one
 	// that locks a file does: all others are gone before it starts. It has no spares.
 	StopFirst bool
@@ -60,7 +69,7 @@ func (s *Spec) Processes() int {
 	if s.StopFirst {
 		return 1
 	}
-	return maxGenerations + s.Standby
+	return cmp.Or(s.MaxGenerations, DefaultMaxGenerations) + s.Standby
 }
 
 // shown is the command as a log may have it: arguments of other programs may be secrets.

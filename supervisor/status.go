@@ -97,7 +97,7 @@ func (s *Supervisor) publish() {
 		st.Standby = &StandbyStatus{Wanted: m.spec.Standby, Ready: m.count(phaseStandby)}
 	}
 	if n := m.waiting(); n > 0 || len(m.rooms) > 0 {
-		st.Waiting = &Waiting{Changes: n, Processes: m.finishing()}
+		st.Waiting = &Waiting{Changes: n, Processes: m.serving() - m.count(phaseActive)}
 	}
 	for _, p := range m.procs {
 		ps := ProcessStatus{ID: p.id, Pid: p.pid, State: p.shown(), Generation: p.gen, Started: p.started, process: s.procs[p.id]}

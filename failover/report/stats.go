@@ -24,6 +24,8 @@ type UpstreamStats struct {
 	// Up says that it would take requests if nothing but its own state decided; Drained,
 	// that an operator lets it rest. It gets requests if it is up and not drained.
 	Up, Drained bool
+	// Priority says that clients are to be on it whenever it is up.
+	Priority bool
 	// Attempts counts attempts, indexed by Counter.
 	Attempts [Counters]uint64
 }

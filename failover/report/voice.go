@@ -47,6 +47,14 @@ type said map[string]any
 
 func (d said) text(name string) string { s, _ := d[name].(string); return s }
 
+// requests is so many of them.
+func requests(n any) string {
+	if n == 1 {
+		return "1 request"
+	}
+	return fmt.Sprintf("%v requests", n)
+}
+
 // how is why something failed, with the error.
 func (d said) how() string {
 	if err := d.text("error"); err != "" {
@@ -99,7 +107,7 @@ func voice(name string, d said) (slog.Level, string) {
 		}
 		return slog.LevelInfo, fmt.Sprintf("%s is drained: it finishes what it has and gets no new requests until `caddy broker resume`", upstream)
 	case "failover_in_doubt":
-		return slog.LevelError, fmt.Sprintf("%v requests to %s may have been executed without an answer; they are not sent again: compare `caddy broker in-doubt` with what the upstream has", d["requests"], upstream)
+		return slog.LevelError, fmt.Sprintf("%s to %s may have been executed without an answer; they are not sent again: compare `caddy broker in-doubt` with what the upstream has", requests(d["requests"]), upstream)
 	case "failover_failing":
 		return slog.LevelWarn, fmt.Sprintf("%s has answered its last %v requests with 5xx, and nothing else: its clients get these answers, since an answer is no failure; see what is wrong there, or drain it", upstream, d["answers"])
 	case "failover_answering":
@@ -131,9 +139,9 @@ func sayLost(upstream string, d said) (slog.Level, string) {
 		text += ": no other one serves, and requests wait"
 	}
 	switch n, _ := d["losses"].(int); {
-	case n == 3:
+	case n == 2:
 		text += "; it flaps: further losses are at level debug until it has stayed up for a minute"
-	case n > 3 && level == slog.LevelWarn:
+	case n > 2 && level == slog.LevelWarn:
 		level = slog.LevelDebug
 	}
 	return level, text + "; it is probed until it answers"
@@ -145,11 +153,7 @@ func sayRecovered(d said) string {
 	if waited == 0 {
 		return text + ", and no request waited"
 	}
-	some := "requests"
-	if waited == 1 {
-		some = "request"
-	}
-	text += fmt.Sprintf(", %d %s waited, the longest %s", waited, some, d.time("longest_seconds"))
+	text += fmt.Sprintf(", %s waited, the longest %s", requests(waited), d.time("longest_seconds"))
 	if d["refused"] == 0 {
 		text += ", none lost"
 	} else {

@@ -38,7 +38,7 @@ func TestFlaps(t *testing.T) {
 	for i, c := range []struct {
 		after time.Duration
 		count int
-	}{{0, 1}, {time.Second, 2}, {flapSpan, 1}, {time.Second, 2}, {time.Second, 3}, {time.Second, 4}} {
+	}{{0, 1}, {flapSpan, 1}, {time.Second, 2}, {flapSpan, 1}, {time.Second, 2}, {time.Second, 3}, {time.Second, 4}} {
 		now = now.Add(c.after)
 		if n := f.Lost(now); n != c.count || f.Flapping() != (n >= FlapsFrom) {
 			t.Errorf("%d: %d, want %d", i, n, c.count)

@@ -9,7 +9,7 @@ const (
 	// flapSpan is how long a member must not be lost to count as steady.
 	flapSpan = time.Minute
 	// FlapsFrom is from which loss on a member flaps.
-	FlapsFrom = 3
+	FlapsFrom = 2
 )
 
 // Flaps counts the losses of a member that follow each other within a minute.

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -21,6 +22,7 @@ type Page struct {
 
 	mu         sync.Mutex
 	complaints []string      // by mu
+	expected   []string      // by mu
 	loaded     chan struct{} // has an element when a page was loaded
 }
 
@@ -114,11 +116,21 @@ func (p *Page) happened(m message) {
 			complaint = e.Entry.Source + ": " + e.Entry.Text + " " + e.Entry.URL
 		}
 	}
-	if complaint != "" {
-		p.mu.Lock()
-		p.complaints = append(p.complaints, complaint)
-		p.mu.Unlock()
+	if complaint == "" {
+		return
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !slices.ContainsFunc(p.expected, func(part string) bool { return strings.Contains(complaint, part) }) {
+		p.complaints = append(p.complaints, complaint)
+	}
+}
+
+// Expect says that what has this part is to be complained of from now on.
+func (p *Page) Expect(part string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.expected = append(p.expected, part)
 }
 
 // Complaints are what the browser has complained of: errors of scripts, requests that

@@ -191,6 +191,20 @@ func (b *Broker) Run(ctx context.Context, args ...string) (string, error) {
 	return string(out), err
 }
 
+// Pipe starts another caddy command in the broker's surroundings and returns what it
+// writes to standard output. It is killed when ctx ends.
+func (b *Broker) Pipe(ctx context.Context, args ...string) (io.Reader, error) {
+	cmd := b.command(ctx, args...)
+	reader, writer := io.Pipe()
+	cmd.Stdout = writer
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	context.AfterFunc(ctx, func() { _ = reader.Close() }) // or Wait would wait for a reader
+	go func() { _ = writer.CloseWithError(cmd.Wait()) }()
+	return reader, nil
+}
+
 // AdminAddr is where the admin endpoint listens, host:port.
 func (b *Broker) AdminAddr() string { return b.admin }
 

@@ -86,6 +86,9 @@ func routeAdmin(w http.ResponseWriter, r *http.Request) error {
 		if err := method(r, http.MethodGet); err != nil {
 			return err
 		}
+		if r.URL.Query().Has("watch") {
+			return watch(w, r)
+		}
 		return answer(w, http.StatusOK, look(r.Context()))
 	case "check":
 		return adminCheck(w, r)

@@ -5,6 +5,8 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
+	"net/http"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/report"
@@ -34,4 +36,32 @@ func look(ctx context.Context) *overview.Overview {
 	}
 	o.Verdict = o.Judge(time.Now())
 	return o
+}
+
+// watchEvery is how often one that watches is told.
+const watchEvery = time.Second
+
+// watch answers with an overview each second, one a line, as long as the client stays and
+// the configuration is in effect that began it: one request, where each would be in the log.
+func watch(w http.ResponseWriter, r *http.Request) error {
+	_, over, end := broker.Watch()
+	defer end()
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	w.Header().Set("Cache-Control", "no-store")
+	//nolint:bodyclose // there is no body
+	control := http.NewResponseController(w)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	for tick := time.NewTicker(watchEvery); ; {
+		if enc.Encode(look(r.Context())) != nil || control.Flush() != nil {
+			return nil //nolint:nilerr // the watcher has left
+		}
+		select {
+		case <-r.Context().Done():
+			return nil
+		case <-over:
+			return nil
+		case <-tick.C:
+		}
+	}
 }

@@ -39,11 +39,21 @@ type ChildOptions struct {
 	// ended with a goroutine dump and restarted. `-1` disables it. Default: 15s.
 	Watchdog *caddy.Duration `json:"watchdog,omitempty"`
 	// DrainTimeout is how long requests in progress in a replaced child may take;
-	// 0 is for ever. Default: 1m.
+	// 0 is for ever. Default: 1m, or Caddy's `grace_period` or the longest
+	// `stream_close_delay` of the configuration, where they are longer.
 	DrainTimeout *caddy.Duration `json:"drain_timeout,omitempty"`
 	// StopTimeout turns an immediate stop into a forced one after this time; 0
 	// never does by itself. Default: 0.
 	StopTimeout *caddy.Duration `json:"stop_timeout,omitempty"`
+	// MaxGenerations bounds the processes that serve users at the same time: the active
+	// one, and those that were replaced within the last ten seconds. At that many a
+	// replacement waits, for ten seconds at most, and the oldest one ends its streams.
+	// Default: 3.
+	MaxGenerations *int `json:"max_generations,omitempty"`
+	// MaxDrains bounds the replaced processes that still finish requests, downloads or
+	// streams, each of which keeps its memory. At that many the oldest ends its
+	// streams, and replacements fail until one has ended. Default: 64.
+	MaxDrains *int `json:"max_drains,omitempty"`
 	// Replace says how a process is replaced: `overlap`, the new one is loaded while
 	// the old one serves, so that no request waits; or `stop_first`, for what locks
 	// something for itself: the old one finishes its requests in progress and ends
@@ -181,6 +191,9 @@ func (c *Child) spec(name string, o ChildOptions, secrets ...string) (_ *childSp
 	if log == nil && name == DefaultChild {
 		log = new(DefaultHALog)
 	}
+	if o.DrainTimeout == nil {
+		o.DrainTimeout = new(max(*childDefaults.DrainTimeout, caddy.Duration(graceOf(c.Config))))
+	}
 	followed := o.MaxRestartDelay == nil // the cap, where it was left open
 	o = o.withDefaults(childDefaults)
 	if followed {
@@ -205,6 +218,8 @@ func (c *Child) spec(name string, o ChildOptions, secrets ...string) (_ *childSp
 		MaxMemory:         value(o.MaxMemory),
 		MaxMemoryInterval: time.Duration(*o.MaxMemoryInterval),
 		Env:               childEnv(c.Config, o.Env, secrets...),
+		MaxGenerations:    *o.MaxGenerations,
+		MaxDrains:         *o.MaxDrains,
 	}}
 	if log != nil && *log != "off" {
 		s.haLog = *log

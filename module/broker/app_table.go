@@ -23,6 +23,9 @@ import (
 const (
 	// maxStandby bounds spares: each is a whole Caddy.
 	maxStandby = 8
+	// maxGenerations and maxDrains bound the options of these names.
+	maxGenerations = 16
+	maxDrains      = 1024
 	// minWatchdog leaves room for heartbeats, which come every second.
 	minWatchdog = 3 * time.Second
 
@@ -71,7 +74,7 @@ var childTable = options.Table[ChildOptions]{
 	{
 		Name: "drain_timeout", Kind: options.Duration,
 		Default: "1m", Allowed: notNegative,
-		Effect: "What a replaced child's requests in progress may take; 0 is for ever.",
+		Effect: "What a replaced child's requests in progress and streams may take; 0 is for ever. Where it is left open, Caddy's `grace_period` and the longest `stream_close_delay` count if they are longer.",
 		Access: options.OptionalDuration(func(o *ChildOptions) **caddy.Duration { return &o.DrainTimeout }, options.NotNegative),
 	},
 	{
@@ -79,6 +82,18 @@ var childTable = options.Table[ChildOptions]{
 		Default: "0", Allowed: notNegative,
 		Effect: "An immediate stop turns into force after this; 0 is never by itself.",
 		Access: options.OptionalDuration(func(o *ChildOptions) **caddy.Duration { return &o.StopTimeout }, options.NotNegative),
+	},
+	{
+		Name: "max_generations", Kind: options.Int,
+		Default: "3", Allowed: fmt.Sprintf("a whole number from 2 to %d", maxGenerations),
+		Effect: "Processes that serve at the same time: the active one, and those replaced within the last ten seconds. At that many a replacement waits, for ten seconds at most, and the oldest one ends its streams.",
+		Access: options.Optional(func(o *ChildOptions) **int { return &o.MaxGenerations }, options.Within(2, maxGenerations)),
+	},
+	{
+		Name: "max_drains", Kind: options.Int,
+		Default: "64", Allowed: fmt.Sprintf("a whole number from 1 to %d", maxDrains),
+		Effect: "Replaced processes that still finish requests, downloads or streams, each of which keeps its memory. At that many the oldest ends its streams, and replacements fail until one has ended.",
+		Access: options.Optional(func(o *ChildOptions) **int { return &o.MaxDrains }, options.Within(1, maxDrains)),
 	},
 	{
 		Name: "replace", Kind: options.String,

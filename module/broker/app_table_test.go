@@ -188,6 +188,8 @@ func TestChildOptionsInEffect(t *testing.T) {
 // badValues has for every option a JSON value that is not allowed, and what the
 // error shows of it.
 var badValues = map[string]struct{ json, shown string }{
+	"max_generations":     {`1`, "1"},
+	"max_drains":          {`0`, "0"},
 	"standby":             {`9`, `"9"`},
 	"restart_delay":       {`"soon"`, `"soon"`},
 	"max_restart_delay":   {`-5`, `"-5ns"`},
@@ -278,7 +280,7 @@ func TestUnknownNamesInJSON(t *testing.T) {
 		{`{"children":{"b":{},"a":{"comand":["x"]}}}`, `children: a: unknown option "comand": did you mean command? allowed are standby, `},
 		{`{"network":{"nome":"a"}}`, `network: unknown option "nome": did you mean name? allowed are name, advertise, `},
 		{`{"source":{"path":"a"}}`, `source: json: unknown field "path"`},
-		{`{"bogus":1}`, `unknown option "bogus": allowed are standby, restart_delay, max_restart_delay, restart_reset, ready_timeout, watchdog, drain_timeout, stop_timeout, replace, max_memory, max_memory_interval, gc, ha_log, user, env, admin_listen, children, network, off, source`},
+		{`{"bogus":1}`, `unknown option "bogus": allowed are standby, restart_delay, max_restart_delay, restart_reset, ready_timeout, watchdog, drain_timeout, stop_timeout, max_generations, max_drains, replace, max_memory, max_memory_interval, gc, ha_log, user, env, admin_listen, children, network, off, source`},
 	}
 	for _, tt := range tests {
 		if err := caddy.StrictUnmarshalJSON([]byte(tt.json), new(App)); err == nil || !strings.Contains(err.Error(), tt.want) {

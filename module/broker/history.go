@@ -8,9 +8,6 @@ import (
 	"strings"
 	"time"
 
-	dto "github.com/prometheus/client_model/go"
-
-	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/history"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 )
@@ -98,49 +95,5 @@ func (h *hostState) noteCounters(ctx context.Context) {
 	if err != nil || process == 0 || process != c.sup.Status().Pid {
 		return
 	}
-	h.book.Count(process, time.Now(), totalsOf(families))
-}
-
-// totalsOf are the counters of pools and upstreams.
-func totalsOf(families map[string]*dto.MetricFamily) map[history.Key]history.Totals {
-	totals := make(map[history.Key]history.Totals)
-	for _, m := range families["caddy_failover_requests_total"].GetMetric() {
-		n, failed := m.GetCounter().GetValue(), isFailure(m)
-		for _, key := range []history.Key{{Pool: label(m, "pool")}, {Pool: label(m, "pool"), Upstream: label(m, "upstream")}} {
-			t := totals[key]
-			t.Requests += n
-			if failed {
-				t.Failures += n
-			}
-			totals[key] = t
-		}
-	}
-	for _, m := range families["caddy_failover_response_seconds"].GetMetric() {
-		key := history.Key{Pool: label(m, "pool")}
-		t := totals[key]
-		t.Answers, t.Seconds = float64(m.GetSummary().GetSampleCount()), m.GetSummary().GetSampleSum()
-		totals[key] = t
-	}
-	return totals
-}
-
-// failures are the outcomes of attempts that a backend is to blame for.
-var failures = map[string]bool{
-	report.DialFailed.String(): true, report.Lost.String(): true, report.StreamReset.String(): true, report.Hung.String(): true,
-}
-
-// isFailure reports whether a metric counts attempts that failed, or were answered with
-// an error of the backend's.
-func isFailure(m *dto.Metric) bool {
-	return failures[label(m, "outcome")] || label(m, "class") == "5xx"
-}
-
-// label is the value of a metric's label.
-func label(m *dto.Metric, name string) string {
-	for _, l := range m.GetLabel() {
-		if l.GetName() == name {
-			return l.GetValue()
-		}
-	}
-	return ""
+	h.book.Count(process, time.Now(), history.TotalsOf(families))
 }

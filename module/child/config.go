@@ -48,6 +48,9 @@ func PrepareConfig(config []byte, adminSocket string) ([]byte, error) {
 	if err == nil {
 		err = within(cfg, "logging", prepareLogging)
 	}
+	if err == nil {
+		err = quietAdmin(cfg)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the child's configuration: %w", err)
 	}
@@ -82,6 +85,30 @@ func prepareLogging(logging object) error {
 		}
 		return nil
 	})
+}
+
+// quietAdmin keeps the requests to the private admin endpoint out of the default log:
+// they are the parent's, which asks whenever it is asked, and has a log of that.
+func quietAdmin(cfg object) error {
+	at := cfg
+	for _, name := range []string{"logging", "logs", "default"} {
+		if at[name] == nil {
+			at[name] = object{}
+		}
+		next, ok := at[name].(object)
+		if !ok {
+			return nil // Caddy says it
+		}
+		at = next
+	}
+	if err := ExactNames(at, "include", "exclude"); err != nil {
+		return fmt.Errorf("logging.logs.default.%w", err)
+	}
+	exclude, ok := at["exclude"].([]any)
+	if at["include"] == nil && (ok || at["exclude"] == nil) {
+		at["exclude"] = append(exclude, "admin.api")
+	}
+	return nil
 }
 
 func prepareServers(servers object) error {

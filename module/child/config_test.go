@@ -189,3 +189,18 @@ func TestPrepareConfigNames(t *testing.T) {
 		t.Errorf("an empty configuration: %s, %v", out, err)
 	}
 }
+
+// TestPrivateAdminEndpointIsQuiet: the default log has nothing of the requests to it,
+// unless the user says what it has.
+func TestPrivateAdminEndpointIsQuiet(t *testing.T) {
+	for config, want := range map[string]string{
+		`{}`: `"logging":{"logs":{"default":{"exclude":["admin.api"]}}}`,
+		`{"logging":{"logs":{"default":{"Exclude":["tls"],"level":"DEBUG"},"a":{}}}}`: `"logging":{"logs":{"a":{},"default":{"exclude":["tls","admin.api"],"level":"DEBUG"}}}`,
+		`{"logging":{"logs":{"default":{"include":["admin"]}}}}`:                      `"logging":{"logs":{"default":{"include":["admin"]}}}`,
+	} {
+		out, err := PrepareConfig([]byte(config), "/run/admin.sock")
+		if err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s: %s, %v; want %s", config, out, err, want)
+		}
+	}
+}

@@ -92,14 +92,15 @@ func writeEvent(w io.Writer, name, data string, asJSON bool, at time.Time) error
 	if err := json.Unmarshal([]byte(data), &values); err != nil {
 		return fmt.Errorf("reading event %q: %w", name, err)
 	}
-	text := at.Local().Format(time.DateTime) + "  " + name
+	var text strings.Builder
+	text.WriteString(at.Local().Format(time.DateTime) + "  " + name)
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		value := fmt.Sprint(values[key])
 		if strings.ContainsAny(value, " =") {
 			value = fmt.Sprintf("%q", value)
 		}
-		text += " " + key + "=" + value
+		text.WriteString(" " + key + "=" + value)
 	}
-	_, err := fmt.Fprintln(w, plain.Line(text, maxError))
+	_, err := fmt.Fprintln(w, plain.Line(text.String(), maxError))
 	return err
 }

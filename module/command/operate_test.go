@@ -36,8 +36,10 @@ func TestWhatOperationsSay(t *testing.T) {
 		{changed(pool("shop", "connected", upstream("http://b:80", "up", 0), upstream("http://a:80", "removed", 2)), shop), "pool shop: 1 address removed; 2 requests still in progress there"},
 		{changed(shop, shop), "pool shop: nothing has changed"},
 		{done("stop", &supervisor.Status{Name: "default", State: "stopped"}), "stop default: done, it is stopped"},
-		{done("restart", &supervisor.Status{Name: "default", State: "active", Pid: 7, Processes: []supervisor.ProcessStatus{{State: "draining"}, {State: "active"}}}),
-			"restart default: done, process 7 is active; 1 older process finishes requests in progress"},
+		{
+			done("restart", &supervisor.Status{Name: "default", State: "active", Pid: 7, Processes: []supervisor.ProcessStatus{{State: "draining"}, {State: "active"}}}),
+			"restart default: done, process 7 is active; 1 older process finishes requests in progress",
+		},
 	} {
 		if c.got != c.want {
 			t.Errorf("%q, want %q", c.got, c.want)

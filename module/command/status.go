@@ -4,11 +4,13 @@
 package command
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -43,29 +45,38 @@ Exits with 0 if everything is all right, 1 if something is not, 2 if no broker a
 
 func cmdStatus(fl caddycmd.Flags, _ []string) (int, error) {
 	if fl.Bool("watch") {
-		return watchStatus(os.Stdout, isTerminal(os.Stdout), time.Tick(time.Second), func(w io.Writer) error { return showStatus(w, fl) })
+		stream := statusStream{fl: fl}
+		return watchStatus(os.Stdout, isTerminal(os.Stdout), func() string {
+			var page strings.Builder
+			body, err := stream.next()
+			if err == nil {
+				err = showStatus(&page, body, fl.Bool("json"), false)
+			}
+			if err != nil && !errors.Is(err, errNo) {
+				page.WriteString(wrapped("", 0, plain.Line(err.Error(), maxError)))
+			}
+			return page.String()
+		})
 	}
-	if err := showStatus(os.Stdout, fl); err != nil {
+	body, err := get(fl, "/broker/")
+	if err != nil {
 		return noBroker(err), err
+	}
+	if err := showStatus(os.Stdout, body, fl.Bool("json"), true); err != nil {
+		return exitNo, err
 	}
 	return exitYes, nil
 }
 
-// showStatus asks for the status and shows it; errNo says that something is wrong.
-func showStatus(w io.Writer, fl caddycmd.Flags) error {
-	body, err := get(fl, "/broker/")
+// showStatus shows an overview; errNo says that something is wrong.
+func showStatus(w io.Writer, body []byte, asJSON, indent bool) error {
+	var o overview.Overview
+	err := read(body, &o)
 	if err != nil {
 		return err
 	}
-	var o overview.Overview
-	if err := read(body, &o); err != nil {
-		return err
-	}
-	if o.Summary == "" { // it is of an earlier version
-		o.Verdict = o.Judge(time.Now())
-	}
-	if fl.Bool("json") {
-		err = writeBrief(w, body, !fl.Bool("watch"))
+	if asJSON {
+		err = writeBrief(w, body, indent)
 	} else {
 		err = drawStatus(w, &o, time.Now())
 	}
@@ -75,15 +86,43 @@ func showStatus(w io.Writer, fl caddycmd.Flags) error {
 	return err
 }
 
-// watchStatus shows what show does with each tick: on a terminal in the place of what
-// was there, elsewhere one after the other and without control codes.
-func watchStatus(w io.Writer, terminal bool, ticks <-chan time.Time, show func(io.Writer) error) (int, error) {
+// statusStream has the overviews that a broker sends each second.
+type statusStream struct {
+	fl    caddycmd.Flags
+	body  io.ReadCloser // nil between two streams
+	lines *bufio.Scanner
+	asked bool
+}
+
+// next is the next overview. After the end of a stream, which a reload may bring, or an
+// error it begins the next one, not at once.
+func (s *statusStream) next() ([]byte, error) {
 	for {
-		var page strings.Builder
-		if err := show(&page); err != nil && !errors.Is(err, errNo) {
-			page.WriteString(wrapped("", 0, plain.Line(err.Error(), maxError)))
+		if s.body == nil {
+			if s.asked {
+				<-time.After(time.Second)
+			}
+			s.asked = true
+			body, err := open(s.fl, http.MethodGet, "/broker/?watch", nil)
+			if err != nil {
+				return nil, err
+			}
+			s.body, s.lines = body, bufio.NewScanner(body)
+			s.lines.Buffer(nil, maxBody)
 		}
-		text := page.String()
+		if s.lines.Scan() {
+			return s.lines.Bytes(), nil
+		}
+		_ = s.body.Close()
+		s.body = nil
+	}
+}
+
+// watchStatus shows page after page: on a terminal in the place of what was there,
+// elsewhere one after the other and without control codes.
+func watchStatus(w io.Writer, terminal bool, next func() string) (int, error) {
+	for {
+		text := next()
 		if terminal {
 			text = "\x1b[H" + strings.ReplaceAll(text, "\n", "\x1b[K\n") + "\x1b[J" // home, clear what is left of lines and below
 		} else if strings.Count(text, "\n") > 1 {
@@ -91,9 +130,6 @@ func watchStatus(w io.Writer, terminal bool, ticks <-chan time.Time, show func(i
 		}
 		if _, err := io.WriteString(w, text); err != nil {
 			return exitNo, err
-		}
-		if _, ok := <-ticks; !ok {
-			return exitYes, nil
 		}
 	}
 }

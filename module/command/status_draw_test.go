@@ -5,7 +5,6 @@ package command
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -139,36 +138,29 @@ func TestStatusKeepsToItsColumns(t *testing.T) {
 	}
 }
 
-func TestWatch(t *testing.T) {
-	show := func(w io.Writer) error {
-		_, err := io.WriteString(w, "NOT all right\ntable\n")
-		return errors.Join(err, errNo)
+// twoPages is a writer that takes two pages.
+type twoPages struct{ strings.Builder }
+
+func (w *twoPages) WriteString(page string) (int, error) {
+	n, _ := w.Builder.WriteString(page)
+	if w.Len() > n {
+		return n, io.ErrClosedPipe
 	}
+	return n, nil
+}
+
+func TestWatch(t *testing.T) {
 	for terminal, want := range map[bool]string{
 		false: "NOT all right\ntable\n\nNOT all right\ntable\n\n",
 		true:  strings.Repeat("\x1b[HNOT all right\x1b[K\ntable\x1b[K\n\x1b[J", 2),
 	} {
-		ticks := make(chan time.Time, 1)
-		ticks <- drawnAt
-		close(ticks)
-		var out strings.Builder
-		if _, err := watchStatus(&out, terminal, ticks, show); err != nil {
+		var out twoPages
+		if _, err := watchStatus(&out, terminal, func() string { return "NOT all right\ntable\n" }); !errors.Is(err, io.ErrClosedPipe) {
 			t.Fatal(err)
 		}
 		if out.String() != want {
 			t.Errorf("on a terminal: %v: %q, want %q", terminal, out.String(), want)
 		}
-	}
-}
-
-// A broker that does not answer for a while is no reason to end.
-func TestWatchGoesOn(t *testing.T) {
-	ticks := make(chan time.Time)
-	close(ticks)
-	var out strings.Builder
-	show := func(io.Writer) error { return fmt.Errorf("asking: \x1b[2J%s", "no answer") }
-	if _, err := watchStatus(&out, false, ticks, show); err != nil || out.String() != "asking: ?[2Jno answer\n" {
-		t.Errorf("%q, %v", out.String(), err)
 	}
 }
 

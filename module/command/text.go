@@ -21,7 +21,7 @@ func wrapped(first string, rest int, text string) string {
 		out.WriteString("\n" + strings.Repeat(" ", rest))
 		column, empty = rest, true
 	}
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		n := utf8.RuneCountInString(word)
 		if !empty && column+1+n > width {
 			next()

@@ -62,18 +62,19 @@ func draw(name, kind string, values []float64, unit func(float64) string) *chart
 		if peak > 0 {
 			y -= v / peak * (chartHeight - 2)
 		}
-		if !begun {
-			fmt.Fprintf(&area, "%s,%d ", short2(x), chartHeight)
+		if !begun { // one point alone could not be seen
+			fmt.Fprintf(&area, "%s,%d ", coordinate(max(x-width, 0)), chartHeight)
+			fmt.Fprintf(&line, "%s,%s ", coordinate(max(x-width, 0)), coordinate(y))
 			begun = true
 		}
-		fmt.Fprintf(&line, "%s,%s ", short2(x), short2(y))
+		fmt.Fprintf(&line, "%s,%s ", coordinate(x), coordinate(y))
 	}
 	c.Line = strings.TrimSpace(line.String())
-	c.Area = area.String() + c.Line + fmt.Sprintf(" %s,%d", short2(x), chartHeight)
+	c.Area = area.String() + c.Line + fmt.Sprintf(" %s,%d", coordinate(x), chartHeight)
 	return c
 }
 
-func short2(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) }
+func coordinate(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) }
 
 // gather adds up steps to the points of a line.
 func gather(points []history.Point, value func(history.Point) float64) []float64 {
@@ -172,7 +173,7 @@ func bands(child string, now time.Time) []band {
 		width := max(to.Sub(from).Seconds(), 6)
 		start := min(from.Sub(begin).Seconds(), history.Kept.Seconds()-width)
 		list = append(list, band{
-			short2(start), short2(width), s.State,
+			coordinate(start), coordinate(width), s.State,
 			fmt.Sprintf("%s from %s to %s", s.State, from.Format(time.TimeOnly), to.Format(time.TimeOnly)),
 		})
 	}

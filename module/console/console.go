@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
+	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/internal/plain"
 )
 
@@ -99,19 +101,13 @@ func (h Handler) wanted(s *snapshot, name string, t target) (*operation, error) 
 	if o == nil {
 		return nil, fmt.Errorf("there is no operation %q", short(name))
 	}
-	if t.Child != "" && s.child(t.Child) != nil {
+	if o.on == onChild && s.child(t.Child) != nil {
 		return o, nil
 	}
 	for _, p := range s.Pools {
-		if p.Name != t.Pool {
-			continue
-		}
-		for _, u := range p.Upstreams {
-			if u.URI == t.URI {
-				return o, nil
-			}
-		}
-		if t.URI == "" {
+		switch {
+		case o.on == onChild || p.Name != t.Pool:
+		case o.on == onPool, slices.ContainsFunc(p.Upstreams, func(u report.UpstreamStatus) bool { return u.URI == t.URI }):
 			return o, nil
 		}
 	}

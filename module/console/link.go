@@ -4,16 +4,47 @@
 package console
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/module/broker"
+	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 )
 
 func init() {
-	broker.ServeConsole(serveConn)
+	broker.ServeConnections(connected)
+}
+
+// maxConnects bounds the connections of children that are served at a time.
+const maxConnects = 32
+
+// connects counts them.
+var connects atomic.Int32
+
+// connected takes a connection of a child, if the configuration has what it is for: a
+// child that is broken into gets no more power over its parent than the operator gave it.
+func connected(name, address string, conn net.Conn) error {
+	shown := broker.Shown()
+	switch {
+	case address != parlance.ConnectConsole:
+		return fmt.Errorf("connecting to the broker: there is no %q", address)
+	case name != broker.DefaultChild || shown == nil || !bytes.Contains(shown.JSON(), []byte(`"`+parlance.ConsoleHandler+`"`)):
+		return errors.New("connecting to the broker's console: no site of the configuration in effect has the handler " + parlance.ConsoleHandler)
+	case connects.Add(1) > maxConnects:
+		connects.Add(-1)
+		return fmt.Errorf("connecting to the broker's console: there are %d connections already", maxConnects)
+	}
+	go func() {
+		defer connects.Add(-1)
+		serveConn(conn)
+	}()
+	return nil
 }
 
 // Header fields by which a child says for whom it asks. It sets them itself; what a

@@ -13,6 +13,15 @@ import (
 // target is what an operation is carried out on.
 type target struct{ Child, Pool, URI string }
 
+// kind is what an operation is about.
+type kind int
+
+const (
+	onChild kind = iota
+	onPool
+	onUpstream
+)
+
 // operation is something that the admin API can be asked for.
 type operation struct {
 	Name string
@@ -23,6 +32,7 @@ type operation struct {
 	// Done is what the page says when it is done.
 	Done string
 
+	on    kind
 	path  func(t target) string
 	query url.Values
 	// wait is how long the page waits for the end. What takes longer goes on, and the
@@ -66,31 +76,31 @@ var operations = []operation{
 	},
 	{
 		Name: "drain", Label: "Drain", Title: "Drain backend %s?", Done: "The backend gets no new requests.",
-		path: func(target) string { return "/broker/drain" }, wait: patient, cuts: cutsOfDrain,
+		on: onUpstream, path: func(target) string { return "/broker/drain" }, wait: patient, cuts: cutsOfDrain,
 	},
 	{
 		Name: "resume", Label: "Resume", Title: "Resume backend %s?", Done: "The backend gets requests again.",
-		path: func(target) string { return "/broker/resume" }, wait: patient,
+		on: onUpstream, path: func(target) string { return "/broker/resume" }, wait: patient,
 		cuts: says("Nothing is cut. The backend gets requests again, in every pool that has it, when it answers pings."),
 	},
 	{
 		Name: "failover", Label: "Fail over to it", Title: "Move all clients to backend %s?", Done: "All clients go to that backend.",
-		path: poolPath("failover"), wait: patient,
+		on: onUpstream, path: poolPath("failover"), wait: patient,
 		cuts: says("Nothing is cut: requests in progress finish where they are.", "Every new request of the pool goes to this backend, until a failback or until it fails."),
 	},
 	{
 		Name: "next", Label: "Fail over", Title: "Move all clients of pool %s to its next backend?", Done: "All clients go to the next backend.",
-		path: poolPath("failover"), wait: patient,
+		on: onPool, path: poolPath("failover"), wait: patient,
 		cuts: says("Nothing is cut: requests in progress finish where they are.", "Every new request of the pool goes to the next backend in its order, until a failback or until that one fails."),
 	},
 	{
 		Name: "failback", Label: "Fail back", Title: "Let the clients of pool %s go home?", Done: "The clients go back to their own backends.",
-		path: poolPath("failback"), wait: patient,
+		on: onPool, path: poolPath("failback"), wait: patient,
 		cuts: says("Nothing is cut: requests in progress finish where they are.", "A failover made by hand ends, and clients go back to their own backends."),
 	},
 	{
 		Name: "rebalance", Label: "Rebalance", Title: "Spread the clients of pool %s again?", Done: "The clients are spread again.",
-		path: poolPath("rebalance"), wait: patient,
+		on: onPool, path: poolPath("rebalance"), wait: patient,
 		cuts: says("Nothing is cut: requests in progress finish where they are.", "Clients may come to another backend than before, which sessions that are kept there would notice."),
 	},
 }

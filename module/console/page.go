@@ -32,9 +32,11 @@ type page struct {
 	Done string
 }
 
-// Incident is a problem with what it does to users and what helps.
+// incident is a problem with when it began, what it does to users and what helps.
 type incident struct {
 	overview.Problem
+
+	Since   time.Time // zero if that is not known
 	Effect  string
 	Buttons []button
 }
@@ -50,9 +52,33 @@ type button struct {
 func (p *page) Incidents() []incident {
 	list := make([]incident, 0, len(p.Problems))
 	for _, problem := range p.Problems[:min(len(p.Problems), maxShown)] {
-		list = append(list, incident{problem, p.effect(problem), p.help(problem)})
+		list = append(list, incident{problem, p.since(problem), p.effect(problem), p.help(problem)})
 	}
 	return list
+}
+
+// since is when a problem began.
+func (p *page) since(problem overview.Problem) (at time.Time) {
+	c := p.child(problem.Child)
+	switch {
+	case c != nil && overview.Active(c) == nil:
+		return c.Since
+	case c != nil:
+		return overview.SilentSince(c, p.Now)
+	case problem.Pool == "" && p.Reload != nil && p.Reload.Result != overview.Served:
+		return p.Reload.At
+	}
+	for _, pool := range p.Pools {
+		if pool.Name != problem.Pool {
+			continue
+		}
+		for _, u := range pool.Upstreams { // of a pool without one: since the last was lost
+			if (problem.Upstream == "" || problem.Upstream == u.URI) && u.State != "up" && u.Since.After(at) {
+				at = u.Since
+			}
+		}
+	}
+	return at
 }
 
 // effect says what a problem does to users.

@@ -12,6 +12,7 @@ import (
 var (
 	descUpstreamUp = prometheus.NewDesc("caddy_failover_upstream_up", "Whether the backend answers, as far as is known: drained or not.", []string{"pool", "upstream"}, nil)
 	descDrained    = prometheus.NewDesc("caddy_failover_upstream_drained", "Whether an operator lets the backend rest.", []string{"pool", "upstream"}, nil)
+	descPriority   = prometheus.NewDesc("caddy_failover_upstream_priority", "Whether the backend is one that clients are to be on whenever it is up (option priority_backup).", []string{"pool", "upstream"}, nil)
 	descRequests   = prometheus.NewDesc("caddy_failover_requests_total", "Attempts to proxy a request, by backend and how they ended; answers also by class of status.", []string{"pool", "upstream", "outcome", "status"}, nil)
 	descFailovers  = prometheus.NewDesc("caddy_failover_failovers_total", "Requests that went on to another backend, by the fault of the one before.", []string{"pool", "reason"}, nil)
 	descReplays    = prometheus.NewDesc("caddy_failover_replays_total", "Requests that were sent again after something of them had been written, by outcome.", []string{"pool", "outcome"}, nil)
@@ -27,7 +28,7 @@ type poolCollector struct{}
 
 // Describe sends the descriptions.
 func (poolCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descUpstreamUp, descDrained, descRequests, descFailovers, descReplays, descInDoubt, descWaiting, descWait, descResponse, descAttempts} {
+	for _, d := range []*prometheus.Desc{descUpstreamUp, descDrained, descPriority, descRequests, descFailovers, descReplays, descInDoubt, descWaiting, descWait, descResponse, descAttempts} {
 		ch <- d
 	}
 }
@@ -39,6 +40,7 @@ func (poolCollector) Collect(ch chan<- prometheus.Metric) {
 		for _, u := range stats.Upstreams {
 			ch <- prometheus.MustNewConstMetric(descUpstreamUp, prometheus.GaugeValue, truth(u.Up), e.name, u.Name)
 			ch <- prometheus.MustNewConstMetric(descDrained, prometheus.GaugeValue, truth(u.Drained), e.name, u.Name)
+			ch <- prometheus.MustNewConstMetric(descPriority, prometheus.GaugeValue, truth(u.Priority), e.name, u.Name)
 			for i, n := range u.Attempts {
 				outcome, class := report.OfCounter(i)
 				if outcome == report.Answered && class == "" && n == 0 {
