@@ -6,10 +6,12 @@ package supervisor
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/internal/plain"
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
+	"github.com/caddy-broker/caddy-broker/supervisor/output"
 )
 
 // Reasons of an exit, as they are counted and reported.
@@ -114,9 +116,9 @@ func (in *inExited) exitOf(m *machine, p *proc, now time.Time) *Exit {
 		exit.InFlight = nil // it had not come so far
 	}
 	exit.Error = plain.Text(cmp.Or(p.refused, in.said, p.broken), maxReason)
-	exit.Stderr = plain.Text(exit.Stderr, maxStderr)
+	exit.Stderr = plain.Text(exit.Stderr, output.MaxText)
 	exit.Fault = plain.Line(exit.Fault, maxFault)
-	exit.Goroutine = plain.Text(exit.Goroutine, maxGoroutine)
+	exit.Goroutine = plain.Text(exit.Goroutine, output.MaxGoroutine)
 	if p.cause == exitStartFailure && exit.Error == "" {
 		exit.Error = fmt.Sprintf("not ready within %s", p.spec.ReadyTimeout)
 	}
@@ -156,4 +158,17 @@ func (m *machine) role(p *proc) string {
 		return p.role
 	}
 	return string(p.phase)
+}
+
+// LastLines are the last n lines of text that are not empty, joined: what fits
+// into an error message.
+func LastLines(text string, n int) string {
+	var out []string
+	lines := strings.Split(text, "\n")
+	for i := len(lines) - 1; i >= 0 && len(out) < n; i-- {
+		if l := strings.TrimSpace(lines[i]); l != "" {
+			out = append([]string{l}, out...)
+		}
+	}
+	return strings.Join(out, "\n")
 }

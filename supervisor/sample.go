@@ -24,13 +24,15 @@ type sample struct {
 
 // take looks at a process that lives, and returns what it has of its own.
 func (s *sample) take(pid int) (own int64) {
+	ooms, counts := memory.OOMKills()
 	usage := memory.Of(pid)
-	if usage.Resident > 0 { // one that has just died has none
-		s.mu.Lock()
-		s.usage = usage
-		s.mu.Unlock()
+	if usage.Resident == 0 || usage.Dying {
+		return 0 // what the system has counted may have been this one
 	}
-	s.count()
+	s.mu.Lock()
+	s.usage = usage
+	s.before, s.ooms, s.counts = s.ooms, ooms, counts
+	s.mu.Unlock()
 	return usage.Own
 }
 
@@ -63,22 +65,16 @@ func (s *Supervisor) sample(p *process) {
 
 // begin notes how many processes were ended for lack of memory before this one was started.
 func (s *sample) begin() {
-	s.count()
-	s.count()
-}
-
-// count notes how many processes were ended for lack of memory.
-func (s *sample) count() {
 	ooms, counts := memory.OOMKills()
 	s.mu.Lock()
-	s.before, s.ooms, s.counts = s.ooms, ooms, counts
+	s.before, s.ooms, s.counts = ooms, ooms, counts
 	s.mu.Unlock()
 }
 
 // end adds to an exit what was seen, and reports whether the process was ended
 // for lack of memory, as far as the system says: it was killed, and the system has ended
-// a process since this one was looked at, the last time left out: the system counts
-// before a process with much memory is gone.
+// a process since this one was looked at, the last time left out: the system counts a
+// moment before it ends one.
 func (p *process) end(exit *Exit) (oom bool) {
 	s := &p.sample
 	s.mu.Lock()

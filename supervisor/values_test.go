@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
@@ -68,29 +66,6 @@ func TestEnv(t *testing.T) {
 	if got, want := SetEnv([]string{"A=1", "B=2", "A=3"}, "A", "x=y"), []string{"B=2", "A=x=y"}; !slices.Equal(got, want) {
 		t.Errorf("set %q, want %q", got, want)
 	}
-}
-
-// The last 64 KiB are kept, however they were written.
-func TestTail(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		var kept tail
-		var all []byte
-		for range rapid.IntRange(0, 8).Draw(t, "writes") {
-			size := rapid.OneOf(rapid.IntRange(0, 100), rapid.IntRange(tailSize-2, tailSize+2), rapid.IntRange(0, 3*tailSize)).Draw(t, "size")
-			chunk := make([]byte, size)
-			for i := range chunk {
-				chunk[i] = byte(len(all) + i)
-			}
-			if n, err := kept.Write(chunk); n != size || err != nil {
-				t.Fatalf("wrote %d of %d (%v)", n, size, err)
-			}
-			all = append(all, chunk...)
-		}
-		if want := all[max(0, len(all)-tailSize):]; kept.String() != string(want) {
-			t.Fatalf("%d bytes kept of %d are not the last %d", len(kept.String()), len(all), len(want))
-		}
-	})
 }
 
 func TestLastLines(t *testing.T) {

@@ -27,6 +27,9 @@ func Of(pid int) (u Usage) {
 			u.Peak = kibibytes(value)
 		case "RssAnon", "VmSwap":
 			u.Own += kibibytes(value)
+		case "SigPnd", "ShdPnd":
+			pending, _ := strconv.ParseUint(strings.TrimSpace(value), 16, 64)
+			u.Dying = u.Dying || pending&(1<<(syscall.SIGKILL-1)) != 0
 		}
 	}
 	return u

@@ -18,6 +18,8 @@ type Usage struct {
 	Resident, Peak int64
 	// Own is what nobody else has: the machine would get it back at the process's end.
 	Own int64
+	// Dying says that it is about to be ended: SIGKILL has yet to reach it.
+	Dying bool
 }
 
 // Limit is how much memory of its own a process may have.
