@@ -32,7 +32,8 @@ func parseConsole(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	}
 	handler := new(console.Site)
 	for h.NextBlock(0) {
-		option, given := h.Val(), new(bool)
+		option := h.Val()
+		var given *bool
 		switch option {
 		case "read_only":
 			given = &handler.ReadOnly

@@ -46,18 +46,26 @@ http://127.0.0.1:{$SITE} {
 // desk is how an operator looks at the page.
 var desk = browser.Look{Width: 1280, Height: 900}
 
+// consoleScene is a broker with its backends, the address of a site that they serve, and
+// that of a site with the console.
+type consoleScene struct {
+	b          *harness.Broker
+	backends   []*harness.Backend
+	addr, site string
+}
+
 // consoleBroker is a broker with three backends that serve.
-func consoleBroker(t *testing.T) (b *harness.Broker, backends []*harness.Backend, addr, site string) {
+func consoleBroker(t *testing.T) consoleScene {
 	t.Helper()
 	backends, env := newBackends(t)
 	start(t, backends...)
 	port, other := freePort(t), freePort(t)
 	hash := "$2a$04$53v7G8kX3S0rPX2PNRwSZu6rRl0COxl7UU6wWy/fRSpnjYMjC4RMu"
-	b = startBroker(t, consoleSites, append(env, "PORT="+port, "SITE="+other, "HASH="+hash)...)
+	b := startBroker(t, consoleSites, append(env, "PORT="+port, "SITE="+other, "HASH="+hash)...)
 	for range 2 {
 		get(t, "127.0.0.1:"+port)
 	}
-	return b, backends, "127.0.0.1:" + port, "127.0.0.1:" + other
+	return consoleScene{b, backends, "127.0.0.1:" + port, "127.0.0.1:" + other}
 }
 
 func consoleOf(b *harness.Broker) string { return "http://" + b.AdminAddr() + "/broker/console" }
@@ -67,7 +75,8 @@ func consoleOf(b *harness.Broker) string { return "http://" + b.AdminAddr() + "/
 func TestConsoleBackends(t *testing.T) {
 	t.Parallel()
 	chromium := newBrowser(t)
-	b, backends, addr, _ := consoleBroker(t)
+	scene := consoleBroker(t)
+	b, backends, addr := scene.b, scene.backends, scene.addr
 	p := openPage(t, chromium, consoleOf(b), desk)
 	awaitText(t, p, "h1", "all right", "1 pool")
 	pictures(t, chromium, consoleOf(b), "all-right")
@@ -106,7 +115,8 @@ func TestConsoleBackends(t *testing.T) {
 func TestConsoleChild(t *testing.T) {
 	t.Parallel()
 	chromium := newBrowser(t)
-	b, backends, addr, _ := consoleBroker(t)
+	scene := consoleBroker(t)
+	b, backends, addr := scene.b, scene.backends, scene.addr
 	p := openPage(t, chromium, consoleOf(b), desk)
 	awaitText(t, p, "h1", "all right")
 	send := func(id, path string) *harness.Run {
@@ -165,7 +175,8 @@ func TestConsoleChild(t *testing.T) {
 func TestConsoleWithoutScript(t *testing.T) {
 	t.Parallel()
 	chromium := newBrowser(t)
-	b, backends, _, _ := consoleBroker(t)
+	scene := consoleBroker(t)
+	b, backends := scene.b, scene.backends
 	look := desk
 	look.NoScript = true
 	p := openPage(t, chromium, consoleOf(b), look)
@@ -183,7 +194,8 @@ func TestConsoleWithoutScript(t *testing.T) {
 func TestConsoleKeyboard(t *testing.T) {
 	t.Parallel()
 	chromium := newBrowser(t)
-	b, backends, _, _ := consoleBroker(t)
+	scene := consoleBroker(t)
+	b, backends := scene.b, scene.backends
 	p := openPage(t, chromium, consoleOf(b), desk)
 	awaitText(t, p, "h1", "all right")
 	var names []string
@@ -225,7 +237,8 @@ func TestConsoleKeyboard(t *testing.T) {
 // it is read only.
 func TestConsoleOnASite(t *testing.T) {
 	t.Parallel()
-	b, backends, _, site := consoleBroker(t)
+	scene := consoleBroker(t)
+	b, backends, site := scene.b, scene.backends, scene.site
 	ask := func(method, query string, change func(*http.Request)) (int, string) {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), method, "http://"+site+"/"+query, http.NoBody)
@@ -262,7 +275,7 @@ func TestConsoleOnASite(t *testing.T) {
 // TestConsoleRefusesOthers: another site can neither operate the console nor show it.
 func TestConsoleRefusesOthers(t *testing.T) {
 	t.Parallel()
-	b, _, _, _ := consoleBroker(t)
+	b := consoleBroker(t).b
 	pid := awaitActive(t, b, 0)
 	for name, fields := range map[string]map[string]string{
 		"another site":           {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Origin": "http://evil.test"},

@@ -8,7 +8,9 @@ package integration
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"html"
 	"net/http"
 	"slices"
 	"strings"
@@ -41,8 +43,6 @@ type incident struct {
 	metric wantedMetric
 	// status are parts of what `caddy broker status` shows.
 	status []string
-	// console is the sentence on the console; it is not looked at as long as it is empty.
-	console string
 }
 
 type wantedLine struct {
@@ -233,6 +233,7 @@ func (s *staged) check(t *testing.T, want *incident) {
 	}); err != nil {
 		t.Error(err)
 	}
+	s.checkConsole(t)
 	if lines := s.lines(); len(lines) > maxIncidentLines {
 		t.Errorf("%d lines, want at most %d", len(lines), maxIncidentLines)
 	}
@@ -240,6 +241,38 @@ func (s *staged) check(t *testing.T, want *incident) {
 		for _, l := range s.lines() {
 			t.Logf("%s %s: %s", l.Level, l.Msg, l.raw)
 		}
+	}
+}
+
+// checkConsole wants on the console what the first line of status says, and what is wrong
+// with its reason and what comes next.
+func (s *staged) checkConsole(t *testing.T) {
+	t.Helper()
+	var page string
+	if err := harness.Until(t.Context(), soon, func() error {
+		var verdict struct {
+			Summary  string
+			Problems []struct{ Text, Why, Next string }
+		}
+		if err := json.Unmarshal([]byte(getPath(t, s.AdminAddr(), "/broker/")), &verdict); err != nil {
+			return err
+		}
+		page = html.UnescapeString(getPath(t, s.AdminAddr(), "/broker/console"))
+		sentences := []string{verdict.Summary}
+		for _, p := range verdict.Problems {
+			sentences = append(sentences, p.Text, p.Why, p.Next)
+		}
+		for _, sentence := range sentences {
+			if !strings.Contains(page, sentence) {
+				return fmt.Errorf("the console does not say %q", sentence)
+			}
+		}
+		if verdict.Summary == "" {
+			return errors.New("there is no first line")
+		}
+		return nil
+	}); err != nil {
+		t.Errorf("%v:\n%s", err, page)
 	}
 }
 

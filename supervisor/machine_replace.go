@@ -27,9 +27,10 @@ type candidate struct {
 }
 
 const (
-	// DefaultMaxGenerations and DefaultMaxDrains are what a [Spec] that says nothing has.
+	// DefaultMaxGenerations is what a [Spec] that says nothing has.
 	DefaultMaxGenerations = 3
-	DefaultMaxDrains      = 64
+	// DefaultMaxDrains is what a [Spec] that says nothing has.
+	DefaultMaxDrains = 64
 	// roomTime bounds how long a replacement waits for room.
 	roomTime = 10 * time.Second
 	// settleTime is how long a process that was replaced counts among those that serve at

@@ -5,7 +5,6 @@ package console
 
 import (
 	"fmt"
-	"html/template"
 	"math"
 	"strconv"
 	"strings"
@@ -193,6 +192,4 @@ func laneLabel(list []band) string {
 }
 
 // laneWidth is how wide a lane is, in seconds.
-func laneWidth() template.HTMLAttr {
-	return template.HTMLAttr(strconv.Itoa(int(history.Kept.Seconds())))
-}
+func laneWidth() int { return int(history.Kept.Seconds()) }

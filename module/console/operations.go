@@ -5,6 +5,7 @@ package console
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -138,9 +139,7 @@ func (o *operation) On(t target) string {
 // run carries it out. done is false if it goes on.
 func (o *operation) run(t target, by string) (done bool, err error) {
 	query := url.Values{}
-	for name, values := range o.query {
-		query[name] = values
-	}
+	maps.Copy(query, o.query)
 	switch o.Name {
 	case "drain", "resume":
 		query.Set("uri", t.URI)

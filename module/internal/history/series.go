@@ -6,9 +6,10 @@ package history
 import "time"
 
 const (
-	// Period is the time of one step, and Slots is how many of them there are.
+	// Period is the time of one step.
 	Period = 10 * time.Second
-	Slots  = 360
+	// Slots is how many steps there are.
+	Slots = 360
 )
 
 // Key names what has a history: an upstream of a pool, or the pool itself, whose
