@@ -54,7 +54,7 @@ var mayImport = map[string][]string{
 		"internal/lockorder",
 		"module/internal/assumed", "failover", "failover/report", "failover/address", "module/proxy", "module/cluster", "module/internal/indoubt", "module/internal/parlance",
 		"module/internal/poolstate", "module/internal/proxytest", "module/internal/socket", "module/logfile", "module/internal/testwait",
-		"supervisor", "supervisor/account", "supervisor/control",
+		"supervisor", "supervisor/account", "supervisor/control", "supervisor/relay",
 	},
 	"module/logfile": {"internal/lockorder"},
 	"module/cluster": {
@@ -105,9 +105,10 @@ var mayImport = map[string][]string{
 	"module/internal/statefile": {"module/internal/indoubt", "module/internal/testwait"},
 	"module/internal/testwait":  {},
 
-	"supervisor":          {"internal/plain", "internal/sidebyside", "supervisor/account", "supervisor/control", "supervisor/sockets"},
+	"supervisor":          {"internal/plain", "internal/sidebyside", "supervisor/account", "supervisor/control", "supervisor/relay", "supervisor/sockets"},
 	"supervisor/account":  {"internal/plain"},
 	"supervisor/control":  {},
+	"supervisor/relay":    {},
 	"supervisor/sockets":  {"internal/fdstore", "internal/sidebyside"},
 	"failover":            {"internal/lockorder", "failover/affinity", "failover/address", "failover/membership", "failover/report", "failover/tracker"},
 	"failover/affinity":   {"internal/lockorder"},
@@ -140,6 +141,7 @@ var coreImports = map[string][]string{
 	"supervisor":          {"golang.org/x/sys"},
 	"supervisor/account":  {"golang.org/x/sys"},
 	"supervisor/control":  {"golang.org/x/sys"},
+	"supervisor/relay":    {"golang.org/x/sys"},
 	"supervisor/sockets":  {"golang.org/x/sys"},
 	"failover":            {},
 	"failover/affinity":   {"github.com/cespare/xxhash/v2"},

@@ -44,7 +44,7 @@ func inProgress(t *testing.T, rt *childRuntime) (goOn, returned chan struct{}, a
 	if err != nil {
 		t.Fatal(err)
 	}
-	pc := rt.newPacketConn(conn)
+	pc := rt.newPacketConn(conn, "udp/test")
 	rt.readPackets()
 	srv := &http3.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
