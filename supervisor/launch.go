@@ -33,11 +33,12 @@ func (s *Supervisor) launch(id int, spec *Spec) (*process, error) {
 		hello.Admin = s.cfg.AdminSocket(id, spec.User)
 	}
 	if s.cfg.Hello != nil {
-		hello.Data = s.cfg.Hello()
+		hello.Data = s.cfg.Hello(spec)
 	}
 	go p.deliver(&hello)
 	go s.hear(p)
 	go s.await(p)
+	go s.sample(p)
 	return p, nil
 }
 
@@ -88,11 +89,9 @@ func (s *Supervisor) hear(p *process) {
 			}
 			s.lend(ctx, p, m)
 		case control.KindReady:
-			p.sample.take(p.cmd.Process.Pid)
-			s.put(inReady{p.id})
+			s.put(p.ready())
 		case control.KindBeat:
 			s.put(inBeat{p.id})
-			p.sample.take(p.cmd.Process.Pid)
 		case control.KindReleased:
 			s.put(inReleased{p.id})
 		case control.KindFailed:

@@ -32,8 +32,9 @@ type Config struct {
 	// AdminSocket returns the path of the private admin socket of process id, which
 	// runs as user; an empty user is this process's.
 	AdminSocket func(id int, user string) string
-	// Hello returns what a new process is told besides its configuration; nil is nothing.
-	Hello func() json.RawMessage
+	// Hello returns what a new process of spec is told besides its configuration; nil is
+	// nothing.
+	Hello func(spec *Spec) json.RawMessage
 	// Activate is called when process id becomes the one that serves, before it
 	// hears of it, on the supervisor's goroutine. What it returns is told right before;
 	// nil is nothing. It must not block.

@@ -8,19 +8,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"time"
 
-	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
-	"go.uber.org/zap/exp/zapslog"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/memory"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/module/proxy"
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
@@ -33,7 +32,6 @@ func Run() (int, error) {
 	caddy.TrapSignals()
 	logger, original, _ := caddy.BufferedLog()
 	defer caddy.UnbufferDefaultLogger(original)
-	limitMemory(logger)
 
 	link, hello, err := control.Connect()
 	if errors.Is(err, control.ErrNoParent) {
@@ -51,8 +49,10 @@ func Run() (int, error) {
 		rt.account = account.New() // for what this process reports itself
 	}
 	runtime.Store(rt)
-	childStart(hello.Data)
-	go link.Serve(rt.orders(hello))
+	collector := memory.NewCollector()
+	childStart(hello.Data, collector)
+	logger.Info("memory limit of this process", zap.String("limit", sizeOf(collector.Limit())))
+	go link.Serve(rt.orders(hello, collector))
 
 	// Loading leaves much behind in a heap that is still small: it would be searched
 	// again and again.
@@ -64,6 +64,7 @@ func Run() (int, error) {
 		err = caddy.Load(config, true)
 	}
 	debug.SetGCPercent(gc)
+	go collector.Run(context.Background())
 	if err != nil {
 		err = errors.New(inUserWords(err.Error()))
 		if link.Failed(err) == nil {
@@ -85,20 +86,18 @@ func Run() (int, error) {
 // configuration is loaded.
 const loadingGC = 400
 
-// limitMemory makes Go keep to the memory that this system or its container
-// has, as `caddy run` does.
-func limitMemory(logger *zap.Logger) {
-	handler := zapslog.NewHandler(logger.Core(), zapslog.WithName("memlimit"), zapslog.AddStacktraceAt(slog.Level(127)))
-	_, _ = memlimit.Set(
-		memlimit.WithLogger(slog.New(handler)),
-		memlimit.WithProvider(memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)),
-	)
+// sizeOf is a number of bytes for people.
+func sizeOf(limit int64) string {
+	if limit == math.MaxInt64 {
+		return "none"
+	}
+	return fmt.Sprintf("%d MiB", limit>>20)
 }
 
 // orders are what the parent's words mean here. Those that take time run on
 // their own: an immediate stop must not keep its escalation waiting.
-func (rt *childRuntime) orders(hello control.Hello) control.Orders {
-	told := new(told)
+func (rt *childRuntime) orders(hello control.Hello, collector *memory.Collector) control.Orders {
+	told := &told{collector: collector}
 	return control.Orders{
 		Activate: func() {
 			poolsActivate(rt.link, told.pools())

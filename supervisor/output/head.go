@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package supervisor
+package output
 
 import (
 	"bytes"
@@ -87,8 +87,8 @@ func (h *head) before(rest int) string {
 	}
 }
 
-// maxGoroutine bounds the goroutine that is shown, in bytes.
-const maxGoroutine = 4 << 10
+// MaxGoroutine bounds the goroutine that is shown, in bytes.
+const MaxGoroutine = 4 << 10
 
 // fault is what the dump says of the reason: the line that has it, and the first
 // goroutine, which is the one that died.
@@ -113,5 +113,5 @@ func (h *head) fault() (line, goroutine string) {
 		goroutine, _, _ = strings.Cut(text[i:], "\n\n")
 		goroutine = strings.TrimSpace(goroutine)
 	}
-	return line, goroutine[:min(len(goroutine), maxGoroutine)]
+	return line, goroutine[:min(len(goroutine), MaxGoroutine)]
 }

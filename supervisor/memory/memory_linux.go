@@ -1,32 +1,38 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package supervisor
+package memory
 
 import (
+	"bytes"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
 	"syscall"
 )
 
-// memoryOf is what a process has in memory, and the most that it ever had, in bytes; 0
-// is not known.
-func memoryOf(pid int) (now, peak int64) {
+// Of is what a process has of the machine's memory.
+func Of(pid int) (u Usage) {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	if err != nil {
-		return 0, 0
+		return Usage{}
 	}
 	for line := range strings.Lines(string(text)) {
 		name, value, _ := strings.Cut(line, ":")
 		switch name {
 		case "VmRSS":
-			now = kibibytes(value)
+			u.Resident = kibibytes(value)
 		case "VmHWM":
-			peak = kibibytes(value)
+			u.Peak = kibibytes(value)
+		case "RssAnon", "VmSwap":
+			u.Own += kibibytes(value)
+		case "SigPnd", "ShdPnd":
+			pending, _ := strconv.ParseUint(strings.TrimSpace(value), 16, 64)
+			u.Dying = u.Dying || pending&(1<<(syscall.SIGKILL-1)) != 0
 		}
 	}
-	return now, peak
+	return u
 }
 
 func kibibytes(text string) int64 {
@@ -34,10 +40,10 @@ func kibibytes(text string) int64 {
 	return n << 10
 }
 
-// peakOf is the most that an ended process ever had in memory, in bytes; 0 is not known.
+// PeakOf is the most that an ended process ever had in memory, in bytes; 0 is not known.
 // The system counts to a process what the one that started it had, so that a figure
 // which is no larger than that says nothing.
-func peakOf(state *os.ProcessState) int64 {
+func PeakOf(state *os.ProcessState) int64 {
 	usage, ok := state.SysUsage().(*syscall.Rusage)
 	var own syscall.Rusage
 	if !ok || syscall.Getrusage(syscall.RUSAGE_SELF, &own) != nil || usage.Maxrss <= own.Maxrss {
@@ -46,10 +52,10 @@ func peakOf(state *os.ProcessState) int64 {
 	return usage.Maxrss << 10
 }
 
-// oomKills is how many processes of this one's group of processes the system has ended
+// OOMKills is how many processes of this one's group of processes the system has ended
 // for lack of memory; of all, where it counts no groups. ok is false where it does not
 // count.
-func oomKills() (n int64, ok bool) {
+func OOMKills() (n int64, ok bool) {
 	groups, _ := os.ReadFile("/proc/self/cgroup")
 	for line := range strings.Lines(string(groups)) {
 		_, rest, _ := strings.Cut(strings.TrimSpace(line), ":")
@@ -82,4 +88,30 @@ func counted(files ...string) (n int64, ok bool) {
 		}
 	}
 	return 0, false
+}
+
+const (
+	// endFirstBy is how much sooner, in thousandths of all memory: so little that a
+	// process which takes the machine's memory is still ended before.
+	endFirstBy = 100
+	// maxOOMScore is the highest that the system knows.
+	maxOOMScore = 1000
+)
+
+// EndFirst makes the system, when it has no memory left, end a process that this one has
+// started before it ends this one.
+func EndFirst(pid int) error {
+	text, err := os.ReadFile("/proc/self/oom_score_adj")
+	if err != nil {
+		return fmt.Errorf("reading how soon the system ends this process: %w", err)
+	}
+	own, err := strconv.Atoi(string(bytes.TrimSpace(text)))
+	if err != nil {
+		return fmt.Errorf("reading how soon the system ends this process: %w", err)
+	}
+	score := strconv.Itoa(min(own+endFirstBy, maxOOMScore))
+	if err := os.WriteFile("/proc/"+strconv.Itoa(pid)+"/oom_score_adj", []byte(score), 0); err != nil {
+		return fmt.Errorf("having the system end process %d before this one: %w", pid, err)
+	}
+	return nil
 }

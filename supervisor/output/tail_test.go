@@ -1,12 +1,14 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package supervisor
+package output
 
 import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 // others are goroutines of a dump, of n bytes at least.
@@ -27,31 +29,31 @@ func TestDumpsAreKept(t *testing.T) {
 	many, few := strings.Repeat(log, 5_000), strings.Repeat(log, 3)
 	for name, c := range map[string]struct{ text, line, goroutine string }{
 		"panic":               {few + "panic: no\n\n" + died + "\n\n" + others(1000), "panic: no", died},
-		"long panic":          {many + "panic: no\n\n" + died + "\n\n" + others(3*tailSize), "panic: no", died},
-		"between both sizes":  {many + "panic: no\n\n" + died + "\n\n" + others(tailSize+headSize/2), "panic: no", died},
+		"long panic":          {many + "panic: no\n\n" + died + "\n\n" + others(3*TailSize), "panic: no", died},
+		"between both sizes":  {many + "panic: no\n\n" + died + "\n\n" + others(TailSize+headSize/2), "panic: no", died},
 		"fault":               {"panic: runtime error: invalid memory address\n[signal SIGSEGV: x code=0x1]\n\n" + died + "\n", "panic: runtime error: invalid memory address [signal SIGSEGV: x code=0x1]", died},
-		"hang":                {few + "SIGABRT: abort\nPC=0x47 m=0 sigcode=0\n\n" + died + "\n\n" + others(2*tailSize), "SIGABRT: abort", died},
+		"hang":                {few + "SIGABRT: abort\nPC=0x47 m=0 sigcode=0\n\n" + died + "\n\n" + others(2*TailSize), "SIGABRT: abort", died},
 		"stack":               {"runtime: goroutine stack exceeds 1000000000-byte limit\nfatal error: stack overflow\n\nruntime stack:\n\n" + died + "\n", "fatal error: stack overflow", died},
-		"one that went on":    {"panic: another's\n\n" + others(100) + many + "fatal error: ours\n\n" + died + "\n\n" + others(2*tailSize), "fatal error: ours", died},
-		"its own other lines": {"fatal error: all\npanic: within\n\n" + died + "\n\n" + others(2*tailSize), "fatal error: all", died},
+		"one that went on":    {"panic: another's\n\n" + others(100) + many + "fatal error: ours\n\n" + died + "\n\n" + others(2*TailSize), "fatal error: ours", died},
+		"its own other lines": {"fatal error: all\npanic: within\n\n" + died + "\n\n" + others(2*TailSize), "fatal error: all", died},
 		"no goroutine":        {"panic: no\n", "panic: no", ""},
 		"none":                {many, "", ""},
 		"no line of a dump":   {many + "SIGNALs: are no signal's\nSIG: x\npanicked\n", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, size := range []int{1, 7, 4096, len(c.text)} {
-				var kept tail
+				var kept Tail
 				for rest := c.text; rest != ""; {
 					n := min(size, len(rest))
 					_, _ = kept.Write([]byte(rest[:n]))
 					rest = rest[n:]
 				}
-				line, goroutine := kept.fault()
+				line, goroutine := kept.Fault()
 				if line != c.line || goroutine != c.goroutine {
 					t.Errorf("in parts of %d: %q and\n%s\nwant %q and\n%s", size, line, goroutine, c.line, c.goroutine)
 				}
 				got := kept.String()
-				if len(got) > maxStderr || !strings.HasSuffix(got, c.text[max(0, len(c.text)-tailSize):]) {
+				if len(got) > MaxText || !strings.HasSuffix(got, c.text[max(0, len(c.text)-TailSize):]) {
 					t.Errorf("in parts of %d: %d bytes are kept", size, len(got))
 				}
 				if c.line != "" && !strings.Contains(got, c.line[:9]) || !strings.Contains(got, c.goroutine) {
@@ -65,9 +67,9 @@ func TestDumpsAreKept(t *testing.T) {
 // What is between the beginning and the end is whole where it fits, and otherwise said
 // to be missing.
 func TestMissingPartOfADump(t *testing.T) {
-	dump := "panic: no\n\n" + others(headSize + tailSize)[:headSize+tailSize-11-5]
+	dump := "panic: no\n\n" + others(headSize + TailSize)[:headSize+TailSize-11-5]
 	for extra, mark := range map[string]bool{"": false, "\nmore": false, "\nmore than that": true} {
-		var kept tail
+		var kept Tail
 		_, _ = kept.Write([]byte("log\n" + dump + extra))
 		got := kept.String()
 		if !mark && got != dump+extra {
@@ -77,4 +79,27 @@ func TestMissingPartOfADump(t *testing.T) {
 			t.Errorf("%d more bytes: what is missing is not said", len(extra))
 		}
 	}
+}
+
+// The last 64 KiB are kept, however they were written.
+func TestTail(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		var kept Tail
+		var all []byte
+		for range rapid.IntRange(0, 8).Draw(t, "writes") {
+			size := rapid.OneOf(rapid.IntRange(0, 100), rapid.IntRange(TailSize-2, TailSize+2), rapid.IntRange(0, 3*TailSize)).Draw(t, "size")
+			chunk := make([]byte, size)
+			for i := range chunk {
+				chunk[i] = byte(len(all) + i)
+			}
+			if n, err := kept.Write(chunk); n != size || err != nil {
+				t.Fatalf("wrote %d of %d (%v)", n, size, err)
+			}
+			all = append(all, chunk...)
+		}
+		if want := all[max(0, len(all)-TailSize):]; kept.String() != string(want) {
+			t.Fatalf("%d bytes kept of %d are not the last %d", len(kept.String()), len(all), len(want))
+		}
+	})
 }
