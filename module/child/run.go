@@ -173,6 +173,7 @@ func (rt *childRuntime) drain(timeout time.Duration) {
 		}
 	}
 	if !finished {
+		rt.moving.Store(false)
 		rt.cutOff("the process was replaced and drain_timeout is over", everyRequest)
 		rt.closeConns()
 		rt.closeHTTP3()
