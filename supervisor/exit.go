@@ -11,7 +11,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/internal/plain"
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
-	"github.com/caddy-broker/caddy-broker/supervisor/tail"
+	"github.com/caddy-broker/caddy-broker/supervisor/output"
 )
 
 // Reasons of an exit, as they are counted and reported.
@@ -24,11 +24,12 @@ const (
 	exitStartFailure = "start_failure" // it ended before it was ready, or was not ready in time
 	exitStop         = "stop"          // it was asked to
 	exitReplace      = "replace"       // another process had taken its place
+	exitRecycled     = "recycled"      // likewise, because it had too much memory
 )
 
 // ExitReasons are all values of [Exit.Reason].
 func ExitReasons() []string {
-	return []string{exitCrash, exitHang, exitOOM, exitKilled, exitSpawn, exitStartFailure, exitStop, exitReplace}
+	return []string{exitCrash, exitHang, exitOOM, exitKilled, exitSpawn, exitStartFailure, exitStop, exitReplace, exitRecycled}
 }
 
 // Exit is how a process ended, and what is known of why.
@@ -91,7 +92,11 @@ func (e *Exit) Brief() *Exit {
 }
 
 // Planned reports whether the exit was asked for.
-func (e *Exit) Planned() bool { return e.Reason == exitStop || e.Reason == exitReplace }
+func (e *Exit) Planned() bool { return planned(e.Reason) }
+
+func planned(reason string) bool {
+	return reason == exitStop || reason == exitReplace || reason == exitRecycled
+}
 
 // maxReason bounds what is kept of the reason of an exit, in bytes.
 const maxReason = 16 << 10
@@ -110,10 +115,10 @@ func (in *inExited) exitOf(m *machine, p *proc, now time.Time) *Exit {
 	if p.ready.IsZero() && exit.InFlight != nil && exit.InFlight.Requests == 0 {
 		exit.InFlight = nil // it had not come so far
 	}
-	exit.Error = plain.Text(cmp.Or(in.said, p.broken), maxReason)
-	exit.Stderr = plain.Text(exit.Stderr, tail.MaxText)
+	exit.Error = plain.Text(cmp.Or(p.refused, in.said, p.broken), maxReason)
+	exit.Stderr = plain.Text(exit.Stderr, output.MaxText)
 	exit.Fault = plain.Line(exit.Fault, maxFault)
-	exit.Goroutine = plain.Text(exit.Goroutine, tail.MaxGoroutine)
+	exit.Goroutine = plain.Text(exit.Goroutine, output.MaxGoroutine)
 	if p.cause == exitStartFailure && exit.Error == "" {
 		exit.Error = fmt.Sprintf("not ready within %s", p.spec.ReadyTimeout)
 	}

@@ -42,6 +42,7 @@ func (s *Supervisor) launchExternal(id int, spec *Spec) (*process, error) {
 	go s.hearNotify(p, notify)
 	go s.watchReady(p, spec)
 	go s.awaitExternal(p, notify)
+	go s.sample(p)
 	return p, nil
 }
 
@@ -99,13 +100,13 @@ func (s *Supervisor) watchReady(p *process, spec *Spec) {
 	for _, address := range spec.Listen {
 		network, rest, _, err := splitListen(address)
 		if err == nil && strings.HasPrefix(network, "tcp") && s.sockets.AwaitAccept(ctx, p.id, network, rest) {
-			s.put(inReady{p.id})
+			s.put(p.ready())
 			return
 		}
 	}
 	select {
 	case <-p.gone:
 	case <-alive.C:
-		s.put(inReady{p.id})
+		s.put(p.ready())
 	}
 }

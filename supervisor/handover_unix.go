@@ -225,11 +225,13 @@ func (s *Supervisor) adopt(h *HandedProcess) input {
 	} else if !h.Spec.External {
 		p.pageless = account.ErrNone // the program before knew none
 	}
+	p.sample.begin(h.Pid)
 	s.procs[p.id] = p
 	if h.Spec.External {
 		close(p.heard)
 		p.watcher = adoptWatcher(h.Watcher)
 		go s.awaitExternal(p, nil)
+		go s.sample(p)
 		return nil
 	}
 	if p.wire, err = control.Adopt(h.Connection); err != nil {
@@ -241,6 +243,7 @@ func (s *Supervisor) adopt(h *HandedProcess) input {
 	go p.deliver(nil)
 	go s.hear(p)
 	go s.await(p)
+	go s.sample(p)
 	return nil
 }
 

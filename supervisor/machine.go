@@ -6,6 +6,8 @@ package supervisor
 import (
 	"slices"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/memory"
 )
 
 // machine is the state of one supervised child: its processes, what is wanted,
@@ -55,6 +57,8 @@ type machine struct {
 	since       time.Time     // it is shown
 	seen        time.Time     // when the last input came
 	slept       time.Duration // since the one before
+
+	memory memory.Watch // of the process that serves
 
 	random func() float64 // evenly from [0, 1), for jitter
 

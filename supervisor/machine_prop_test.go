@@ -89,7 +89,7 @@ func (w *world) input() input {
 	case 4:
 		return inStop{rapid.SampledFrom([]control.Mode{control.Immediate, control.Force}).Draw(w.T, "mode"), w.token()}
 	case 5, 6, 7:
-		return inReady{w.id()}
+		return inReady{id: w.id()}
 	case 8:
 		return inBeat{w.id()}
 	case 9:
@@ -294,7 +294,7 @@ func TestMachineAnswersWhateverHangs(t *testing.T) {
 			w.advance(rapid.SampledFrom([]time.Duration{0, time.Second, 10 * time.Second}).Draw(t, "wait"))
 			in := w.input()
 			if e, ok := in.(inExited); ok {
-				in = inReady{e.id}
+				in = inReady{id: e.id}
 			}
 			w.step(in, true)
 		}
@@ -316,10 +316,10 @@ func TestNeverRestartedTooFast(t *testing.T) {
 		spec.Standby, spec.ReadyTimeout, spec.Restart.Reset = 0, 0, time.Minute
 		spec.Restart.MaxDelay = max(spec.Restart.Delay, spec.Restart.MaxDelay)
 		w.step(inStart{spec, w.token()}, true)
-		w.step(inReady{1}, true)
+		w.step(inReady{id: 1}, true)
 		for deaths := 1; deaths < 12; deaths++ {
 			if rapid.Bool().Draw(t, "ready") {
-				w.step(inReady{w.m.lastID}, true)
+				w.step(inReady{id: w.m.lastID}, true)
 			}
 			w.now = w.now.Add(time.Millisecond)
 			last, died := w.m.lastID, w.now

@@ -65,6 +65,9 @@ func (s *Supervisor) hearNotify(p *process, n *notifySocket) {
 			return
 		}
 		for _, in := range notifications(p.id, string(buf[:size])) {
+			if _, ready := in.(inReady); ready {
+				in = p.ready()
+			}
 			s.put(in)
 		}
 	}
@@ -77,7 +80,7 @@ func notifications(id int, text string) []input {
 	for line := range strings.Lines(text) {
 		switch strings.TrimRight(line, "\n") {
 		case "READY=1":
-			out = append(out, inReady{id})
+			out = append(out, inReady{id: id})
 		case "WATCHDOG=1":
 			out = append(out, inBeat{id})
 		case "WATCHDOG=trigger":

@@ -36,6 +36,7 @@ type proc struct {
 	packets bool   // may read datagram sockets
 	lost    bool   // SIGKILL does not end it: it is not waited for any more
 	broken  string // why nothing can be heard of it any more; empty while it can
+	refused string // why it was not let serve; empty if it was
 
 	started  time.Time
 	ready    time.Time

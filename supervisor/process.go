@@ -16,7 +16,8 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
-	"github.com/caddy-broker/caddy-broker/supervisor/tail"
+	"github.com/caddy-broker/caddy-broker/supervisor/memory"
+	"github.com/caddy-broker/caddy-broker/supervisor/output"
 )
 
 // process is one running process: what the operating system knows of a proc.
@@ -31,7 +32,7 @@ type process struct {
 	// nil for an external program, and where this system has none.
 	page     *os.File
 	pageless error // why there is none, if there should be
-	tail     *tail.Tail
+	tail     *output.Tail
 	sample   sample
 	stderr   *os.File
 	// watcher ends what the process has started when this one is killed; nil for a child
@@ -74,7 +75,7 @@ func emptyProcess(id int, spec *Spec) *process {
 		id:      id,
 		uid:     os.Geteuid(),
 		spec:    spec,
-		tail:    new(tail.Tail),
+		tail:    new(output.Tail),
 		drained: make(chan struct{}),
 		heard:   make(chan struct{}),
 		gone:    make(chan struct{}),
@@ -124,7 +125,8 @@ func (p *process) start(output outputs) error {
 		_ = read.Close()
 		return fmt.Errorf("creating child process %q: %w", p.cmd.Path, err)
 	}
-	p.sample.count()
+	p.sample.begin(p.cmd.Process.Pid)
+	_ = memory.EndFirst(p.cmd.Process.Pid) // it may have ended already, and the broker does without
 	p.copyOutput(output)
 	return nil
 }

@@ -184,7 +184,12 @@ func (s *scenario) input(verb string, args []string) input {
 	case "close":
 		return inClose{}
 	case "ready":
-		return inReady{id()}
+		if len(args) > 1 {
+			return inReady{id(), int64(s.number(args[1])) << 20}
+		}
+		return inReady{id: id()}
+	case "memory":
+		return inSample{id(), int64(s.number(args[1])) << 20}
 	case "beat":
 		return inBeat{id()}
 	case "broken":
@@ -275,6 +280,7 @@ func (s *scenario) spec(fields []string) {
 	durations := map[string]*time.Duration{
 		"restart_delay": &spec.Restart.Delay, "max_restart_delay": &spec.Restart.MaxDelay, "restart_reset": &spec.Restart.Reset,
 		"ready_timeout": &spec.ReadyTimeout, "watchdog": &spec.Watchdog, "drain_timeout": &spec.DrainTimeout, "stop_timeout": &spec.StopTimeout,
+		"max_memory_interval": &spec.MaxMemoryInterval,
 	}
 	for _, field := range fields[1:] {
 		key, value, _ := strings.Cut(field, "=")
@@ -286,6 +292,8 @@ func (s *scenario) spec(fields []string) {
 			if err := durationInto(&spec.ProveTimeout, value); err != nil {
 				s.Fatal(err)
 			}
+		case key == "max_memory":
+			spec.MaxMemory = int64(s.number(value)) << 20
 		case key == "max_generations":
 			spec.MaxGenerations = s.number(value)
 		case key == "max_drains":

@@ -36,6 +36,7 @@ type Status struct {
 	Stats Stats `json:"-"`
 
 	gapSince time.Time
+	limited  bool // its memory is
 }
 
 // StandbyStatus says how many spares are wanted, and how many could take over now.
@@ -86,6 +87,7 @@ func (s *Supervisor) publish() {
 		Name: m.name, State: m.shown, Since: m.since, Restarts: m.stats.Restarts,
 		LastExit: m.lastExit, LastFailure: m.lastFailure, Processes: []ProcessStatus{}, Stats: m.stats, gapSince: m.gapSince,
 	}
+	st.limited = m.spec != nil && m.spec.MaxMemory > 0
 	st.Stats.Exits = maps.Clone(m.stats.Exits)
 	if m.shown == stateBackoff {
 		at := m.nextStart

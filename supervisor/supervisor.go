@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/relay"
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
@@ -31,8 +32,9 @@ type Config struct {
 	// AdminSocket returns the path of the private admin socket of process id, which
 	// runs as user; an empty user is this process's.
 	AdminSocket func(id int, user string) string
-	// Hello returns what a new process is told besides its configuration; nil is nothing.
-	Hello func() json.RawMessage
+	// Hello returns what a new process of spec is told besides its configuration; nil is
+	// nothing.
+	Hello func(spec *Spec) json.RawMessage
 	// Prove is called when process id is to prove itself, before it hears of that, on the
 	// supervisor's goroutine. What it returns is told right before; nil is nothing. It must
 	// not block.
@@ -70,6 +72,7 @@ type Pieces = iter.Seq2[string, json.RawMessage]
 type Supervisor struct {
 	cfg     Config
 	sockets *sockets.Holder
+	relays  relay.Registry
 	inputs  chan request
 	done    chan struct{}
 	reserve reserve
@@ -232,6 +235,7 @@ func (s *Supervisor) handle(in input) {
 	switch in := in.(type) {
 	case inExited:
 		delete(s.procs, in.id)
+		s.relays.Leave(in.id)
 	case inShow:
 		in.to <- s.show()
 		return

@@ -4,6 +4,7 @@
 package supervisor
 
 import (
+	"encoding/json"
 	"os"
 	"reflect"
 	"slices"
@@ -108,11 +109,12 @@ func TestStartErrorShowsLastLines(t *testing.T) {
 // Whoever adds a setting to Spec decides whether a process must be replaced for it.
 func TestSpecEqual(t *testing.T) {
 	t.Parallel()
-	tuned := []string{"Standby", "StopFirst", "Restart", "ReadyTimeout", "Watchdog", "DrainTimeout", "StopTimeout", "MaxGenerations", "MaxDrains"}
+	tuned := []string{"Standby", "StopFirst", "Restart", "ReadyTimeout", "Watchdog", "DrainTimeout", "StopTimeout", "MaxGenerations", "MaxDrains", "MaxMemoryInterval", "Told"}
 	changed := map[string]any{
 		"Command": []string{"a"}, "Env": []string{"A=1"}, "User": "nobody", "Config": []byte("{}"), "External": true, "Listen": []string{":1"},
 		"Standby": 1, "StopFirst": true, "Restart": Restart{Delay: 1}, "ReadyTimeout": time.Second, "Watchdog": time.Second, "DrainTimeout": time.Second, "StopTimeout": time.Second,
 		"MaxGenerations": 4, "MaxDrains": 5,
+		"MaxMemory": int64(1), "MaxMemoryInterval": time.Second, "Told": json.RawMessage("1"),
 	}
 	fields := reflect.TypeFor[Spec]()
 	for i := range fields.NumField() {
@@ -145,5 +147,26 @@ func TestOutboxDropsNews(t *testing.T) {
 	}
 	if left := o.take(); len(left) > 0 {
 		t.Errorf("%d are sent twice", len(left))
+	}
+}
+
+// A process that was killed while the system ended one for lack of memory was that one.
+func TestOOM(t *testing.T) {
+	ready := time.Unix(1, 0)
+	for name, c := range map[string]struct {
+		in   inExited
+		p    proc
+		want string
+	}{
+		"killed":            {inExited{exit: Exit{Signal: "SIGKILL"}}, proc{pid: 1, ready: ready}, exitKilled},
+		"oom":               {inExited{exit: Exit{Signal: "SIGKILL"}, oom: true}, proc{pid: 1, ready: ready}, exitOOM},
+		"oom while loading": {inExited{exit: Exit{Signal: "SIGKILL"}, oom: true}, proc{pid: 1}, exitOOM},
+		"crash":             {inExited{exit: Exit{Signal: "SIGSEGV"}}, proc{pid: 1, ready: ready}, exitCrash},
+		"not ready":         {inExited{exit: Exit{Signal: "SIGKILL"}}, proc{pid: 1}, exitStartFailure},
+		"not spawned":       {inExited{exit: Exit{Code: 127}}, proc{}, exitSpawn},
+	} {
+		if got := c.in.reason(&c.p); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
 	}
 }

@@ -44,7 +44,7 @@ func TestReportsBeyondTheirBounds(t *testing.T) {
 			if err := child.reported(1, parlance.TopicPlan, []byte(`{"pools":[{"name":"p"}]}`)); err != nil {
 				t.Fatal(err)
 			}
-			events, end := host.events.hub.watch()
+			events, end := host.events.hub.Watch(0)
 			defer end()
 			// had is what the parent has of it: events, requests in doubt, and pieces of state.
 			had := func() [3]int {

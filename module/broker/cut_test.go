@@ -30,7 +30,7 @@ func TestLeftRequestsAreInDoubtOnce(t *testing.T) {
 	}
 	same := func(*account.Request) {}
 	c := &Hosted{name: "default"}
-	events, end := host.events.hub.watch()
+	events, end := host.events.hub.Watch(0)
 	defer end()
 	c.left(&supervisor.Exit{Reason: "crash", Fault: "panic: no", At: at, InFlight: &supervisor.InFlight{UnlistedUnsafe: 3}}, []account.Request{
 		request("written", same),

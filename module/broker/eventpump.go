@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/internal/lockorder"
+	"github.com/caddy-broker/caddy-broker/module/internal/eventhub"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 )
 
@@ -24,7 +25,7 @@ type eventPump struct {
 	busy    bool // the goroutine runs
 	idle    *sync.Cond
 
-	hub eventHub
+	hub eventhub.Hub
 }
 
 // maxEvents bounds the events that wait for those that subscribe to them.
@@ -92,48 +93,5 @@ func (p *eventPump) run() {
 			a.emit(e)
 		}
 		host.happened(e)
-	}
-}
-
-// watcherQueue bounds what one watcher of the admin API may be behind.
-const watcherQueue = 256
-
-// eventHub hands events to watchers. One that does not keep up is disconnected.
-type eventHub struct {
-	mu       lockorder.Mutex[eventHub]
-	watchers map[chan supervisor.Event]struct{}
-}
-
-// watch returns a channel of events; it is closed when the watcher was too slow.
-func (h *eventHub) watch() (events <-chan supervisor.Event, end func()) {
-	ch := make(chan supervisor.Event, watcherQueue)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.watchers == nil {
-		h.watchers = make(map[chan supervisor.Event]struct{})
-	}
-	h.watchers[ch] = struct{}{}
-	return ch, func() { h.remove(ch) }
-}
-
-func (h *eventHub) remove(ch chan supervisor.Event) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if _, ok := h.watchers[ch]; ok {
-		delete(h.watchers, ch)
-		close(ch)
-	}
-}
-
-func (h *eventHub) send(e supervisor.Event) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for ch := range h.watchers {
-		select {
-		case ch <- e:
-		default:
-			delete(h.watchers, ch)
-			close(ch)
-		}
 	}
 }

@@ -93,37 +93,3 @@ func TestSubscriberThatTakesTooLong(t *testing.T) {
 		p.follow(nil)
 	})
 }
-
-// TestWatcherThatIsTooSlow: one that is as many events behind as are kept for it stays
-// with all of them; one more ends its watching, and no other's.
-func TestWatcherThatIsTooSlow(t *testing.T) {
-	t.Parallel()
-	var h eventHub
-	slow, endSlow := h.watch()
-	defer endSlow()
-	keen, endKeen := h.watch()
-	defer endKeen()
-	for n := range watcherQueue + 1 {
-		if n == watcherQueue && len(h.watchers) != 2 {
-			t.Fatalf("%d watchers are left, though none is behind by more than %d", len(h.watchers), watcherQueue)
-		}
-		h.send(numbered(n))
-		if e := <-keen; e.Data["n"] != n {
-			t.Fatalf("the other one got %v, want %d", e.Data, n)
-		}
-	}
-	var got int
-	for e := range slow {
-		if e.Data["n"] != got {
-			t.Fatalf("event %d is %v", got, e.Data)
-		}
-		got++
-	}
-	if got != watcherQueue {
-		t.Errorf("it got %d events before its end, want %d", got, watcherQueue)
-	}
-	h.send(numbered(0))
-	if _, ok := <-keen; !ok || len(h.watchers) != 1 {
-		t.Errorf("%d watchers are left, the other one among them: %v", len(h.watchers), ok)
-	}
-}

@@ -71,7 +71,7 @@ func (h *hostState) happened(e supervisor.Event) {
 	if strings.HasPrefix(e.Name, "broker_child_") {
 		h.noteStates()
 	}
-	h.events.hub.send(e)
+	h.events.hub.Send(e.Name, e.Data)
 }
 
 // noteStates remembers the states of the children.

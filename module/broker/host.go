@@ -4,6 +4,7 @@
 package broker
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,8 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/generations"
 	"github.com/caddy-broker/caddy-broker/module/internal/history"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
+	"github.com/caddy-broker/caddy-broker/module/internal/memory"
+	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
@@ -45,9 +48,9 @@ type hostState struct {
 	shown   atomic.Pointer[document.Document] // that of the claim that decides, once it serves
 	pending atomic.Pointer[pending]           // the load that the queue has under way
 
-	network clusterHost // guarded by turn
-	thrift  thrift      // guarded by turn
-	sampler sampler     // guarded by turn
+	network clusterHost   // guarded by turn
+	thrift  memory.Thrift // guarded by turn
+	sampler sampler       // guarded by turn
 	book    history.Book
 	events  *eventPump
 	doubts  indoubt.Ledger // requests in doubt that children reported
@@ -112,7 +115,7 @@ func (h *hostState) claim(a *App) error {
 		tellRolledBack(instead)
 	}
 	h.tellParent()
-	h.thrift.set(!a.serves())
+	h.thrift.Set(!a.serves())
 	h.sampler.begin(h)
 	for _, name := range unchanged {
 		a.logUnchanged(name)
@@ -139,6 +142,9 @@ func (h *hostState) change(base, next *document.Document, force bool) error {
 	}
 	spec, err := a.childSpec(DefaultChild, &sites)
 	if err != nil {
+		return err
+	}
+	if err := divideMemory(a.specs, DefaultChild, spec); err != nil {
 		return err
 	}
 	c := h.child(DefaultChild)
@@ -283,6 +289,9 @@ func (h *hostState) apply(ctx context.Context, name string, want *childSpec, aga
 		// A program that the operator stopped stays so, and starts with the new settings.
 	}
 	c.sup.Tune(want.Spec)
+	if !bytes.Equal(c.spec.Told, want.Told) { // a new process is told at its start
+		c.sup.Tell(parlance.TopicMemory, want.Told)
+	}
 	c.adopt(want)
 	return nil
 }

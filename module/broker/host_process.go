@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/eventhub"
 	"github.com/caddy-broker/caddy-broker/module/internal/hold"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/supervisor"
@@ -62,10 +63,11 @@ func (c *Hosted) LastExit() LastExit {
 // Doubts are the requests in doubt that children reported.
 func Doubts() []indoubt.Record { return host.doubts.List() }
 
-// Watch returns a channel of the children's events and of their pools'; it is
-// closed when the watcher was too slow. over ends with the configuration in effect.
-func Watch() (events <-chan supervisor.Event, over <-chan struct{}, end func()) {
-	events, end = host.events.hub.watch()
+// Watch returns a channel of the children's events and of their pools', beginning with
+// those remembered after the one with the id after, 0 with none; it is closed when the
+// watcher was too slow. over ends with the configuration in effect.
+func Watch(after int64) (events <-chan eventhub.Event, over <-chan struct{}, end func()) {
+	events, end = host.events.hub.Watch(after)
 	if a := host.deciding(); a != nil {
 		over = a.ctx.Done()
 	}

@@ -64,7 +64,7 @@ func restored(t *testing.T, s report.Snapshot) {
 func childSays(t *testing.T, sup *supervisor.Supervisor, topic string, data []byte) {
 	t.Helper()
 	c := &Hosted{name: "fuzz", sup: sup, pools: &poolKeeper{serving: 1, sockets: []string{"tcp/:1"}}}
-	events, end := host.events.hub.watch()
+	events, end := host.events.hub.Watch(0)
 	defer end()
 	if topic != parlance.TopicPlan {
 		plan := `{"pools":[{"name":"fuzz"},{"name":"other"}]}`

@@ -8,19 +8,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"time"
 
-	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
-	"go.uber.org/zap/exp/zapslog"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/memory"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/module/proxy"
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
@@ -33,7 +32,6 @@ func Run() (int, error) {
 	caddy.TrapSignals()
 	logger, original, _ := caddy.BufferedLog()
 	defer caddy.UnbufferDefaultLogger(original)
-	limitMemory(logger)
 
 	link, hello, err := control.Connect()
 	if errors.Is(err, control.ErrNoParent) {
@@ -51,8 +49,10 @@ func Run() (int, error) {
 		rt.account = account.New() // for what this process reports itself
 	}
 	runtime.Store(rt)
-	childStart(hello.Data)
-	go link.Serve(rt.orders(hello))
+	collector := memory.NewCollector()
+	childStart(hello.Data, collector)
+	logger.Info("memory limit of this process", zap.String("limit", sizeOf(collector.Limit())))
+	go link.Serve(rt.orders(hello, collector))
 
 	// Loading leaves much behind in a heap that is still small: it would be searched
 	// again and again.
@@ -64,6 +64,7 @@ func Run() (int, error) {
 		err = caddy.Load(config, true)
 	}
 	debug.SetGCPercent(gc)
+	go collector.Run(context.Background())
 	if err != nil {
 		err = errors.New(inUserWords(err.Error()))
 		if link.Failed(err) == nil {
@@ -86,20 +87,18 @@ func Run() (int, error) {
 // configuration is loaded.
 const loadingGC = 400
 
-// limitMemory makes Go keep to the memory that this system or its container
-// has, as `caddy run` does.
-func limitMemory(logger *zap.Logger) {
-	handler := zapslog.NewHandler(logger.Core(), zapslog.WithName("memlimit"), zapslog.AddStacktraceAt(slog.Level(127)))
-	_, _ = memlimit.Set(
-		memlimit.WithLogger(slog.New(handler)),
-		memlimit.WithProvider(memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)),
-	)
+// sizeOf is a number of bytes for people.
+func sizeOf(limit int64) string {
+	if limit == math.MaxInt64 {
+		return "none"
+	}
+	return fmt.Sprintf("%d MiB", limit>>20)
 }
 
 // orders are what the parent's words mean here. Those that take time run on
 // their own: an immediate stop must not keep its escalation waiting.
-func (rt *childRuntime) orders(hello control.Hello) control.Orders {
-	told := new(told)
+func (rt *childRuntime) orders(hello control.Hello, collector *memory.Collector) control.Orders {
+	told := &told{collector: collector}
 	return control.Orders{
 		Activate: func() {
 			poolsActivate(rt.link, told.pools())
@@ -113,7 +112,7 @@ func (rt *childRuntime) orders(hello control.Hello) control.Orders {
 			kept := told.pools()
 			go func() { _ = rt.link.Proved(rt.prove(kept, data)) }()
 		},
-		Packets: rt.readPackets,
+		Packets: func() { go rt.readPackets() },
 		Drain:   func(timeout time.Duration) { go rt.drain(timeout) },
 		Stop: func(mode control.Mode) {
 			if mode == control.Force {
@@ -153,9 +152,15 @@ func removeAdminDir(socket string) {
 // process that replaced this one, and ends this process.
 func (rt *childRuntime) drain(timeout time.Duration) {
 	rt.replaced.Store(true)
+	datagrams := rt.askRelay()
+	rt.moving.Store(datagrams != nil)
 	rt.leave()
-	rt.cutOff("the process was replaced, which ends HTTP/3 connections", func(q *inflight) bool { return q.http3 })
-	rt.closeHTTP3()
+	moved := over
+	if datagrams != nil {
+		moved = rt.moveHTTP3(datagrams)
+	} else {
+		rt.cutHTTP3()
+	}
 	_ = rt.link.Released()
 	proxy.Interrupt()
 	var deadline <-chan time.Time
@@ -164,12 +169,29 @@ func (rt *childRuntime) drain(timeout time.Duration) {
 		defer timer.Stop()
 		deadline = timer.C
 	}
-	if !rt.awaitConns(deadline, unusedGrace) {
+	finished := rt.awaitConns(deadline, unusedGrace)
+	if finished {
+		select {
+		case <-moved:
+		case <-deadline:
+			finished = false
+		}
+	}
+	if !finished {
+		rt.moving.Store(false)
 		rt.cutOff("the process was replaced and drain_timeout is over", everyRequest)
 		rt.closeConns()
+		rt.closeHTTP3()
 	}
 	terminate()
 }
+
+// over is closed.
+var over = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
 
 // unusedGrace is how long a client that has opened a connection to a process that
 // was replaced may be silent before it must open another one.
@@ -240,25 +262,6 @@ func (rt *childRuntime) awaitQuiet(quiet time.Duration, tick <-chan time.Time) {
 			return
 		}
 	}
-}
-
-// answerTime is what the end of an answer over HTTP/3 gets to reach its client.
-const answerTime = 500 * time.Millisecond
-
-// finishHTTP3 ends HTTP/3 connections when the requests on them are answered, no
-// later: somebody else may read the same sockets already.
-func (rt *childRuntime) finishHTTP3() {
-	gone := rt.shutdownHTTP3()
-	tick := time.NewTicker(idlePoll)
-	defer tick.Stop()
-	for rt.requests.http3() {
-		<-tick.C
-	}
-	select {
-	case <-gone:
-	case <-time.After(answerTime):
-	}
-	rt.closeHTTP3()
 }
 
 // force cuts everything and ends this process at once.

@@ -99,11 +99,16 @@ func ask(fl caddycmd.Flags, method, path string, body io.Reader) ([]byte, error)
 
 // open asks the running broker, and returns its answer while that may still be coming.
 func open(fl caddycmd.Flags, method, path string, body io.Reader) (io.ReadCloser, error) {
+	return openWith(fl, method, path, nil, body)
+}
+
+// openWith is open with a header.
+func openWith(fl caddycmd.Flags, method, path string, header http.Header, body io.Reader) (io.ReadCloser, error) {
 	address, err := caddycmd.DetermineAdminAPIAddress(fl.String("address"), nil, fl.String("config"), fl.String("adapter"))
 	if err != nil {
 		return nil, fmt.Errorf("finding the admin endpoint: %w", err)
 	}
-	resp, err := caddycmd.AdminAPIRequest(address, method, path, nil, body)
+	resp, err := caddycmd.AdminAPIRequest(address, method, path, header, body)
 	if err != nil {
 		return nil, plainError(address, err)
 	}

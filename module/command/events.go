@@ -36,19 +36,24 @@ func eventsCommand() *cobra.Command {
 		Long: `
 Shows every event of a running broker as it happens, one a line, until interrupted or
 until the broker ends. After a change of the broker's own options it goes on with the
-next stream.
+next stream, and misses nothing.
 `,
 		Args: cobra.NoArgs,
 	}
 	addressFlags(cmd)
 	cmd.Flags().BoolP("json", "", false, "Print JSON, one object a line")
 	cmd.RunE = withArgs(func(fl caddycmd.Flags, _ []string) (int, error) {
+		last := ""
 		for {
-			stream, err := open(fl, http.MethodGet, "/broker/events", nil)
+			header := make(http.Header)
+			if last != "" {
+				header.Set("Last-Event-ID", last)
+			}
+			stream, err := openWith(fl, http.MethodGet, "/broker/events", header, nil)
 			if err != nil {
 				return caddy.ExitCodeFailedStartup, err
 			}
-			err = writeEvents(os.Stdout, stream, fl.Bool("json"), time.Now)
+			last, err = writeEvents(os.Stdout, stream, fl.Bool("json"), last)
 			_ = stream.Close()
 			if err != nil {
 				return caddy.ExitCodeFailedStartup, err
@@ -59,8 +64,9 @@ next stream.
 	return cmd
 }
 
-// writeEvents writes the events of a stream, until that ends.
-func writeEvents(w io.Writer, stream io.Reader, asJSON bool, now func() time.Time) error {
+// writeEvents writes the events of a stream, until that ends, and returns the id of the
+// last one; last is that of the one before.
+func writeEvents(w io.Writer, stream io.Reader, asJSON bool, last string) (string, error) {
 	lines := bufio.NewScanner(stream)
 	lines.Buffer(nil, maxEvent)
 	name := ""
@@ -68,20 +74,22 @@ func writeEvents(w io.Writer, stream io.Reader, asJSON bool, now func() time.Tim
 		field, value, _ := strings.Cut(lines.Text(), ":")
 		value = strings.TrimPrefix(value, " ")
 		switch field {
+		case "id":
+			last = value
 		case "event":
 			name = value
 		case "data":
-			if err := writeEvent(w, name, value, asJSON, now()); err != nil {
-				return err
+			if err := writeEvent(w, name, value, asJSON); err != nil {
+				return last, err
 			}
 		}
 	}
-	return nil // the stream is over, however that came
+	return last, nil // the stream is over, however that came
 }
 
-func writeEvent(w io.Writer, name, data string, asJSON bool, at time.Time) error {
+func writeEvent(w io.Writer, name, data string, asJSON bool) error {
 	if asJSON {
-		line, err := json.Marshal(map[string]any{"time": at, "event": name, "data": json.RawMessage(data)})
+		line, err := json.Marshal(map[string]any{"event": name, "data": json.RawMessage(data)})
 		if err != nil {
 			return fmt.Errorf("reading event %q: %w", name, err)
 		}
@@ -93,7 +101,11 @@ func writeEvent(w io.Writer, name, data string, asJSON bool, at time.Time) error
 		return fmt.Errorf("reading event %q: %w", name, err)
 	}
 	var text strings.Builder
-	text.WriteString(at.Local().Format(time.DateTime) + "  " + name)
+	if at, err := time.Parse(time.RFC3339Nano, fmt.Sprint(values["time"])); err == nil {
+		text.WriteString(at.Local().Format(time.DateTime) + "  ")
+		delete(values, "time")
+	}
+	text.WriteString(name)
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		value := fmt.Sprint(values[key])
 		if strings.ContainsAny(value, " =") {

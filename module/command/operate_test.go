@@ -90,15 +90,15 @@ func TestDoubtsAreShown(t *testing.T) {
 }
 
 func TestEventsAreShown(t *testing.T) {
-	const stream = ": alive\n\nevent: broker_child_exited\ndata: {\"child\":\"default\",\"code\":137,\"error\":\"a b\\u001b\"}\n\n"
-	at := func() time.Time { return drawnAt }
+	const stream = ": alive\n\nid: 7\nevent: broker_child_exited\ndata: {\"child\":\"default\",\"code\":137,\"error\":\"a b\\u001b\",\"time\":\"2026-03-04T05:06:07Z\"}\n\n"
 	for asJSON, want := range map[bool]string{
 		false: drawnAt.Local().Format(time.DateTime) + "  broker_child_exited child=default code=137 error=\"a b\\x1b\"\n",
-		true:  `{"data":{"child":"default","code":137,"error":"a b\u001b"},"event":"broker_child_exited","time":"2026-03-04T05:06:07Z"}` + "\n",
+		true:  `{"data":{"child":"default","code":137,"error":"a b\u001b","time":"2026-03-04T05:06:07Z"},"event":"broker_child_exited"}` + "\n",
 	} {
 		var out strings.Builder
-		if err := writeEvents(&out, strings.NewReader(stream), asJSON, at); err != nil || out.String() != want {
-			t.Errorf("as JSON: %v: %q (%v), want %q", asJSON, out.String(), err, want)
+		last, err := writeEvents(&out, strings.NewReader(stream), asJSON, "")
+		if err != nil || last != "7" || out.String() != want {
+			t.Errorf("as JSON: %v: %q (%v) up to %s, want %q", asJSON, out.String(), err, last, want)
 		}
 	}
 }

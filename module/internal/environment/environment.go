@@ -30,7 +30,7 @@ var (
 	// themselves.
 	everyCaddy = []string{
 		"CADDY_*", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
-		"OTEL_*", "SSLKEYLOGFILE", "GOMAXPROCS", "GOMEMLIMIT", "GOGC", "GODEBUG", "GOTRACEBACK", "GOCOVERDIR",
+		"OTEL_*", "SSLKEYLOGFILE", "GOMAXPROCS", "GOMEMLIMIT", "AUTOMEMLIMIT", "GOGC", "GODEBUG", "GOTRACEBACK", "GOCOVERDIR",
 		"RUNTIME_DIRECTORY", "STATE_DIRECTORY", "CACHE_DIRECTORY", "LOGS_DIRECTORY", "CONFIGURATION_DIRECTORY", "CREDENTIALS_DIRECTORY",
 	}
 	// everyWindows has those without which no program runs on that system.

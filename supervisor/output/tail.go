@@ -1,20 +1,19 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package tail
+package output
 
 import "sync"
 
-// Size is how much of the end is kept, in bytes: enough for a Go panic with most of its
-// goroutines.
-const Size = 64 << 10
+// TailSize is how much of the end of a child's standard error is kept: enough for a Go
+// panic with most of its goroutines.
+const TailSize = 64 << 10
 
-// MaxText bounds what is kept, in bytes: the beginning of a dump, a line about what is
-// missing, and the end.
-const MaxText = headSize + 64 + Size
+// MaxText bounds what is kept, in bytes: the beginning of
+// a dump, a line about what is missing, and the end.
+const MaxText = headSize + 64 + TailSize
 
-// Tail keeps the last Size bytes written to it, and the beginning of a dump. The zero value
-// is ready for use.
+// Tail keeps the last TailSize bytes written to it, and the beginning of a dump.
 type Tail struct {
 	mu   sync.Mutex
 	ring []byte
@@ -23,37 +22,37 @@ type Tail struct {
 	head head
 }
 
-// Write never fails.
+// Write keeps p; it never fails.
 func (t *Tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.head.write(p)
 	if t.ring == nil {
-		t.ring = make([]byte, Size)
+		t.ring = make([]byte, TailSize)
 	}
 	n := len(p)
-	if n > Size {
-		p = p[n-Size:]
+	if n > TailSize {
+		p = p[n-TailSize:]
 	}
 	for len(p) > 0 {
 		c := copy(t.ring[t.next:], p)
 		p = p[c:]
 		t.next += c
-		if t.next == Size {
+		if t.next == TailSize {
 			t.next, t.full = 0, true
 		}
 	}
 	return n, nil
 }
 
-// String is what is kept.
+// String is the beginning of a dump, if it is no longer part of the end, and the end.
 func (t *Tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.full {
 		return string(t.ring[:t.next])
 	}
-	return t.head.before(Size) + string(t.ring[t.next:]) + string(t.ring[:t.next])
+	return t.head.before(TailSize) + string(t.ring[t.next:]) + string(t.ring[:t.next])
 }
 
 // Fault is what a dump says of the reason of the process's end, if it has written one.

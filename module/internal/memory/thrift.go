@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package broker
+package memory
 
 import (
 	"os"
@@ -14,15 +14,15 @@ import (
 // memory at what it has to know.
 const thriftyPercent = 25
 
-// thrift makes this process collect its garbage early as long as it supervises and
-// does nothing else. It is guarded by hostState.turn.
-type thrift struct {
+// Thrift makes this process collect its garbage early as long as it supervises and
+// does nothing else.
+type Thrift struct {
 	on     bool
 	before int // the percentage without it
 }
 
-// set begins or ends it. A value that the user gave holds.
-func (t *thrift) set(on bool) {
+// Set begins or ends it. A value that the user gave holds.
+func (t *Thrift) Set(on bool) {
 	if _, given := os.LookupEnv("GOGC"); given || on == t.on {
 		return
 	}

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package tail
+package output
 
 import (
 	"fmt"
@@ -29,13 +29,13 @@ func TestDumpsAreKept(t *testing.T) {
 	many, few := strings.Repeat(log, 5_000), strings.Repeat(log, 3)
 	for name, c := range map[string]struct{ text, line, goroutine string }{
 		"panic":               {few + "panic: no\n\n" + died + "\n\n" + others(1000), "panic: no", died},
-		"long panic":          {many + "panic: no\n\n" + died + "\n\n" + others(3*Size), "panic: no", died},
-		"between both sizes":  {many + "panic: no\n\n" + died + "\n\n" + others(Size+headSize/2), "panic: no", died},
+		"long panic":          {many + "panic: no\n\n" + died + "\n\n" + others(3*TailSize), "panic: no", died},
+		"between both sizes":  {many + "panic: no\n\n" + died + "\n\n" + others(TailSize+headSize/2), "panic: no", died},
 		"fault":               {"panic: runtime error: invalid memory address\n[signal SIGSEGV: x code=0x1]\n\n" + died + "\n", "panic: runtime error: invalid memory address [signal SIGSEGV: x code=0x1]", died},
-		"hang":                {few + "SIGABRT: abort\nPC=0x47 m=0 sigcode=0\n\n" + died + "\n\n" + others(2*Size), "SIGABRT: abort", died},
+		"hang":                {few + "SIGABRT: abort\nPC=0x47 m=0 sigcode=0\n\n" + died + "\n\n" + others(2*TailSize), "SIGABRT: abort", died},
 		"stack":               {"runtime: goroutine stack exceeds 1000000000-byte limit\nfatal error: stack overflow\n\nruntime stack:\n\n" + died + "\n", "fatal error: stack overflow", died},
-		"one that went on":    {"panic: another's\n\n" + others(100) + many + "fatal error: ours\n\n" + died + "\n\n" + others(2*Size), "fatal error: ours", died},
-		"its own other lines": {"fatal error: all\npanic: within\n\n" + died + "\n\n" + others(2*Size), "fatal error: all", died},
+		"one that went on":    {"panic: another's\n\n" + others(100) + many + "fatal error: ours\n\n" + died + "\n\n" + others(2*TailSize), "fatal error: ours", died},
+		"its own other lines": {"fatal error: all\npanic: within\n\n" + died + "\n\n" + others(2*TailSize), "fatal error: all", died},
 		"no goroutine":        {"panic: no\n", "panic: no", ""},
 		"none":                {many, "", ""},
 		"no line of a dump":   {many + "SIGNALs: are no signal's\nSIG: x\npanicked\n", "", ""},
@@ -53,7 +53,7 @@ func TestDumpsAreKept(t *testing.T) {
 					t.Errorf("in parts of %d: %q and\n%s\nwant %q and\n%s", size, line, goroutine, c.line, c.goroutine)
 				}
 				got := kept.String()
-				if len(got) > MaxText || !strings.HasSuffix(got, c.text[max(0, len(c.text)-Size):]) {
+				if len(got) > MaxText || !strings.HasSuffix(got, c.text[max(0, len(c.text)-TailSize):]) {
 					t.Errorf("in parts of %d: %d bytes are kept", size, len(got))
 				}
 				if c.line != "" && !strings.Contains(got, c.line[:9]) || !strings.Contains(got, c.goroutine) {
@@ -67,7 +67,7 @@ func TestDumpsAreKept(t *testing.T) {
 // What is between the beginning and the end is whole where it fits, and otherwise said
 // to be missing.
 func TestMissingPartOfADump(t *testing.T) {
-	dump := "panic: no\n\n" + others(headSize + Size)[:headSize+Size-11-5]
+	dump := "panic: no\n\n" + others(headSize + TailSize)[:headSize+TailSize-11-5]
 	for extra, mark := range map[string]bool{"": false, "\nmore": false, "\nmore than that": true} {
 		var kept Tail
 		_, _ = kept.Write([]byte("log\n" + dump + extra))
@@ -88,7 +88,7 @@ func TestTail(t *testing.T) {
 		var kept Tail
 		var all []byte
 		for range rapid.IntRange(0, 8).Draw(t, "writes") {
-			size := rapid.OneOf(rapid.IntRange(0, 100), rapid.IntRange(Size-2, Size+2), rapid.IntRange(0, 3*Size)).Draw(t, "size")
+			size := rapid.OneOf(rapid.IntRange(0, 100), rapid.IntRange(TailSize-2, TailSize+2), rapid.IntRange(0, 3*TailSize)).Draw(t, "size")
 			chunk := make([]byte, size)
 			for i := range chunk {
 				chunk[i] = byte(len(all) + i)
@@ -98,7 +98,7 @@ func TestTail(t *testing.T) {
 			}
 			all = append(all, chunk...)
 		}
-		if want := all[max(0, len(all)-Size):]; kept.String() != string(want) {
+		if want := all[max(0, len(all)-TailSize):]; kept.String() != string(want) {
 			t.Fatalf("%d bytes kept of %d are not the last %d", len(kept.String()), len(all), len(want))
 		}
 	})
