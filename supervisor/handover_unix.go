@@ -229,7 +229,7 @@ func (s *Supervisor) adopt(h *HandedProcess) input {
 	} else if !h.Spec.External {
 		p.pageless = account.ErrNone // the program before knew none
 	}
-	p.sample.begin()
+	p.sample.begin(h.Pid)
 	s.procs[p.id] = p
 	if h.Spec.External {
 		close(p.heard)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/relay"
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
@@ -67,6 +68,7 @@ type Pieces = iter.Seq2[string, json.RawMessage]
 type Supervisor struct {
 	cfg     Config
 	sockets *sockets.Holder
+	relays  relay.Registry
 	inputs  chan request
 	done    chan struct{}
 	reserve reserve
@@ -229,6 +231,7 @@ func (s *Supervisor) handle(in input) {
 	switch in := in.(type) {
 	case inExited:
 		delete(s.procs, in.id)
+		s.relays.Leave(in.id)
 	case inShow:
 		in.to <- s.show()
 		return

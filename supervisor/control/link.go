@@ -126,8 +126,14 @@ func (l *Link) Listen(network, address string, perm os.FileMode) (*os.File, erro
 }
 
 // Connect makes a connection to the supervisor's user, for what address says.
-func (l *Link) Connect(address string) (net.Conn, error) {
-	file, err := l.Listen(NetworkParent, address, 0)
+func (l *Link) Connect(address string) (net.Conn, error) { return l.conn(NetworkParent, address) }
+
+// Relay asks for an end of a way on which datagrams come to a replaced process: which is
+// [RelayOwn] or [RelayNext]. A supervisor that knows no such ways answers with an error.
+func (l *Link) Relay(which string) (net.Conn, error) { return l.conn(NetworkRelay, which) }
+
+func (l *Link) conn(network, address string) (net.Conn, error) {
+	file, err := l.Listen(network, address, 0)
 	if err != nil {
 		return nil, err
 	}

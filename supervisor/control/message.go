@@ -33,6 +33,15 @@ const (
 // parent's user instead of a socket: its address says for what.
 const NetworkParent = "parent"
 
+// NetworkRelay is the network of a [KindListen] that asks for an end of a way on which
+// the datagrams of a replaced process come to it (package supervisor/relay): its address
+// is [RelayOwn] or [RelayNext].
+const (
+	NetworkRelay = "relay"
+	RelayOwn     = "own"  // to this process, which is being replaced
+	RelayNext    = "next" // to another process, which was replaced; an error when this one has all
+)
+
 // Messages of a parent.
 const (
 	KindHello    Kind = "hello"    // the first one: Config, Admin, Timeout (of a drain), Data
