@@ -47,14 +47,14 @@ var mayImport = map[string][]string{
 	"module/broker": {
 		"internal/lockorder",
 		"module/internal/assumed", "failover", "failover/report", "failover/address", "failover/affinity", "internal/options", "internal/plain", "module/child", "module/cluster", "module/document", "module/internal/block",
-		"module/internal/eventhub", "module/internal/handover", "module/internal/hold", "module/internal/history", "module/internal/indoubt", "module/internal/memory", "module/internal/metrics", "module/internal/overview", "module/internal/parlance", "module/internal/poolstate",
+		"module/internal/eventhub", "module/internal/handover", "module/internal/hold", "module/internal/history", "module/internal/indoubt", "module/internal/memory", "module/internal/metrics", "module/internal/overview", "module/internal/parlance", "module/internal/poolstate", "module/internal/probe", "module/internal/environment", "module/internal/generations",
 		"module/internal/proxystatus", "module/internal/proxytest", "module/internal/socket", "module/internal/statefile", "module/policyconfig",
 		"supervisor", "supervisor/account", "supervisor/control", "supervisor/memory", "supervisor/sockets",
 	},
 	"module/child": {
 		"internal/lockorder",
 		"module/internal/assumed", "failover", "failover/report", "failover/address", "module/proxy", "module/cluster", "module/internal/indoubt", "module/internal/memory", "module/internal/parlance",
-		"module/internal/poolstate", "module/internal/proxytest", "module/internal/socket", "module/logfile", "module/internal/testwait",
+		"module/internal/poolstate", "module/internal/probe", "module/internal/proxytest", "module/internal/socket", "module/logfile", "module/internal/testwait",
 		"supervisor", "supervisor/account", "supervisor/control", "supervisor/relay",
 	},
 	"module/logfile": {"internal/lockorder"},
@@ -64,7 +64,7 @@ var mayImport = map[string][]string{
 		"module/internal/block", "module/internal/parlance", "module/internal/testwait",
 	},
 	"module/command": {
-		"module/internal/assumed", "failover", "failover/address", "failover/report", "internal/options", "internal/plain", "module/broker", "module/child", "module/document", "module/internal/indoubt", "module/internal/overview", "module/internal/proxytest",
+		"module/internal/assumed", "failover", "failover/address", "failover/report", "internal/options", "internal/plain", "module/broker", "module/child", "module/document", "module/internal/generations", "module/internal/indoubt", "module/internal/overview", "module/internal/proxytest",
 		"supervisor", "supervisor/control",
 	},
 	"module/console": {
@@ -95,9 +95,12 @@ var mayImport = map[string][]string{
 	"module/policyconfig":         {"failover/address", "internal/options", "module/internal/block"},
 	"module/internal/assumed":     {},
 	"module/internal/block":       {"internal/options"},
+	"module/internal/environment": {"supervisor"},
+	"module/internal/generations": {"internal/lockorder", "module/internal/statefile"},
 	"module/internal/fault":       {"module/internal/assumed", "module/internal/proxystatus"},
 	"module/internal/indoubt":     {"internal/lockorder", "internal/plain"},
 	"module/internal/parlance":    {},
+	"module/internal/probe":       {"internal/options", "internal/plain", "module/internal/block"},
 	"module/internal/proxystatus": {},
 	"module/internal/eventhub":    {"internal/lockorder"},
 	"module/internal/hold":        {"internal/lockorder", "module/internal/proxystatus"},

@@ -97,6 +97,8 @@ func (s *Supervisor) hear(p *process) {
 		case control.KindFailed:
 			said := plain.Text(m.Error, maxReason)
 			p.said.Store(&said)
+		case control.KindProved:
+			s.put(inProved{p.id, plain.Text(m.Error, maxReason)})
 		case control.KindReport:
 			if err := s.report(p, m); errors.Is(err, control.ErrUnreadable) {
 				go s.lose(p, err)

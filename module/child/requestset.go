@@ -23,7 +23,7 @@ type inflight struct {
 	cancel   context.CancelCauseFunc
 	http3    bool
 	client   string // its address and port
-	told     bool // it is in doubt, and is reported; guarded by the shard's mu
+	told     bool   // it is in doubt, and is reported; guarded by the shard's mu
 	entry    account.Entry
 	stream   atomic.Bool // sends events; waits for nothing but to receive
 	hijacked atomic.Pointer[net.Conn]

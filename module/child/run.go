@@ -72,7 +72,8 @@ func Run() (int, error) {
 		}
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("loading the child's configuration: %w", err)
 	}
-	if missing := awaitCertificates(config); len(missing) > 0 {
+	rt.config = config
+	if missing := awaitCertificates(config, stored); len(missing) > 0 {
 		caddy.Log().Named("broker").Warn("stored certificates are not in memory yet; the child serves without them", zap.Strings("names", missing))
 	}
 	if err := link.Ready(); err != nil {
@@ -106,6 +107,10 @@ func (rt *childRuntime) orders(hello control.Hello, collector *memory.Collector)
 			if sockets, err := json.Marshal(plainSockets()); err == nil {
 				_ = rt.link.Report(parlance.TopicPlain, sockets)
 			}
+		},
+		Prove: func(data json.RawMessage) {
+			kept := told.pools()
+			go func() { _ = rt.link.Proved(rt.prove(kept, data)) }()
 		},
 		Packets: func() { go rt.readPackets() },
 		Drain:   func(timeout time.Duration) { go rt.drain(timeout) },

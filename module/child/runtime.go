@@ -24,6 +24,7 @@ import (
 type childRuntime struct {
 	link    *control.Link
 	account *account.Writer // of the requests in progress; nil keeps none
+	config  []byte          // what Caddy has loaded; not changed once this process is ready
 
 	activated chan struct{} // closed: accept connections
 	packets   chan struct{} // closed: read datagram sockets

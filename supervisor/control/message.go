@@ -26,6 +26,7 @@ const (
 	KindBeat     Kind = "beat"     // alive, and it proved it
 	KindReleased Kind = "released" // a draining child accepts and reads no more
 	KindFailed   Kind = "failed"   // Error: why it is about to exit
+	KindProved   Kind = "proved"   // the proof succeeded, or Error says why not
 	KindReport   Kind = "report"   // Topic, Data: for the parent's user; with an ID it is answered
 )
 
@@ -47,6 +48,7 @@ const (
 	KindHello    Kind = "hello"    // the first one: Config, Admin, Timeout (of a drain), Data
 	KindListened Kind = "listened" // Error, or one file
 	KindReported Kind = "reported" // the report with that ID was taken, or Error says why not
+	KindProve    Kind = "prove"    // Data: what to prove, still gated; the answer is KindProved
 	KindActivate Kind = "activate" // accept connections
 	KindPackets  Kind = "packets"  // read datagram sockets, too
 	KindDrain    Kind = "drain"    // replaced: finish what is in progress within Timeout
