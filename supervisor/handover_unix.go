@@ -86,7 +86,11 @@ func (s *Supervisor) freeze(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		err := s.ask(ctx, func(token int) input { return inFreeze{token} })
-		if !errors.Is(err, ErrUnsettled) {
+		switch {
+		case err == nil, errors.Is(err, ErrHandingOver):
+			return err
+		case !errors.Is(err, ErrUnsettled):
+			s.put(inThaw{}) // nobody waits for the answer any more, which may be that it is frozen
 			return err
 		}
 		select {

@@ -214,6 +214,9 @@ func (m *machine) abort(now time.Time, p *proc, cause string) {
 	if p.cause == "" {
 		p.cause = cause
 	}
+	if p.phase == phaseActive && cause == exitHang {
+		m.gapSince = p.lastBeat // it has served nobody since then, as far as is known
+	}
 	p.phase, p.deadline, p.killAt = phaseKilled, time.Time{}, now.Add(dumpTime)
 	m.do(action{kind: actSignal, id: p.id, signal: sigAbort})
 }

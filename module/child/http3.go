@@ -30,8 +30,9 @@ func (rt *childRuntime) addHTTP3(s http3Server) {
 }
 
 const (
-	// handshakeTime is what a connection that has just begun gets to have its first
-	// request, before the server that it belongs to sends its clients elsewhere.
+	// handshakeTime is how long there must have been no handshake before the server sends
+	// its clients elsewhere: a connection that gets through it later would belong to no
+	// server. After unusedGrace it is done all the same.
 	handshakeTime = 500 * time.Millisecond
 	// silentTime is how long nothing must have come from clients whose requests are
 	// answered: they have acknowledged the answers then.
@@ -133,15 +134,12 @@ func (rt *childRuntime) finishMoved(conn net.Conn, read, lost <-chan struct{}) {
 	case <-unread.C:
 		_ = conn.Close()
 	}
-	select {
-	case <-lost:
-	case <-time.After(handshakeTime):
-	}
+	tick := time.NewTicker(idlePoll)
+	defer tick.Stop()
+	rt.awaitHandshakes(lost, tick.C)
 	gone := rt.shutdownHTTP3()
 	answered, named := time.Now(), time.Now()
 	var before []netip.AddrPort
-	tick := time.NewTicker(idlePoll)
-	defer tick.Stop()
 	for {
 		select {
 		case <-gone:
@@ -166,6 +164,29 @@ func (rt *childRuntime) finishMoved(conn net.Conn, read, lost <-chan struct{}) {
 				named, before = now, clients
 			}
 		}
+	}
+}
+
+// awaitHandshakes waits for those of the connections that began before another process
+// read.
+func (rt *childRuntime) awaitHandshakes(lost <-chan struct{}, tick <-chan time.Time) {
+	for begun := time.Now(); ; {
+		select {
+		case <-lost:
+			return
+		case now := <-tick:
+			last := time.Unix(0, rt.shaking.Load())
+			if wait := now.Sub(begun); wait >= unusedGrace || wait >= handshakeTime && now.Sub(last) >= handshakeTime {
+				return
+			}
+		}
+	}
+}
+
+// note takes down that a datagram came, or went, that belongs to a handshake.
+func (rt *childRuntime) note(datagram []byte) {
+	if len(datagram) > 0 && datagram[0]&0x80 != 0 {
+		rt.shaking.Store(time.Now().UnixNano())
 	}
 }
 

@@ -61,6 +61,7 @@ func (p *packetConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	if !closed(p.left) {
 		n, addr, err := p.conn.ReadFrom(b)
 		if err == nil {
+			p.rt.note(b[:n])
 			p.rt.handOn(p.name, addr, b[:n])
 		}
 		if err == nil || !closed(p.left) {
@@ -100,6 +101,7 @@ func (p *packetConn) release() {
 
 // deliver takes a datagram that another child has read.
 func (p *packetConn) deliver(from netip.AddrPort, data []byte) {
+	p.rt.note(data)
 	select {
 	case p.handed <- handedPacket{from, data}:
 	default:
@@ -126,10 +128,14 @@ func (p *packetConn) Close() error {
 	return err
 }
 
-func (p *packetConn) WriteTo(b []byte, addr net.Addr) (int, error) { return p.conn.WriteTo(b, addr) }
-func (p *packetConn) LocalAddr() net.Addr                          { return p.conn.LocalAddr() }
-func (p *packetConn) SetDeadline(t time.Time) error                { return p.conn.SetDeadline(t) }
-func (p *packetConn) SetReadDeadline(t time.Time) error            { return p.conn.SetReadDeadline(t) }
+func (p *packetConn) WriteTo(b []byte, addr net.Addr) (int, error) {
+	p.rt.note(b)
+	return p.conn.WriteTo(b, addr)
+}
+
+func (p *packetConn) LocalAddr() net.Addr               { return p.conn.LocalAddr() }
+func (p *packetConn) SetDeadline(t time.Time) error     { return p.conn.SetDeadline(t) }
+func (p *packetConn) SetReadDeadline(t time.Time) error { return p.conn.SetReadDeadline(t) }
 
 func (p *packetConn) SetWriteDeadline(t time.Time) error { return p.conn.SetWriteDeadline(t) }
 

@@ -44,8 +44,9 @@ type childRuntime struct {
 	connsGone chan struct{} // closed and renewed when conns becomes empty
 	h3        map[http3Server]struct{}
 
-	sender relay.Sender // to processes that were replaced
-	heard  atomic.Int64 // when a datagram has come from the process that reads, in ns
+	sender  relay.Sender // to processes that were replaced
+	heard   atomic.Int64 // when a datagram has come from the process that reads, in ns
+	shaking atomic.Int64 // when there was one of a handshake
 
 	left  time.Time // when leave was called; written before closing is
 	http2 sync.Map  // *http2Conn by its server
