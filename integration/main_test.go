@@ -73,14 +73,8 @@ func skipShort(t *testing.T) {
 // when the test ends, and the test fails if a process of it is left then.
 func newBroker(t *testing.T, caddyfile string, env ...string) *harness.Broker {
 	t.Helper()
-	return newBrokerOf(t, binary, caddyfile, env...)
-}
-
-// newBrokerOf is the same with another program.
-func newBrokerOf(t *testing.T, built func() (string, error), caddyfile string, env ...string) *harness.Broker {
-	t.Helper()
 	skipShort(t)
-	bin, err := built()
+	bin, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}

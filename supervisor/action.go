@@ -59,7 +59,7 @@ type action struct {
 
 // Event is a change in a child's life, told once.
 type Event struct {
-	// Name is broker_child_started, _ready, _exited, _promoted, _replaced, _recycled, _stopped,
+	// Name is broker_child_started, _ready, _exited, _promoted, _replaced, _stopped,
 	// _silent or _responds, or broker_standby_lost or _restored.
 	Name string
 	// Data has child and, where a process is concerned, pid and role; exits also carry

@@ -6,12 +6,10 @@ package supervisor
 import (
 	"cmp"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/internal/plain"
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
-	"github.com/caddy-broker/caddy-broker/supervisor/output"
 )
 
 // Reasons of an exit, as they are counted and reported.
@@ -24,12 +22,11 @@ const (
 	exitStartFailure = "start_failure" // it ended before it was ready, or was not ready in time
 	exitStop         = "stop"          // it was asked to
 	exitReplace      = "replace"       // another process had taken its place
-	exitRecycled     = "recycled"      // likewise, because it had too much memory
 )
 
 // ExitReasons are all values of [Exit.Reason].
 func ExitReasons() []string {
-	return []string{exitCrash, exitHang, exitOOM, exitKilled, exitSpawn, exitStartFailure, exitStop, exitReplace, exitRecycled}
+	return []string{exitCrash, exitHang, exitOOM, exitKilled, exitSpawn, exitStartFailure, exitStop, exitReplace}
 }
 
 // Exit is how a process ended, and what is known of why.
@@ -92,11 +89,7 @@ func (e *Exit) Brief() *Exit {
 }
 
 // Planned reports whether the exit was asked for.
-func (e *Exit) Planned() bool { return planned(e.Reason) }
-
-func planned(reason string) bool {
-	return reason == exitStop || reason == exitReplace || reason == exitRecycled
-}
+func (e *Exit) Planned() bool { return e.Reason == exitStop || e.Reason == exitReplace }
 
 // maxReason bounds what is kept of the reason of an exit, in bytes.
 const maxReason = 16 << 10
@@ -115,10 +108,10 @@ func (in *inExited) exitOf(m *machine, p *proc, now time.Time) *Exit {
 	if p.ready.IsZero() && exit.InFlight != nil && exit.InFlight.Requests == 0 {
 		exit.InFlight = nil // it had not come so far
 	}
-	exit.Error = plain.Text(cmp.Or(p.refused, in.said, p.broken), maxReason)
-	exit.Stderr = plain.Text(exit.Stderr, output.MaxText)
+	exit.Error = plain.Text(cmp.Or(in.said, p.broken), maxReason)
+	exit.Stderr = plain.Text(exit.Stderr, maxStderr)
 	exit.Fault = plain.Line(exit.Fault, maxFault)
-	exit.Goroutine = plain.Text(exit.Goroutine, output.MaxGoroutine)
+	exit.Goroutine = plain.Text(exit.Goroutine, maxGoroutine)
 	if p.cause == exitStartFailure && exit.Error == "" {
 		exit.Error = fmt.Sprintf("not ready within %s", p.spec.ReadyTimeout)
 	}
@@ -149,29 +142,13 @@ func (in *inExited) reason(p *proc) string {
 	return exitCrash
 }
 
-// roleCandidate is the role of what is to replace the active process.
-const roleCandidate = "candidate"
-
 // role is what p is for the child.
 func (m *machine) role(p *proc) string {
 	switch c := m.candidate; {
-	case (p.phase == phaseStarting || p.phase == phaseProving) && c != nil && c.begun && p.gen == c.gen:
-		return roleCandidate
+	case p.phase == phaseStarting && c != nil && c.begun && p.gen == c.gen:
+		return "candidate"
 	case p.phase == phaseStopping, p.phase == phaseKilled:
 		return p.role
 	}
 	return string(p.phase)
-}
-
-// LastLines are the last n lines of text that are not empty, joined: what fits
-// into an error message.
-func LastLines(text string, n int) string {
-	var out []string
-	lines := strings.Split(text, "\n")
-	for i := len(lines) - 1; i >= 0 && len(out) < n; i-- {
-		if l := strings.TrimSpace(lines[i]); l != "" {
-			out = append([]string{l}, out...)
-		}
-	}
-	return strings.Join(out, "\n")
 }

@@ -24,7 +24,7 @@ func (s *Supervisor) launchExternal(id int, spec *Spec) (*process, error) {
 		return nil, err
 	}
 	go func() {
-		s.put(inReady{id: id})
+		s.put(inReady{id})
 		s.put(inExited{id: id, exit: p.wait()})
 	}()
 	return p, nil

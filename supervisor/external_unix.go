@@ -42,7 +42,6 @@ func (s *Supervisor) launchExternal(id int, spec *Spec) (*process, error) {
 	go s.hearNotify(p, notify)
 	go s.watchReady(p, spec)
 	go s.awaitExternal(p, notify)
-	go s.sample(p)
 	return p, nil
 }
 
@@ -100,13 +99,13 @@ func (s *Supervisor) watchReady(p *process, spec *Spec) {
 	for _, address := range spec.Listen {
 		network, rest, _, err := splitListen(address)
 		if err == nil && strings.HasPrefix(network, "tcp") && s.sockets.AwaitAccept(ctx, p.id, network, rest) {
-			s.put(p.ready())
+			s.put(inReady{p.id})
 			return
 		}
 	}
 	select {
 	case <-p.gone:
 	case <-alive.C:
-		s.put(p.ready())
+		s.put(inReady{p.id})
 	}
 }

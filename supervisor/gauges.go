@@ -46,5 +46,5 @@ func (s *Supervisor) Gauges() Gauges {
 func (s *sample) memory() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.usage.Resident
+	return s.now
 }

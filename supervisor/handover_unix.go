@@ -86,11 +86,7 @@ func (s *Supervisor) freeze(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		err := s.ask(ctx, func(token int) input { return inFreeze{token} })
-		switch {
-		case err == nil, errors.Is(err, ErrHandingOver):
-			return err
-		case !errors.Is(err, ErrUnsettled):
-			s.put(inThaw{}) // nobody waits for the answer any more, which may be that it is frozen
+		if !errors.Is(err, ErrUnsettled) {
 			return err
 		}
 		select {
@@ -229,13 +225,11 @@ func (s *Supervisor) adopt(h *HandedProcess) input {
 	} else if !h.Spec.External {
 		p.pageless = account.ErrNone // the program before knew none
 	}
-	p.sample.begin(h.Pid)
 	s.procs[p.id] = p
 	if h.Spec.External {
 		close(p.heard)
 		p.watcher = adoptWatcher(h.Watcher)
 		go s.awaitExternal(p, nil)
-		go s.sample(p)
 		return nil
 	}
 	if p.wire, err = control.Adopt(h.Connection); err != nil {
@@ -247,7 +241,6 @@ func (s *Supervisor) adopt(h *HandedProcess) input {
 	go p.deliver(nil)
 	go s.hear(p)
 	go s.await(p)
-	go s.sample(p)
 	return nil
 }
 

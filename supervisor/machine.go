@@ -6,8 +6,6 @@ package supervisor
 import (
 	"slices"
 	"time"
-
-	"github.com/caddy-broker/caddy-broker/supervisor/memory"
 )
 
 // machine is the state of one supervised child: its processes, what is wanted,
@@ -57,8 +55,6 @@ type machine struct {
 	since       time.Time     // it is shown
 	seen        time.Time     // when the last input came
 	slept       time.Duration // since the one before
-
-	memory memory.Watch // of the process that serves
 
 	random func() float64 // evenly from [0, 1), for jitter
 
@@ -111,9 +107,6 @@ func (m *machine) count(ph phase) int {
 	}
 	return n
 }
-
-// loading counts the processes that are on their way.
-func (m *machine) loading() int { return m.count(phaseStarting) + m.count(phaseProving) }
 
 func (m *machine) find(id int) *proc {
 	for _, p := range m.procs {
@@ -248,7 +241,7 @@ func (m *machine) restarting() {
 // holding decides whether the owner answers users itself: only while the next
 // start is more than holdBefore away and no process could.
 func (m *machine) holding(now time.Time) {
-	if !m.wanted || m.active() != nil || m.loading() > 0 || m.count(phaseStandby) > 0 || m.nextStart.Sub(now) <= holdBefore {
+	if !m.wanted || m.active() != nil || m.count(phaseStarting)+m.count(phaseStandby) > 0 || m.nextStart.Sub(now) <= holdBefore {
 		m.release()
 		return
 	}
@@ -345,7 +338,7 @@ func (m *machine) state() string {
 		return stateStopped
 	case m.active() != nil:
 		return stateActive
-	case m.loading() == 0 && m.nextStart.After(m.seen):
+	case m.count(phaseStarting) == 0 && m.nextStart.After(m.seen):
 		return stateBackoff
 	default:
 		return stateStarting

@@ -26,7 +26,7 @@ func (in inExited) apply(m *machine, now time.Time) {
 	m.cut(exit, in.cut)
 	m.stats.Exits[exit.Reason]++
 	m.lastExit = exit
-	if c := m.candidate; !exit.Planned() && (c == nil || p.gen != c.gen) { // a replacement that fails is no crash, and hides none
+	if !exit.Planned() {
 		m.lastFailure = exit
 	}
 	if p.pid != 0 {
@@ -42,7 +42,7 @@ func (in inExited) apply(m *machine, now time.Time) {
 	m.packets()
 
 	failed := &StartError{Child: m.name, Exit: *exit, Cause: exit.Error}
-	if in.said != "" || p.refused != "" { // which says it all
+	if in.said != "" { // which says it all
 		failed.Exit.Stderr = ""
 	}
 	if c := m.candidate; c != nil && p.gen == c.gen { // it was never ready: the old generation goes on
@@ -120,7 +120,7 @@ func (m *machine) lose(now time.Time, p *proc) {
 	if c := m.candidate; c != nil && p.gen == c.gen {
 		m.candidateFailed(c, failed)
 	}
-	if m.wanted && p.gen == m.gen && !planned(p.cause) {
+	if m.wanted && p.gen == m.gen && p.cause != exitStop && p.cause != exitReplace {
 		m.died(p, failed, m.postpone(now, p))
 	}
 	m.ended(failed)

@@ -23,11 +23,8 @@ type (
 	inSpawned struct {
 		id, pid int
 	}
-	inReady struct {
-		id  int
-		own int64 // what it has of memory for itself, in bytes; 0 is not known
-	}
-	inBeat struct{ id int }
+	inReady struct{ id int }
+	inBeat  struct{ id int }
 	// inHung is a process that says itself that it hangs.
 	inHung struct{ id int }
 	// inBroken is a process that lives and whose control connection has ended.
@@ -112,9 +109,6 @@ func (in inReady) apply(m *machine, now time.Time) {
 	if p == nil || p.phase != phaseStarting {
 		return
 	}
-	if m.tooLarge(now, p, in.own) {
-		return
-	}
 	p.phase, p.ready, p.deadline = phaseStandby, now, time.Time{}
 	if !p.spec.External { // others are watched from their first heartbeat on
 		p.lastBeat = now
@@ -125,8 +119,6 @@ func (in inReady) apply(m *machine, now time.Time) {
 	m.tellReady(now, p)
 
 	switch c := m.candidate; {
-	case m.mustProve(p):
-		m.prove(now, p)
 	case c != nil && p.gen == c.gen:
 		m.candidate, m.later = m.later, nil
 		m.takeOver(now, p, c)
@@ -149,20 +141,14 @@ func (m *machine) takeOver(now time.Time, p *proc, c *candidate) {
 		}
 	}
 	m.activate(p)
-	if c.recycles == nil {
-		m.memory.Renew()
-	}
 	replaced := c.replaced
 	if old != nil {
 		replaced = old.pid
 		m.relieve(now, old, c.reply)
-		m.blame(c, old)
 	} else {
 		m.replies(&c.reply, nil)
 	}
-	if c.recycles != nil && replaced != 0 {
-		m.recycled(p, c.recycles, replaced)
-	} else if replaced != 0 {
+	if replaced != 0 {
 		m.event("broker_child_replaced", p, map[string]any{"role": string(phaseActive), "replaced_pid": replaced})
 	}
 	m.replies(&m.starting, nil)

@@ -4,7 +4,6 @@
 package supervisor
 
 import (
-	"encoding/json"
 	"slices"
 	"testing"
 	"time"
@@ -43,10 +42,6 @@ func newWorld(t *rapid.T) *world {
 			ReadyTimeout: durations.Draw(t, "ready"), Watchdog: rapid.SampledFrom([]time.Duration{0, 3 * time.Second, time.Minute}).Draw(t, "watchdog"),
 			DrainTimeout: durations.Draw(t, "drain"), StopTimeout: durations.Draw(t, "stop"),
 		})
-		if rapid.Bool().Draw(t, "proves") {
-			spec := w.specs[len(w.specs)-1]
-			spec.Prove, spec.ProveTimeout = json.RawMessage(`{}`), durations.Draw(t, "prove")
-		}
 	}
 	return w
 }
@@ -77,7 +72,7 @@ func (w *world) maybeSpec() *Spec {
 }
 
 func (w *world) input() input {
-	switch rapid.IntRange(0, 21).Draw(w.T, "what") {
+	switch rapid.IntRange(0, 19).Draw(w.T, "what") {
 	case 0:
 		return inStart{w.maybeSpec(), w.token()}
 	case 1:
@@ -89,7 +84,7 @@ func (w *world) input() input {
 	case 4:
 		return inStop{rapid.SampledFrom([]control.Mode{control.Immediate, control.Force}).Draw(w.T, "mode"), w.token()}
 	case 5, 6, 7:
-		return inReady{id: w.id()}
+		return inReady{w.id()}
 	case 8:
 		return inBeat{w.id()}
 	case 9:
@@ -110,8 +105,6 @@ func (w *world) input() input {
 		return inFreeze{w.token()}
 	case 17, 18:
 		return inThaw{}
-	case 19, 20:
-		return inProved{w.id(), rapid.SampledFrom([]string{"", "no answer"}).Draw(w.T, "proof")}
 	default:
 		return inTick{}
 	}
@@ -294,7 +287,7 @@ func TestMachineAnswersWhateverHangs(t *testing.T) {
 			w.advance(rapid.SampledFrom([]time.Duration{0, time.Second, 10 * time.Second}).Draw(t, "wait"))
 			in := w.input()
 			if e, ok := in.(inExited); ok {
-				in = inReady{id: e.id}
+				in = inReady{e.id}
 			}
 			w.step(in, true)
 		}
@@ -316,10 +309,10 @@ func TestNeverRestartedTooFast(t *testing.T) {
 		spec.Standby, spec.ReadyTimeout, spec.Restart.Reset = 0, 0, time.Minute
 		spec.Restart.MaxDelay = max(spec.Restart.Delay, spec.Restart.MaxDelay)
 		w.step(inStart{spec, w.token()}, true)
-		w.step(inReady{id: 1}, true)
+		w.step(inReady{1}, true)
 		for deaths := 1; deaths < 12; deaths++ {
 			if rapid.Bool().Draw(t, "ready") {
-				w.step(inReady{id: w.m.lastID}, true)
+				w.step(inReady{w.m.lastID}, true)
 			}
 			w.now = w.now.Add(time.Millisecond)
 			last, died := w.m.lastID, w.now

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/caddy-broker/caddy-broker/supervisor/memory"
 )
 
 // candidate is a replacement: a spec that serves once a process of it is ready, and
@@ -21,9 +19,6 @@ type candidate struct {
 	gen   int       // that of its processes, once it has begun; it becomes the machine's when one is ready
 	// replaced is the process that was active before what must be alone could start.
 	replaced int
-	// recycles is why the process that serves is replaced though nobody has asked for it;
-	// nil is that somebody has.
-	recycles *memory.Verdict
 }
 
 const (
@@ -91,7 +86,6 @@ func (m *machine) begin(now time.Time) {
 	case spec.StopFirst:
 		if p := m.active(); p != nil {
 			c.replaced = p.pid
-			m.blame(c, p)
 			// If it has come to serve in this step only, users queue at the sockets again.
 			m.out = slices.DeleteFunc(m.out, func(a action) bool { return a.kind == actSweep })
 		}

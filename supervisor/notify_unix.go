@@ -65,9 +65,6 @@ func (s *Supervisor) hearNotify(p *process, n *notifySocket) {
 			return
 		}
 		for _, in := range notifications(p.id, string(buf[:size])) {
-			if _, ready := in.(inReady); ready {
-				in = p.ready()
-			}
 			s.put(in)
 		}
 	}
@@ -80,7 +77,7 @@ func notifications(id int, text string) []input {
 	for line := range strings.Lines(text) {
 		switch strings.TrimRight(line, "\n") {
 		case "READY=1":
-			out = append(out, inReady{id: id})
+			out = append(out, inReady{id})
 		case "WATCHDOG=1":
 			out = append(out, inBeat{id})
 		case "WATCHDOG=trigger":

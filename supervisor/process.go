@@ -16,8 +16,6 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
-	"github.com/caddy-broker/caddy-broker/supervisor/memory"
-	"github.com/caddy-broker/caddy-broker/supervisor/output"
 )
 
 // process is one running process: what the operating system knows of a proc.
@@ -32,7 +30,7 @@ type process struct {
 	// nil for an external program, and where this system has none.
 	page     *os.File
 	pageless error // why there is none, if there should be
-	tail     *output.Tail
+	tail     *tail
 	sample   sample
 	stderr   *os.File
 	// watcher ends what the process has started when this one is killed; nil for a child
@@ -75,7 +73,7 @@ func emptyProcess(id int, spec *Spec) *process {
 		id:      id,
 		uid:     os.Geteuid(),
 		spec:    spec,
-		tail:    new(output.Tail),
+		tail:    new(tail),
 		drained: make(chan struct{}),
 		heard:   make(chan struct{}),
 		gone:    make(chan struct{}),
@@ -125,8 +123,7 @@ func (p *process) start(output outputs) error {
 		_ = read.Close()
 		return fmt.Errorf("creating child process %q: %w", p.cmd.Path, err)
 	}
-	p.sample.begin(p.cmd.Process.Pid)
-	_ = memory.EndFirst(p.cmd.Process.Pid) // it may have ended already, and the broker does without
+	p.sample.count()
 	p.copyOutput(output)
 	return nil
 }
@@ -172,7 +169,7 @@ func (p *process) wait() Exit {
 	p.watcher.release()
 	_ = p.stderr.Close()
 	exit.Stderr = p.tail.String()
-	exit.Fault, exit.Goroutine = p.tail.Fault()
+	exit.Fault, exit.Goroutine = p.tail.fault()
 	return exit
 }
 

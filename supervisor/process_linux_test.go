@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
-	"github.com/caddy-broker/caddy-broker/supervisor/output"
 )
 
 func TestStartServeStop(t *testing.T) {
@@ -390,8 +389,8 @@ func TestOutputThatCannotBeWritten(t *testing.T) {
 	if err := w.Start(t.Context(), spec); err == nil || !strings.Contains(err.Error(), "exit code 6") || !strings.Contains(err.Error(), "line 19999") {
 		t.Errorf("error %v", err)
 	}
-	if kept := len(w.Status().LastExit.Stderr); kept != output.TailSize {
-		t.Errorf("%d bytes of output kept, want %d", kept, output.TailSize)
+	if kept := len(w.Status().LastExit.Stderr); kept != tailSize {
+		t.Errorf("%d bytes of output kept, want %d", kept, tailSize)
 	}
 }
 

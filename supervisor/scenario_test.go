@@ -4,7 +4,6 @@
 package supervisor
 
 import (
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -184,24 +183,13 @@ func (s *scenario) input(verb string, args []string) input {
 	case "close":
 		return inClose{}
 	case "ready":
-		if len(args) > 1 {
-			return inReady{id(), int64(s.number(args[1])) << 20}
-		}
-		return inReady{id: id()}
-	case "memory":
-		return inSample{id(), int64(s.number(args[1])) << 20}
+		return inReady{id()}
 	case "beat":
 		return inBeat{id()}
 	case "broken":
 		return inBroken{id(), strings.Join(args[1:], " ")}
 	case "hung":
 		return inHung{id()}
-	case "proved":
-		in := inProved{id: id()}
-		if len(args) > 2 {
-			in.failed = strings.Join(args[2:], " ")
-		}
-		return in
 	case "released":
 		return inReleased{id()}
 	case "exited":
@@ -280,20 +268,12 @@ func (s *scenario) spec(fields []string) {
 	durations := map[string]*time.Duration{
 		"restart_delay": &spec.Restart.Delay, "max_restart_delay": &spec.Restart.MaxDelay, "restart_reset": &spec.Restart.Reset,
 		"ready_timeout": &spec.ReadyTimeout, "watchdog": &spec.Watchdog, "drain_timeout": &spec.DrainTimeout, "stop_timeout": &spec.StopTimeout,
-		"max_memory_interval": &spec.MaxMemoryInterval,
 	}
 	for _, field := range fields[1:] {
 		key, value, _ := strings.Cut(field, "=")
 		switch {
 		case key == "standby":
 			spec.Standby = s.number(value)
-		case key == "prove":
-			spec.Prove = json.RawMessage(`{}`)
-			if err := durationInto(&spec.ProveTimeout, value); err != nil {
-				s.Fatal(err)
-			}
-		case key == "max_memory":
-			spec.MaxMemory = int64(s.number(value)) << 20
 		case key == "max_generations":
 			spec.MaxGenerations = s.number(value)
 		case key == "max_drains":
@@ -303,19 +283,16 @@ func (s *scenario) spec(fields []string) {
 		case key == "stop_first":
 			spec.StopFirst = true
 		case durations[key] != nil:
-			if err := durationInto(durations[key], value); err != nil {
+			d, err := time.ParseDuration(value)
+			if err != nil {
 				s.Fatal(err)
 			}
+			*durations[key] = d
 		default:
 			s.Fatalf("no setting %q", key)
 		}
 	}
 	s.specs[fields[0]] = spec
-}
-
-func durationInto(to *time.Duration, text string) (err error) {
-	*to, err = time.ParseDuration(text)
-	return err
 }
 
 func (s *scenario) show(a action) string {

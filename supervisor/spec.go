@@ -5,8 +5,6 @@ package supervisor
 
 import (
 	"bytes"
-	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,11 +32,6 @@ type Spec struct {
 	Standby int
 	Restart Restart
 
-	// Prove is what a replacement is told to prove before it serves instead of what does;
-	// nil is nothing. ProveTimeout bounds that; 0 does not.
-	Prove        json.RawMessage
-	ProveTimeout time.Duration
-
 	// ReadyTimeout bounds the time from spawn to readiness.
 	ReadyTimeout time.Duration
 	// Watchdog is how long a ready child may be silent; 0 disables.
@@ -56,25 +49,8 @@ type Spec struct {
 	// StopFirst marks what cannot run beside another process of the child, as one
 	// that locks a file does: all others are gone before it starts. It has no spares.
 	StopFirst bool
-	// MaxMemory is what the process that serves may have of its own, in bytes: one that has
-	// more for three seconds is replaced, no more often than MaxMemoryInterval. 0 is no
-	// limit. A first process that has so much when it is ready is an error.
-	MaxMemory         int64
-	MaxMemoryInterval time.Duration
-	// Told is for [Config.Hello] and those who call [Supervisor.Tell]: what this
-	// configuration has its processes told.
-	Told json.RawMessage
 	// StopTimeout turns an immediate stop into force; 0 never does by itself.
 	StopTimeout time.Duration
-}
-
-// Processes is how many processes of the child can exist at once, but for those that
-// finish requests longer than others wait for them.
-func (s *Spec) Processes() int {
-	if s.StopFirst {
-		return 1
-	}
-	return cmp.Or(s.MaxGenerations, DefaultMaxGenerations) + s.Standby
 }
 
 // shown is the command as a log may have it: arguments of other programs may be secrets.
@@ -86,9 +62,9 @@ func (s *Spec) shown() string {
 }
 
 // Equal reports whether a child of one spec serves as well for the other, so that
-// nothing needs replacing. Whether another MaxMemory is enough shows a new process only.
+// nothing needs replacing.
 func (s *Spec) Equal(o *Spec) bool {
 	return slices.Equal(s.Command, o.Command) && slices.Equal(s.Env, o.Env) &&
 		s.User == o.User && bytes.Equal(s.Config, o.Config) && s.External == o.External &&
-		slices.Equal(s.Listen, o.Listen) && s.MaxMemory == o.MaxMemory
+		slices.Equal(s.Listen, o.Listen)
 }

@@ -20,8 +20,7 @@ type Status struct {
 	// Restarts counts the starts that followed a death.
 	Restarts uint64 `json:"restarts"`
 	LastExit *Exit  `json:"last_exit,omitempty"`
-	// LastFailure is the last exit that was not asked for, of a process that was to serve
-	// or did; it may be the same.
+	// LastFailure is the last exit that was not asked for; it may be the same.
 	LastFailure *Exit `json:"-"`
 	// NextStart is set while the child is in backoff.
 	NextStart *time.Time `json:"next_start,omitempty"`
@@ -37,7 +36,6 @@ type Status struct {
 	Stats Stats `json:"-"`
 
 	gapSince time.Time
-	limited  bool // its memory is
 }
 
 // StandbyStatus says how many spares are wanted, and how many could take over now.
@@ -88,7 +86,6 @@ func (s *Supervisor) publish() {
 		Name: m.name, State: m.shown, Since: m.since, Restarts: m.stats.Restarts,
 		LastExit: m.lastExit, LastFailure: m.lastFailure, Processes: []ProcessStatus{}, Stats: m.stats, gapSince: m.gapSince,
 	}
-	st.limited = m.spec != nil && m.spec.MaxMemory > 0
 	st.Stats.Exits = maps.Clone(m.stats.Exits)
 	if m.shown == stateBackoff {
 		at := m.nextStart

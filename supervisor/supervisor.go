@@ -16,7 +16,6 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
-	"github.com/caddy-broker/caddy-broker/supervisor/relay"
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
@@ -32,13 +31,8 @@ type Config struct {
 	// AdminSocket returns the path of the private admin socket of process id, which
 	// runs as user; an empty user is this process's.
 	AdminSocket func(id int, user string) string
-	// Hello returns what a new process of spec is told besides its configuration; nil is
-	// nothing.
-	Hello func(spec *Spec) json.RawMessage
-	// Prove is called when process id is to prove itself, before it hears of that, on the
-	// supervisor's goroutine. What it returns is told right before; nil is nothing. It must
-	// not block.
-	Prove func(id int) Pieces
+	// Hello returns what a new process is told besides its configuration; nil is nothing.
+	Hello func() json.RawMessage
 	// Activate is called when process id becomes the one that serves, before it
 	// hears of it, on the supervisor's goroutine. What it returns is told right before;
 	// nil is nothing. It must not block.
@@ -72,7 +66,6 @@ type Pieces = iter.Seq2[string, json.RawMessage]
 type Supervisor struct {
 	cfg     Config
 	sockets *sockets.Holder
-	relays  relay.Registry
 	inputs  chan request
 	done    chan struct{}
 	reserve reserve
@@ -235,7 +228,6 @@ func (s *Supervisor) handle(in input) {
 	switch in := in.(type) {
 	case inExited:
 		delete(s.procs, in.id)
-		s.relays.Leave(in.id)
 	case inShow:
 		in.to <- s.show()
 		return
@@ -266,11 +258,8 @@ func (s *Supervisor) carryOut(a action) input {
 		return s.adopt(a.handed)
 	case actSend:
 		var before Pieces
-		switch {
-		case a.msg.Kind == control.KindActivate && s.cfg.Activate != nil:
+		if a.msg.Kind == control.KindActivate && s.cfg.Activate != nil {
 			before = s.cfg.Activate(a.id)
-		case a.msg.Kind == control.KindProve && s.cfg.Prove != nil:
-			before = s.cfg.Prove(a.id)
 		}
 		if p := s.procs[a.id]; p != nil {
 			p.post(a.msg, before)

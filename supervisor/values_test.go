@@ -4,13 +4,14 @@
 package supervisor
 
 import (
-	"encoding/json"
 	"os"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
@@ -68,6 +69,29 @@ func TestEnv(t *testing.T) {
 	}
 }
 
+// The last 64 KiB are kept, however they were written.
+func TestTail(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		var kept tail
+		var all []byte
+		for range rapid.IntRange(0, 8).Draw(t, "writes") {
+			size := rapid.OneOf(rapid.IntRange(0, 100), rapid.IntRange(tailSize-2, tailSize+2), rapid.IntRange(0, 3*tailSize)).Draw(t, "size")
+			chunk := make([]byte, size)
+			for i := range chunk {
+				chunk[i] = byte(len(all) + i)
+			}
+			if n, err := kept.Write(chunk); n != size || err != nil {
+				t.Fatalf("wrote %d of %d (%v)", n, size, err)
+			}
+			all = append(all, chunk...)
+		}
+		if want := all[max(0, len(all)-tailSize):]; kept.String() != string(want) {
+			t.Fatalf("%d bytes kept of %d are not the last %d", len(kept.String()), len(all), len(want))
+		}
+	})
+}
+
 func TestLastLines(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -109,13 +133,11 @@ func TestStartErrorShowsLastLines(t *testing.T) {
 // Whoever adds a setting to Spec decides whether a process must be replaced for it.
 func TestSpecEqual(t *testing.T) {
 	t.Parallel()
-	tuned := []string{"Standby", "StopFirst", "Restart", "ReadyTimeout", "Watchdog", "DrainTimeout", "StopTimeout", "MaxGenerations", "MaxDrains", "MaxMemoryInterval", "Told", "Prove", "ProveTimeout"}
+	tuned := []string{"Standby", "StopFirst", "Restart", "ReadyTimeout", "Watchdog", "DrainTimeout", "StopTimeout", "MaxGenerations", "MaxDrains"}
 	changed := map[string]any{
 		"Command": []string{"a"}, "Env": []string{"A=1"}, "User": "nobody", "Config": []byte("{}"), "External": true, "Listen": []string{":1"},
 		"Standby": 1, "StopFirst": true, "Restart": Restart{Delay: 1}, "ReadyTimeout": time.Second, "Watchdog": time.Second, "DrainTimeout": time.Second, "StopTimeout": time.Second,
 		"MaxGenerations": 4, "MaxDrains": 5,
-		"MaxMemory": int64(1), "MaxMemoryInterval": time.Second, "Told": json.RawMessage("1"),
-		"Prove": json.RawMessage("1"), "ProveTimeout": time.Second,
 	}
 	fields := reflect.TypeFor[Spec]()
 	for i := range fields.NumField() {
@@ -148,26 +170,5 @@ func TestOutboxDropsNews(t *testing.T) {
 	}
 	if left := o.take(); len(left) > 0 {
 		t.Errorf("%d are sent twice", len(left))
-	}
-}
-
-// A process that was killed while the system ended one for lack of memory was that one.
-func TestOOM(t *testing.T) {
-	ready := time.Unix(1, 0)
-	for name, c := range map[string]struct {
-		in   inExited
-		p    proc
-		want string
-	}{
-		"killed":            {inExited{exit: Exit{Signal: "SIGKILL"}}, proc{pid: 1, ready: ready}, exitKilled},
-		"oom":               {inExited{exit: Exit{Signal: "SIGKILL"}, oom: true}, proc{pid: 1, ready: ready}, exitOOM},
-		"oom while loading": {inExited{exit: Exit{Signal: "SIGKILL"}, oom: true}, proc{pid: 1}, exitOOM},
-		"crash":             {inExited{exit: Exit{Signal: "SIGSEGV"}}, proc{pid: 1, ready: ready}, exitCrash},
-		"not ready":         {inExited{exit: Exit{Signal: "SIGKILL"}}, proc{pid: 1}, exitStartFailure},
-		"not spawned":       {inExited{exit: Exit{Code: 127}}, proc{}, exitSpawn},
-	} {
-		if got := c.in.reason(&c.p); got != c.want {
-			t.Errorf("%s: %s, want %s", name, got, c.want)
-		}
 	}
 }

@@ -12,40 +12,30 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"syscall"
 )
 
-// caddyPackage is this repository's Caddy.
-const caddyPackage = "cmd/caddy"
-
-// Build builds this repository's Caddy into dir and returns its path.
-func Build(ctx context.Context, dir string) (string, error) {
-	return BuildPackage(ctx, dir, caddyPackage)
-}
-
-// BuildPackage builds a program of this repository into dir and returns its path; the tags
-// are those of Caddy's own releases.
+// Build builds this repository's Caddy into dir and returns its path; the tags are
+// those of Caddy's own releases.
 //
 // Go's build cache has no programs, so the last one is kept in the user's cache:
 // go build then links only what has changed. What runs is a copy, which no later
 // build replaces.
-func BuildPackage(ctx context.Context, dir, pkg string) (string, error) {
-	name := path.Base(pkg)
-	kept, err := keepBuild(dir, name)
+func Build(ctx context.Context, dir string) (string, error) {
+	kept, err := keepBuild(dir)
 	if err != nil {
 		return "", err
 	}
 	defer kept.lock.Close()
 	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-tags", "nobadger,nomysql,nopgx",
-		"-o", kept.bin, "github.com/caddy-broker/caddy-broker/"+pkg)
+		"-o", kept.bin, "github.com/caddy-broker/caddy-broker/cmd/caddy")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building %s: %w\n%s", name, err, out)
+		return "", fmt.Errorf("building caddy: %w\n%s", err, out)
 	}
-	bin := filepath.Join(dir, name)
+	bin := filepath.Join(dir, "caddy")
 	if err := copyProgram(bin, kept.bin); err != nil {
-		return "", fmt.Errorf("copying %s: %w", name, err)
+		return "", fmt.Errorf("copying caddy: %w", err)
 	}
 	// The kernel names a process's program without symbolic links.
 	return filepath.EvalSymlinks(bin)
@@ -61,7 +51,7 @@ type keptBuild struct {
 // keepBuild finds the place for this working directory, which is that of the
 // package under test: another checkout has another one. Without a cache of the
 // user's it is in dir.
-func keepBuild(dir, name string) (*keptBuild, error) {
+func keepBuild(dir string) (*keptBuild, error) {
 	wd, err := os.Getwd()
 	if err != nil {
 		return nil, err
@@ -71,7 +61,7 @@ func keepBuild(dir, name string) (*keptBuild, error) {
 		place = filepath.Join(cache, "caddy-broker-tests", fmt.Sprintf("%x", sha256.Sum256([]byte(wd)))[:16])
 	}
 	if err := os.MkdirAll(place, 0o700); err != nil {
-		return nil, fmt.Errorf("keeping %s for the next tests: %w", name, err)
+		return nil, fmt.Errorf("keeping caddy for the next tests: %w", err)
 	}
 	lock, err := os.OpenFile(filepath.Join(place, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -80,7 +70,7 @@ func keepBuild(dir, name string) (*keptBuild, error) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return nil, fmt.Errorf("locking %s: %w", lock.Name(), err)
 	}
-	return &keptBuild{filepath.Join(place, name), lock}, nil
+	return &keptBuild{filepath.Join(place, "caddy"), lock}, nil
 }
 
 func copyProgram(to, from string) error {

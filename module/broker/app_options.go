@@ -12,9 +12,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-broker/caddy-broker/module/child"
-	"github.com/caddy-broker/caddy-broker/module/internal/environment"
-	"github.com/caddy-broker/caddy-broker/module/internal/memory"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 )
 
@@ -63,16 +60,6 @@ type ChildOptions struct {
 	// standby then. Default: `stop_first` where a module is configured that is known
 	// to need it, such as `acme_server`; else `overlap`.
 	Replace string `json:"replace,omitempty"`
-	// MaxMemory is how many bytes of memory the process that serves may have of its own.
-	// One that has more for three seconds is replaced without loss. Linux only. Default:
-	// no limit.
-	MaxMemory *int64 `json:"max_memory,omitempty"`
-	// MaxMemoryInterval is the least time between two of these replacements. Default: 1m.
-	MaxMemoryInterval *caddy.Duration `json:"max_memory_interval,omitempty"`
-	// GC is how much garbage may gather, in percent of what is alive, before it is
-	// collected; or `auto`: 400 where there is room, less near the limit, 100 at least. The
-	// variable GOGC wins. Default: `auto`. Not for a `command`.
-	GC string `json:"gc,omitempty"`
 	// HALog is the file that records the child's life, relative to the working
 	// directory; `off` disables it. Default: broker_ha.log for the child `default`,
 	// off for the others.
@@ -98,7 +85,6 @@ const DefaultChild = "default"
 type childSpec struct {
 	*supervisor.Spec
 	haLog string // empty is none
-	gc    int    // percent; 0 is auto
 	locks string // the module for which it is stopped before it is replaced; empty is none
 }
 
@@ -123,11 +109,6 @@ func (a *App) childSpecs() (map[string]*childSpec, error) {
 		}
 		specs[name] = spec
 	}
-	for name, spec := range specs {
-		if err := divideMemory(specs, name, spec); err != nil {
-			return nil, err
-		}
-	}
 	return specs, nil
 }
 
@@ -146,9 +127,6 @@ func (a *App) childSpec(name string, c *Child) (*childSpec, error) {
 	spec, err := c.spec(name, opts, a.secrets()...)
 	if err == nil {
 		err = checkRoot(opts.User)
-	}
-	if err == nil && name == DefaultChild {
-		err = a.prove(spec.Spec)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("child %q: %w", name, err)
@@ -178,14 +156,14 @@ func (c *Child) Check(name string, defaults ChildOptions) error {
 func (c *Child) optionsWith(defaults ChildOptions) ChildOptions {
 	opts := c.ChildOptions.withDefaults(defaults)
 	if c.Command != nil {
-		opts.Standby, opts.GC = c.Standby, c.GC
+		opts.Standby = c.Standby
 	}
 	return opts
 }
 
 // spec is what a child of that name with these options runs. The secrets are those of
 // this process, which no child is given.
-func (c *Child) spec(name string, o ChildOptions, secrets ...string) (_ *childSpec, err error) {
+func (c *Child) spec(name string, o ChildOptions, secrets ...string) (*childSpec, error) {
 	if o.Watchdog != nil && *o.Watchdog == 0 { // in JSON, 0 is off as well
 		o.Watchdog = new(WatchdogOff)
 	}
@@ -197,7 +175,7 @@ func (c *Child) spec(name string, o ChildOptions, secrets ...string) (_ *childSp
 		log = new(DefaultHALog)
 	}
 	if o.DrainTimeout == nil {
-		o.DrainTimeout = new(max(*childDefaults.DrainTimeout, caddy.Duration(child.GraceOf(c.Config))))
+		o.DrainTimeout = new(max(*childDefaults.DrainTimeout, caddy.Duration(graceOf(c.Config))))
 	}
 	followed := o.MaxRestartDelay == nil // the cap, where it was left open
 	o = o.withDefaults(childDefaults)
@@ -220,17 +198,12 @@ func (c *Child) spec(name string, o ChildOptions, secrets ...string) (_ *childSp
 		DrainTimeout: time.Duration(*o.DrainTimeout),
 		StopTimeout:  time.Duration(*o.StopTimeout),
 
-		MaxMemory:         value(o.MaxMemory),
-		MaxMemoryInterval: time.Duration(*o.MaxMemoryInterval),
-		Env:               environment.Child(c.Config, o.Env, secrets...),
-		MaxGenerations:    *o.MaxGenerations,
-		MaxDrains:         *o.MaxDrains,
+		MaxGenerations: *o.MaxGenerations,
+		MaxDrains:      *o.MaxDrains,
+		Env:            childEnv(c.Config, o.Env, secrets...),
 	}}
 	if log != nil && *log != "off" {
 		s.haLog = *log
-	}
-	if s.gc, err = memory.ParseGC(o.GC); err != nil {
-		return nil, fmt.Errorf("option gc: %w", err)
 	}
 	if err := c.replacement(s, o.Replace); err != nil {
 		return nil, err
@@ -257,8 +230,6 @@ func (c *Child) program(s *supervisor.Spec) error {
 		return fmt.Errorf("there is nothing to run: give it a command")
 	case s.Standby > 0:
 		return fmt.Errorf("option standby: value %d is not allowed: only a Caddy child can be kept from accepting; a command has no spares", s.Standby)
-	case c.GC != "":
-		return fmt.Errorf("option gc: value %q is not allowed: only a Caddy child can be told; give a command what it reads, such as env GOGC 400", c.GC)
 	}
 	if err := supervisor.IsExecutable(c.Command[0]); err != nil {
 		return fmt.Errorf("option command: program %q: %w", c.Command[0], err)

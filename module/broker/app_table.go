@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/internal/options"
 	"github.com/caddy-broker/caddy-broker/module/internal/block"
-	"github.com/caddy-broker/caddy-broker/module/internal/memory"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 )
 
@@ -102,24 +100,6 @@ var childTable = options.Table[ChildOptions]{
 		Access: options.Omissible(options.Field(func(o *ChildOptions) *string { return &o.Replace }, checkReplace)),
 	},
 	{
-		Name: "max_memory", Kind: options.Size,
-		Default: "no limit", Allowed: "a number of bytes, above 0",
-		Effect: "What the process that serves may have of memory for itself, apart from the program's file, which processes share: three seconds above, and it is replaced without loss. Linux only.",
-		Access: options.Optional(func(o *ChildOptions) **int64 { return &o.MaxMemory }, options.Within[int64](1, math.MaxInt64)),
-	},
-	{
-		Name: "max_memory_interval", Kind: options.Duration,
-		Default: "1m", Allowed: "a duration, above 0",
-		Effect: "The least time from one such replacement to the next.",
-		Access: options.OptionalDuration(func(o *ChildOptions) **caddy.Duration { return &o.MaxMemoryInterval }, options.Positive),
-	},
-	{
-		Name: "gc", Kind: options.String,
-		Default: "auto", Allowed: "auto or a percentage from 1 to 10000, in quotation marks in JSON",
-		Effect: "How much garbage may gather, in percent of what is alive, as GOGC says it, which wins where it is set. `auto`: 400 where there is room, down to 100 near the limit. Not for a `command`.",
-		Access: options.Omissible(options.Field(func(o *ChildOptions) *string { return &o.GC }, checkGC)),
-	},
-	{
 		Name: "ha_log", Kind: options.String,
 		Default: "`broker_ha.log`, for a `child` off", Allowed: "the path of a file, or off",
 		Effect: "The life of the child, a line per event.",
@@ -144,7 +124,7 @@ var appTable = options.Table[App]{
 	{
 		Name: "state_dir", Kind: options.String,
 		Default: "`broker` in Caddy's data directory", Allowed: "the path of a folder, or off",
-		Effect: "Where drains, manual failovers, added and removed addresses, the requests in doubt and the configurations that have served outlive the parent.",
+		Effect: "Where drains, manual failovers, added and removed addresses and the requests in doubt outlive the parent.",
 		Access: options.Optional(func(a *App) **string { return &a.StateDir }, notEmpty),
 	},
 }
@@ -203,13 +183,6 @@ func checkWatchdog(d time.Duration) error {
 
 func notEmpty(s string) error {
 	if s == "" {
-		return options.ErrRange
-	}
-	return nil
-}
-
-func checkGC(text string) error {
-	if _, err := memory.ParseGC(text); err != nil || text == "" {
 		return options.ErrRange
 	}
 	return nil

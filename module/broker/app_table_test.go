@@ -20,7 +20,6 @@ import (
 	"github.com/caddy-broker/caddy-broker/internal/options"
 	"github.com/caddy-broker/caddy-broker/module/child"
 	"github.com/caddy-broker/caddy-broker/module/cluster"
-	"github.com/caddy-broker/caddy-broker/module/internal/probe"
 )
 
 var updateDocs = flag.Bool("update", false, "write the option tables of docs anew")
@@ -31,7 +30,6 @@ func TestDocumentedOptions(t *testing.T) {
 	for _, table := range []struct{ page, name, text string }{
 		{"../../docs/supervision.md", "child", childTable.MarkdownTable(false)},
 		{"../../docs/supervision.md", "broker", appTable.MarkdownTable(false)},
-		{"../../docs/supervision.md", "probe", probe.Table.MarkdownTable(false)},
 		{"../../docs/supervision.md", "program", programTable.MarkdownTable(false)},
 		{"../../docs/dynamic-membership.md", "network", cluster.Table.MarkdownTable(false)},
 	} {
@@ -64,14 +62,13 @@ func TestTablesFollowTheStructs(t *testing.T) {
 	types := map[options.Kind][]reflect.Type{
 		options.Bool:     {reflect.TypeFor[bool]()},
 		options.Int:      {reflect.TypeFor[*int]()},
-		options.Size:     {reflect.TypeFor[*int64]()},
 		options.Duration: {reflect.TypeFor[*caddy.Duration]()},
 		options.String:   {reflect.TypeFor[string](), reflect.TypeFor[*string]()},
 		options.List:     {reflect.TypeFor[[]string]()},
 		options.Pairs:    {reflect.TypeFor[map[string]string]()},
 	}
 	followTheStruct(t, childTable, types, "app_options.go")
-	followTheStruct(t, appTable, types, "app.go", "off", "source", "admin_listen", "children", "network", "probes")
+	followTheStruct(t, appTable, types, "app.go", "off", "source", "admin_listen", "children", "network")
 	followTheStruct(t, programTable, types, "app.go", "config", "verbatim")
 	followTheStruct(t, cluster.Table, types, "../cluster/network.go")
 }
@@ -190,26 +187,23 @@ func TestChildOptionsInEffect(t *testing.T) {
 // badValues has for every option a JSON value that is not allowed, and what the
 // error shows of it.
 var badValues = map[string]struct{ json, shown string }{
-	"max_generations":     {`1`, "1"},
-	"max_drains":          {`0`, "0"},
-	"standby":             {`9`, `"9"`},
-	"restart_delay":       {`"soon"`, `"soon"`},
-	"max_restart_delay":   {`-5`, `"-5ns"`},
-	"restart_reset":       {`"-1s"`, `"-1s"`},
-	"ready_timeout":       {`0`, `"0"`},
-	"watchdog":            {`"1s"`, `"1s"`},
-	"drain_timeout":       {`true`, `"true"`},
-	"stop_timeout":        {`"5"`, `"5"`},
-	"replace":             {`"later"`, `"later"`},
-	"max_memory":          {`0`, `"0"`},
-	"max_memory_interval": {`"0s"`, `"0"`},
-	"gc":                  {`"off"`, `"off"`},
-	"ha_log":              {`""`, `""`},
-	"state_dir":           {`""`, `""`},
-	"user":                {`"no user, surely"`, `"no user, surely"`},
-	"env":                 {`{"A=B":"c"}`, `"A=B"`},
-	"command":             {`"sh -c true"`, `"sh -c true"`},
-	"listen":              {`80`, `"80"`},
+	"max_generations":   {`1`, "1"},
+	"max_drains":        {`0`, "0"},
+	"standby":           {`9`, `"9"`},
+	"restart_delay":     {`"soon"`, `"soon"`},
+	"max_restart_delay": {`-5`, `"-5ns"`},
+	"restart_reset":     {`"-1s"`, `"-1s"`},
+	"ready_timeout":     {`0`, `"0"`},
+	"watchdog":          {`"1s"`, `"1s"`},
+	"drain_timeout":     {`true`, `"true"`},
+	"stop_timeout":      {`"5"`, `"5"`},
+	"replace":           {`"later"`, `"later"`},
+	"ha_log":            {`""`, `""`},
+	"state_dir":         {`""`, `""`},
+	"user":              {`"no user, surely"`, `"no user, surely"`},
+	"env":               {`{"A=B":"c"}`, `"A=B"`},
+	"command":           {`"sh -c true"`, `"sh -c true"`},
+	"listen":            {`80`, `"80"`},
 
 	"name":                             {`"a b"`, `"a b"`},
 	"advertise":                        {`["10.0.0.1"]`, `"10.0.0.1"`},
@@ -282,7 +276,7 @@ func TestUnknownNamesInJSON(t *testing.T) {
 		{`{"children":{"b":{},"a":{"comand":["x"]}}}`, `children: a: unknown option "comand": did you mean command? allowed are standby, `},
 		{`{"network":{"nome":"a"}}`, `network: unknown option "nome": did you mean name? allowed are name, advertise, `},
 		{`{"source":{"path":"a"}}`, `source: json: unknown field "path"`},
-		{`{"bogus":1}`, `unknown option "bogus": allowed are standby, restart_delay, max_restart_delay, restart_reset, ready_timeout, watchdog, drain_timeout, stop_timeout, max_generations, max_drains, replace, max_memory, max_memory_interval, gc, ha_log, user, env, admin_listen, children, network, off, probes, source`},
+		{`{"bogus":1}`, `unknown option "bogus": allowed are standby, restart_delay, max_restart_delay, restart_reset, ready_timeout, watchdog, drain_timeout, stop_timeout, max_generations, max_drains, replace, ha_log, user, env, admin_listen, children, network, off, source`},
 	}
 	for _, tt := range tests {
 		if err := caddy.StrictUnmarshalJSON([]byte(tt.json), new(App)); err == nil || !strings.Contains(err.Error(), tt.want) {

@@ -51,7 +51,6 @@ func whyCut(exit *supervisor.Exit) string {
 		"crash": "the process crashed", "hang": "the process hung and was ended", "oom": "the process was ended because memory ran out",
 		"killed": "the process was killed", "start_failure": "the process ended before it was ready",
 		"stop": "the process was stopped", "replace": "the process was replaced",
-		"recycled": "the process was replaced because it had too much memory",
 	}[exit.Reason]
 	text = cmp.Or(text, "the process ended ("+exit.Reason+")")
 	if how != "" {

@@ -4,7 +4,6 @@
 package broker
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,12 +17,8 @@ import (
 	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/module/document"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
-	"github.com/caddy-broker/caddy-broker/module/internal/environment"
-	"github.com/caddy-broker/caddy-broker/module/internal/generations"
 	"github.com/caddy-broker/caddy-broker/module/internal/history"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
-	"github.com/caddy-broker/caddy-broker/module/internal/memory"
-	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
@@ -48,27 +43,18 @@ type hostState struct {
 	shown   atomic.Pointer[document.Document] // that of the claim that decides, once it serves
 	pending atomic.Pointer[pending]           // the load that the queue has under way
 
-	network clusterHost   // guarded by turn
-	thrift  memory.Thrift // guarded by turn
-	sampler sampler       // guarded by turn
+	network clusterHost // guarded by turn
+	thrift  thrift      // guarded by turn
+	sampler sampler     // guarded by turn
 	book    history.Book
 	events  *eventPump
 	doubts  indoubt.Ledger // requests in doubt that children reported
 	state   parentState
-
-	generations generations.Store
-	// substituted says that another configuration serves than the one whose admin endpoint
-	// and options this process has; guarded by turn.
-	substituted bool
-
-	push pusher // guarded by turn
+	push    pusher // guarded by turn
 }
 
 // show makes d the configuration that serves. h.turn is held.
 func (h *hostState) show(d *document.Document, logger *zap.Logger) {
-	if d != nil {
-		h.served(d, h.shown.Load() == nil)
-	}
 	h.shown.Store(d)
 	h.push.follow(d, logger)
 }
@@ -90,7 +76,6 @@ func (h *hostState) claim(a *App) error {
 	h.mu.Unlock()
 	h.events.follow(a)
 	h.state.follow(h, a)
-	instead := h.lastGood(a)
 
 	ctx, cancel := assumed.UntilExiting(context.Background(), errExiting)
 	defer cancel()
@@ -104,18 +89,14 @@ func (h *hostState) claim(a *App) error {
 		if p != nil {
 			p.cause = inCaddysWords(err)
 		}
-		h.refused(a.doc, err)
 		h.drop(a)
 		h.restore(a.logger)
 		return err
 	}
 	h.show(a.doc, a.logger)
 	loaded(nil)
-	if h.substituted = instead != ""; h.substituted {
-		tellRolledBack(instead)
-	}
 	h.tellParent()
-	h.thrift.Set(!a.serves())
+	h.thrift.set(!a.serves())
 	h.sampler.begin(h)
 	for _, name := range unchanged {
 		a.logUnchanged(name)
@@ -144,15 +125,11 @@ func (h *hostState) change(base, next *document.Document, force bool) error {
 	if err != nil {
 		return err
 	}
-	if err := divideMemory(a.specs, DefaultChild, spec); err != nil {
-		return err
-	}
 	c := h.child(DefaultChild)
 	unchanged := !force && c != nil && c.spec.Equal(spec.Spec)
 	ctx, cancel := assumed.UntilExiting(context.Background(), errExiting)
 	defer cancel()
 	if err := h.apply(ctx, DefaultChild, spec, force, a.logger); err != nil {
-		h.refused(next, err)
 		return err
 	}
 	a.doc, a.Children[DefaultChild], a.specs[DefaultChild] = next, &sites, spec
@@ -289,9 +266,6 @@ func (h *hostState) apply(ctx context.Context, name string, want *childSpec, aga
 		// A program that the operator stopped stays so, and starts with the new settings.
 	}
 	c.sup.Tune(want.Spec)
-	if !bytes.Equal(c.spec.Told, want.Told) { // a new process is told at its start
-		c.sup.Tell(parlance.TopicMemory, want.Told)
-	}
 	c.adopt(want)
 	return nil
 }
@@ -340,7 +314,7 @@ type Hosted struct {
 
 func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logger) (*Hosted, error) {
 	cleanUp(logger)
-	if names := environment.Withheld(want.Env); len(names) > 0 {
+	if names := withheld(want.Env); len(names) > 0 {
 		logger.Info("child does not get these variables of the broker's environment; `env NAME {env.NAME}` in its options hands one over",
 			zap.String("child", name), zap.Strings("variables", names))
 	}
@@ -365,7 +339,6 @@ func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logg
 		HALog:       c.log,
 		AdminSocket: c.adminSocket,
 		Hello:       c.hello,
-		Prove:       c.proving,
 		Activate:    c.activated,
 		Report:      c.reported,
 		Connect:     c.connected,

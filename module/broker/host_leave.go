@@ -20,7 +20,7 @@ func (h *hostState) prune(logger *zap.Logger) {
 	a := h.deciding()
 	if a == nil {
 		h.network.end()
-		h.thrift.Set(false)
+		h.thrift.set(false)
 		h.sampler.end()
 		h.state.freeze(h)
 	}

@@ -47,8 +47,7 @@ func Overview() []*supervisor.Status {
 // LastExit is how the last process of a child ended; its Exit is nil before that.
 type LastExit struct {
 	*supervisor.Exit
-	// LastFailure is the last end that was not asked for, if that is another one: no
-	// replacement that failed takes its place.
+	// LastFailure is the last end that was not asked for, if that is another one.
 	LastFailure *supervisor.Exit `json:"last_failure,omitempty"`
 }
 

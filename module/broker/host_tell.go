@@ -9,7 +9,6 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/cluster"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
-	"github.com/caddy-broker/caddy-broker/supervisor"
 )
 
 // parentNow is what children shall know now.
@@ -31,8 +30,8 @@ func (h *hostState) tellParent() {
 }
 
 // hello is what a new process of the child is told.
-func (c *Hosted) hello(spec *supervisor.Spec) json.RawMessage {
-	data, err := json.Marshal(parlance.ChildData{Parent: parentNow(), Memory: spec.Told})
+func (c *Hosted) hello() json.RawMessage {
+	data, err := json.Marshal(parlance.ChildData{Parent: parentNow()})
 	if err != nil {
 		return nil
 	}

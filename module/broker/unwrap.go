@@ -68,7 +68,7 @@ func unwrap(text []byte) (d *document.Document, former bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	user := document.UnescapeIDs(child["config"])
+	user := unescapeIDs(child["config"])
 	verbatim, _ := child["verbatim"].(bool)
 	if former = !verbatim; former {
 		user = formerUser(whole, app, child)

@@ -14,7 +14,6 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/internal/plain"
 	"github.com/caddy-broker/caddy-broker/supervisor"
-	"github.com/caddy-broker/caddy-broker/supervisor/memory"
 )
 
 // An event of a child is one line of the log: its name, by which lines are searched; its
@@ -105,8 +104,6 @@ func voice(e supervisor.Event) (zapcore.Level, string) {
 		return zap.InfoLevel, f.child() + ": the standby serves now, as it was told to"
 	case "broker_child_replaced":
 		return zap.InfoLevel, fmt.Sprintf("%s: another process serves now; process %v finishes what it has in progress", f.child(), f["replaced_pid"])
-	case "broker_child_recycled":
-		return sayRecycled(f)
 	case "broker_child_stopped":
 		return zap.InfoLevel, f.child() + " is stopped, as it was told to; `caddy broker start` starts it"
 	case "broker_child_silent":
@@ -126,8 +123,6 @@ func voice(e supervisor.Event) (zapcore.Level, string) {
 		return zap.InfoLevel, fmt.Sprintf("%s has all of its standbys again: %d", f.child(), f.count("ready"))
 	case "broker_reload_failed":
 		return zap.WarnLevel, "the configuration that was to be loaded is not in effect, and what served before serves on: " + f.text("error")
-	case "broker_reload_rolled_back":
-		return zap.WarnLevel, "an earlier configuration serves than the one that was loaded last: " + f.text("error")
 	case "failover_in_doubt":
 		return zap.ErrorLevel, fmt.Sprintf("%s may have been executed without an answer, because %s; they are not sent again: compare `caddy broker in-doubt` with what the backends have",
 			plural(f.count("requests"), "request"), f.text("reason"))
@@ -146,24 +141,8 @@ func sayReady(f facts) string {
 	return fmt.Sprintf("%s is ready to serve after %s", f.child(), took)
 }
 
-// sayRecycled says why a process was replaced that had too much memory.
-func sayRecycled(f facts) (zapcore.Level, string) {
-	own, _ := f["own_memory_bytes"].(int64)
-	limit, _ := f["max_memory_bytes"].(int64)
-	text := fmt.Sprintf("%s: another process serves now, because process %v had %s of memory for itself, and max_memory is %s; it finishes what it has in progress",
-		f.child(), f["replaced_pid"], memory.MiB(own), memory.MiB(limit))
-	if helpless, _ := f["helpless"].(bool); helpless {
-		return zap.ErrorLevel, fmt.Sprintf("%s; this is the replacement number %d in a row and memory still grows: look for what leaks, or raise max_memory; it is replaced on, but this is not said again",
-			text, f.count("in_a_row"))
-	}
-	return zap.WarnLevel, text
-}
-
 // planned reports whether an exit was asked for.
-func (f facts) planned() bool {
-	r := f.text("reason")
-	return r == "stop" || r == "replace" || r == "recycled"
-}
+func (f facts) planned() bool { r := f.text("reason"); return r == "stop" || r == "replace" }
 
 func sayExited(f facts) (zapcore.Level, string) {
 	var b strings.Builder
@@ -222,7 +201,6 @@ func howItEnded(f facts) string {
 	how := map[string]string{
 		"crash": "crashed", "hang": "hung and was ended", "oom": "was ended by the system, which had no memory left", "killed": "was killed",
 		"spawn": "could not be started", "start_failure": "ended before it was ready", "stop": "was stopped", "replace": "was replaced and has ended",
-		"recycled": "had too much memory, was replaced and has ended",
 	}[f.text("reason")]
 	if how == "" {
 		how = "ended (" + f.text("reason") + ")"

@@ -8,18 +8,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
+	"go.uber.org/zap/exp/zapslog"
 
-	"github.com/caddy-broker/caddy-broker/module/internal/memory"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/module/proxy"
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
@@ -32,6 +33,7 @@ func Run() (int, error) {
 	caddy.TrapSignals()
 	logger, original, _ := caddy.BufferedLog()
 	defer caddy.UnbufferDefaultLogger(original)
+	limitMemory(logger)
 
 	link, hello, err := control.Connect()
 	if errors.Is(err, control.ErrNoParent) {
@@ -49,10 +51,8 @@ func Run() (int, error) {
 		rt.account = account.New() // for what this process reports itself
 	}
 	runtime.Store(rt)
-	collector := memory.NewCollector()
-	childStart(hello.Data, collector)
-	logger.Info("memory limit of this process", zap.String("limit", sizeOf(collector.Limit())))
-	go link.Serve(rt.orders(hello, collector))
+	childStart(hello.Data)
+	go link.Serve(rt.orders(hello))
 
 	// Loading leaves much behind in a heap that is still small: it would be searched
 	// again and again.
@@ -64,7 +64,6 @@ func Run() (int, error) {
 		err = caddy.Load(config, true)
 	}
 	debug.SetGCPercent(gc)
-	go collector.Run(context.Background())
 	if err != nil {
 		err = errors.New(inUserWords(err.Error()))
 		if link.Failed(err) == nil {
@@ -72,8 +71,7 @@ func Run() (int, error) {
 		}
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("loading the child's configuration: %w", err)
 	}
-	rt.config = config
-	if missing := awaitCertificates(config, stored); len(missing) > 0 {
+	if missing := awaitCertificates(config); len(missing) > 0 {
 		caddy.Log().Named("broker").Warn("stored certificates are not in memory yet; the child serves without them", zap.Strings("names", missing))
 	}
 	if err := link.Ready(); err != nil {
@@ -87,18 +85,20 @@ func Run() (int, error) {
 // configuration is loaded.
 const loadingGC = 400
 
-// sizeOf is a number of bytes for people.
-func sizeOf(limit int64) string {
-	if limit == math.MaxInt64 {
-		return "none"
-	}
-	return fmt.Sprintf("%d MiB", limit>>20)
+// limitMemory makes Go keep to the memory that this system or its container
+// has, as `caddy run` does.
+func limitMemory(logger *zap.Logger) {
+	handler := zapslog.NewHandler(logger.Core(), zapslog.WithName("memlimit"), zapslog.AddStacktraceAt(slog.Level(127)))
+	_, _ = memlimit.Set(
+		memlimit.WithLogger(slog.New(handler)),
+		memlimit.WithProvider(memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)),
+	)
 }
 
 // orders are what the parent's words mean here. Those that take time run on
 // their own: an immediate stop must not keep its escalation waiting.
-func (rt *childRuntime) orders(hello control.Hello, collector *memory.Collector) control.Orders {
-	told := &told{collector: collector}
+func (rt *childRuntime) orders(hello control.Hello) control.Orders {
+	told := new(told)
 	return control.Orders{
 		Activate: func() {
 			poolsActivate(rt.link, told.pools())
@@ -108,11 +108,7 @@ func (rt *childRuntime) orders(hello control.Hello, collector *memory.Collector)
 				_ = rt.link.Report(parlance.TopicPlain, sockets)
 			}
 		},
-		Prove: func(data json.RawMessage) {
-			kept := told.pools()
-			go func() { _ = rt.link.Proved(rt.prove(kept, data)) }()
-		},
-		Packets: func() { go rt.readPackets() },
+		Packets: rt.readPackets,
 		Drain:   func(timeout time.Duration) { go rt.drain(timeout) },
 		Stop: func(mode control.Mode) {
 			if mode == control.Force {
@@ -152,15 +148,9 @@ func removeAdminDir(socket string) {
 // process that replaced this one, and ends this process.
 func (rt *childRuntime) drain(timeout time.Duration) {
 	rt.replaced.Store(true)
-	datagrams := rt.askRelay()
-	rt.moving.Store(datagrams != nil)
 	rt.leave()
-	moved := over
-	if datagrams != nil {
-		moved = rt.moveHTTP3(datagrams)
-	} else {
-		rt.cutHTTP3()
-	}
+	rt.cutOff("the process was replaced, which ends HTTP/3 connections", func(q *inflight) bool { return q.http3 })
+	rt.closeHTTP3()
 	_ = rt.link.Released()
 	proxy.Interrupt()
 	var deadline <-chan time.Time
@@ -169,29 +159,12 @@ func (rt *childRuntime) drain(timeout time.Duration) {
 		defer timer.Stop()
 		deadline = timer.C
 	}
-	finished := rt.awaitConns(deadline, unusedGrace)
-	if finished {
-		select {
-		case <-moved:
-		case <-deadline:
-			finished = false
-		}
-	}
-	if !finished {
-		rt.moving.Store(false)
+	if !rt.awaitConns(deadline, unusedGrace) {
 		rt.cutOff("the process was replaced and drain_timeout is over", everyRequest)
 		rt.closeConns()
-		rt.closeHTTP3()
 	}
 	terminate()
 }
-
-// over is closed.
-var over = func() <-chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
-}()
 
 // unusedGrace is how long a client that has opened a connection to a process that
 // was replaced may be silent before it must open another one.
@@ -262,6 +235,25 @@ func (rt *childRuntime) awaitQuiet(quiet time.Duration, tick <-chan time.Time) {
 			return
 		}
 	}
+}
+
+// answerTime is what the end of an answer over HTTP/3 gets to reach its client.
+const answerTime = 500 * time.Millisecond
+
+// finishHTTP3 ends HTTP/3 connections when the requests on them are answered, no
+// later: somebody else may read the same sockets already.
+func (rt *childRuntime) finishHTTP3() {
+	gone := rt.shutdownHTTP3()
+	tick := time.NewTicker(idlePoll)
+	defer tick.Stop()
+	for rt.requests.http3() {
+		<-tick.C
+	}
+	select {
+	case <-gone:
+	case <-time.After(answerTime):
+	}
+	rt.closeHTTP3()
 }
 
 // force cuts everything and ends this process at once.

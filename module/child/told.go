@@ -10,7 +10,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/module/cluster"
-	"github.com/caddy-broker/caddy-broker/module/internal/memory"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/module/internal/poolstate"
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
@@ -18,7 +17,7 @@ import (
 )
 
 // childStart takes what this process starts with.
-func childStart(data json.RawMessage, collector *memory.Collector) {
+func childStart(data json.RawMessage) {
 	var d parlance.ChildData
 	if len(data) > 0 {
 		if err := json.Unmarshal(data, &d); err != nil {
@@ -26,14 +25,12 @@ func childStart(data json.RawMessage, collector *memory.Collector) {
 		}
 	}
 	takeParent(d.Parent)
-	takeMemory(collector, d.Memory)
 	proxy.Hold() // until this process is activated
 }
 
 // told is what the parent says later. It belongs to the goroutine of the link.
 type told struct {
-	kept      poolstate.Kept // what it keeps of the pools: it comes right before this process serves
-	collector *memory.Collector
+	kept poolstate.Kept // what it keeps of the pools: it comes right before this process serves
 }
 
 // take takes one thing that is said.
@@ -43,12 +40,7 @@ func (t *told) take(topic string, data json.RawMessage) {
 	} else if known {
 		return
 	}
-	switch topic {
-	case parlance.TopicMemory:
-		takeMemory(t.collector, data)
-		return
-	case parlance.TopicParent:
-	default:
+	if topic != parlance.TopicParent {
 		return
 	}
 	var p parlance.ParentState
@@ -64,19 +56,6 @@ func (t *told) pools() *poolstate.Kept {
 	kept := t.kept
 	t.kept = poolstate.Kept{}
 	return &kept
-}
-
-// takeMemory takes what this process may have of memory.
-func takeMemory(collector *memory.Collector, data json.RawMessage) {
-	if len(data) == 0 {
-		return
-	}
-	var p memory.Policy
-	if err := json.Unmarshal(data, &p); err != nil {
-		caddy.Log().Named("broker").Error("reading what this process may have of memory", zap.Error(err))
-		return
-	}
-	collector.Follow(p)
 }
 
 func takeParent(p parlance.ParentState) {

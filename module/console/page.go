@@ -291,7 +291,10 @@ func (p *page) Crashes() []crash {
 	var list []crash
 	for _, c := range p.Children {
 		last := p.Exits[c.Name]
-		e := cmp.Or(last.LastFailure, last.Exit)
+		e := last.Exit
+		if e != nil && e.Planned() {
+			e = last.LastFailure
+		}
 		if e != nil && !e.Planned() {
 			list = append(list, crash{c.Name, e})
 		}

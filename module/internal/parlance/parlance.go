@@ -3,10 +3,7 @@
 
 package parlance
 
-import (
-	"encoding/json"
-	"net/netip"
-)
+import "net/netip"
 
 // Topics of what a child and its parent say to each other.
 const (
@@ -15,7 +12,6 @@ const (
 	TopicPool   = "pool"   // what is worth keeping of one pool, without moved clients: likewise
 	TopicMoved  = "moved"  // a part of the clients that were moved in one pool: likewise
 	TopicPlain  = "plain"  // the sockets on which a child speaks plain HTTP/1
-	TopicMemory = "memory" // what a process may have of memory: module/internal/memory's Policy
 	TopicEvent  = "event"  // something happened to a pool of the child
 	TopicDoubt  = "doubt"  // a request may have been executed without an answer
 	TopicCut    = "cut"    // likewise all those that the end of the process cut off
@@ -50,8 +46,6 @@ type ParentState struct {
 // ChildData is what a new process starts with.
 type ChildData struct {
 	Parent ParentState `json:"parent"`
-	// Memory is what is said by TopicMemory as well.
-	Memory json.RawMessage `json:"memory,omitempty"`
 }
 
 // How balancers announce addresses to their clients.
