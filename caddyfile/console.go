@@ -24,7 +24,7 @@ func init() {
 //
 // It answers every request that comes to it: to this machine, and to who is
 // authenticated. With read_only it has no operations; authenticated_before says that
-// something else in front lets nobody pass without authentication.
+// something else in front lets no request pass without authentication.
 func parseConsole(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	h.Next() // the name of the directive
 	if h.NextArg() {

@@ -6,12 +6,10 @@
 package integration
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"html"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -129,18 +127,9 @@ func newStaged(t *testing.T, i *incident) *staged {
 // watch notes the names of all events from now on.
 func (s *staged) watch(t *testing.T) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.AdminAddr()+"/broker/events", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Close = true
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = res.Body.Close() })
+	lines := eventLines(t, s.Broker)
 	go func() {
-		for lines := bufio.NewScanner(res.Body); lines.Scan(); {
+		for lines.Scan() {
 			if event, ok := strings.CutPrefix(lines.Text(), "event: "); ok {
 				s.mu.Lock()
 				s.events = append(s.events, event)
@@ -198,7 +187,7 @@ func (s *staged) check(t *testing.T, want *incident) {
 			continue
 		}
 		if want.initial {
-			continue // nobody has listened yet
+			continue // it was over before the test could listen
 		}
 		if err := harness.Until(t.Context(), soon, func() error {
 			s.mu.Lock()

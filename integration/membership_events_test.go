@@ -16,11 +16,10 @@ import (
 	"github.com/caddy-broker/caddy-broker/integration/harness"
 )
 
-// membershipEvents is what GET /broker/events says of a pool's members from now
-// on: each change, and whom it concerns.
-func membershipEvents(t *testing.T, b *harness.Broker, pool string) <-chan string {
+// eventLines are the lines of GET /broker/events from now on.
+func eventLines(t *testing.T, b *harness.Broker) *bufio.Scanner {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+b.AdminAddr()+"/broker/events", nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+b.AdminAddr()+"/broker/events", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,11 +29,19 @@ func membershipEvents(t *testing.T, b *harness.Broker, pool string) <-chan strin
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = res.Body.Close() })
+	return bufio.NewScanner(res.Body)
+}
+
+// membershipEvents is what GET /broker/events says of a pool's members from now
+// on: each change, and whom it concerns.
+func membershipEvents(t *testing.T, b *harness.Broker, pool string) <-chan string {
+	t.Helper()
+	lines := eventLines(t, b)
 	changes := make(chan string, 100)
 	go func() {
 		defer close(changes)
 		event := ""
-		for lines := bufio.NewScanner(res.Body); lines.Scan(); {
+		for lines.Scan() {
 			name, value, _ := strings.Cut(lines.Text(), ": ")
 			switch name {
 			case "event":

@@ -186,8 +186,8 @@ func (w *world) invariants() {
 	if n := m.count(phaseActive); n > 1 {
 		w.Fatalf("%d active processes", n)
 	}
-	if m.tooMany() {
-		w.Fatalf("%d processes serve", m.serving())
+	if n := m.count(phaseActive) + len(m.unsettled()); n > m.maxGenerations() {
+		w.Fatalf("%d processes serve", n)
 	}
 	if n := m.finishing(); n > DefaultMaxDrains+1 {
 		w.Fatalf("%d processes finish requests", n)

@@ -152,14 +152,26 @@ func (m *machine) serving() int {
 	return n
 }
 
-// unsettled is the oldest process that drains, of those replaced a short while ago.
-func (m *machine) unsettled() *proc {
+// unsettled are the processes that drain, of those replaced a short while ago; the oldest
+// first.
+func (m *machine) unsettled() (list []*proc) {
 	for _, p := range m.procs {
 		if p.phase == phaseDraining && !p.settled {
-			return p
+			list = append(list, p)
 		}
 	}
-	return nil
+	return list
+}
+
+// limit ends the oldest drains early until so many processes at most serve, of those that
+// were not told to stop.
+func (m *machine) limit(now time.Time, most int) {
+	for _, p := range m.unsettled() {
+		if m.count(phaseActive)+len(m.unsettled()) <= most {
+			return
+		}
+		m.stop(now, p, exitReplace)
+	}
 }
 
 // crowded reports whether there are as many replaced processes as there may be.
@@ -215,16 +227,7 @@ func (m *machine) makeRoom(now time.Time) {
 	if p := m.first(phaseDraining); p != nil && m.crowded() && m.finishing() == m.count(phaseDraining) {
 		m.stop(now, p, exitReplace)
 	}
-	ending := 0
-	for _, p := range m.procs {
-		if p.finishes() && p.phase != phaseDraining && !p.settled {
-			ending++
-		}
-	}
-	for p := m.unsettled(); p != nil && m.serving()-ending >= m.maxGenerations(); p = m.unsettled() {
-		m.stop(now, p, exitReplace)
-		ending++
-	}
+	m.limit(now, m.maxGenerations()-1)
 }
 
 // waiting counts the replacements that have not begun.

@@ -112,20 +112,7 @@ func (m *machine) drain(now time.Time, p *proc) {
 	m.do(action{kind: actLeave, id: p.id})
 	m.sweep()
 	p.settleAt = now.Add(settleTime)
-	for m.tooMany() {
-		m.stop(now, m.unsettled(), exitReplace)
-	}
-}
-
-// tooMany reports whether more processes serve, of those not told to stop, than may.
-func (m *machine) tooMany() bool {
-	n := m.count(phaseActive)
-	for _, p := range m.procs {
-		if p.phase == phaseDraining && !p.settled {
-			n++
-		}
-	}
-	return n > m.maxGenerations()
+	m.limit(now, m.maxGenerations())
 }
 
 // relieve drains a process that is replaced. Those who asked for it are answered

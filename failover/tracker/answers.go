@@ -7,7 +7,7 @@ package tracker
 const failingFrom = 10
 
 // Answers notices a member that answers with 5xx and with nothing else. An answer is no
-// failure: whoever is served so has to hear of it another way.
+// failure: an operator has to hear of it another way.
 type Answers struct {
 	good, bad uint64 // seen; bad at the last time when something else came
 	Failing   bool

@@ -44,8 +44,7 @@ const watchEvery = time.Second
 // watch answers with an overview each second, one a line, as long as the client stays and
 // the configuration is in effect that began it: one request, where each would be in the log.
 func watch(w http.ResponseWriter, r *http.Request) error {
-	_, over, end := broker.Watch(0)
-	defer end()
+	over := broker.Over()
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.Header().Set("Cache-Control", "no-store")
 	//nolint:bodyclose // there is no body

@@ -17,7 +17,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/broker"
 )
 
-// mayPost reports whether whoever sends a GET may send a POST to the same path as well.
+// mayPost reports whether the client that sends a GET may send a POST to the same path as well.
 // The local endpoint makes no difference; the remote one has rules for each certificate,
 // which Caddy itself applies to every request: this is only about what is offered.
 func mayPost(r *http.Request) bool {

@@ -68,10 +68,15 @@ func Doubts() []indoubt.Record { return host.doubts.List() }
 // watcher was too slow. over ends with the configuration in effect.
 func Watch(after int64) (events <-chan eventhub.Event, over <-chan struct{}, end func()) {
 	events, end = host.events.hub.Watch(after)
+	return events, Over(), end
+}
+
+// Over ends with the configuration in effect; nil if there is none.
+func Over() <-chan struct{} {
 	if a := host.deciding(); a != nil {
-		over = a.ctx.Done()
+		return a.ctx.Done()
 	}
-	return events, over, end
+	return nil
 }
 
 // Name is the child's in the configuration.

@@ -36,7 +36,7 @@ type Site struct {
 	ReadOnly bool `json:"read_only,omitempty"`
 
 	// AuthenticatedBefore is the operator's word that something else in front of this
-	// handler, such as `forward_auth` or another server, lets nobody pass without
+	// handler, such as `forward_auth` or another server, lets no request pass without
 	// authentication.
 	AuthenticatedBefore bool `json:"authenticated_before,omitempty"`
 

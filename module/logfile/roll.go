@@ -59,12 +59,17 @@ func newRolls(l *timberjack.Logger) *rolls {
 	return r
 }
 
+// logger names files as Caddy configured it. It can be used once.
+func (r *rolls) logger() *timberjack.Logger {
+	return &timberjack.Logger{
+		Filename: r.theirs.Filename, LocalTime: r.theirs.LocalTime, BackupTimeFormat: r.theirs.BackupTimeFormat, FileMode: r.theirs.FileMode,
+	}
+}
+
 // rename moves the file away and begins a new one; nothing is compressed or removed.
 func (r *rolls) rename(reason string) error {
-	l := &timberjack.Logger{
-		Filename: r.theirs.Filename, LocalTime: r.theirs.LocalTime, BackupTimeFormat: r.theirs.BackupTimeFormat,
-		FileMode: r.theirs.FileMode, Compression: "none",
-	}
+	l := r.logger()
+	l.Compression = "none"
 	return errors.Join(l.RotateWithReason(reason), l.Close())
 }
 
@@ -119,11 +124,9 @@ func (r *rolls) more() bool {
 }
 
 func (r *rolls) cleanOnce() error {
-	l := &timberjack.Logger{
-		Filename: r.theirs.Filename, LocalTime: r.theirs.LocalTime, BackupTimeFormat: r.theirs.BackupTimeFormat,
-		FileMode: r.theirs.FileMode, Compression: r.theirs.Compression, MaxAge: r.theirs.MaxAge, MaxBackups: r.theirs.MaxBackups,
-		MaxSize: 1 << 30, // It opens the file and never rolls it.
-	}
+	l := r.logger()
+	l.Compression, l.MaxAge, l.MaxBackups = r.theirs.Compression, r.theirs.MaxAge, r.theirs.MaxBackups
+	l.MaxSize = 1 << 30 // It opens the file and never rolls it.
 	// Opening the file cleans up, closing waits for that.
 	_, err := l.Write(nil)
 	return errors.Join(err, l.Close())

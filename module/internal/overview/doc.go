@@ -6,5 +6,5 @@
 //
 // Its guarantee: [Overview.Judge] depends on nothing but the overview and the time, so
 // that the command line, the admin API and whatever else shows a broker say the same of
-// it. It asks nobody and draws nothing.
+// it. It asks for nothing and draws nothing.
 package overview
