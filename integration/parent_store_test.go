@@ -6,6 +6,7 @@
 package integration
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -56,7 +57,9 @@ func TestParentDiesUnderItsServiceManager(t *testing.T) {
 	var kills strikes
 	for range 3 {
 		<-time.After(time.Second)
-		kills.strike(t, b.Process().Kill)
+		kills.strike(t, func() error { // it lasts until the child, which may take connections meanwhile, has seen it
+			return cmp.Or(b.Process().Kill(), b.AwaitGone(t.Context(), soon))
+		})
 		<-time.After(time.Second) // as long as systemd waits
 		if err := b.Start(); err != nil {
 			t.Fatal(err)

@@ -235,7 +235,7 @@ func TestReplacementsLoseNothing(t *testing.T) {
 	for _, l := range loops {
 		total += l.sent
 		if len(l.failed) > 0 {
-			t.Errorf("%s: %d of %d failed:\n%s", l.name, len(l.failed), l.sent, strings.Join(l.failed, "\n"))
+			t.Errorf("%s: %d of %d failed: %s", l.name, len(l.failed), l.sent, strings.Join(l.failed, "; "))
 		}
 	}
 	t.Logf("%d replacements, %s each, %d requests; %s", replacements, took/time.Duration(replacements), total, sockets)

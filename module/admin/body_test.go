@@ -49,7 +49,7 @@ func TestBodiesAreBounded(t *testing.T) {
 	}
 	o := &ours{serves: d}
 	routes := map[string]caddy.AdminHandler{}
-	for _, route := range append((&Admin{role: roleParent, logger: zap.NewNop()}).Routes(), configAPI{shown: o.Current, change: document.NewQueue(o).Do}.routes()...) {
+	for _, route := range append((&Admin{role: roleParent, logger: zap.NewNop()}).Routes(), configAPI{shown: func(context.Context) *document.Document { return o.Current() }, change: document.NewQueue(o).Do}.routes()...) {
 		routes[route.Pattern] = route.Handler // those of a process that supervises come last
 	}
 	mux := http.NewServeMux()
@@ -97,7 +97,7 @@ func TestRefusedWhileTooMuchWaits(t *testing.T) {
 	} {
 		o := new(ours)
 		o.serves, _ = document.Parse([]byte(parityStart))
-		api := configAPI{shown: o.Current, change: func(context.Context, document.Request) error { return err }}
+		api := configAPI{shown: func(context.Context) *document.Document { return o.Current() }, change: func(context.Context, document.Request) error { return err }}
 		answer := httptest.NewRecorder()
 		r := httptest.NewRequest(http.MethodDelete, "http://localhost/config/apps", nil)
 		answerAsCaddy(answer, api.serve(answer, r))

@@ -24,14 +24,15 @@ import (
 // configAPI is /config/ and /id/ of the user's configuration, with the answers of
 // Caddy's own endpoint. Reading waits for no load: what is shown is what serves.
 type configAPI struct {
-	// shown is what serves; nil if this process supervises nothing.
-	shown func() *document.Document
+	// shown is what serves; nil if this process supervises nothing. It waits for the first
+	// load of this process alone.
+	shown func(context.Context) *document.Document
 	// change returns when what was asked for serves.
 	change func(context.Context, document.Request) error
 }
 
 // userConfig is the user's configuration that this process supervises.
-var userConfig = configAPI{shown: broker.Shown, change: broker.Change}
+var userConfig = configAPI{shown: broker.Settled, change: broker.Change}
 
 const (
 	configPrefix = "/config/"
@@ -53,7 +54,7 @@ func (c configAPI) routes() []caddy.AdminRoute {
 }
 
 func (c configAPI) serve(w http.ResponseWriter, r *http.Request) error {
-	shown := c.shown()
+	shown := c.shown(r.Context())
 	if shown == nil {
 		return elsewhere(w, r)
 	}
@@ -103,7 +104,7 @@ func changeBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 // serveID serves the request again, for the path of the object: so the rules for that
 // path are applied to it.
 func (c configAPI) serveID(w http.ResponseWriter, r *http.Request) error {
-	shown := c.shown()
+	shown := c.shown(r.Context())
 	if shown == nil {
 		var err error
 		if shown, err = plainDocument(w, r); shown == nil {

@@ -23,7 +23,7 @@ func adminGenerations(w http.ResponseWriter, r *http.Request, resource string) e
 	if err := method(r, http.MethodPost); err != nil {
 		return err
 	}
-	if broker.Shown() == nil {
+	if broker.Settled(r.Context()) == nil {
 		return failure(http.StatusConflict, "this process supervises nothing, so that there are no generations to go back to")
 	}
 	number := 0

@@ -40,7 +40,7 @@ func serveLoad(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	entering := broker.Shown() == nil
+	entering := broker.Settled(r.Context()) == nil
 	if entering && !broker.Asks(text) {
 		handler, err := stockHandler("/load")
 		if err != nil {

@@ -131,7 +131,7 @@ func (o *ours) Load(_, next *document.Document, _ bool) error {
 // handler serves requests as Caddy's endpoint would with our routes.
 func (o *ours) handler() http.Handler {
 	q := document.NewQueue(o)
-	api := configAPI{shown: o.Current, change: q.Do}
+	api := configAPI{shown: func(context.Context) *document.Document { return o.Current() }, change: q.Do}
 	mux := http.NewServeMux()
 	server := &http.Server{Handler: mux}
 	for _, route := range api.routes() {

@@ -62,7 +62,11 @@ func (a *Admin) Provision(ctx caddy.Context) error {
 	if err := runsNothing(ctx); err != nil {
 		return err
 	}
-	return alone(ctx, app)
+	if err := alone(ctx, app); err != nil {
+		return err
+	}
+	broker.Expect(app)
+	return nil
 }
 
 // errPlain refuses a configuration that another part of this process has loaded as it is.

@@ -211,6 +211,7 @@ func (a *App) Validate() error {
 // Start makes this configuration the one that decides what runs, and returns
 // when all of it serves. If it cannot, everything is as it was before.
 func (a *App) Start() error {
+	defer host.coming.CompareAndSwap(a, nil)
 	defer close(a.ready)
 	if a.Off {
 		return nil

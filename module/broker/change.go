@@ -28,6 +28,27 @@ var changes = document.NewQueue(carrier{})
 // nothing. It waits for no load that is under way.
 func Shown() *document.Document { return host.shown.Load() }
 
+// Expect notes that Caddy has opened the admin endpoint of a configuration that this process
+// is about to serve as its first.
+func Expect(a *App) {
+	if Shown() == nil {
+		host.coming.Store(a)
+	}
+}
+
+// Settled is what Shown is as soon as no first configuration is about to serve: until then
+// it is not known whose this process's configuration is, Caddy's or the user's.
+func Settled(ctx context.Context) *document.Document {
+	if a := host.coming.Load(); a != nil && Shown() == nil {
+		select {
+		case <-a.ready:
+		case <-a.ctx.Done(): // it will not start
+		case <-ctx.Done():
+		}
+	}
+	return Shown()
+}
+
 // Change changes the user's configuration and returns when the new one serves, or the
 // reason why the old one goes on.
 func Change(ctx context.Context, r document.Request) error {

@@ -47,6 +47,7 @@ type hostState struct {
 
 	shown   atomic.Pointer[document.Document] // that of the claim that decides, once it serves
 	pending atomic.Pointer[pending]           // the load that the queue has under way
+	coming  atomic.Pointer[App]               // what this process is about to serve as its first
 
 	network clusterHost   // guarded by turn
 	thrift  memory.Thrift // guarded by turn
@@ -66,11 +67,11 @@ type hostState struct {
 
 // show makes d the configuration that serves. h.turn is held.
 func (h *hostState) show(d *document.Document, logger *zap.Logger) {
-	if d != nil {
-		h.served(d, h.shown.Load() == nil)
-	}
-	h.shown.Store(d)
+	first := h.shown.Swap(d) == nil
 	h.push.follow(d, logger)
+	if d != nil {
+		h.served(d, first) // last: it writes a file
+	}
 }
 
 // claim makes a decide, and returns when all its children serve.

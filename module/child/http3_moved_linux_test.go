@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -103,12 +104,13 @@ func replaceHTTP3(t *testing.T, rt *childRuntime) (moved <-chan struct{}) {
 func TestReplacedChildFinishesHTTP3(t *testing.T) {
 	var ways relay.Registry
 	old := newChildRuntime(relayParent(t, &ways, 1, func(string) {}))
-	var next *childRuntime
-	next = newChildRuntime(relayParent(t, &ways, 2, func(which string) {
-		if which == control.RelayNext && closed(next.packets) {
+	var reads atomic.Pointer[childRuntime]
+	next := newChildRuntime(relayParent(t, &ways, 2, func(which string) {
+		if which == control.RelayNext && closed(reads.Load().packets) {
 			t.Error("it reads before it knows to whom datagrams belong")
 		}
 	}))
+	reads.Store(next)
 	runtime.Store(old)
 	t.Cleanup(func() { runtime.Store(nil) })
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
