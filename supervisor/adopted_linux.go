@@ -1,0 +1,68 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package supervisor
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// adoptedEvery is how often ReapAdopted looks. A process that this one has started is
+// waited for at once, so what has been dead at two looks is nobody's.
+const adoptedEvery = 5 * time.Second
+
+// ReapAdopted reaps the dead whom no one else waits for, until ctx ends. Process 1, as the
+// first of a container is, becomes the parent of every process whose own parent has died,
+// and without this they would fill the table of processes. It returns at once in any
+// other process.
+func ReapAdopted(ctx context.Context) {
+	if os.Getpid() != 1 {
+		return
+	}
+	tick := time.NewTicker(adoptedEvery)
+	defer tick.Stop()
+	before := map[int]string{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := deadChildren()
+		for pid, started := range now {
+			if before[pid] == started {
+				_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil)
+			}
+		}
+		before = now
+	}
+}
+
+// deadChildren are the processes that wait to be reaped by this one, with the time at
+// which each was started, since ids are used again.
+func deadChildren() map[int]string {
+	dead := map[int]string{}
+	self := strconv.Itoa(os.Getpid())
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range stats {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue // it is gone
+		}
+		// The command's name, in parentheses, may contain anything; state and parent come
+		// first after it, the time of the start is the 20th.
+		after := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err == nil && len(after) > 19 && after[0] == "Z" && after[1] == self {
+			dead[pid] = after[19]
+		}
+	}
+	return dead
+}
