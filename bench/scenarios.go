@@ -22,6 +22,9 @@ var scenarios = []*scenario{
 	costScenario(&cost{name: "cost-tls", title: "HTTP/1.1 over TLS", tls: true}),
 	costScenario(&cost{name: "cost-h2", title: "HTTP/2", tls: true, http2: true}),
 	costScenario(&cost{name: "cost-dial", title: "HTTP/1.1, many connections dialled", dialled: true}),
+	costScenario(&cost{name: "default-h1", title: "HTTP/1.1, every setting its default", defaults: true}),
+	costScenario(&cost{name: "default-tls", title: "HTTP/1.1 over TLS, every setting its default", tls: true, defaults: true}),
+	costScenario(&cost{name: "default-h2", title: "HTTP/2, every setting its default", tls: true, http2: true, defaults: true}),
 	memoryScenario, selectScenario,
 }
 

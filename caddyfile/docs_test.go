@@ -12,10 +12,12 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 )
 
-// Every Caddyfile in the documentation is one that Caddy takes.
+// Every Caddyfile in the documentation is one that Caddy takes, and so is every
+// configuration in JSON.
 func TestDocumentedCaddyfiles(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	t.Setenv("BROKER_KEY", "a secret of sixteen and more")
 	pages, err := filepath.Glob("../docs/*.md")
 	if err != nil {
 		t.Fatal(err)
@@ -26,6 +28,16 @@ func TestDocumentedCaddyfiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		for i, part := range strings.Split(string(text), "```json\n")[1:] {
+			block, _, ended := strings.Cut(part, "```")
+			if !ended {
+				t.Errorf("%s: block %d in JSON does not end", page, i+1)
+			}
+			found++
+			t.Run(filepath.Base(page)+"/json", func(t *testing.T) {
+				validate(t, []byte(here(t, block)))
+			})
+		}
 		for i, part := range strings.Split(string(text), "```caddyfile\n")[1:] {
 			block, _, ended := strings.Cut(part, "```")
 			if !ended {
@@ -33,7 +45,7 @@ func TestDocumentedCaddyfiles(t *testing.T) {
 			}
 			found++
 			t.Run(filepath.Base(page), func(t *testing.T) {
-				config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(whole(block)), map[string]any{"filename": "Caddyfile"})
+				config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(here(t, whole(block))), map[string]any{"filename": "Caddyfile"})
 				if err != nil {
 					t.Fatalf("%v in\n%s", err, block)
 				}
@@ -41,7 +53,7 @@ func TestDocumentedCaddyfiles(t *testing.T) {
 			})
 		}
 	}
-	if found < 8 {
+	if found < 15 {
 		t.Errorf("only %d Caddyfiles found", found)
 	}
 }
@@ -55,6 +67,12 @@ func whole(block string) string {
 	if strings.HasPrefix(first, "reverse_proxy") {
 		first = "http://localhost:8080 {\n" + first + "\n}"
 	}
-	// A program that a page makes up is not here.
-	return strings.ReplaceAll(first, "./worker", os.Args[0])
+	return first
+}
+
+// here puts what is on this machine in the place of what a page makes up: a program,
+// and the directory of the logs.
+func here(t *testing.T, config string) string {
+	t.Helper()
+	return strings.NewReplacer("./worker", os.Args[0], "/var/log/caddy", t.TempDir()).Replace(config)
 }

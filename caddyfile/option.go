@@ -32,6 +32,9 @@ func init() {
 //		ha_log            <path>|off
 //		user              <name>
 //		env               <key> <value>
+//		probe <method> <url> {
+//			<see [probe.Unmarshal]>
+//		}
 //		child <name> {
 //			command <program> [<args...>]
 //			listen  <address...>

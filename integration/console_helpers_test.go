@@ -21,10 +21,10 @@ import (
 )
 
 // newBrowser is a browser, or the test is skipped where there is none.
-func newBrowser(t *testing.T) *browser.Browser {
+func newBrowser(t *testing.T, more ...string) *browser.Browser {
 	t.Helper()
 	skipShort(t)
-	b, err := browser.Start(t.TempDir())
+	b, err := browser.Start(t.TempDir(), more...)
 	if errors.Is(err, browser.ErrNone) {
 		t.Skip("no chromium is installed")
 	}

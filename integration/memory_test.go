@@ -161,13 +161,26 @@ func TestChildOutOfMemory(t *testing.T) {
 	group := memoryGroup(t, 256<<20)
 	b, addr := leaky(t, "16MiB", "")
 	parent, child := b.Process().Pid(), awaitActive(t, b, 0)
-	for _, pid := range []int{parent, child} {
-		if err := os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o600); err != nil {
-			t.Skipf("processes cannot be put into a group: %v", err)
-		}
+	if err := os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(strconv.Itoa(child)), 0o600); err != nil {
+		t.Skipf("processes cannot be put into a group: %v", err)
 	}
 	if parentScore, childScore := oomScore(t, parent), oomScore(t, child); childScore <= parentScore {
 		t.Errorf("the child is ended at %d, the parent at %d", childScore, parentScore)
+	}
+	moved := time.Now()
+	if err := harness.Until(t.Context(), soon, func() error { // the parent looks at it each second
+		var now struct {
+			Processes []struct {
+				LastHeartbeat time.Time `json:"last_heartbeat"`
+			}
+		}
+		err := b.Admin(t.Context(), http.MethodGet, "/broker/children/default", &now)
+		if err == nil && (len(now.Processes) != 1 || now.Processes[0].LastHeartbeat.Sub(moved) < 2*time.Second) {
+			err = fmt.Errorf("the processes are %+v", now.Processes)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
 	}
 	load := harness.Load{Client: &harness.Client{Addr: addr, KeepAlive: true}, Rate: 20, Name: "leak"}
 	run := load.Start(t.Context())

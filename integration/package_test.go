@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -85,6 +86,8 @@ func installed(t *testing.T) {
 		}
 		r.write(t, "/tmp/"+version+".deb", string(text))
 	}
+	r.must(t, "rm", "-rf", "/etc/caddy", "/var/lib/caddy", "/var/log/caddy") // this machine may have them
+	before := r.residue(t)
 	r.write(t, "/run/systemd/system/.keep", "")
 	r.write(t, "/usr/local/bin/systemctl", fakeSystemctl)
 	r.write(t, "/tmp/caddy/DEBIAN/control", caddyPackageControl)
@@ -178,8 +181,8 @@ func installed(t *testing.T) {
 	}
 	r.must(t, append(dpkg, "-P", "caddy-broker")...)
 	r.must(t, append(dpkg, "-P", "caddy")...)
-	if left := r.residue(t); len(left) > 0 {
-		t.Errorf("left after the removal:\n%s", strings.Join(left, "\n"))
+	if left := r.residue(t); !slices.Equal(left, before) {
+		t.Errorf("the removal left:\n%s\nbefore the installation there was:\n%s", strings.Join(left, "\n"), strings.Join(before, "\n"))
 	}
 	if now := r.read(t, "/etc/passwd") + r.read(t, "/etc/group"); now != users {
 		t.Error("the list of users and groups is not what it was")

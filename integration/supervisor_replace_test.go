@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quic-go/quic-go/http3"
+
 	"github.com/caddy-broker/caddy-broker/integration/harness"
 )
 
@@ -126,21 +128,29 @@ func whole(res *harness.Result) error {
 	return nil
 }
 
-// http2Client is Go's own, which repeats the streams that a GOAWAY leaves out.
-type http2Client struct {
-	base string
-	http *http.Client
+// goClient is Go's own for one version of HTTP: it repeats the requests that a GOAWAY
+// leaves out, and has one socket for all of its HTTP/3 connections.
+type goClient struct {
+	base  string
+	major int
+	http  *http.Client
+	close func()
 }
 
-func newHTTP2Client(base string) *http2Client {
+func newHTTP2Client(base string) *goClient {
 	t := &http.Transport{TLSClientConfig: insecure.Clone(), Protocols: new(http.Protocols)}
 	t.Protocols.SetHTTP2(true)
-	return &http2Client{base: base, http: &http.Client{Transport: t}}
+	return &goClient{base: base, major: 2, http: &http.Client{Transport: t}, close: t.CloseIdleConnections}
 }
 
-func (c *http2Client) Close() { c.http.CloseIdleConnections() }
+func newHTTP3Client(base string) *goClient {
+	t := &http3.Transport{TLSClientConfig: insecure.Clone()}
+	return &goClient{base: base, major: 3, http: &http.Client{Transport: t}, close: func() { _ = t.Close() }}
+}
 
-func (c *http2Client) Do(ctx context.Context, id string, due time.Time, req harness.Request) *harness.Result {
+func (c *goClient) Close() { c.close() }
+
+func (c *goClient) Do(ctx context.Context, id string, due time.Time, req harness.Request) *harness.Result {
 	res := &harness.Result{ID: id, Method: req.Method, Due: due}
 	res.Err = func() error {
 		r, err := http.NewRequestWithContext(ctx, req.Method, c.base+req.Path, bytes.NewReader(req.Body))
@@ -154,7 +164,7 @@ func (c *http2Client) Do(ctx context.Context, id string, due time.Time, req harn
 			return err
 		}
 		defer resp.Body.Close()
-		if resp.ProtoMajor != 2 {
+		if resp.ProtoMajor != c.major {
 			return fmt.Errorf("answered over %s", resp.Proto)
 		}
 		res.Status, res.Header = resp.StatusCode, resp.Header
@@ -169,7 +179,7 @@ func (c *http2Client) Do(ctx context.Context, id string, due time.Time, req harn
 
 // TestReplacementsLoseNothing replaces the child again and again under POST load
 // from clients that repeat nothing: keep-alive and new connections, plain and
-// TLS, HTTP/1.1 and HTTP/2, slow requests, handlers that remove the header by
+// TLS, HTTP/1.1, HTTP/2 and HTTP/3, slow requests, handlers that remove the header by
 // which clients are told to move, WebSockets and event streams that reconnect.
 func TestReplacementsLoseNothing(t *testing.T) {
 	t.Parallel()
@@ -250,7 +260,7 @@ func losslessLoops(plainAddr, tlsAddr string) []*closedLoop {
 	secured := func(keep bool) harness.Sender {
 		return &harness.Client{Addr: tlsAddr, Host: "localhost:" + port, TLS: insecure, KeepAlive: keep}
 	}
-	h2 := newHTTP2Client("https://" + tlsAddr)
+	h2, h3 := newHTTP2Client("https://"+tlsAddr), newHTTP3Client("https://"+tlsAddr)
 	post := func(path string) harness.Request {
 		return harness.Request{Method: "POST", Path: path, Body: bytes.Repeat([]byte("order "), 40)}
 	}
@@ -269,6 +279,7 @@ func losslessLoops(plainAddr, tlsAddr string) []*closedLoop {
 		{name: "h2-1", client: h2, req: post("/a"), pause: pause},
 		{name: "h2-2", client: h2, req: post("/whole/a"), pause: pause, check: whole},
 		{name: "h2-slow", client: h2, req: post("/a?delay=800ms"), pause: pause},
+		{name: "h3", client: h3, req: post("/whole/a"), pause: pause, check: whole},
 	}
 }
 

@@ -187,3 +187,24 @@ func TestBrief(t *testing.T) {
 		t.Errorf("%d bytes", len(b.Stderr))
 	}
 }
+
+// TestReplacementThatFailsHidesNoCrash: what is known of a crash is there after a change
+// that could not be made, which is often the first thing that is tried.
+func TestReplacementThatFailsHidesNoCrash(t *testing.T) {
+	t.Parallel()
+	w := watch(t)
+	w.start(childSpec(t, behaviour{}))
+	first := w.Status().Pid
+	w.Tell("exit", []byte("7"))
+	w.other(first)
+	if err := w.Replace(t.Context(), childSpec(t, behaviour{Fails: "no such module"})); err == nil {
+		t.Error("a replacement that fails is no error")
+	}
+	st := w.Status()
+	if st.LastExit == nil || st.LastExit.Reason != exitStartFailure || st.LastExit.Role != "candidate" {
+		t.Errorf("the last exit is %+v", st.LastExit)
+	}
+	if st.LastFailure == nil || st.LastFailure.Code != 7 || st.LastFailure.Pid != first {
+		t.Errorf("the last crash is %+v", st.LastFailure)
+	}
+}

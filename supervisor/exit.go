@@ -149,11 +149,14 @@ func (in *inExited) reason(p *proc) string {
 	return exitCrash
 }
 
+// roleCandidate is the role of what is to replace the active process.
+const roleCandidate = "candidate"
+
 // role is what p is for the child.
 func (m *machine) role(p *proc) string {
 	switch c := m.candidate; {
-	case p.phase == phaseStarting && c != nil && c.begun && p.gen == c.gen:
-		return "candidate"
+	case (p.phase == phaseStarting || p.phase == phaseProving) && c != nil && c.begun && p.gen == c.gen:
+		return roleCandidate
 	case p.phase == phaseStopping, p.phase == phaseKilled:
 		return p.role
 	}

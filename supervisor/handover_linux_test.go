@@ -4,7 +4,9 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"time"
 
@@ -58,5 +60,35 @@ func TestHandOverThatIsCancelled(t *testing.T) {
 	w.other(first)
 	if st := w.Status(); st.LastExit == nil || st.LastExit.Reason != exitKilled || st.Restarts != 1 {
 		t.Errorf("after its death it is %+v", st)
+	}
+}
+
+// TestHandOverThatGivesUp: nobody waits any more when the child stands still; it goes on.
+func TestHandOverThatGivesUp(t *testing.T) {
+	t.Parallel()
+	w := watch(t)
+	w.start(childSpec(t, behaviour{}))
+	busy := make(chan frozen)
+	w.put(inShow{busy}) // which the supervisor's goroutine cannot answer yet
+	queued := func(n int) {
+		for len(w.inputs) != n {
+			runtime.Gosched()
+		}
+	}
+	queued(0)
+	ctx, cancel := context.WithCancel(t.Context())
+	failed := make(chan error, 1)
+	go func() {
+		_, _, err := w.HandOver(ctx)
+		failed <- err
+	}()
+	queued(1)
+	cancel()
+	if err := <-failed; !errors.Is(err, context.Canceled) {
+		t.Errorf("a hand-over that is given up returns %v", err)
+	}
+	<-busy
+	if err := w.Replace(t.Context(), nil); err != nil {
+		t.Errorf("replacing the child after that: %v", err)
 	}
 }

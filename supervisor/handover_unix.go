@@ -86,7 +86,11 @@ func (s *Supervisor) freeze(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		err := s.ask(ctx, func(token int) input { return inFreeze{token} })
-		if !errors.Is(err, ErrUnsettled) {
+		switch {
+		case err == nil, errors.Is(err, ErrHandingOver):
+			return err
+		case !errors.Is(err, ErrUnsettled):
+			s.put(inThaw{}) // nobody waits for the answer any more, which may be that it is frozen
 			return err
 		}
 		select {
@@ -225,7 +229,7 @@ func (s *Supervisor) adopt(h *HandedProcess) input {
 	} else if !h.Spec.External {
 		p.pageless = account.ErrNone // the program before knew none
 	}
-	p.sample.begin()
+	p.sample.begin(h.Pid)
 	s.procs[p.id] = p
 	if h.Spec.External {
 		close(p.heard)

@@ -97,6 +97,8 @@ func (s *Supervisor) hear(p *process) {
 		case control.KindFailed:
 			said := plain.Text(m.Error, maxReason)
 			p.said.Store(&said)
+		case control.KindProved:
+			s.put(inProved{p.id, plain.Text(m.Error, maxReason)})
 		case control.KindReport:
 			if err := s.report(p, m); errors.Is(err, control.ErrUnreadable) {
 				go s.lose(p, err)
@@ -147,6 +149,10 @@ func (s *Supervisor) lend(ctx context.Context, p *process, m control.Message) {
 	fd, err := -1, s.allow(p, m)
 	if err == nil {
 		err = s.reserve.with(func() (err error) {
+			if m.Network == control.NetworkRelay {
+				fd, err = s.relays.Lend(p.id, m.Address == control.RelayOwn)
+				return err
+			}
 			fd, err = s.sockets.Lend(ctx, p.id, p.uid, m.Network, m.Address, m.Perm)
 			return err
 		})
@@ -165,7 +171,7 @@ func (s *Supervisor) lend(ctx context.Context, p *process, m control.Message) {
 
 // allow returns why a process is not lent a socket, or nil.
 func (s *Supervisor) allow(p *process, m control.Message) error {
-	if n := s.sockets.Used(p.id); n >= sockets.MaxSockets && n >= sockets.Limit(p.spec.Config) {
+	if n := s.sockets.Used(p.id); m.Network != control.NetworkRelay && n >= sockets.MaxSockets && n >= sockets.Limit(p.spec.Config) {
 		return fmt.Errorf("listening on %s/%s: the process has %d sockets, and may have no more", m.Network, m.Address, n)
 	}
 	return sockets.Allow(p.uid, p.spec.Config, m.Network, m.Address)

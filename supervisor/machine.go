@@ -112,6 +112,9 @@ func (m *machine) count(ph phase) int {
 	return n
 }
 
+// loading counts the processes that are on their way.
+func (m *machine) loading() int { return m.count(phaseStarting) + m.count(phaseProving) }
+
 func (m *machine) find(id int) *proc {
 	for _, p := range m.procs {
 		if p.id == id {
@@ -245,7 +248,7 @@ func (m *machine) restarting() {
 // holding decides whether the owner answers users itself: only while the next
 // start is more than holdBefore away and no process could.
 func (m *machine) holding(now time.Time) {
-	if !m.wanted || m.active() != nil || m.count(phaseStarting)+m.count(phaseStandby) > 0 || m.nextStart.Sub(now) <= holdBefore {
+	if !m.wanted || m.active() != nil || m.loading() > 0 || m.count(phaseStandby) > 0 || m.nextStart.Sub(now) <= holdBefore {
 		m.release()
 		return
 	}
@@ -342,7 +345,7 @@ func (m *machine) state() string {
 		return stateStopped
 	case m.active() != nil:
 		return stateActive
-	case m.count(phaseStarting) == 0 && m.nextStart.After(m.seen):
+	case m.loading() == 0 && m.nextStart.After(m.seen):
 		return stateBackoff
 	default:
 		return stateStarting

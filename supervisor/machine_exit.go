@@ -26,7 +26,7 @@ func (in inExited) apply(m *machine, now time.Time) {
 	m.cut(exit, in.cut)
 	m.stats.Exits[exit.Reason]++
 	m.lastExit = exit
-	if !exit.Planned() {
+	if c := m.candidate; !exit.Planned() && (c == nil || p.gen != c.gen) { // a replacement that fails is no crash, and hides none
 		m.lastFailure = exit
 	}
 	if p.pid != 0 {

@@ -125,6 +125,8 @@ func (in inReady) apply(m *machine, now time.Time) {
 	m.tellReady(now, p)
 
 	switch c := m.candidate; {
+	case m.mustProve(p):
+		m.prove(now, p)
 	case c != nil && p.gen == c.gen:
 		m.candidate, m.later = m.later, nil
 		m.takeOver(now, p, c)

@@ -4,6 +4,7 @@
 package supervisor
 
 import (
+	"encoding/json"
 	"slices"
 	"testing"
 	"time"
@@ -42,6 +43,10 @@ func newWorld(t *rapid.T) *world {
 			ReadyTimeout: durations.Draw(t, "ready"), Watchdog: rapid.SampledFrom([]time.Duration{0, 3 * time.Second, time.Minute}).Draw(t, "watchdog"),
 			DrainTimeout: durations.Draw(t, "drain"), StopTimeout: durations.Draw(t, "stop"),
 		})
+		if rapid.Bool().Draw(t, "proves") {
+			spec := w.specs[len(w.specs)-1]
+			spec.Prove, spec.ProveTimeout = json.RawMessage(`{}`), durations.Draw(t, "prove")
+		}
 	}
 	return w
 }
@@ -72,7 +77,7 @@ func (w *world) maybeSpec() *Spec {
 }
 
 func (w *world) input() input {
-	switch rapid.IntRange(0, 19).Draw(w.T, "what") {
+	switch rapid.IntRange(0, 21).Draw(w.T, "what") {
 	case 0:
 		return inStart{w.maybeSpec(), w.token()}
 	case 1:
@@ -105,6 +110,8 @@ func (w *world) input() input {
 		return inFreeze{w.token()}
 	case 17, 18:
 		return inThaw{}
+	case 19, 20:
+		return inProved{w.id(), rapid.SampledFrom([]string{"", "no answer"}).Draw(w.T, "proof")}
 	default:
 		return inTick{}
 	}

@@ -37,7 +37,7 @@ func (m *machine) tellExited(now time.Time, p *proc, exit *Exit, follows bool, s
 		data["deaths"], data["next_start_seconds"] = m.deaths, seconds(m.nextStart.Sub(now))
 		if spare != nil {
 			data["standby_pid"] = spare.pid
-		} else if m.active() == nil && m.count(phaseStarting) == 0 && m.nextStart.Sub(now) > holdBefore {
+		} else if m.active() == nil && m.loading() == 0 && m.nextStart.Sub(now) > holdBefore {
 			data["held"] = true // see holding
 		}
 	}
@@ -47,7 +47,9 @@ func (m *machine) tellExited(now time.Time, p *proc, exit *Exit, follows bool, s
 // tellReady says that a process is ready, and for how long no other one has accepted.
 func (m *machine) tellReady(now time.Time, p *proc) {
 	role := "standby"
-	if c := m.candidate; m.active() == nil || c != nil && c.gen == p.gen {
+	if c := m.candidate; m.mustProve(p) {
+		role = roleCandidate
+	} else if m.active() == nil || c != nil && c.gen == p.gen {
 		role = string(phaseActive)
 	}
 	data := map[string]any{"role": role, "start_seconds": seconds(now.Sub(p.started))}

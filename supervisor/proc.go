@@ -4,6 +4,7 @@
 package supervisor
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
@@ -14,6 +15,7 @@ type phase string
 
 const (
 	phaseStarting phase = "starting" // spawned, not ready
+	phaseProving  phase = "ready"    // a candidate, ready and gated, that proves itself
 	phaseStandby  phase = "standby"  // ready, gated
 	phaseActive   phase = "active"   // accepting
 	phaseDraining phase = "draining" // replaced, finishes what is in progress
@@ -212,6 +214,9 @@ func (m *machine) abort(now time.Time, p *proc, cause string) {
 	if p.cause == "" {
 		p.cause = cause
 	}
+	if p.phase == phaseActive && cause == exitHang {
+		m.gapSince = p.lastBeat // it has served nobody since then, as far as is known
+	}
 	p.phase, p.deadline, p.killAt = phaseKilled, time.Time{}, now.Add(dumpTime)
 	m.do(action{kind: actSignal, id: p.id, signal: sigAbort})
 }
@@ -246,6 +251,8 @@ func (m *machine) deadlines(now time.Time) {
 		case !due(p.deadline):
 		case p.phase == phaseStarting:
 			m.abort(now, p, exitStartFailure)
+		case p.phase == phaseProving:
+			m.unproved(now, p, fmt.Sprintf("it has not said within %s whether it would", p.spec.ProveTimeout))
 		default: // a drain or a stop is over
 			m.force(now, p, p.cause)
 		}

@@ -125,7 +125,7 @@ func (p *process) start(output outputs) error {
 		_ = read.Close()
 		return fmt.Errorf("creating child process %q: %w", p.cmd.Path, err)
 	}
-	p.sample.begin()
+	p.sample.begin(p.cmd.Process.Pid)
 	_ = memory.EndFirst(p.cmd.Process.Pid) // it may have ended already, and the broker does without
 	p.copyOutput(output)
 	return nil

@@ -17,22 +17,26 @@ const sampleEvery = time.Second
 type sample struct {
 	mu     sync.Mutex
 	usage  memory.Usage // by mu
-	before int64        // by mu: what ooms was when the process was looked at before
-	ooms   int64        // by mu: processes that the system had ended for lack of memory
-	counts bool         // by mu: it counts them
+	kills  memory.Kills // by mu: where the system counts whom it ends for lack of memory
+	before int64        // by mu: what it had counted when the process was looked at before
+	last   int64        // by mu: likewise when it was looked at last
 }
 
 // take looks at a process that lives, and returns what it has of its own.
 func (s *sample) take(pid int) (own int64) {
-	ooms, counts := memory.OOMKills()
+	kills := memory.KillsOf(pid)
+	count, _ := kills.Count()
 	usage := memory.Of(pid)
 	if usage.Resident == 0 || usage.Dying {
 		return 0 // what the system has counted may have been this one
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.usage = usage
-	s.before, s.ooms, s.counts = s.ooms, ooms, counts
-	s.mu.Unlock()
+	s.before, s.last = s.last, count
+	if kills != s.kills { // it is in another group
+		s.kills, s.before = kills, count
+	}
 	return usage.Own
 }
 
@@ -64,10 +68,11 @@ func (s *Supervisor) sample(p *process) {
 }
 
 // begin notes how many processes were ended for lack of memory before this one was started.
-func (s *sample) begin() {
-	ooms, counts := memory.OOMKills()
+func (s *sample) begin(pid int) {
+	kills := memory.KillsOf(pid)
+	count, _ := kills.Count()
 	s.mu.Lock()
-	s.before, s.ooms, s.counts = ooms, ooms, counts
+	s.kills, s.before, s.last = kills, count, count
 	s.mu.Unlock()
 }
 
@@ -83,9 +88,6 @@ func (p *process) end(exit *Exit) (oom bool) {
 	if state := p.cmd.ProcessState; state != nil {
 		exit.PeakMemory = max(s.usage.Peak, memory.PeakOf(state))
 	}
-	if exit.Signal != "SIGKILL" || !s.counts {
-		return false
-	}
-	ooms, _ := memory.OOMKills()
-	return ooms > s.before
+	count, ok := s.kills.Count()
+	return ok && exit.Signal == "SIGKILL" && count > s.before
 }

@@ -4,6 +4,7 @@
 package supervisor
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -195,6 +196,12 @@ func (s *scenario) input(verb string, args []string) input {
 		return inBroken{id(), strings.Join(args[1:], " ")}
 	case "hung":
 		return inHung{id()}
+	case "proved":
+		in := inProved{id: id()}
+		if len(args) > 2 {
+			in.failed = strings.Join(args[2:], " ")
+		}
+		return in
 	case "released":
 		return inReleased{id()}
 	case "exited":
@@ -280,6 +287,11 @@ func (s *scenario) spec(fields []string) {
 		switch {
 		case key == "standby":
 			spec.Standby = s.number(value)
+		case key == "prove":
+			spec.Prove = json.RawMessage(`{}`)
+			if err := durationInto(&spec.ProveTimeout, value); err != nil {
+				s.Fatal(err)
+			}
 		case key == "max_memory":
 			spec.MaxMemory = int64(s.number(value)) << 20
 		case key == "max_generations":
@@ -291,16 +303,19 @@ func (s *scenario) spec(fields []string) {
 		case key == "stop_first":
 			spec.StopFirst = true
 		case durations[key] != nil:
-			d, err := time.ParseDuration(value)
-			if err != nil {
+			if err := durationInto(durations[key], value); err != nil {
 				s.Fatal(err)
 			}
-			*durations[key] = d
 		default:
 			s.Fatalf("no setting %q", key)
 		}
 	}
 	s.specs[fields[0]] = spec
+}
+
+func durationInto(to *time.Duration, text string) (err error) {
+	*to, err = time.ParseDuration(text)
+	return err
 }
 
 func (s *scenario) show(a action) string {

@@ -280,7 +280,7 @@ func TestSocketsAreLimited(t *testing.T) {
 	t.Parallel()
 	var many []string
 	for i := range sockets.MaxSockets + 1 {
-		many = append(many, fmt.Sprintf("unix/@%s-%d", t.Name(), i))
+		many = append(many, fmt.Sprintf("unix/@%s-%d-%d", t.Name(), os.Getpid(), i))
 	}
 	w := watch(t)
 	err := w.Start(t.Context(), childSpec(t, behaviour{Asks: many}))

@@ -34,6 +34,11 @@ type Spec struct {
 	Standby int
 	Restart Restart
 
+	// Prove is what a replacement is told to prove before it serves instead of what does;
+	// nil is nothing. ProveTimeout bounds that; 0 does not.
+	Prove        json.RawMessage
+	ProveTimeout time.Duration
+
 	// ReadyTimeout bounds the time from spawn to readiness.
 	ReadyTimeout time.Duration
 	// Watchdog is how long a ready child may be silent; 0 disables.

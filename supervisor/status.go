@@ -20,7 +20,8 @@ type Status struct {
 	// Restarts counts the starts that followed a death.
 	Restarts uint64 `json:"restarts"`
 	LastExit *Exit  `json:"last_exit,omitempty"`
-	// LastFailure is the last exit that was not asked for; it may be the same.
+	// LastFailure is the last exit that was not asked for, of a process that was to serve
+	// or did; it may be the same.
 	LastFailure *Exit `json:"-"`
 	// NextStart is set while the child is in backoff.
 	NextStart *time.Time `json:"next_start,omitempty"`

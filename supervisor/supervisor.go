@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/relay"
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
@@ -34,6 +35,10 @@ type Config struct {
 	// Hello returns what a new process of spec is told besides its configuration; nil is
 	// nothing.
 	Hello func(spec *Spec) json.RawMessage
+	// Prove is called when process id is to prove itself, before it hears of that, on the
+	// supervisor's goroutine. What it returns is told right before; nil is nothing. It must
+	// not block.
+	Prove func(id int) Pieces
 	// Activate is called when process id becomes the one that serves, before it
 	// hears of it, on the supervisor's goroutine. What it returns is told right before;
 	// nil is nothing. It must not block.
@@ -67,6 +72,7 @@ type Pieces = iter.Seq2[string, json.RawMessage]
 type Supervisor struct {
 	cfg     Config
 	sockets *sockets.Holder
+	relays  relay.Registry
 	inputs  chan request
 	done    chan struct{}
 	reserve reserve
@@ -229,6 +235,7 @@ func (s *Supervisor) handle(in input) {
 	switch in := in.(type) {
 	case inExited:
 		delete(s.procs, in.id)
+		s.relays.Leave(in.id)
 	case inShow:
 		in.to <- s.show()
 		return
@@ -259,8 +266,11 @@ func (s *Supervisor) carryOut(a action) input {
 		return s.adopt(a.handed)
 	case actSend:
 		var before Pieces
-		if a.msg.Kind == control.KindActivate && s.cfg.Activate != nil {
+		switch {
+		case a.msg.Kind == control.KindActivate && s.cfg.Activate != nil:
 			before = s.cfg.Activate(a.id)
+		case a.msg.Kind == control.KindProve && s.cfg.Prove != nil:
+			before = s.cfg.Prove(a.id)
 		}
 		if p := s.procs[a.id]; p != nil {
 			p.post(a.msg, before)

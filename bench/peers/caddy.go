@@ -36,6 +36,8 @@ type caddy struct {
 	file    string
 	adapter string
 	again   time.Duration
+	// variables are those of its environment.
+	variables []string
 }
 
 func newCaddy(site *Site, bin, template string) (*caddy, error) {
@@ -51,7 +53,7 @@ func (c *caddy) command() []string {
 	return []string{c.bin, "run", "--config", c.file, "--adapter", c.adapter}
 }
 
-func (c *caddy) env() []string { return nil }
+func (c *caddy) env() []string { return c.variables }
 
 func (c *caddy) revived() time.Duration { return c.again }
 

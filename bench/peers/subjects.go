@@ -24,6 +24,8 @@ type Set struct {
 	// from Policy is the policy, and from Stock the program.
 	First Subject
 	Stock Subject
+	// StockGC is that with the setting of the garbage collector that our children have.
+	StockGC Subject
 	// Others are nginx and HAProxy, as far as they are installed.
 	Others []Subject
 	// Absent names those that are not, and how to get them.
@@ -60,6 +62,11 @@ func Prepare(ctx context.Context, dir string) (*Set, error) {
 			return c, err
 		}},
 	}
+	set.StockGC = Subject{Name: set.Stock.Name + ", GOGC=400", Peer: true, start: func(site *Site) (kind, error) {
+		c, err := newCaddy(site, stock, "stock.caddyfile")
+		c.variables = []string{"GOGC=400"}
+		return c, err
+	}}
 	set.other(ctx, "nginx", newNginx)
 	set.other(ctx, "haproxy", newHAProxy)
 	return set, nil

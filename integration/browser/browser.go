@@ -47,9 +47,9 @@ type message struct {
 	} `json:"error,omitempty"`
 }
 
-// Start starts a browser with a profile in dir. It ends with Close, at the latest with
-// this process.
-func Start(dir string) (*Browser, error) {
+// Start starts a browser with a profile in dir and, if any, more arguments. It ends with
+// Close, at the latest with this process.
+func Start(dir string, more ...string) (*Browser, error) {
 	var path string
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if found, err := exec.LookPath(name); err == nil {
@@ -76,6 +76,7 @@ func Start(dir string) (*Browser, error) {
 	b.cmd = exec.Command(path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--no-first-run", //nolint:gosec // found above
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-proxy-server",
 		"--user-data-dir="+dir, "--remote-debugging-pipe")
+	b.cmd.Args = append(b.cmd.Args, more...)
 	b.cmd.ExtraFiles = []*os.File{theirIn, theirOut}
 	b.cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_CACHE_HOME="+dir)
 	b.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

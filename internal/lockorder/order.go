@@ -10,6 +10,7 @@ var Order = [][]string{
 	{"broker.turnLock", "broker.hostState"},
 	{"broker.turnLock", "broker.eventPump"},
 	{"broker.turnLock", "broker.parentState"},
+	{"broker.turnLock", "generations.Store"},
 	{"child.listener", "child.childRuntime"},
 	{"proxy.poolRegistry", "failover.Pool", "affinity.movesLock"},
 	{"proxy.poolRegistry", "reach.backendTable", "reach.Backend"},

@@ -98,12 +98,14 @@ func routeAdmin(w http.ResponseWriter, r *http.Request) error {
 		return adminEvents(w, r)
 	case "upgrade":
 		return adminUpgrade(w, r)
+	case "generations", "rollback":
+		return adminGenerations(w, r, parts[0])
 	case "console":
 		return adminConsole(w, r, parts[1:])
 	case "pools", "in-doubt", "drain", "resume":
 		return adminPool(w, r, parts)
 	}
-	return failure(http.StatusNotFound, "no resource %q under /broker/: there are check, children, pools, drain, resume, in-doubt, events, upgrade and console", parts[0])
+	return failure(http.StatusNotFound, "no resource %q under /broker/: there are check, children, pools, drain, resume, in-doubt, events, generations, rollback, upgrade and console", parts[0])
 }
 
 // segments are the parts of the path below the prefix. A name that has slashes, as

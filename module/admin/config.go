@@ -73,7 +73,7 @@ func (c configAPI) serve(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		change := &document.Change{Method: r.Method, Path: r.URL.Path, Body: body, IfMatch: r.Header.Get("If-Match")}
-		if err := c.change(r.Context(), document.Request{Change: change, Force: forced(r)}); err != nil {
+		if err := c.change(r.Context(), document.Request{Change: change, Force: forced(r), By: senderOf(r)}); err != nil {
 			return apiErrorOf(w, err)
 		}
 		forgetFile(r)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
+	"github.com/caddy-broker/caddy-broker/internal/plain"
 	"github.com/caddy-broker/caddy-broker/module/broker"
 	"github.com/caddy-broker/caddy-broker/module/document"
 )
@@ -54,7 +56,7 @@ func serveLoad(w http.ResponseWriter, r *http.Request) error {
 	if d.Source == nil {
 		d = d.From(sourceOf(r))
 	}
-	if err := broker.Change(r.Context(), document.Request{Whole: d, Force: forced(r)}); err != nil {
+	if err := broker.Change(r.Context(), document.Request{Whole: d, Force: forced(r), By: senderOf(r)}); err != nil {
 		if errors.Is(err, document.ErrFull) {
 			return apiErrorOf(w, err)
 		}
@@ -117,6 +119,18 @@ func stockHandler(pattern string) (caddy.AdminHandler, error) {
 		return nil, err
 	}
 	return ownHandler(m, pattern)
+}
+
+// senderOf says by which request a configuration comes, and from where.
+func senderOf(r *http.Request) string {
+	what := r.Method + " " + r.URL.Path
+	if r.Header.Get(fileHeader) != "" {
+		what = "caddy reload"
+	}
+	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		what += " from " + host
+	}
+	return plain.Line(what, maxOperator)
 }
 
 // sourceOf is the file that the sender of a configuration has read. A path is of use here

@@ -23,6 +23,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/document"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/metrics"
+	"github.com/caddy-broker/caddy-broker/module/internal/probe"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
@@ -56,6 +57,10 @@ type App struct {
 	// requests in doubt, outlive this process; `off` keeps them in memory alone.
 	// Default: `broker` in Caddy's data directory.
 	StateDir *string `json:"state_dir,omitempty"`
+
+	// Probes are requests that a new process has to answer as expected, before users
+	// reach it, when it is to replace one that serves.
+	Probes []probe.Probe `json:"probes,omitempty"`
 
 	// Children are the programs to run, by name. The child `default` runs Caddy.
 	Children map[string]*Child `json:"children,omitempty"`
@@ -102,6 +107,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.logger = ctx.Logger()
 	if err := appTable.Check(a); err != nil {
+		return err
+	}
+	if err := probe.Check(a.Probes); err != nil {
 		return err
 	}
 	a.ready, a.over = make(chan struct{}), make(chan struct{})
@@ -167,7 +175,7 @@ func (a *App) document() (err error) {
 		if err := json.Unmarshal(c.Config, &user); err != nil {
 			return fmt.Errorf("child %q: config: %w", DefaultChild, err)
 		}
-		if a.doc, err = document.New(unescapeIDs(user)); err != nil {
+		if a.doc, err = document.New(document.UnescapeIDs(user)); err != nil {
 			return fmt.Errorf("child %q: %w", DefaultChild, err)
 		}
 		a.doc = a.doc.From(a.Source)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-broker/caddy-broker/module/internal/environment"
 	"github.com/caddy-broker/caddy-broker/module/internal/memory"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 )
@@ -145,6 +146,9 @@ func (a *App) childSpec(name string, c *Child) (*childSpec, error) {
 	if err == nil {
 		err = checkRoot(opts.User)
 	}
+	if err == nil && name == DefaultChild {
+		err = a.prove(spec.Spec)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("child %q: %w", name, err)
 	}
@@ -217,7 +221,7 @@ func (c *Child) spec(name string, o ChildOptions, secrets ...string) (_ *childSp
 
 		MaxMemory:         value(o.MaxMemory),
 		MaxMemoryInterval: time.Duration(*o.MaxMemoryInterval),
-		Env:               childEnv(c.Config, o.Env, secrets...),
+		Env:               environment.Child(c.Config, o.Env, secrets...),
 		MaxGenerations:    *o.MaxGenerations,
 		MaxDrains:         *o.MaxDrains,
 	}}

@@ -144,7 +144,7 @@ var appTable = options.Table[App]{
 	{
 		Name: "state_dir", Kind: options.String,
 		Default: "`broker` in Caddy's data directory", Allowed: "the path of a folder, or off",
-		Effect: "Where drains, manual failovers, added and removed addresses and the requests in doubt outlive the parent.",
+		Effect: "Where drains, manual failovers, added and removed addresses, the requests in doubt and the configurations that have served outlive the parent.",
 		Access: options.Optional(func(a *App) **string { return &a.StateDir }, notEmpty),
 	},
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/internal/options"
 	"github.com/caddy-broker/caddy-broker/module/child"
 	"github.com/caddy-broker/caddy-broker/module/cluster"
+	"github.com/caddy-broker/caddy-broker/module/internal/probe"
 )
 
 var updateDocs = flag.Bool("update", false, "write the option tables of docs anew")
@@ -30,6 +31,7 @@ func TestDocumentedOptions(t *testing.T) {
 	for _, table := range []struct{ page, name, text string }{
 		{"../../docs/supervision.md", "child", childTable.MarkdownTable(false)},
 		{"../../docs/supervision.md", "broker", appTable.MarkdownTable(false)},
+		{"../../docs/supervision.md", "probe", probe.Table.MarkdownTable(false)},
 		{"../../docs/supervision.md", "program", programTable.MarkdownTable(false)},
 		{"../../docs/dynamic-membership.md", "network", cluster.Table.MarkdownTable(false)},
 	} {

@@ -13,12 +13,18 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/internal/options"
 	"github.com/caddy-broker/caddy-broker/module/internal/block"
+	"github.com/caddy-broker/caddy-broker/module/internal/probe"
 )
 
 // UnmarshalOption reads the option at d's cursor, one of the global option broker.
 // given notes what its block has had.
 func (a *App) UnmarshalOption(d *caddyfile.Dispenser, given map[string]bool) error {
-	known := append(append(childTable.Names(), appTable.Names()...), "child", "network")
+	known := append(append(childTable.Names(), appTable.Names()...), "child", "network", "probe")
+	if d.Val() == "probe" {
+		p, err := probe.Unmarshal(d)
+		a.Probes = append(a.Probes, p)
+		return err
+	}
 	if appTable.Lookup(d.Val()) != nil {
 		return block.Read(d, appTable, a, given, known)
 	}
@@ -48,7 +54,7 @@ func (o *ChildOptions) unmarshal(d *caddyfile.Dispenser, given map[string]bool, 
 // UnmarshalJSON reads the app's configuration.
 func (a *App) UnmarshalJSON(data []byte) error {
 	type plain App
-	besides := map[string]options.Member{"off": {Expecting: "true or false"}, "source": {}, "admin_listen": {}, "children": {Named: true}, "network": {}}
+	besides := map[string]options.Member{"off": {Expecting: "true or false"}, "source": {}, "admin_listen": {}, "children": {Named: true}, "network": {}, "probes": {}}
 	for i := range appTable {
 		besides[appTable[i].Name] = appTable[i].Member()
 	}

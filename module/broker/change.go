@@ -105,7 +105,7 @@ func (carrier) Load(base, next *document.Document, force bool) (err error) {
 	if err != nil {
 		return fmt.Errorf("loading new config: %w", err)
 	}
-	if !same {
+	if !same || host.isSubstituted() {
 		return w.load(&pending{base: base, next: next, config: w.config(), force: force})
 	}
 	if err := host.change(base, next, force); err != nil {

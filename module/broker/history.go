@@ -17,7 +17,21 @@ func History() *history.Book { return &host.book }
 
 // sampleRest is how many times as long as a look took nothing is looked at after it: with
 // thousands of upstreams the history must not cost more than a hundredth of a processor.
-const sampleRest = 100
+// maxRest bounds that: a look takes long on a busy machine, too, which is when the history
+// is needed.
+const (
+	sampleRest = 100
+	maxRest    = time.Minute
+)
+
+// rest is how long nothing is looked at after a look. One without an answer cost nothing:
+// a process that hangs must not end the history of what follows.
+func rest(took time.Duration, answered bool) time.Duration {
+	if !answered {
+		return history.Period
+	}
+	return min(max(history.Period, sampleRest*took), maxRest)
+}
 
 // sampler looks at the children and their counters again and again. It is guarded by
 // hostState.turn.
@@ -54,8 +68,8 @@ func (h *hostState) sample(ctx context.Context) {
 	for {
 		began := time.Now()
 		h.noteStates()
-		h.noteCounters(ctx)
-		next := time.NewTimer(max(history.Period, sampleRest*time.Since(began)))
+		answered := h.noteCounters(ctx)
+		next := time.NewTimer(rest(time.Since(began), answered))
 		select {
 		case <-ctx.Done():
 			next.Stop()
@@ -83,17 +97,18 @@ func (h *hostState) noteStates() {
 	h.book.Only(Names(), time.Now())
 }
 
-// noteCounters remembers the counters of the process that serves the sites; one that does
-// not answer is asked again the next time.
-func (h *hostState) noteCounters(ctx context.Context) {
+// noteCounters remembers the counters of the process that serves the sites, and reports
+// whether it answered; one that does not is asked again the next time.
+func (h *hostState) noteCounters(ctx context.Context) (answered bool) {
 	c := h.child(DefaultChild)
 	if c == nil {
-		return
+		return false
 	}
 	process := c.sup.Status().Pid
 	families, err := c.families(ctx)
 	if err != nil || process == 0 || process != c.sup.Status().Pid {
-		return
+		return false
 	}
 	h.book.Count(process, time.Now(), history.TotalsOf(families))
+	return true
 }

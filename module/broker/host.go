@@ -18,6 +18,8 @@ import (
 	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/module/document"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
+	"github.com/caddy-broker/caddy-broker/module/internal/environment"
+	"github.com/caddy-broker/caddy-broker/module/internal/generations"
 	"github.com/caddy-broker/caddy-broker/module/internal/history"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/memory"
@@ -53,11 +55,20 @@ type hostState struct {
 	events  *eventPump
 	doubts  indoubt.Ledger // requests in doubt that children reported
 	state   parentState
-	push    pusher // guarded by turn
+
+	generations generations.Store
+	// substituted says that another configuration serves than the one whose admin endpoint
+	// and options this process has; guarded by turn.
+	substituted bool
+
+	push pusher // guarded by turn
 }
 
 // show makes d the configuration that serves. h.turn is held.
 func (h *hostState) show(d *document.Document, logger *zap.Logger) {
+	if d != nil {
+		h.served(d, h.shown.Load() == nil)
+	}
 	h.shown.Store(d)
 	h.push.follow(d, logger)
 }
@@ -79,6 +90,7 @@ func (h *hostState) claim(a *App) error {
 	h.mu.Unlock()
 	h.events.follow(a)
 	h.state.follow(h, a)
+	instead := h.lastGood(a)
 
 	ctx, cancel := assumed.UntilExiting(context.Background(), errExiting)
 	defer cancel()
@@ -92,12 +104,16 @@ func (h *hostState) claim(a *App) error {
 		if p != nil {
 			p.cause = inCaddysWords(err)
 		}
+		h.refused(a.doc, err)
 		h.drop(a)
 		h.restore(a.logger)
 		return err
 	}
 	h.show(a.doc, a.logger)
 	loaded(nil)
+	if h.substituted = instead != ""; h.substituted {
+		tellRolledBack(instead)
+	}
 	h.tellParent()
 	h.thrift.Set(!a.serves())
 	h.sampler.begin(h)
@@ -136,6 +152,7 @@ func (h *hostState) change(base, next *document.Document, force bool) error {
 	ctx, cancel := assumed.UntilExiting(context.Background(), errExiting)
 	defer cancel()
 	if err := h.apply(ctx, DefaultChild, spec, force, a.logger); err != nil {
+		h.refused(next, err)
 		return err
 	}
 	a.doc, a.Children[DefaultChild], a.specs[DefaultChild] = next, &sites, spec
@@ -323,7 +340,7 @@ type Hosted struct {
 
 func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logger) (*Hosted, error) {
 	cleanUp(logger)
-	if names := withheld(want.Env); len(names) > 0 {
+	if names := environment.Withheld(want.Env); len(names) > 0 {
 		logger.Info("child does not get these variables of the broker's environment; `env NAME {env.NAME}` in its options hands one over",
 			zap.String("child", name), zap.Strings("variables", names))
 	}
@@ -348,6 +365,7 @@ func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logg
 		HALog:       c.log,
 		AdminSocket: c.adminSocket,
 		Hello:       c.hello,
+		Prove:       c.proving,
 		Activate:    c.activated,
 		Report:      c.reported,
 		Connect:     c.connected,

@@ -47,7 +47,8 @@ func Overview() []*supervisor.Status {
 // LastExit is how the last process of a child ended; its Exit is nil before that.
 type LastExit struct {
 	*supervisor.Exit
-	// LastFailure is the last end that was not asked for, if that is another one.
+	// LastFailure is the last end that was not asked for, if that is another one: no
+	// replacement that failed takes its place.
 	LastFailure *supervisor.Exit `json:"last_failure,omitempty"`
 }
 

@@ -28,7 +28,7 @@ func (c *Hosted) Reload(ctx context.Context) error {
 	if err != nil {
 		Unreadable(err)
 	} else {
-		err = Change(ctx, document.Request{Whole: d})
+		err = Change(ctx, document.Request{Whole: d, By: "reload of the file"})
 	}
 	if err != nil {
 		return fmt.Errorf("reloading child %q: %w", c.name, err)

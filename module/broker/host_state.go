@@ -65,16 +65,18 @@ func (s *parentState) follow(h *hostState, a *App) {
 	if dir == "" {
 		return
 	}
+	h.generations.Keep("", nil)
 	file, state, err := statefile.Open(dir, name, h.stateNow, func(err error) {
 		a.logger.Warn("state of the broker", zap.Error(err))
 	})
 	if err != nil {
-		a.logger.Warn("state of the broker is not kept: drains and the list in doubt end with this process", zap.Error(err))
+		a.logger.Warn("state of the broker is not kept: drains, the list in doubt and the generations end with this process", zap.Error(err))
 		return
 	}
 	if s := handover.Received(); s != nil && first {
 		state.InDoubt = s.InDoubt // the same, or newer
 	}
+	h.generations.Keep(filepath.Join(dir, name+".generations.json"), func(err error) { a.logger.Warn("state of the broker", zap.Error(err)) })
 	for _, d := range state.InDoubt {
 		h.doubts.Add(d)
 	}

@@ -63,7 +63,7 @@ func (l *Loader) LoadConfig(ctx caddy.Context) ([]byte, error) {
 	}
 	if l.Delayed {
 		// When it serves, the configuration that has pulled it is over, and its context.
-		return nil, Change(context.WithoutCancel(ctx), document.Request{Whole: d})
+		return nil, Change(context.WithoutCancel(ctx), document.Request{Whole: d, By: "the loader in admin.config.load"})
 	}
 	return Wrap(d)
 }

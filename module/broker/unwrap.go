@@ -68,7 +68,7 @@ func unwrap(text []byte) (d *document.Document, former bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	user := unescapeIDs(child["config"])
+	user := document.UnescapeIDs(child["config"])
 	verbatim, _ := child["verbatim"].(bool)
 	if former = !verbatim; former {
 		user = formerUser(whole, app, child)

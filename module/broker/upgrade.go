@@ -84,13 +84,13 @@ func Upgrade(ctx context.Context, begins func()) (err error) {
 	if err != nil {
 		return fmt.Errorf("upgrading: %w", err)
 	}
-	version, err := draft.Try(ctx, program)
+	tried, err := draft.Try(ctx, program)
 	if err != nil {
 		return fmt.Errorf("upgrading: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()
-	if err := host.become(ctx, program, version, begins); err != nil {
+	if err := host.become(ctx, tried, begins); err != nil {
 		return fmt.Errorf("upgrading: %w", err)
 	}
 	return nil
@@ -115,8 +115,8 @@ func (h *hostState) draft() (*handover.State, error) {
 	return s, nil
 }
 
-// become hands everything over to program. It returns only if it could not.
-func (h *hostState) become(ctx context.Context, program, version string, begins func()) (err error) {
+// become hands everything over to the program that was tried. It returns only if it could not.
+func (h *hostState) become(ctx context.Context, tried *handover.Tried, begins func()) (err error) {
 	h.turn.Lock()
 	defer h.turn.Unlock()
 	a := h.deciding()
@@ -152,12 +152,12 @@ func (h *hostState) become(ctx context.Context, program, version string, begins 
 		}
 	}
 	a.logger.Info("upgrading: another program takes this one's place; children and connections stay",
-		zap.String("program", program), zap.String("from", handover.Version()), zap.String("to", version))
+		zap.String("program", handover.Program()), zap.String("from", handover.Version()), zap.String("to", tried.Version))
 	if err := notify.Reloading(); err != nil {
 		a.logger.Warn("telling the service manager of the upgrade", zap.Error(err))
 	}
 	begins()
-	err = s.Become(program)
+	err = s.Become(tried)
 	a.logger.Error("upgrading failed; this program goes on", zap.Error(err))
 	if errNotify := notify.Ready(); errNotify != nil {
 		a.logger.Warn("telling the service manager that this program goes on", zap.Error(errNotify))

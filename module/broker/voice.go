@@ -126,6 +126,8 @@ func voice(e supervisor.Event) (zapcore.Level, string) {
 		return zap.InfoLevel, fmt.Sprintf("%s has all of its standbys again: %d", f.child(), f.count("ready"))
 	case "broker_reload_failed":
 		return zap.WarnLevel, "the configuration that was to be loaded is not in effect, and what served before serves on: " + f.text("error")
+	case "broker_reload_rolled_back":
+		return zap.WarnLevel, "an earlier configuration serves than the one that was loaded last: " + f.text("error")
 	case "failover_in_doubt":
 		return zap.ErrorLevel, fmt.Sprintf("%s may have been executed without an answer, because %s; they are not sent again: compare `caddy broker in-doubt` with what the backends have",
 			plural(f.count("requests"), "request"), f.text("reason"))

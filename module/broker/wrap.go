@@ -4,6 +4,7 @@
 package broker
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/module/child"
 	"github.com/caddy-broker/caddy-broker/module/document"
+	"github.com/caddy-broker/caddy-broker/module/internal/probe"
 )
 
 // AdapterName is the config adapter that wraps what it reads.
@@ -72,18 +74,18 @@ func wrap(d *document.Document) (*wrapped, error) {
 	}
 	app["admin_listen"] = listen
 	w := &wrapped{user: d, parent: object{}, app: app}
-	if admin := browsable(wrapLoader(dropIDs(user["admin"])), listen); admin != nil {
+	if admin := browsable(wrapLoader(document.WithoutIDs(user["admin"])), listen); admin != nil {
 		w.parent["admin"] = admin
 	}
 	if storage, ok := user["storage"]; ok {
-		w.parent["storage"] = dropIDs(storage)
+		w.parent["storage"] = document.WithoutIDs(storage)
 	}
 	if logging := parentLogging(user["logging"]); logging != nil {
 		w.parent["logging"] = logging
 	}
 	parentApps := object{"broker": app}
 	if events, ok := apps["events"]; ok {
-		parentApps["events"] = dropIDs(events)
+		parentApps["events"] = document.WithoutIDs(events)
 	}
 	w.parent["apps"] = parentApps
 	return w, nil
@@ -120,14 +122,18 @@ func appOf(apps object) (object, error) {
 	if !ok || value == nil {
 		return object{}, nil
 	}
-	text, err := json.Marshal(dropIDs(value))
+	text, err := json.Marshal(document.WithoutIDs(value))
 	if err != nil {
 		return nil, err
 	}
-	if err := caddy.StrictUnmarshalJSON(text, new(App)); err != nil {
+	checked := new(App)
+	if err := caddy.StrictUnmarshalJSON(text, checked); err != nil {
 		return nil, fmt.Errorf("apps.broker: %w", err)
 	}
-	app, _ := dropIDs(value).(object)
+	if err := cmp.Or(probe.Check(checked.Probes), probe.Served(checked.Probes, apps["http"])); err != nil {
+		return nil, fmt.Errorf("apps.broker: %w", err)
+	}
+	app, _ := document.WithoutIDs(value).(object)
 	return spelled(app, "children", "off", "source", "admin_listen")
 }
 
@@ -175,7 +181,7 @@ func adminListen(value any) (string, error) {
 // parentLogging is the default log's level and format, on standard error; nil if it
 // has none of its own. What cannot be read the child refuses, in Caddy's words.
 func parentLogging(value any) any {
-	text, err := json.Marshal(dropIDs(value))
+	text, err := json.Marshal(document.WithoutIDs(value))
 	if err != nil {
 		return nil
 	}

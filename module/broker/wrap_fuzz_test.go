@@ -43,7 +43,7 @@ func FuzzWrap(f *testing.F) {
 			return
 		}
 		var parent, was caddy.Config
-		stripped, err := json.Marshal(dropIDs(d.Config()))
+		stripped, err := json.Marshal(document.WithoutIDs(d.Config()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +58,7 @@ func FuzzWrap(f *testing.F) {
 		}
 		if whole, err := document.Parse(out); err != nil {
 			t.Fatalf("Caddy would refuse the ids in %s: %v", out, err)
-		} else if text, _ := json.Marshal(dropIDs(whole.Config())); !bytes.Equal(text, whole.JSON()) {
+		} else if text, _ := json.Marshal(document.WithoutIDs(whole.Config())); !bytes.Equal(text, whole.JSON()) {
 			t.Fatalf("%s has ids", out)
 		}
 		back, err := Unwrap(out)

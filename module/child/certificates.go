@@ -26,8 +26,8 @@ const (
 // takes from storage has it in memory, or with the names that it waited for in
 // vain: Caddy loads them after its servers have started, and a child activated
 // earlier would fail handshakes. Names without a stored certificate are not waited
-// for; they may need an authority that is far away.
-func awaitCertificates(config []byte) (missing []string) {
+// for; they may need an authority that is far away. What stored means is up to has.
+func awaitCertificates(config []byte, has func(ctx context.Context, storage certmagic.Storage, issuers []string, name string) bool) (missing []string) {
 	app, err := caddy.ActiveContext().AppIfConfigured("tls")
 	if err != nil {
 		return nil
@@ -54,7 +54,7 @@ func awaitCertificates(config []byte) (missing []string) {
 		if len(issuers) == 0 {
 			issuers = known
 		}
-		if stored(ctx, storage, issuers, name) {
+		if has(ctx, storage, issuers, name) {
 			missing = append(missing, name)
 		}
 	}
@@ -85,6 +85,14 @@ func stored(ctx context.Context, storage certmagic.Storage, issuers []string, na
 		}
 	}
 	return false
+}
+
+// hasKey reports whether name has a private key from one of the issuers, which came there
+// with a certificate.
+func hasKey(ctx context.Context, storage certmagic.Storage, issuers []string, name string) bool {
+	return slices.ContainsFunc(issuers, func(issuer string) bool {
+		return storage.Exists(ctx, certmagic.StorageKeys.SitePrivateKey(issuer, name))
+	})
 }
 
 // policy is what decides how the certificates of its subjects come into memory.

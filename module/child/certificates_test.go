@@ -107,7 +107,7 @@ func TestAwaitCertificates(t *testing.T) {
 	for name := range strings.SplitSeq("plain.test shop.test", " ") {
 		testwait.Until(t, "the certificate of "+name, func() bool { return app.HasCertificateForSubject(name) })
 	}
-	if missing := awaitCertificates([]byte(config(dir, ""))); len(missing) > 0 {
+	if missing := awaitCertificates([]byte(config(dir, "")), stored); len(missing) > 0 {
 		t.Errorf("waited in vain for %v", missing)
 	}
 	for what, policy := range map[string]string{
@@ -118,7 +118,7 @@ func TestAwaitCertificates(t *testing.T) {
 			t.Fatal(err)
 		}
 		app = load(policy)
-		if missing := awaitCertificates([]byte(config(dir, policy))); len(missing) > 0 {
+		if missing := awaitCertificates([]byte(config(dir, policy)), stored); len(missing) > 0 {
 			t.Errorf("%s: waited in vain for %v", what, missing)
 		}
 		if !app.HasCertificateForSubject("plain.test") {

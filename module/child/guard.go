@@ -78,7 +78,7 @@ func (g Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	before := r.Context()
 	ctx, cancel := context.WithCancelCause(before)
 	defer cancel(nil)
-	q := &inflight{cancel: cancel, http3: r.ProtoMajor == 3}
+	q := &inflight{cancel: cancel, http3: r.ProtoMajor == 3, client: r.RemoteAddr}
 	rt.begin(q, r, g.Open)
 	caddyhttp.SetVar(before, indoubt.PlaceVar, indoubt.Place(&q.entry))
 	rt.requests.add(q)
@@ -87,7 +87,7 @@ func (g Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		q.entry.End() // nobody else looks at it any more
 		rt.answered.Add(1)
 	}()
-	if q.http3 && rt.closing.Load() && r.Context().Value(caddyhttp.ErrorCtxKey) == nil {
+	if q.http3 && rt.closing.Load() && !rt.moving.Load() && r.Context().Value(caddyhttp.ErrorCtxKey) == nil {
 		// It came on a connection that is about to be cut. Whoever cuts it knows of
 		// every request that did not find this out.
 		w.Header().Set("Retry-After", "1")

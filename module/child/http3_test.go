@@ -37,15 +37,29 @@ func inProgress(t *testing.T, rt *childRuntime) (goOn, returned chan struct{}, a
 		_, err := io.WriteString(w, strings.Repeat("x", 100_000))
 		return err
 	})
-	certificate := httptest.NewUnstartedServer(nil)
-	certificate.StartTLS()
-	defer certificate.Close()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	pc := rt.newPacketConn(conn)
+	serveHTTP3(t, rt, conn, site)
 	rt.readPackets()
+	transport := newHTTP3Transport(t)
+	go func() { answer <- ask3(transport, http.MethodPost, conn.LocalAddr(), "/order") }()
+	select {
+	case <-begun:
+	case got := <-answer:
+		t.Fatalf("the request has not arrived: %s", got)
+	}
+	return goOn, returned, answer
+}
+
+// serveHTTP3 serves site through the guard of rt, from conn, until the test ends.
+func serveHTTP3(t *testing.T, rt *childRuntime, conn net.PacketConn, site caddyhttp.HandlerFunc) {
+	t.Helper()
+	certificate := httptest.NewUnstartedServer(nil)
+	certificate.StartTLS()
+	defer certificate.Close()
+	pc := rt.newPacketConn(conn, "udp/test")
 	srv := &http3.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			r = r.WithContext(context.WithValue(r.Context(), caddyhttp.VarsCtxKey, map[string]any{}))
@@ -63,36 +77,36 @@ func inProgress(t *testing.T, rt *childRuntime) (goOn, returned chan struct{}, a
 		defer close(served)
 		_ = srv.ServeListener(ln)
 	}()
-	transport := &http3.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	t.Cleanup(func() {
-		_ = transport.Close()
 		_ = srv.Close()
 		_ = ln.Close()
 		_ = pc.Close()
 		_ = quicTransport.Close()
 		<-served
 	})
-	go func() {
-		req, err := http.NewRequest(http.MethodPost, "https://"+conn.LocalAddr().String()+"/order", strings.NewReader("one"))
-		if err != nil {
-			answer <- err.Error()
-			return
-		}
-		resp, err := transport.RoundTrip(req)
-		if err != nil {
-			answer <- "cut: " + err.Error()
-			return
-		}
-		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
-		answer <- fmt.Sprint(resp.StatusCode, " ", len(body), " ", err)
-	}()
-	select {
-	case <-begun:
-	case got := <-answer:
-		t.Fatalf("the request has not arrived: %s", got)
+}
+
+// newHTTP3Transport is a client that has one socket for all of its connections.
+func newHTTP3Transport(t *testing.T) *http3.Transport {
+	t.Helper()
+	transport := &http3.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	t.Cleanup(func() { _ = transport.Close() })
+	return transport
+}
+
+// ask3 sends a request and says what came of it.
+func ask3(transport *http3.Transport, method string, address net.Addr, path string) string {
+	req, err := http.NewRequest(method, "https://"+address.String()+path, strings.NewReader("one"))
+	if err != nil {
+		return err.Error()
 	}
-	return goOn, returned, answer
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return "cut: " + err.Error()
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return fmt.Sprint(resp.StatusCode, " ", len(body), " ", err)
 }
 
 // A stop lets requests over HTTP/3 finish, with their answers.
@@ -120,7 +134,8 @@ func TestStopFinishesHTTP3(t *testing.T) {
 	<-finished
 }
 
-// A replacement cuts the connections without waiting for a handler, and the
+// Where datagrams cannot be handed on, a replacement cuts the connections without waiting
+// for a handler, and the
 // request is listed, once.
 func TestDrainCutsHTTP3(t *testing.T) {
 	rt := newChildRuntime(nil)

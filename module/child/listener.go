@@ -4,6 +4,7 @@
 package child
 
 import (
+	"context"
 	"errors"
 	"net"
 	"os"
@@ -123,6 +124,19 @@ func (l *listener) inject(c net.Conn) bool {
 		return true
 	default:
 		return false
+	}
+}
+
+// put is inject that waits for room.
+func (l *listener) put(ctx context.Context, c net.Conn) error {
+	select {
+	case l.injected <- c:
+		_ = l.systemListener.SetDeadline(time.Unix(1, 0))
+		return nil
+	case <-l.closed:
+		return net.ErrClosed
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 

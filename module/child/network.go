@@ -81,7 +81,7 @@ func (rt *childRuntime) takeSocket(file *os.File, real, address string, cfg net.
 		if err != nil {
 			return nil, fmt.Errorf("taking over socket %s/%s: %w", real, address, err)
 		}
-		return rt.newPacketConn(pc), nil
+		return rt.newPacketConn(pc, real+"/"+address), nil
 	}
 	ln, err := net.FileListener(file)
 	if err != nil {

@@ -5,27 +5,47 @@ package child
 
 import (
 	"net"
+	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/relay"
 )
 
 // packetConn is a datagram socket that the parent holds. Exactly one child reads
 // it at a time, because a packet goes to whoever reads first: reading begins when
-// the parent says that nobody else does, and ends when this child leaves.
+// the parent says that nobody else does, and ends when this child leaves. From then on
+// there is what the next child, which reads, hands on.
 //
 // It deliberately has no way to the socket beneath: QUIC would read past the gate.
 type packetConn struct {
 	conn net.PacketConn
+	name string // network and address, by which other children know it
 	rt   *childRuntime
 
 	closed    chan struct{}
 	closeOnce sync.Once
 	leftOnce  sync.Once
 	left      chan struct{}
+	keepOnce  sync.Once
+	kept      chan struct{}
+	handed    chan handedPacket
 }
 
-func (rt *childRuntime) newPacketConn(pc net.PacketConn) *packetConn {
-	p := &packetConn{conn: pc, rt: rt, closed: make(chan struct{}), left: make(chan struct{})}
+// handedPacket is a datagram that another child has read.
+type handedPacket struct {
+	from netip.AddrPort
+	data []byte
+}
+
+// maxHanded is how many datagrams may wait for QUIC; more are lost, as in a socket.
+const maxHanded = 512
+
+func (rt *childRuntime) newPacketConn(pc net.PacketConn, name string) *packetConn {
+	p := &packetConn{
+		conn: pc, name: name, rt: rt, closed: make(chan struct{}),
+		left: make(chan struct{}), kept: make(chan struct{}), handed: make(chan handedPacket, maxHanded),
+	}
 	rt.mu.Lock()
 	rt.datagrams[p] = struct{}{}
 	rt.mu.Unlock()
@@ -38,16 +58,37 @@ func (p *packetConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	case <-p.closed:
 		return 0, nil, net.ErrClosed
 	}
-	select {
-	case <-p.left:
-	default:
+	if !closed(p.left) {
 		n, addr, err := p.conn.ReadFrom(b)
+		if err == nil {
+			p.rt.note(b[:n])
+			p.rt.handOn(p.name, addr, b[:n])
+		}
 		if err == nil || !closed(p.left) {
 			return n, addr, err
 		}
 	}
-	<-p.closed
-	return 0, nil, net.ErrClosed
+	for {
+		select {
+		case <-p.closed:
+			return 0, nil, net.ErrClosed
+		case h := <-p.handed:
+			return copy(b, h.data), net.UDPAddrFromAddrPort(h.from), nil
+		case <-p.kept:
+			// No other process reads here, and there are no new connections to be had.
+			n, addr, err := p.conn.ReadFrom(b)
+			if err != nil || !relay.Begins(b[:n]) {
+				return n, addr, err
+			}
+		}
+	}
+}
+
+// handOn gives a datagram that was read to the processes that may need it.
+func (rt *childRuntime) handOn(name string, from net.Addr, data []byte) {
+	if addr, ok := from.(*net.UDPAddr); ok {
+		rt.sender.Forward(name, addr.AddrPort(), data)
+	}
 }
 
 // release ends reading; packets for clients can still be written.
@@ -55,6 +96,23 @@ func (p *packetConn) release() {
 	p.leftOnce.Do(func() {
 		close(p.left)
 		_ = p.conn.SetReadDeadline(time.Unix(1, 0))
+	})
+}
+
+// deliver takes a datagram that another child has read.
+func (p *packetConn) deliver(from netip.AddrPort, data []byte) {
+	p.rt.note(data)
+	select {
+	case p.handed <- handedPacket{from, data}:
+	default:
+	}
+}
+
+// keep begins to read again after release: the next child has no such socket.
+func (p *packetConn) keep() {
+	p.keepOnce.Do(func() {
+		_ = p.conn.SetReadDeadline(time.Time{})
+		close(p.kept)
 	})
 }
 
@@ -70,10 +128,14 @@ func (p *packetConn) Close() error {
 	return err
 }
 
-func (p *packetConn) WriteTo(b []byte, addr net.Addr) (int, error) { return p.conn.WriteTo(b, addr) }
-func (p *packetConn) LocalAddr() net.Addr                          { return p.conn.LocalAddr() }
-func (p *packetConn) SetDeadline(t time.Time) error                { return p.conn.SetDeadline(t) }
-func (p *packetConn) SetReadDeadline(t time.Time) error            { return p.conn.SetReadDeadline(t) }
+func (p *packetConn) WriteTo(b []byte, addr net.Addr) (int, error) {
+	p.rt.note(b)
+	return p.conn.WriteTo(b, addr)
+}
+
+func (p *packetConn) LocalAddr() net.Addr               { return p.conn.LocalAddr() }
+func (p *packetConn) SetDeadline(t time.Time) error     { return p.conn.SetDeadline(t) }
+func (p *packetConn) SetReadDeadline(t time.Time) error { return p.conn.SetReadDeadline(t) }
 
 func (p *packetConn) SetWriteDeadline(t time.Time) error { return p.conn.SetWriteDeadline(t) }
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -21,7 +22,8 @@ var errStopping = errors.New("broker is stopping")
 type inflight struct {
 	cancel   context.CancelCauseFunc
 	http3    bool
-	told     bool // it is in doubt, and is reported; guarded by the shard's mu
+	client   string // its address and port
+	told     bool   // it is in doubt, and is reported; guarded by the shard's mu
 	entry    account.Entry
 	stream   atomic.Bool // sends events; waits for nothing but to receive
 	hijacked atomic.Pointer[net.Conn]
@@ -101,6 +103,16 @@ func (s *requestSet) http3() bool {
 	found := false
 	s.each(func(q *inflight) { found = found || q.http3 })
 	return found
+}
+
+// http3Clients are those of the requests over HTTP/3 in progress.
+func (s *requestSet) http3Clients() (clients []netip.AddrPort) {
+	s.each(func(q *inflight) {
+		if client, err := netip.ParseAddrPort(q.client); err == nil && q.http3 {
+			clients = append(clients, client)
+		}
+	})
+	return clients
 }
 
 // idlePoll is how often those who wait for the set to be empty look at it: they

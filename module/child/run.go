@@ -72,7 +72,8 @@ func Run() (int, error) {
 		}
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("loading the child's configuration: %w", err)
 	}
-	if missing := awaitCertificates(config); len(missing) > 0 {
+	rt.config = config
+	if missing := awaitCertificates(config, stored); len(missing) > 0 {
 		caddy.Log().Named("broker").Warn("stored certificates are not in memory yet; the child serves without them", zap.Strings("names", missing))
 	}
 	if err := link.Ready(); err != nil {
@@ -107,7 +108,11 @@ func (rt *childRuntime) orders(hello control.Hello, collector *memory.Collector)
 				_ = rt.link.Report(parlance.TopicPlain, sockets)
 			}
 		},
-		Packets: rt.readPackets,
+		Prove: func(data json.RawMessage) {
+			kept := told.pools()
+			go func() { _ = rt.link.Proved(rt.prove(kept, data)) }()
+		},
+		Packets: func() { go rt.readPackets() },
 		Drain:   func(timeout time.Duration) { go rt.drain(timeout) },
 		Stop: func(mode control.Mode) {
 			if mode == control.Force {
@@ -147,9 +152,15 @@ func removeAdminDir(socket string) {
 // process that replaced this one, and ends this process.
 func (rt *childRuntime) drain(timeout time.Duration) {
 	rt.replaced.Store(true)
+	datagrams := rt.askRelay()
+	rt.moving.Store(datagrams != nil)
 	rt.leave()
-	rt.cutOff("the process was replaced, which ends HTTP/3 connections", func(q *inflight) bool { return q.http3 })
-	rt.closeHTTP3()
+	moved := over
+	if datagrams != nil {
+		moved = rt.moveHTTP3(datagrams)
+	} else {
+		rt.cutHTTP3()
+	}
 	_ = rt.link.Released()
 	proxy.Interrupt()
 	var deadline <-chan time.Time
@@ -158,12 +169,29 @@ func (rt *childRuntime) drain(timeout time.Duration) {
 		defer timer.Stop()
 		deadline = timer.C
 	}
-	if !rt.awaitConns(deadline, unusedGrace) {
+	finished := rt.awaitConns(deadline, unusedGrace)
+	if finished {
+		select {
+		case <-moved:
+		case <-deadline:
+			finished = false
+		}
+	}
+	if !finished {
+		rt.moving.Store(false)
 		rt.cutOff("the process was replaced and drain_timeout is over", everyRequest)
 		rt.closeConns()
+		rt.closeHTTP3()
 	}
 	terminate()
 }
+
+// over is closed.
+var over = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
 
 // unusedGrace is how long a client that has opened a connection to a process that
 // was replaced may be silent before it must open another one.
@@ -234,25 +262,6 @@ func (rt *childRuntime) awaitQuiet(quiet time.Duration, tick <-chan time.Time) {
 			return
 		}
 	}
-}
-
-// answerTime is what the end of an answer over HTTP/3 gets to reach its client.
-const answerTime = 500 * time.Millisecond
-
-// finishHTTP3 ends HTTP/3 connections when the requests on them are answered, no
-// later: somebody else may read the same sockets already.
-func (rt *childRuntime) finishHTTP3() {
-	gone := rt.shutdownHTTP3()
-	tick := time.NewTicker(idlePoll)
-	defer tick.Stop()
-	for rt.requests.http3() {
-		<-tick.C
-	}
-	select {
-	case <-gone:
-	case <-time.After(answerTime):
-	}
-	rt.closeHTTP3()
 }
 
 // force cuts everything and ends this process at once.

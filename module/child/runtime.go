@@ -4,7 +4,6 @@
 package child
 
 import (
-	"context"
 	"math"
 	"net"
 	"net/http"
@@ -16,6 +15,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/socket"
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/relay"
 )
 
 // childRuntime is what a supervised child knows of itself: whether it may
@@ -24,12 +24,14 @@ import (
 type childRuntime struct {
 	link    *control.Link
 	account *account.Writer // of the requests in progress; nil keeps none
+	config  []byte          // what Caddy has loaded; not changed once this process is ready
 
 	activated chan struct{} // closed: accept connections
 	packets   chan struct{} // closed: read datagram sockets
 	leaving   chan struct{} // closed: accept nothing new, on any socket
 	closing   atomic.Bool   // responses say Connection: close
 	replaced  atomic.Bool   // another process serves: clients are to go there
+	moving    atomic.Bool   // and requests over HTTP/3 finish here: datagrams come from there
 
 	activateOnce, packetsOnce, leaveOnce sync.Once
 
@@ -42,19 +44,15 @@ type childRuntime struct {
 	connsGone chan struct{} // closed and renewed when conns becomes empty
 	h3        map[http3Server]struct{}
 
+	sender  relay.Sender // to processes that were replaced
+	heard   atomic.Int64 // when a datagram has come from the process that reads, in ns
+	shaking atomic.Int64 // when there was one of a handshake
+
 	left  time.Time // when leave was called; written before closing is
 	http2 sync.Map  // *http2Conn by its server
 
 	unused   sync.Map // connections, as their servers know them, on which no request has come yet; since when
 	requests requestSet
-}
-
-// http3Server is an HTTP/3 server. Both of its methods wait for handlers.
-type http3Server interface {
-	// Shutdown tells clients to send nothing new on their connections.
-	Shutdown(context.Context) error
-	// Close cuts the connections, so that clients make new ones.
-	Close() error
 }
 
 // runtime is this process's, set once by the child command before it loads a
@@ -78,14 +76,11 @@ func newChildRuntime(link *control.Link) *childRuntime {
 // activate opens the gate of all listeners. It is called once or not at all.
 func (rt *childRuntime) activate() { rt.activateOnce.Do(func() { close(rt.activated) }) }
 
-// readPackets opens the gate of the datagram sockets.
-func (rt *childRuntime) readPackets() { rt.packetsOnce.Do(func() { close(rt.packets) }) }
-
 // leave ends accepting: the listeners' own copies of the sockets are closed, the
 // queue stays with the parent. From now on responses end their connections, so
 // that clients go elsewhere by themselves, those of HTTP/2 when their connection is
-// quiet, and the guard lets no new request over
-// HTTP/3 pass; closeHTTP3 ends its connections. It may be called again: a drain can
+// quiet, and the guard lets no new request over HTTP/3 pass, unless those finish as well
+// (moveHTTP3); closeHTTP3 ends its connections. It may be called again: a drain can
 // be turned into a stop.
 func (rt *childRuntime) leave() {
 	rt.leaveOnce.Do(func() {
@@ -102,36 +97,6 @@ func (rt *childRuntime) leave() {
 	rt.mu.Unlock()
 	for _, l := range listeners {
 		l.release()
-	}
-}
-
-// shutdownHTTP3 tells HTTP/3 clients to go elsewhere. The channel is closed when
-// all of them have their answers and are gone.
-func (rt *childRuntime) shutdownHTTP3() <-chan struct{} {
-	var wg sync.WaitGroup
-	rt.mu.Lock()
-	for s := range rt.h3 {
-		wg.Go(func() { _ = s.Shutdown(context.Background()) })
-	}
-	rt.mu.Unlock()
-	gone := make(chan struct{})
-	go func() {
-		wg.Wait()
-		close(gone)
-	}()
-	return gone
-}
-
-// closeHTTP3 cuts the HTTP/3 connections and leaves their sockets to the next
-// process. It does not wait for handlers, which may take their time.
-func (rt *childRuntime) closeHTTP3() {
-	rt.mu.Lock()
-	defer rt.mu.Unlock()
-	for s := range rt.h3 {
-		go func() { _ = s.Close() }()
-	}
-	for p := range rt.datagrams {
-		p.release()
 	}
 }
 
@@ -225,10 +190,4 @@ func (rt *childRuntime) closeConns() {
 	for _, c := range conns {
 		_ = c.Close()
 	}
-}
-
-func (rt *childRuntime) addHTTP3(s http3Server) {
-	rt.mu.Lock()
-	rt.h3[s] = struct{}{}
-	rt.mu.Unlock()
 }

@@ -72,7 +72,7 @@ func writeLastExit(w io.Writer, body []byte, now time.Time) error {
 	if err := writeExit(w, answer.Exit, now); err != nil || answer.LastFailure == nil {
 		return err
 	}
-	fmt.Fprint(w, "\nThe last end that was not asked for:\n\n")
+	fmt.Fprint(w, "\nThe last crash:\n\n")
 	return writeExit(w, answer.LastFailure, now)
 }
 

@@ -53,7 +53,7 @@ AT         2030-01-02 03:04:05, 1m ago
 PROCESS    8, active, generation 4, lived 0s
 IN FLIGHT  nothing
 
-The last end that was not asked for:
+The last crash:
 
 ` + crashed,
 		},

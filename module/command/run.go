@@ -22,7 +22,7 @@ import (
 
 func runCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "run [--config <path> [--adapter <name>]] [--ha] [--standby <n>] [--ha-log <path>] [--watch]",
+		Use:   "run [--config <path> [--adapter <name>]] [--ha] [--standby <n>] [--ha-log <path>] [--watch] [--latest]",
 		Short: "Starts the broker and blocks indefinitely",
 		Long: `
 Serves a configuration, exactly like 'caddy run', or with --ha as a parent and a
@@ -38,6 +38,7 @@ With --ha this is the same as 'caddy run --config F --adapter broker'; without
 	cmd.Flags().BoolP("ha", "", false, "Serve from a supervised child process that is restarted after a crash")
 	cmd.Flags().IntP("standby", "", 0, "Spare child processes, loaded and warm (with --ha)")
 	cmd.Flags().StringP("ha-log", "", broker.DefaultHALog, "File that records the life of the child; off disables it (with --ha)")
+	cmd.Flags().BoolP("latest", "", false, "Start what the file says even if it was refused or rolled back before (with --ha)")
 	cmd.Flags().BoolP("child", "", false, "")
 	_ = cmd.Flags().MarkHidden("child")
 	_ = cmd.Flags().MarkHidden("pingback")
@@ -45,6 +46,9 @@ With --ha this is the same as 'caddy run --config F --adapter broker'; without
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if serves, _ := cmd.Flags().GetBool("child"); serves {
 			return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return child.Run() })(cmd, args)
+		}
+		if newest, _ := cmd.Flags().GetBool("latest"); newest {
+			broker.Latest()
 		}
 		if err := prepareRun(cmd); err != nil {
 			return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) {

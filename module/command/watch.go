@@ -46,7 +46,7 @@ func watchFile(file document.Source) {
 			continue
 		}
 		logger().Info("config file changed; reloading")
-		if err := broker.Change(context.Background(), document.Request{Whole: config}); err != nil {
+		if err := broker.Change(context.Background(), document.Request{Whole: config, By: "--watch"}); err != nil {
 			logger().Error("loading changed config; the running one stays", zap.Error(err))
 			if errors.Is(err, document.ErrFull) {
 				continue // it is still to be loaded

@@ -6,6 +6,7 @@ package console
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,6 +36,9 @@ type chart struct {
 // smooth is how many steps one point of a line stands for: a minute.
 const smooth = 6
 
+// fresh is how many of the newest points may be said to be now.
+const fresh = 2
+
 // draw makes a chart of values, of which those that are below 0 are not known.
 func draw(name, kind string, values []float64, unit func(float64) string) *chart {
 	peak, last, known := 0.0, 0.0, false
@@ -47,8 +51,13 @@ func draw(name, kind string, values []float64, unit func(float64) string) *chart
 	if !known {
 		return c
 	}
-	c.Now, c.Peak = unit(last), unit(peak)
-	c.Label = fmt.Sprintf("%s in the last hour: now %s, at most %s", name, c.Now, c.Peak)
+	c.Peak = unit(peak)
+	now := "now is not known"
+	if slices.ContainsFunc(values[max(0, len(values)-fresh):], func(v float64) bool { return v >= 0 }) {
+		c.Now = unit(last)
+		now = "now " + c.Now
+	}
+	c.Label = fmt.Sprintf("%s in the last hour: %s, at most %s", name, now, c.Peak)
 	var line, area strings.Builder
 	begun, width := false, float64(chartWidth)/float64(max(len(values)-1, 1))
 	x := 0.0

@@ -244,6 +244,10 @@ func TestCharts(t *testing.T) {
 	if c.Now != "30/min" || c.Peak != "30/min" || !strings.Contains(c.Label, "at most 30/min") || strings.Count(c.Line, ",") != 2 {
 		t.Errorf("%+v", c)
 	}
+	values = append(values, -1, -1)
+	if c = draw("Requests", "requests", values, perMin); c.Now != "–" || c.Peak != "30/min" || !strings.Contains(c.Label, "now is not known") {
+		t.Errorf("of what was two minutes ago: %+v", c)
+	}
 	if c = draw("Requests", "requests", gather(make([]history.Point, history.Slots), nil), perMin); c.Line != "" || c.Now != "–" {
 		t.Errorf("of nothing: %+v", c)
 	}

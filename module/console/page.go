@@ -291,10 +291,7 @@ func (p *page) Crashes() []crash {
 	var list []crash
 	for _, c := range p.Children {
 		last := p.Exits[c.Name]
-		e := last.Exit
-		if e != nil && e.Planned() {
-			e = last.LastFailure
-		}
+		e := cmp.Or(last.LastFailure, last.Exit)
 		if e != nil && !e.Planned() {
 			list = append(list, crash{c.Name, e})
 		}

@@ -17,6 +17,8 @@ const rootKey = "config"
 type Document struct {
 	// Source is the file that it came from; nil is unknown.
 	Source *Source
+	// By is who, or what, has made it serve, as far as the request said.
+	By string
 
 	// tree holds the configuration at rootKey; without it there was one, and it was deleted.
 	tree map[string]any

@@ -19,6 +19,8 @@ type Request struct {
 	Change *Change
 	// Whole takes its place altogether, if there is no Change.
 	Whole *Document
+	// By is who, or what, asks.
+	By string
 	// Force loads the document even if nothing changes.
 	Force bool
 }
@@ -229,11 +231,17 @@ func newPlan(base *Document, batch []*ticket) *plan {
 func (r *Request) from(d *Document) (*Document, error) {
 	switch {
 	case r.Change == nil:
-		return r.Whole, nil
+		whole := *r.Whole
+		whole.By = r.By
+		return &whole, nil
 	case d == nil:
 		return nil, errNone
 	}
-	return d.apply(r.Change)
+	next, err := d.apply(r.Change)
+	if err == nil {
+		next.By = r.By
+	}
+	return next, err
 }
 
 // answer tells all of a batch how it ended; err is that of the load.

@@ -97,6 +97,8 @@ func (l *Link) Serve(o Orders) {
 		switch m.Kind {
 		case KindActivate:
 			o.Activate()
+		case KindProve:
+			o.Prove(m.Data)
 		case KindPackets:
 			o.Packets()
 		case KindDrain:
@@ -126,8 +128,14 @@ func (l *Link) Listen(network, address string, perm os.FileMode) (*os.File, erro
 }
 
 // Connect makes a connection to the supervisor's user, for what address says.
-func (l *Link) Connect(address string) (net.Conn, error) {
-	file, err := l.Listen(NetworkParent, address, 0)
+func (l *Link) Connect(address string) (net.Conn, error) { return l.conn(NetworkParent, address) }
+
+// Relay asks for an end of a way on which datagrams come to a replaced process: which is
+// [RelayOwn] or [RelayNext]. A supervisor that knows no such ways answers with an error.
+func (l *Link) Relay(which string) (net.Conn, error) { return l.conn(NetworkRelay, which) }
+
+func (l *Link) conn(network, address string) (net.Conn, error) {
+	file, err := l.Listen(network, address, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -141,6 +149,15 @@ func (l *Link) Ready() error { return l.wire.Send(Message{Kind: KindReady}) }
 // Beat says that this process lives and has just proved it.
 func (l *Link) Beat() error { return l.wire.Send(Message{Kind: KindBeat}) }
 
+// Proved says that this process has proved that it would serve well, or why it could not.
+func (l *Link) Proved(failed error) error {
+	m := Message{Kind: KindProved}
+	if failed != nil {
+		m.Error = brief(failed)
+	}
+	return l.wire.Send(m)
+}
+
 // Released says that this process accepts and reads on no socket any more: the
 // next one may read datagrams.
 func (l *Link) Released() error { return l.wire.Send(Message{Kind: KindReleased}) }
@@ -149,15 +166,20 @@ func (l *Link) Released() error { return l.wire.Send(Message{Kind: KindReleased}
 // is the last thing that is said.
 func (l *Link) Failed(why error) error {
 	l.wire.within(time.Second)
-	text := why.Error()
+	return l.wire.Send(Message{Kind: KindFailed, Error: brief(why)})
+}
+
+// maxReason bounds the reason of an exit, or of a proof that failed, in bytes.
+const maxReason = 8 << 10
+
+// brief is what an error says, within that.
+func brief(err error) string {
+	text := err.Error()
 	if len(text) > maxReason {
 		text = strings.ToValidUTF8(text[:maxReason], "") + "..."
 	}
-	return l.wire.Send(Message{Kind: KindFailed, Error: text})
+	return text
 }
-
-// maxReason bounds the reason of an exit, in bytes.
-const maxReason = 8 << 10
 
 // ask sends m and returns where the answer comes, which has an Error when there is
 // none, and by which id.

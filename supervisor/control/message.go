@@ -26,6 +26,7 @@ const (
 	KindBeat     Kind = "beat"     // alive, and it proved it
 	KindReleased Kind = "released" // a draining child accepts and reads no more
 	KindFailed   Kind = "failed"   // Error: why it is about to exit
+	KindProved   Kind = "proved"   // the proof succeeded, or Error says why not
 	KindReport   Kind = "report"   // Topic, Data: for the parent's user; with an ID it is answered
 )
 
@@ -33,11 +34,21 @@ const (
 // parent's user instead of a socket: its address says for what.
 const NetworkParent = "parent"
 
+// NetworkRelay is the network of a [KindListen] that asks for an end of a way on which
+// the datagrams of a replaced process come to it (package supervisor/relay): its address
+// is [RelayOwn] or [RelayNext].
+const (
+	NetworkRelay = "relay"
+	RelayOwn     = "own"  // to this process, which is being replaced
+	RelayNext    = "next" // to another process, which was replaced; an error when this one has all
+)
+
 // Messages of a parent.
 const (
 	KindHello    Kind = "hello"    // the first one: Config, Admin, Timeout (of a drain), Data
 	KindListened Kind = "listened" // Error, or one file
 	KindReported Kind = "reported" // the report with that ID was taken, or Error says why not
+	KindProve    Kind = "prove"    // Data: what to prove, still gated; the answer is KindProved
 	KindActivate Kind = "activate" // accept connections
 	KindPackets  Kind = "packets"  // read datagram sockets, too
 	KindDrain    Kind = "drain"    // replaced: finish what is in progress within Timeout

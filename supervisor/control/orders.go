@@ -26,6 +26,9 @@ type Orders struct {
 	// Activate: accept connections. What the process shall know for that was told
 	// right before.
 	Activate func()
+	// Prove: say with [Link.Proved] whether this process would serve well. What it shall
+	// know for that was told right before; data says what to prove.
+	Prove func(data json.RawMessage)
 	// Packets: read datagram sockets as well.
 	Packets func()
 	// Drain: replaced; finish what is in progress within timeout (0: for ever), then exit.

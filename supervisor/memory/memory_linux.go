@@ -52,39 +52,53 @@ func PeakOf(state *os.ProcessState) int64 {
 	return usage.Maxrss << 10
 }
 
-// OOMKills is how many processes of this one's group of processes the system has ended
-// for lack of memory; of all, where it counts no groups. ok is false where it does not
-// count.
-func OOMKills() (n int64, ok bool) {
-	groups, _ := os.ReadFile("/proc/self/cgroup")
+// Kills is where the system counts the processes of a group that it has ended for lack of
+// memory.
+type Kills struct{ file string }
+
+// KillsOf is that of a process's group; of all processes, where the system counts no
+// groups.
+func KillsOf(pid int) Kills {
+	groups, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
+	var files []string
 	for line := range strings.Lines(string(groups)) {
 		_, rest, _ := strings.Cut(strings.TrimSpace(line), ":")
 		controllers, path, _ := strings.Cut(rest, ":")
 		switch controllers {
 		case "memory":
-			n, ok = counted("/sys/fs/cgroup/memory"+path+"/memory.oom_control", "/sys/fs/cgroup/memory/memory.oom_control")
+			files = append(files, "/sys/fs/cgroup/memory"+path+"/memory.oom_control", "/sys/fs/cgroup/memory/memory.oom_control")
 		case "":
-			n, ok = counted("/sys/fs/cgroup"+path+"/memory.events", "/sys/fs/cgroup/memory.events")
-		}
-		if ok {
-			return n, true
+			files = append(files, "/sys/fs/cgroup"+path+"/memory.events", "/sys/fs/cgroup/memory.events")
 		}
 	}
-	return counted("/proc/vmstat")
+	return firstOf(append(files, "/proc/vmstat")...)
 }
 
-// counted is the value of oom_kill in the first of these files that has it.
-func counted(files ...string) (n int64, ok bool) {
+// firstOf is the first of these files that counts.
+func firstOf(files ...string) Kills {
 	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			continue
+		if k := (Kills{file}); k.counts() {
+			return k
 		}
-		for line := range strings.Lines(string(text)) {
-			if value, found := strings.CutPrefix(line, "oom_kill "); found {
-				n, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
-				return n, err == nil
-			}
+	}
+	return Kills{}
+}
+
+func (k Kills) counts() bool {
+	_, ok := k.Count()
+	return ok
+}
+
+// Count is how many there were; ok is false where that is not known.
+func (k Kills) Count() (n int64, ok bool) {
+	text, err := os.ReadFile(k.file)
+	if err != nil {
+		return 0, false
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, found := strings.CutPrefix(line, "oom_kill "); found {
+			n, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+			return n, err == nil
 		}
 	}
 	return 0, false
@@ -94,12 +108,15 @@ const (
 	// endFirstBy is how much sooner, in thousandths of all memory: so little that a
 	// process which takes the machine's memory is still ended before.
 	endFirstBy = 100
-	// maxOOMScore is the highest that the system knows.
-	maxOOMScore = 1000
+	// maxOOMScore is the highest that the system knows, and neverOOMScore is that of a
+	// process that it never ends.
+	maxOOMScore   = 1000
+	neverOOMScore = -1000
 )
 
 // EndFirst makes the system, when it has no memory left, end a process that this one has
-// started before it ends this one.
+// started before it ends this one. If it is never to end this one, it ends the other like
+// any program.
 func EndFirst(pid int) error {
 	text, err := os.ReadFile("/proc/self/oom_score_adj")
 	if err != nil {
@@ -109,9 +126,17 @@ func EndFirst(pid int) error {
 	if err != nil {
 		return fmt.Errorf("reading how soon the system ends this process: %w", err)
 	}
-	score := strconv.Itoa(min(own+endFirstBy, maxOOMScore))
+	score := strconv.Itoa(firstScore(own))
 	if err := os.WriteFile("/proc/"+strconv.Itoa(pid)+"/oom_score_adj", []byte(score), 0); err != nil {
 		return fmt.Errorf("having the system end process %d before this one: %w", pid, err)
 	}
 	return nil
+}
+
+// firstScore is the score of what is to be ended before a process that has own.
+func firstScore(own int) int {
+	if own == neverOOMScore {
+		own = 0
+	}
+	return min(own+endFirstBy, maxOOMScore)
 }

@@ -34,7 +34,7 @@ func TestSystemsFigures(t *testing.T) {
 		{[]string{other}, 0, false},
 		{[]string{other, events}, 2, true},
 	} {
-		if n, ok := counted(c.files...); n != c.want || ok != c.ok {
+		if n, ok := firstOf(c.files...).Count(); n != c.want || ok != c.ok {
 			t.Errorf("%v: %d, %v, want %d, %v", c.files, n, ok, c.want, c.ok)
 		}
 	}
@@ -74,7 +74,15 @@ func TestEndFirst(t *testing.T) {
 	if err := EndFirst(cmd.Process.Pid); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := score(strconv.Itoa(cmd.Process.Pid)), min(own+endFirstBy, maxOOMScore); got != want {
+	if got, want := score(strconv.Itoa(cmd.Process.Pid)), firstScore(own); got != want || got <= own && own < maxOOMScore {
 		t.Errorf("it is ended at %d, want %d, and this one at %d", got, want, own)
+	}
+}
+
+func TestFirstScore(t *testing.T) {
+	for own, want := range map[int]int{-1000: 100, -999: -899, 0: 100, 950: 1000, 1000: 1000} {
+		if got := firstScore(own); got != want {
+			t.Errorf("before %d: %d, want %d", own, got, want)
+		}
 	}
 }

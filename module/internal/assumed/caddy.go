@@ -24,6 +24,10 @@ const EndlessRetries = math.MaxInt
 // otherwise: a transport that has exactly this value was not told.
 const DialTimeout = 3 * time.Second
 
+// IdleConns is how many idle connections to a backend reverse_proxy's HTTP transport keeps
+// unless told otherwise.
+const IdleConns = 32
+
 // DialInfoKey is the key of a request's context under which reverse_proxy says
 // what its transport is to dial. Caddy exports how to read it, not how to set it.
 const DialInfoKey caddy.CtxKey = "reverse_proxy.dial_info"

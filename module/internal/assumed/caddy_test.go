@@ -315,6 +315,9 @@ func TestTheTransportDialsForThreeSeconds(t *testing.T) {
 	if got := time.Duration(f.before.(*reverseproxy.HTTPTransport).DialTimeout); got != DialTimeout {
 		t.Errorf("the transport dials for %s unless told otherwise, want %s", got, DialTimeout)
 	}
+	if got := f.before.(*reverseproxy.HTTPTransport).KeepAlive.MaxIdleConnsPerHost; got != IdleConns {
+		t.Errorf("the transport keeps %d idle connections unless told otherwise, want %d", got, IdleConns)
+	}
 }
 
 func TestADialKnowsItsRequest(t *testing.T) {

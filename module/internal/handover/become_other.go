@@ -14,7 +14,7 @@ import (
 func Program() string { return "" }
 
 // Become is not supported on this system, where a program cannot take another's place.
-func (*State) Become(string) error { return errors.ErrUnsupported }
+func (*State) Become(*Tried) error { return errors.ErrUnsupported }
 
 func (*State) keep() {}
 

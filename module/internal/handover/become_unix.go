@@ -47,9 +47,9 @@ func launchPath() string {
 // Program is the path of the program that takes this one's place: where this one was.
 func Program() string { return launched }
 
-// Become executes program in the place of this one, with the same arguments. It returns
-// only if it could not: then everything is as it was.
-func (s *State) Become(program string) error {
+// Become executes a program that was tried in the place of this one, with the same
+// arguments. It returns only if it could not: then everything is as it was.
+func (s *State) Become(tried *Tried) error {
 	file, err := s.write()
 	if err != nil {
 		return err
@@ -66,11 +66,24 @@ func (s *State) Become(program string) error {
 	for _, fd := range all {
 		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
 	}
-	err = syscall.Exec(program, os.Args, environ)
+	if err = tried.Still(); err == nil {
+		err = tried.execute(environ)
+	}
 	for _, fd := range all {
 		unix.CloseOnExec(fd)
 	}
-	return fmt.Errorf("executing %s: %w", program, err)
+	return err
+}
+
+// execute executes the program, and returns only if it could not.
+func (t *Tried) execute(environ []string) error {
+	var files unix.Rlimit
+	errLimit := unix.Getrlimit(unix.RLIMIT_NOFILE, &files)
+	err := syscall.Exec(t.program, os.Args, environ)
+	if errLimit == nil { // syscall.Exec has lowered it to what this program was started with
+		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &files)
+	}
+	return fmt.Errorf("executing %s: %w", t.program, err)
 }
 
 // withoutSockets is env without what a service manager said of descriptors at the start:

@@ -32,12 +32,37 @@ type verdict struct {
 	Version string `json:"caddy_broker"`
 }
 
-// Try lets program say whether it could take this one's place, and returns its version
-// or the reason why it cannot. It is given a state without processes.
-func (s *State) Try(ctx context.Context, program string) (version string, err error) {
+// Tried is a program that could take this one's place.
+type Tried struct {
+	// Version is what it says of itself.
+	Version string
+	program string
+	file    os.FileInfo
+}
+
+// Still returns an error unless the file is the one that was tried: between a trial and
+// an execution a package, or a build, may put another one there, or write into it.
+func (t *Tried) Still() error {
+	now, err := os.Stat(t.program)
+	if err == nil && (!os.SameFile(now, t.file) || now.Size() != t.file.Size() || !now.ModTime().Equal(t.file.ModTime())) {
+		err = errors.New("it was replaced after it was tried: try again")
+	}
+	if err != nil {
+		return fmt.Errorf("executing %s: %w", t.program, err)
+	}
+	return nil
+}
+
+// Try lets program say whether it could take this one's place, or returns the reason why
+// it cannot. It is given a state without processes.
+func (s *State) Try(ctx context.Context, program string) (*Tried, error) {
+	info, err := os.Stat(program)
+	if err != nil {
+		return nil, fmt.Errorf("trying %s: %w", program, err)
+	}
 	file, err := s.write()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer file.Close()
 	ctx, cancel := context.WithTimeout(ctx, trialTime)
@@ -58,14 +83,14 @@ func (s *State) Try(ctx context.Context, program string) (version string, err er
 		case said != "":
 			err = fmt.Errorf("it says: %s", said)
 		}
-		return "", fmt.Errorf("trying %s: %w", program, err)
+		return nil, fmt.Errorf("trying %s: %w", program, err)
 	}
 	var v verdict
 	last := supervisor.LastLines(stdout.String(), 1)
 	if json.Unmarshal([]byte(last), &v) != nil || v.Version == "" {
-		return "", fmt.Errorf("trying %s: it does not say that it could take over; is it a Caddy with this plugin?", program)
+		return nil, fmt.Errorf("trying %s: it does not say that it could take over; is it a Caddy with this plugin?", program)
 	}
-	return plain.Line(v.Version, maxReason), nil
+	return &Tried{Version: plain.Line(v.Version, maxReason), program: program, file: info}, nil
 }
 
 // ending keeps the last 16 KiB, at least, of what is written to it.

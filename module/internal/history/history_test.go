@@ -91,6 +91,43 @@ func TestCountsOfProcesses(t *testing.T) {
 	}
 }
 
+// TestLookThatWasLate: what was counted over several steps is no peak of the last one.
+func TestLookThatWasLate(t *testing.T) {
+	var b Book
+	key := Key{"p", "u"}
+	look := func(process int, at time.Duration, requests float64) []Point {
+		b.Count(process, start.Add(at), map[Key]Totals{key: {Requests: requests}})
+		return b.Points(key, start.Add(at))[Slots-6:]
+	}
+	requests := func(points []Point) (list []float32) {
+		for _, p := range points {
+			n := p.Requests
+			if !p.Known {
+				n = -1
+			}
+			list = append(list, n)
+		}
+		return list
+	}
+	look(1, 0, 100)
+	if got := requests(look(1, 4*Period, 500)); !slices.Equal(got, []float32{-1, 0, 100, 100, 100, 100}) {
+		t.Errorf("after four steps: %v", got)
+	}
+	if got := requests(look(1, 4*Period+time.Second, 510)); !slices.Equal(got, []float32{-1, 0, 100, 100, 100, 110}) {
+		t.Errorf("twice in a step: %v", got)
+	}
+	if got := requests(look(2, 7*Period, 30)); !slices.Equal(got, []float32{100, 100, 110, -1, -1, 30}) {
+		t.Errorf("another process, which may have begun just now: %v", got)
+	}
+	if got := b.Points(key, start.Add(7*Period)); got[Slots-8].Requests != 0 || got[0].Known {
+		t.Errorf("before all that: %+v", got[:3])
+	}
+	late := look(2, 7*Period+Slots/2*Period, 30+Slots)
+	if slices.ContainsFunc(late, func(p Point) bool { return !p.Known || p.Requests != 2 }) {
+		t.Errorf("half an hour later: %+v", late)
+	}
+}
+
 func TestSeriesAreBounded(t *testing.T) {
 	var b Book
 	totals := make(map[Key]Totals)

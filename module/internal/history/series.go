@@ -58,6 +58,21 @@ func (s *series) advance(step int64) {
 	s.step = max(s.step, step)
 }
 
+// add spreads what was counted over the steps since the count before: a step in which
+// nobody could look was not idle, and the one after it had no peak.
+func (s *series) add(from, to int64, d Totals) {
+	from = max(from, to-Slots+1)
+	share := 1 / float64(to-from+1)
+	for step := from; step <= to; step++ {
+		p := &s.points[step%Slots]
+		p.Known = true
+		p.Requests += float32(d.Requests * share)
+		p.Failures += float32(d.Failures * share)
+		p.Answers += float32(d.Answers * share)
+		p.Seconds += float32(d.Seconds * share)
+	}
+}
+
 // Count remembers the counters of a process as they are now. The first ones of all say
 // nothing of the time before, so they are where counting begins; those of a process that
 // took another one's place begin with nothing.
@@ -90,13 +105,12 @@ func (b *Book) Count(process int, now time.Time, totals map[Key]Totals) {
 				s.last = t
 			}
 		}
+		from := s.step + 1
+		if !s.points[s.step%Slots].Known || other || step <= s.step { // nothing is known of the steps before
+			from = step
+		}
 		s.advance(step)
-		d, p := t.minus(s.last), &s.points[step%Slots]
-		p.Known = true
-		p.Requests += float32(d.Requests)
-		p.Failures += float32(d.Failures)
-		p.Answers += float32(d.Answers)
-		p.Seconds += float32(d.Seconds)
+		s.add(from, step, t.minus(s.last))
 		s.last = t
 	}
 }

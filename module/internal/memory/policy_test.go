@@ -59,8 +59,8 @@ func TestChoose(t *testing.T) {
 		"at it":               {policy: Policy{Share: 1000 * mib, Whole: 3000 * mib}, heap: heap{720 * mib, 20 * mib}, want: settings{100, 928 * mib}},
 		"beyond":              {policy: Policy{Share: 1000 * mib, Whole: 3000 * mib}, heap: heap{1600 * mib, 32 * mib}, want: settings{100, 2032 * mib}},
 		"the machine is full": {policy: Policy{Share: 1000 * mib, Whole: 3000 * mib}, heap: heap{2600 * mib, 32 * mib}, want: settings{100, 2700 * mib}},
-		"max_memory is less":  {policy: Policy{Share: 1000 * mib, Whole: 3000 * mib, Max: 500 * mib}, heap: heap{100 * mib, 20 * mib}, want: settings{225, 450 * mib}},
-		"max_memory alone":    {policy: Policy{Max: 500 * mib}, heap: heap{600 * mib, 0}, want: settings{100, 752 * mib}},
+		"max_memory is less":  {policy: Policy{Share: 1000 * mib, Whole: 3000 * mib, Max: 500 * mib}, heap: heap{100 * mib, 20 * mib}, want: settings{225, 900 * mib}},
+		"max_memory alone":    {policy: Policy{Max: 500 * mib}, heap: heap{600 * mib, 0}, want: settings{100, math.MaxInt64}},
 		"a percentage":        {policy: Policy{Share: 1000 * mib, Whole: 3000 * mib, GC: 50}, heap: heap{100 * mib, 20 * mib}, want: settings{50, 900 * mib}},
 	} {
 		t.Run(name, func(t *testing.T) {

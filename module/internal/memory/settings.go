@@ -35,19 +35,19 @@ const (
 // limit, beyond which the system ends processes.
 func (p *Policy) choose(h heap, ratio float64) settings {
 	s := settings{percent: lazy, limit: math.MaxInt64}
-	part := p.part(ratio)
-	if part < math.MaxInt64 {
+	if p.Share > 0 {
+		part := partOf(p.Share, ratio)
 		s.limit = part
 		if floor := h.live + h.live/4 + h.other; floor > part {
 			s.limit = (floor + limitStep - 1) / limitStep * limitStep
 		}
 		if p.Whole > 0 {
-			s.limit = min(s.limit, max(part, int64(float64(p.Whole)*ratio)))
+			s.limit = min(s.limit, max(part, partOf(p.Whole, ratio)))
 		}
-		if h.live > 0 { // garbage fills at most four fifths of what there is
-			room := max(part/5*4-h.other-h.live, 0)
-			s.percent = int(min(float64(room)/float64(h.live)*100, lazy)) / step * step
-		}
+	}
+	if all := p.least(); all > 0 && h.live > 0 { // garbage fills at most four fifths of what there is
+		room := max(partOf(all, ratio)/5*4-h.other-h.live, 0)
+		s.percent = int(min(float64(room)/float64(h.live)*100, lazy)) / step * step
 	}
 	s.percent = max(s.percent, eager)
 	if p.GC > 0 {
@@ -56,15 +56,14 @@ func (p *Policy) choose(h heap, ratio float64) settings {
 	return s
 }
 
-// part is what Go's runtime may have, so that the process stays within its share and
-// garbage alone is no reason to replace it.
-func (p *Policy) part(ratio float64) int64 {
-	part := int64(math.MaxInt64)
-	if p.Share > 0 {
-		part = int64(float64(p.Share) * ratio)
+// partOf is what Go's runtime may have of so many bytes.
+func partOf(bytes int64, ratio float64) int64 { return int64(float64(bytes) * ratio) }
+
+// least is what garbage may fill, 0 is unknown. What is above max_memory is replaced: a
+// limit of Go's there would only make a process that leaks collect without end before.
+func (p *Policy) least() int64 {
+	if p.Max > 0 && (p.Share == 0 || p.Max < p.Share) {
+		return p.Max
 	}
-	if p.Max > 0 {
-		part = min(part, int64(float64(p.Max)*ratio))
-	}
-	return part
+	return p.Share
 }

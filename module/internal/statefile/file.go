@@ -125,7 +125,13 @@ func (f *File) write() error {
 	if err != nil {
 		return err
 	}
-	next := f.path + ".new"
+	return Replace(f.path, data)
+}
+
+// Replace writes a file of that path anew, so that there is at any time the old one or the
+// new one as a whole. When it returns, that is the new one, also after a loss of power.
+func Replace(path string, data []byte) error {
+	next := path + ".new"
 	file, err := os.OpenFile(next, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
@@ -137,8 +143,8 @@ func (f *File) write() error {
 	if err = errors.Join(err, file.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(next, f.path); err != nil {
+	if err := os.Rename(next, path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(f.path))
+	return syncDir(filepath.Dir(path))
 }

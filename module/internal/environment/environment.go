@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package broker
+package environment
 
 import (
 	"maps"
@@ -43,11 +43,11 @@ var (
 // envPlaceholder matches where a configuration uses a variable at run time.
 var envPlaceholder = regexp.MustCompile(`\{env\.([^{}]+)\}`)
 
-// childEnv is the environment of a child: what it needs of this process's, and the
+// Child is the environment of a child: what it needs of this process's, and the
 // variables in add, whose values may use others of them ({env.NAME}). A Caddy also gets
 // those that its configuration uses; config is nil for another program. None of them
 // has one of the secrets, unless add has it.
-func childEnv(config []byte, add map[string]string, secrets ...string) []string {
+func Child(config []byte, add map[string]string, secrets ...string) []string {
 	wanted := slices.Clone(everyProgram)
 	if config != nil {
 		wanted = append(wanted, everyCaddy...)
@@ -84,8 +84,8 @@ func matchesName(pattern, name string) bool {
 	return pattern == name
 }
 
-// withheld are the names of this process's variables that an environment does not have.
-func withheld(env []string) (names []string) {
+// Withheld are the names of this process's variables that an environment does not have.
+func Withheld(env []string) (names []string) {
 	for _, variable := range supervisor.CleanEnv(os.Environ()) {
 		name, _, _ := strings.Cut(variable, "=")
 		if !slices.ContainsFunc(env, func(has string) bool { return strings.HasPrefix(has, name+"=") }) {

@@ -1,13 +1,11 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package broker
+package document
 
 import (
 	"slices"
 	"strings"
-
-	"github.com/caddy-broker/caddy-broker/module/document"
 )
 
 // Caddy takes the members `@id` out of every configuration that it loads, and wants
@@ -25,8 +23,8 @@ func escapedIDs(key string) int {
 	return len(key) - len(rest)
 }
 
-// unescapeIDs is what [document.EscapeIDs] was applied to.
-func unescapeIDs(value any) any {
+// UnescapeIDs is what [EscapeIDs] was applied to.
+func UnescapeIDs(value any) any {
 	return renamed(value, func(key string) (string, bool) {
 		if escapedIDs(key) > 1 {
 			key = key[1:]
@@ -35,9 +33,9 @@ func unescapeIDs(value any) any {
 	})
 }
 
-// dropIDs is a configuration without ids.
-func dropIDs(value any) any {
-	return renamed(value, func(key string) (string, bool) { return key, key != document.IDKey })
+// WithoutIDs is a decoded configuration without ids.
+func WithoutIDs(value any) any {
+	return renamed(value, func(key string) (string, bool) { return key, key != IDKey })
 }
 
 // renamed is value with other keys, or without some. Where there are no ids in it, it

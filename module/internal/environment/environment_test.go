@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package broker
+package environment
 
 import (
 	"slices"
@@ -40,13 +40,13 @@ func TestChildEnvironment(t *testing.T) {
 		{"operator's word", config, map[string]string{"GOSSIP": "{env.GOSSIP}"}, []string{"GOSSIP=the key of the network"}, []string{"OTHER"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			env := childEnv(c.config, c.add, "the key of the network", "")
+			env := Child(c.config, c.add, "the key of the network", "")
 			for _, want := range c.has {
 				if !slices.Contains(env, want) {
 					t.Errorf("%s is missing in %q", want, env)
 				}
 			}
-			missing := withheld(env)
+			missing := Withheld(env)
 			for _, name := range c.not {
 				if slices.ContainsFunc(env, func(v string) bool { return strings.HasPrefix(v, name+"=") }) {
 					t.Errorf("it has %s", name)

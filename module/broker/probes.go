@@ -1,0 +1,49 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
+	"github.com/caddy-broker/caddy-broker/module/internal/probe"
+	"github.com/caddy-broker/caddy-broker/supervisor"
+)
+
+// proveTime is what a process gets, beside the operator's probes, to say whether it would
+// serve: it may wait for certificates and for backends.
+const proveTime = 15 * time.Second
+
+// prove says in s what a new process has to prove before it serves.
+func (a *App) prove(s *supervisor.Spec) error {
+	list := a.Probes
+	if list == nil {
+		list = []probe.Probe{}
+	}
+	longest := time.Duration(0)
+	for i := range list {
+		longest = max(longest, list[i].Limit())
+	}
+	var err error
+	s.Prove, err = json.Marshal(list)
+	s.ProveTimeout = proveTime + longest
+	return err
+}
+
+// proving is told to a process that has to prove itself: what is known of the pools,
+// without the clients that were moved.
+func (c *Hosted) proving(int) supervisor.Pieces {
+	pieces := c.pools.pieces()
+	return func(yield func(string, json.RawMessage) bool) {
+		for topic, piece := range pieces {
+			if topic == parlance.TopicMoved {
+				continue
+			}
+			if data, err := json.Marshal(piece); err == nil && !yield(topic, data) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,195 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package generations
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/internal/lockorder"
+	"github.com/caddy-broker/caddy-broker/module/internal/statefile"
+)
+
+// Kept is how many generations, and how many refused configurations, are remembered.
+const Kept = 10
+
+// Generation is a configuration that has served.
+type Generation struct {
+	// Number grows with each one, and is never used again.
+	Number int `json:"number"`
+	// Since is when it began to serve.
+	Since time.Time `json:"since"`
+	// By is who, or what, has loaded it.
+	By string `json:"by"`
+	// File and Adapter are where it came from; empty is not known.
+	File    string `json:"file,omitempty"`
+	Adapter string `json:"adapter,omitempty"`
+	// Digest is that of the configuration.
+	Digest string `json:"digest"`
+	// Config is the user's configuration, with all its secrets.
+	Config json.RawMessage `json:"config"`
+}
+
+// Refused is a configuration that must not be started by itself again.
+type Refused struct {
+	Digest string    `json:"digest"`
+	At     time.Time `json:"at"`
+	Why    string    `json:"why"`
+}
+
+// Digest is by what a configuration is known.
+func Digest(config []byte) string {
+	sum := sha256.Sum256(config)
+	return hex.EncodeToString(sum[:8])
+}
+
+// Store is the list. The zero value keeps it in memory alone.
+type Store struct {
+	mu      lockorder.Mutex[Store]
+	list    []Generation // by mu; the oldest first, the last one serves
+	refused []Refused    // by mu; the oldest first
+	last    int          // by mu: the last number
+	file    string       // by mu; empty is memory alone
+	warn    func(error)  // by mu
+	failing bool         // by mu: the last write failed, which was told
+}
+
+// stored is the file's text.
+type stored struct {
+	Version     int          `json:"caddy_broker_generations"`
+	Last        int          `json:"last"`
+	Generations []Generation `json:"generations"`
+	Refused     []Refused    `json:"refused,omitempty"`
+}
+
+const version = 1
+
+// Keep goes on with the list in a file, which is written with each change from then on;
+// empty is none. What goes wrong with it is told to warn, once until it is over.
+func (s *Store) Keep(file string, warn func(error)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if file == s.file {
+		return
+	}
+	s.file, s.warn, s.failing = file, warn, false
+	if file == "" || len(s.list) > 0 {
+		return
+	}
+	found, err := read(file)
+	if err != nil {
+		aside := file + "." + time.Now().UTC().Format("20060102T150405Z")
+		err = fmt.Errorf("reading the generations in %s: %w; they are moved to %s, and the list begins anew", file, err, aside)
+		warn(errors.Join(err, os.Rename(file, aside)))
+		return
+	}
+	s.list, s.refused, s.last = found.Generations, found.Refused, found.Last
+}
+
+func read(file string) (found stored, err error) {
+	text, err := os.ReadFile(file) //nolint:gosec // the operator's own
+	if errors.Is(err, fs.ErrNotExist) {
+		return found, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &found)
+	}
+	if err == nil && found.Version != version {
+		err = fmt.Errorf("it is of version %d, this program reads version %d", found.Version, version)
+	}
+	return found, err
+}
+
+// write is called with mu held. A configuration is loaded so seldom that its file is
+// written at once, as Caddy does with the one that it saves.
+func (s *Store) write() {
+	if s.file == "" {
+		return
+	}
+	text, err := json.Marshal(stored{version, s.last, s.list, s.refused})
+	if err == nil {
+		err = statefile.Replace(s.file, text)
+	}
+	if err != nil && !s.failing {
+		s.warn(fmt.Errorf("writing the generations: %w; the service goes on, and if this process died now, the last one would be lost", err))
+	}
+	s.failing = err != nil
+}
+
+// Served notes that a configuration serves. If it is the one that did before, nothing has
+// changed but that it is refused no more.
+func (s *Store) Served(g Generation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	refused := len(s.refused)
+	s.refused = slices.DeleteFunc(s.refused, func(r Refused) bool { return r.Digest == g.Digest })
+	n := len(s.list)
+	if n > 0 && s.list[n-1].Digest == g.Digest {
+		if len(s.refused) != refused {
+			s.write()
+		}
+		return
+	}
+	s.last++
+	g.Number = s.last
+	s.list = append(s.list, g)
+	s.list = slices.Delete(s.list, 0, max(0, len(s.list)-Kept))
+	s.write()
+}
+
+// Refuse notes that a configuration does not serve well.
+func (s *Store) Refuse(r Refused) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refused = slices.DeleteFunc(s.refused, func(o Refused) bool { return o.Digest == r.Digest })
+	s.refused = append(s.refused, r)
+	s.refused = slices.Delete(s.refused, 0, max(0, len(s.refused)-Kept))
+	s.write()
+}
+
+// Instead is the generation that is to start instead of a configuration that was refused,
+// and why that was; nil if it was not, or there is no other one.
+func (s *Store) Instead(digest string) (*Generation, Refused) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.IndexFunc(s.refused, func(r Refused) bool { return r.Digest == digest })
+	if i < 0 {
+		return nil, Refused{}
+	}
+	for _, g := range slices.Backward(s.list) {
+		if !slices.ContainsFunc(s.refused, func(r Refused) bool { return r.Digest == g.Digest }) {
+			return &g, s.refused[i]
+		}
+	}
+	return nil, Refused{}
+}
+
+// ErrUnknown says that there is no generation of a number.
+var ErrUnknown = errors.New("there is no such generation")
+
+// Back is the generation of a number, and the one that serves; 0 is the one before that.
+func (s *Store) Back(number int) (to, serving Generation, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(s.list)
+	if n == 0 {
+		return to, serving, errors.New("no generation is known")
+	}
+	serving = s.list[n-1]
+	if number == 0 && n > 1 {
+		return s.list[n-2], serving, nil
+	}
+	i := slices.IndexFunc(s.list, func(g Generation) bool { return g.Number == number })
+	if number == 0 || i < 0 {
+		return to, serving, fmt.Errorf("%w: known are %d to %d", ErrUnknown, s.list[0].Number, serving.Number)
+	}
+	return s.list[i], serving, nil
+}

@@ -1,0 +1,130 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+package generations
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func of(text string) Generation {
+	return Generation{Since: time.Unix(1, 0), By: "test", Digest: Digest([]byte(text)), Config: []byte(text)}
+}
+
+func refused(text string) Refused { return Refused{Digest: Digest([]byte(text)), Why: "no answer"} }
+
+func numbers(s *Store) (text string) {
+	for _, g := range s.View().Generations {
+		text += fmt.Sprintf("%d:%s ", g.Number, g.By)
+	}
+	return strings.TrimSpace(text)
+}
+
+// The last ten are kept, over the end of the process too, and numbers go on.
+func TestStore(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "g.json")
+	warn := func(err error) { t.Error(err) }
+	var s Store
+	s.Keep(file, warn)
+	for i := range 12 {
+		s.Served(of(fmt.Sprintf("[%d]", i)))
+		s.Served(of(fmt.Sprintf("[%d]", i))) // again
+	}
+	var next Store
+	next.Keep(file, warn)
+	next.Served(of("[11]"))
+	next.Served(of("[0]"))
+	if got := numbers(&next); !strings.HasPrefix(got, "13:test 12:test ") || len(strings.Fields(got)) != Kept {
+		t.Errorf("kept are %s", got)
+	}
+	info, err := os.Stat(file)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file has mode %v (%v)", info.Mode(), err)
+	}
+}
+
+// What was refused is not started again by itself, until it has served after all.
+func TestInstead(t *testing.T) {
+	t.Parallel()
+	var s Store
+	instead := func(text string) string {
+		g, _ := s.Instead(Digest([]byte(text)))
+		if g == nil {
+			return ""
+		}
+		return string(g.Config)
+	}
+	s.Refuse(refused("1"))
+	if got := instead("1"); got != "" {
+		t.Errorf("instead of the only one %q is started", got)
+	}
+	s.Served(of("2"))
+	s.Served(of("3"))
+	for _, c := range []struct{ given, want string }{{"1", "3"}, {"2", ""}, {"3", ""}, {"4", ""}} {
+		if got := instead(c.given); got != c.want {
+			t.Errorf("instead of %s %q is started, want %q", c.given, got, c.want)
+		}
+	}
+	s.Refuse(refused("3")) // it was rolled back
+	if got := instead("1"); got != "2" {
+		t.Errorf("instead of 1 %q is started, want 2", got)
+	}
+	s.Served(of("3"))
+	if got := instead("3"); got != "" {
+		t.Errorf("instead of what serves %q is started", got)
+	}
+}
+
+func TestBack(t *testing.T) {
+	t.Parallel()
+	var s Store
+	if _, _, err := s.Back(0); err == nil {
+		t.Error("there is one to go back to, where there is none")
+	}
+	for _, text := range []string{"1", "2", "3"} {
+		s.Served(of(text))
+	}
+	for number, want := range map[int]int{0: 2, 1: 1, 2: 2, 3: 3} {
+		to, serving, err := s.Back(number)
+		if err != nil || to.Number != want || serving.Number != 3 {
+			t.Errorf("back to %d is %d of %d (%v)", number, to.Number, serving.Number, err)
+		}
+	}
+	if _, _, err := s.Back(7); !errors.Is(err, ErrUnknown) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// What cannot be read or written costs one complaint.
+func TestComplaints(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "g.json")
+	if err := os.WriteFile(file, []byte(`{"caddy_broker_generations":7}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	var s Store
+	s.Keep(file, func(err error) { said = append(said, err.Error()) })
+	if aside, _ := filepath.Glob(file + ".*Z"); len(aside) != 1 || len(said) != 1 || !strings.Contains(said[0], "version 7") {
+		t.Errorf("aside are %q, said was %q", aside, said)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	s.Served(of("1"))
+	s.Served(of("2"))
+	if len(said) != 2 || !strings.Contains(said[1], "writing the generations") {
+		t.Errorf("said was %q", said)
+	}
+	if got := numbers(&s); got != "2:test 1:test" {
+		t.Errorf("known are %s", got)
+	}
+}
