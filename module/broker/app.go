@@ -5,14 +5,12 @@ package broker
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"slices"
-	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
@@ -210,9 +208,6 @@ func (a *App) Validate() error {
 	return nil
 }
 
-// adoptOnce is for the life of the process, whichever configurations come and go.
-var adoptOnce sync.Once
-
 // Start makes this configuration the one that decides what runs, and returns
 // when all of it serves. If it cannot, everything is as it was before.
 func (a *App) Start() error {
@@ -227,7 +222,6 @@ func (a *App) Start() error {
 		return err
 	}
 	heedSignal()
-	adoptOnce.Do(func() { go supervisor.ReapAdopted(context.Background()) })
 	if left := sockets.DropStored(); len(left) > 0 {
 		a.logger.Info("closed sockets of an earlier process that nothing listens on any more", zap.Strings("addresses", left))
 	}

@@ -1,10 +1,9 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package supervisor
+package adopted
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,27 +13,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// adoptedEvery is how often ReapAdopted looks. A process that this one has started is
-// waited for at once, so what has been dead at two looks is nobody's.
-const adoptedEvery = 5 * time.Second
+// every is how often it looks. A process that this one has started is waited for at once,
+// so what has been dead at two looks is nobody's.
+const every = 5 * time.Second
 
-// ReapAdopted reaps the dead whom no one else waits for, until ctx ends. Process 1, as the
-// first of a container is, becomes the parent of every process whose own parent has died,
-// and without this they would fill the table of processes. It returns at once in any
-// other process.
-func ReapAdopted(ctx context.Context) {
-	if os.Getpid() != 1 {
-		return
+func init() {
+	if os.Getpid() == 1 {
+		go reap() // until the process ends
 	}
-	tick := time.NewTicker(adoptedEvery)
-	defer tick.Stop()
+}
+
+func reap() {
 	before := map[int]string{}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	for range time.Tick(every) {
 		now := deadChildren()
 		for pid, started := range now {
 			if before[pid] == started {
