@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 const modulePath = "github.com/caddy-broker/caddy-broker"
@@ -354,20 +355,59 @@ func TestCoresDoNotKnowCaddy(t *testing.T) {
 	}
 }
 
-// link matches a link of Markdown to a file of this repository.
-var link = regexp.MustCompile(`\]\(([^)#:]+)\)`)
+// link matches a link of Markdown to a file of this repository, to a heading of one, or
+// to a heading of the same page; heading is a heading.
+var (
+	link    = regexp.MustCompile(`\]\(([^)#:\s]*)(?:#([^)\s]+))?\)`)
+	heading = regexp.MustCompile(`(?m)^#+ +(.+)$`)
+)
 
 func TestPagesLinkToWhatThereIs(t *testing.T) {
-	for _, page := range []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"} {
+	pages, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range append(pages, "README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md") {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Error(err)
 			continue
 		}
-		for _, found := range link.FindAllSubmatch(text, -1) {
-			if _, err := os.Stat(filepath.FromSlash(string(found[1]))); err != nil {
+		for _, found := range link.FindAllStringSubmatch(string(text), -1) {
+			target := filepath.FromSlash(page)
+			if found[1] != "" {
+				target = filepath.Join(filepath.Dir(page), filepath.FromSlash(found[1]))
+			}
+			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s links to a file that is not there: %v", page, err)
+				continue
+			}
+			if found[2] != "" && !slices.Contains(anchors(t, target), found[2]) {
+				t.Errorf("%s links to #%s, which %s does not have", page, found[2], target)
 			}
 		}
 	}
+}
+
+// anchors are the names by which the headings of a page can be linked to.
+func anchors(t *testing.T, page string) []string {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, found := range heading.FindAllStringSubmatch(string(text), -1) {
+		names = append(names, strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r):
+				return unicode.ToLower(r)
+			default:
+				return -1
+			}
+		}, found[1]))
+	}
+	return names
 }

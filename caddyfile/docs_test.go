@@ -17,7 +17,7 @@ import (
 func TestDocumentedCaddyfiles(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	t.Setenv("XDG_DATA_HOME", t.TempDir())
-	t.Setenv("BROKER_KEY", "a secret of sixteen and more")
+	t.Setenv("BROKER_KEY", "a-secret-of-sixteen-and-more")
 	pages, err := filepath.Glob("../docs/*.md")
 	if err != nil {
 		t.Fatal(err)

@@ -57,8 +57,6 @@ type console struct {
 	dir string
 	// servers are what was started and goes on.
 	servers []*harness.Process
-	// pid stands for the process id that a page shows.
-	pid int
 }
 
 func newConsole(t *testing.T) *console {
@@ -254,7 +252,7 @@ func matches(want, got string) error {
 	var text strings.Builder
 	for line := range strings.Lines(got) {
 		var words []string
-		for _, word := range strings.Fields(line) {
+		for word := range strings.FieldsSeq(line) {
 			words = append(words, plain(word))
 		}
 		text.WriteString(strings.Join(words, " ") + "\n")

@@ -109,12 +109,13 @@ func TestStartErrorShowsLastLines(t *testing.T) {
 // Whoever adds a setting to Spec decides whether a process must be replaced for it.
 func TestSpecEqual(t *testing.T) {
 	t.Parallel()
-	tuned := []string{"Standby", "StopFirst", "Restart", "ReadyTimeout", "Watchdog", "DrainTimeout", "StopTimeout", "MaxGenerations", "MaxDrains", "MaxMemoryInterval", "Told"}
+	tuned := []string{"Standby", "StopFirst", "Restart", "ReadyTimeout", "Watchdog", "DrainTimeout", "StopTimeout", "MaxGenerations", "MaxDrains", "MaxMemoryInterval", "Told", "Prove", "ProveTimeout"}
 	changed := map[string]any{
 		"Command": []string{"a"}, "Env": []string{"A=1"}, "User": "nobody", "Config": []byte("{}"), "External": true, "Listen": []string{":1"},
 		"Standby": 1, "StopFirst": true, "Restart": Restart{Delay: 1}, "ReadyTimeout": time.Second, "Watchdog": time.Second, "DrainTimeout": time.Second, "StopTimeout": time.Second,
 		"MaxGenerations": 4, "MaxDrains": 5,
 		"MaxMemory": int64(1), "MaxMemoryInterval": time.Second, "Told": json.RawMessage("1"),
+		"Prove": json.RawMessage("1"), "ProveTimeout": time.Second,
 	}
 	fields := reflect.TypeFor[Spec]()
 	for i := range fields.NumField() {

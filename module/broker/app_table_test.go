@@ -71,7 +71,7 @@ func TestTablesFollowTheStructs(t *testing.T) {
 		options.Pairs:    {reflect.TypeFor[map[string]string]()},
 	}
 	followTheStruct(t, childTable, types, "app_options.go")
-	followTheStruct(t, appTable, types, "app.go", "off", "source", "admin_listen", "children", "network")
+	followTheStruct(t, appTable, types, "app.go", "off", "source", "admin_listen", "children", "network", "probes")
 	followTheStruct(t, programTable, types, "app.go", "config", "verbatim")
 	followTheStruct(t, cluster.Table, types, "../cluster/network.go")
 }
@@ -282,7 +282,7 @@ func TestUnknownNamesInJSON(t *testing.T) {
 		{`{"children":{"b":{},"a":{"comand":["x"]}}}`, `children: a: unknown option "comand": did you mean command? allowed are standby, `},
 		{`{"network":{"nome":"a"}}`, `network: unknown option "nome": did you mean name? allowed are name, advertise, `},
 		{`{"source":{"path":"a"}}`, `source: json: unknown field "path"`},
-		{`{"bogus":1}`, `unknown option "bogus": allowed are standby, restart_delay, max_restart_delay, restart_reset, ready_timeout, watchdog, drain_timeout, stop_timeout, max_generations, max_drains, replace, max_memory, max_memory_interval, gc, ha_log, user, env, admin_listen, children, network, off, source`},
+		{`{"bogus":1}`, `unknown option "bogus": allowed are standby, restart_delay, max_restart_delay, restart_reset, ready_timeout, watchdog, drain_timeout, stop_timeout, max_generations, max_drains, replace, max_memory, max_memory_interval, gc, ha_log, user, env, admin_listen, children, network, off, probes, source`},
 	}
 	for _, tt := range tests {
 		if err := caddy.StrictUnmarshalJSON([]byte(tt.json), new(App)); err == nil || !strings.Contains(err.Error(), tt.want) {

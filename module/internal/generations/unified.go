@@ -87,8 +87,8 @@ func unified(a, b []string) string {
 			continue
 		}
 		begin := max(0, at-around)
-		end, last := 0, at // last is after the last change of this part
-		for end = at; end < len(list) && end-last < 2*around; end++ {
+		end, last := at, at // last is after the last change of this part
+		for ; end < len(list) && end-last < 2*around; end++ {
 			if list[end].op != ' ' {
 				last = end + 1
 			}

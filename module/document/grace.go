@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package broker
+package document
 
 import (
 	"encoding/json"
@@ -11,10 +11,10 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// graceOf is the longest time that a configuration gives to requests and streams when it
+// GraceOf is the longest time that a configuration gives to requests and streams when it
 // is replaced: Caddy's grace_period, and the stream_close_delay of its proxies. It is 0
 // where the configuration says nothing, or what Caddy will refuse.
-func graceOf(config []byte) time.Duration {
+func GraceOf(config []byte) time.Duration {
 	var cfg struct {
 		Apps struct {
 			HTTP any `json:"http"`
@@ -23,7 +23,7 @@ func graceOf(config []byte) time.Duration {
 	if json.Unmarshal(config, &cfg) != nil {
 		return 0
 	}
-	app, _ := cfg.Apps.HTTP.(object)
+	app, _ := cfg.Apps.HTTP.(map[string]any)
 	longest := durationOf(app, "grace_period")
 	for proxy := range proxiesIn(app) {
 		longest = max(longest, durationOf(proxy, "stream_close_delay"))
@@ -32,12 +32,12 @@ func graceOf(config []byte) time.Duration {
 }
 
 // proxiesIn are the handlers reverse_proxy in a configuration, however deep in routes.
-func proxiesIn(value any) func(yield func(object) bool) {
-	return func(yield func(object) bool) {
+func proxiesIn(value any) func(yield func(map[string]any) bool) {
+	return func(yield func(map[string]any) bool) {
 		var walk func(value any) bool
 		walk = func(value any) bool {
 			switch value := value.(type) {
-			case object:
+			case map[string]any:
 				if value["handler"] == "reverse_proxy" && !yield(value) {
 					return false
 				}
@@ -61,7 +61,7 @@ func proxiesIn(value any) func(yield func(object) bool) {
 
 // durationOf is the duration under a name, in whichever case, as Caddy reads it; 0 if
 // there is none.
-func durationOf(obj object, name string) time.Duration {
+func durationOf(obj map[string]any, name string) time.Duration {
 	for key, value := range obj {
 		if !strings.EqualFold(key, name) {
 			continue
