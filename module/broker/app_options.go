@@ -12,7 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-broker/caddy-broker/module/document"
+	"github.com/caddy-broker/caddy-broker/module/child"
 	"github.com/caddy-broker/caddy-broker/module/internal/environment"
 	"github.com/caddy-broker/caddy-broker/module/internal/memory"
 	"github.com/caddy-broker/caddy-broker/supervisor"
@@ -197,7 +197,7 @@ func (c *Child) spec(name string, o ChildOptions, secrets ...string) (_ *childSp
 		log = new(DefaultHALog)
 	}
 	if o.DrainTimeout == nil {
-		o.DrainTimeout = new(max(*childDefaults.DrainTimeout, caddy.Duration(document.GraceOf(c.Config))))
+		o.DrainTimeout = new(max(*childDefaults.DrainTimeout, caddy.Duration(child.GraceOf(c.Config))))
 	}
 	followed := o.MaxRestartDelay == nil // the cap, where it was left open
 	o = o.withDefaults(childDefaults)
