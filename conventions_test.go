@@ -37,7 +37,7 @@ var mayImport = map[string][]string{
 	".":         {"caddyfile", "module"},
 	"caddyfile": {"module/announce", "module/broker", "module/child", "module/cluster", "module/console", "module/document", "module/policyconfig"},
 
-	"module": {"module/admin", "module/announce", "module/broker", "module/child", "module/command", "module/console", "module/logfile", "module/proxy"},
+	"module": {"module/admin", "module/announce", "module/broker", "module/child", "module/command", "module/console", "module/internal/adopted", "module/logfile", "module/proxy"},
 	"module/admin": {
 		"module/console",
 		"module/internal/assumed", "failover", "internal/plain", "failover/report", "failover/address", "module/proxy", "module/broker", "module/child", "module/document",
@@ -85,6 +85,7 @@ var mayImport = map[string][]string{
 		"module/internal/socket", "module/internal/testwait", "module/policyconfig", "module/sources",
 	},
 	"module/sources":              {"internal/lockorder", "failover", "failover/report", "failover/address", "failover/membership", "module/internal/parlance"},
+	"module/internal/adopted":     {},
 	"module/internal/history":     {"failover/report", "internal/lockorder"},
 	"module/internal/lifecycle":   {},
 	"module/internal/memory":      {},

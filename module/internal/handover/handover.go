@@ -110,6 +110,10 @@ func (s *State) write() (_ *os.File, err error) {
 // modulePath is this module's.
 const modulePath = "github.com/caddy-broker/caddy-broker"
 
+// release is the version of a released program, which the linker sets (see packaging/release);
+// elsewhere it is empty.
+var release string
+
 // Version is that of this program: of the plugin, and of the Caddy that it is part of.
 func Version() string {
 	plugin := "(devel)"
@@ -122,5 +126,5 @@ func Version() string {
 	}
 	of, _ := caddy.Version()
 	of = cmp.Or(caddy.CustomVersion, of)
-	return fmt.Sprintf("caddy-broker %s, Caddy %s", plugin, of)
+	return fmt.Sprintf("caddy-broker %s, Caddy %s", cmp.Or(release, plugin), of)
 }
