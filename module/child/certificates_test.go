@@ -95,7 +95,9 @@ func TestAwaitCertificates(t *testing.T) {
 		t.Fatal(err)
 	}
 	// What an issuer was asked for goes on for a moment after caddy.Stop, and writes there.
-	t.Cleanup(func() { testwait.Until(t, "nothing writes to the storage", func() bool { return os.RemoveAll(dir) == nil }) })
+	t.Cleanup(func() {
+		testwait.Until(t, "nothing writes to the storage", func() bool { return os.RemoveAll(dir) == nil })
+	})
 	load := func(deferred string) *caddytls.TLS {
 		t.Helper()
 		if err := caddy.Load([]byte(config(dir, deferred)), true); err != nil {
