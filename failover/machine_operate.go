@@ -86,7 +86,7 @@ func (x *machine) failback() {
 		}
 		m.home = m.home || m.state != stateDown
 	}
-	x.emit("failover_failback", map[string]any{"manual": true, "clients": clients})
+	x.emitMoves(clients, map[string]any{"manual": true})
 }
 
 // rebalance calls clients back to their own members as soon as those serve.

@@ -102,6 +102,9 @@ func (x *machine) ponged(m *Member, asked uint64, status int) {
 	}
 	if m.state == stateTrial {
 		x.dirty = m.failback.Pinged(x.now, status, x.opt.FailbackDelay) || x.dirty
+		if m.returned() && !x.held(m) {
+			x.tellResumed(m, false) // however long it takes until a request goes there
+		}
 		if m.resumed && (m.failback.Ready || !x.held(m)) || m.stands && !x.anyUp() {
 			x.restoreToService(m)
 		}

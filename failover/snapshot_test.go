@@ -73,6 +73,38 @@ func TestSnapshotSurvives(t *testing.T) {
 	})
 }
 
+// What a process has told of a member, the next one does not tell again: neither its return
+// without a request, nor, when a request proves it after a restart, a return that was told.
+func TestAReturnIsToldOnceOverARestart(t *testing.T) {
+	for name, wait := range map[string]time.Duration{"told by the first": time.Minute, "told by the second": time.Second} {
+		t.Run(name, func(t *testing.T) {
+			told := 0
+			restarted(t, 2, nil, func(b *stage) {
+				b.expect("a")
+				b.downAll("a")
+				b.expect("b")
+				b.up("a")
+				time.Sleep(wait)
+				if s := b.state("a"); s != "trial" {
+					t.Fatalf("a is %s", s)
+				}
+				told += b.told("failover_resumed")
+			}, func(b *stage) {
+				time.Sleep(time.Second)
+				b.downAll("b")
+				b.expect("a")
+				if s := b.state("a"); s != "up" {
+					t.Fatalf("a is %s", s)
+				}
+				told += b.told("failover_resumed")
+			}, nil)
+			if told != 1 {
+				t.Errorf("its return is told %d times", told)
+			}
+		})
+	}
+}
+
 // A manual failover to a member on trial goes on in the next process: it has not broken.
 func TestFailoverOnTrialSurvives(t *testing.T) {
 	const target = "http://c:80"
