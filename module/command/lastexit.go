@@ -86,7 +86,10 @@ func writeExit(w io.Writer, e *supervisor.Exit, now time.Time) error {
 	if e.Error != "" {
 		row("ERROR", "%s", e.Error)
 	}
-	if e.Fault != "" {
+	switch {
+	case e.Reason == "hang":
+		row("DUMP", "it was made to write what its goroutines did; --json has it")
+	case e.Fault != "":
 		row("FAULT", "%s", e.Fault)
 	}
 	process := "none"
@@ -154,7 +157,10 @@ func lastWords(e *supervisor.Exit) string {
 
 // how is how a process ended.
 func how(e *supervisor.Exit) string {
-	if e.Signal != "" {
+	switch {
+	case e.Reason == "hang":
+		return "hang, ended by the broker"
+	case e.Signal != "":
 		return e.Reason + ", " + e.Signal
 	}
 	return fmt.Sprintf("%s, code %d", e.Reason, e.Code)

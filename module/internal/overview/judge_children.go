@@ -105,7 +105,10 @@ func (j *judging) down(c *supervisor.Status) {
 // Ended is how a process ended, in a line.
 func Ended(e *supervisor.Exit) string {
 	text := fmt.Sprintf("%s, code %d", e.Reason, e.Code)
-	if e.Signal != "" {
+	switch {
+	case e.Reason == "hang": // it was ended by us
+		text = e.Reason
+	case e.Signal != "":
 		text = e.Reason + ", " + e.Signal
 	}
 	if f := e.InFlight; f != nil && f.Requests > 0 {
