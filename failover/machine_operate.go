@@ -86,7 +86,11 @@ func (x *machine) failback() {
 		}
 		m.home = m.home || m.state != stateDown
 	}
-	x.emitMoves(clients, map[string]any{"manual": true})
+	data := map[string]any{"manual": true}
+	if x.opt.EffectiveAffinity().Counted() {
+		data["clients"] = clients
+	}
+	x.emit("failover_failback", data)
 }
 
 // rebalance calls clients back to their own members as soon as those serve.

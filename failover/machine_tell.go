@@ -74,13 +74,9 @@ func (x *machine) tellHome(m *Member, away time.Duration) {
 	if !x.anyOther(m) {
 		return // they were nowhere else
 	}
-	x.emitMoves(x.requests.away(), map[string]any{"upstream": m.Name, "manual": false, "away_seconds": report.Seconds(away), "quiet": m.flaps.Flapping()})
-}
-
-// emitMoves says that clients move back, and how many where they are counted.
-func (x *machine) emitMoves(clients any, data map[string]any) {
+	data := map[string]any{"upstream": m.Name, "manual": false, "away_seconds": report.Seconds(away), "quiet": m.flaps.Flapping()}
 	if x.opt.EffectiveAffinity().Counted() {
-		data["clients"] = clients
+		data["clients"] = x.requests.away()
 	}
 	x.emit("failover_failback", data)
 }

@@ -112,7 +112,7 @@ var backendIncidents = []incident{
 		lines: []wantedLine{
 			{"failover_interrupted", "warn", []string{"is lost (hung: ", "requests go to others"}},
 		},
-		metric: wantedMetric{"caddy_failover_failovers_total", []string{`pool="p"`}, 1},
+		metric: wantedMetric{"caddy_failover_requests_total", []string{`outcome="hung"`}, 1},
 		status: []string{"down"},
 	},
 	{

@@ -67,12 +67,12 @@ func (d said) clients() string {
 	}
 }
 
-// level is that of good news, which something else may tell.
-func (d said) level() slog.Level {
+// good is the level of good news: another one where something else tells it.
+func (d said) good(level, quiet slog.Level) slog.Level {
 	if d["quiet"] == true {
-		return slog.LevelDebug
+		return quiet
 	}
-	return slog.LevelInfo
+	return level
 }
 
 // how is why something failed, with the error.
@@ -101,7 +101,7 @@ func voice(name string, d said) (slog.Level, string) {
 	case "failover_interrupted":
 		return sayLost(upstream, d)
 	case "failover_resumed":
-		return d.level(), fmt.Sprintf("%s serves again: it was away for %s", upstream, d.time("away_seconds"))
+		return d.good(slog.LevelInfo, slog.LevelDebug), fmt.Sprintf("%s serves again: it was away for %s", upstream, d.time("away_seconds"))
 	case "failover_steady":
 		return slog.LevelInfo, fmt.Sprintf("%s has stayed up for a minute, after it was lost %v times in a row", upstream, d["losses"])
 	case "failover_recovered":
@@ -114,7 +114,7 @@ func voice(name string, d said) (slog.Level, string) {
 		if away := d.time("away_seconds"); away > 0 {
 			text += fmt.Sprintf("it was away for %s, and ", away)
 		}
-		return d.level(), fmt.Sprintf("%s%s move back to it with their next requests", text, d.clients())
+		return d.good(slog.LevelInfo, slog.LevelDebug), fmt.Sprintf("%s%s move back to it with their next requests", text, d.clients())
 	case "failover_exhausted":
 		return slog.LevelError, fmt.Sprintf("pool %s: none of its upstreams has answered in %v passes, the last with %s: requests get 503 at once; the passes go on, and the first answer ends this",
 			d.text("pool"), d["failed_passes"], d.text("error"))
