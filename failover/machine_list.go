@@ -67,7 +67,8 @@ func (x *machine) priority() []address.URI {
 func (x *machine) newMember(u address.URI) *Member {
 	m := newMember(u)
 	x.serials++
-	m.node = node{serial: x.serials, since: x.now, gate: tracker.NewGate(tracker.Gate{}), rank: -1, index: -1, drained: x.drains[m.Name]}
+	m.node = node{serial: x.serials, since: x.now, gate: tracker.NewGate(tracker.Gate{}), rank: -1, index: -1}
+	_, m.drained = x.drains[m.Name]
 	m.limits = address.LimitsOf(u.Options, x.opt.Nested)
 	return m
 }

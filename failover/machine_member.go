@@ -54,6 +54,7 @@ type node struct {
 	seen    bool            // has answered anything since it was last down, or at all
 	resumed bool            // put back by the operator: answered pings are enough for it to be up
 	err     *report.Failure // the last one since it was up; nil for none
+	errAt   time.Time       // when it was met
 
 	// On whose word it is a member: see roster.
 	gone       bool      // no longer in the list
@@ -154,7 +155,7 @@ func (x *machine) see(m *Member) {
 
 // fail takes a member down.
 func (x *machine) fail(m *Member, why string, f *report.Failure) {
-	m.err = f
+	m.err, m.errAt = f, x.now
 	x.lastErr = f
 	if m.state == stateDown {
 		return

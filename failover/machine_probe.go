@@ -67,8 +67,7 @@ func (x *machine) pinged(in inPing) {
 	case in.kind == pingWatch && f.Late:
 		// No answer is what the hang verdict is about, not a failure by itself.
 	case m.state == stateDown:
-		m.err = f
-		x.lastErr = f
+		m.err, m.errAt, x.lastErr = f, x.now, f
 		m.early = time.Time{}
 		m.step++
 		m.base, m.delay = x.now, x.wait(m.step)

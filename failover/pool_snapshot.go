@@ -107,7 +107,7 @@ func (x *machine) restore(s report.Snapshot) error {
 			m.flaps.Restored(d.Since)
 		}
 		if d.Error != "" {
-			m.err = report.Told(d.Error)
+			m.err, m.errAt = report.Told(d.Error), d.Since
 		}
 	}
 	x.restoreBack(s.Back, byName)

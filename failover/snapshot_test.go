@@ -23,7 +23,7 @@ func TestSnapshotSurvives(t *testing.T) {
 		b.downAll("b")
 		b.p.AddURIs(uris(7)[5:], false)
 		synctest.Wait()
-		b.p.SetDrained([]string{"http://d:80", "http://z:80"})
+		b.p.SetDrained(map[string]string{"http://d:80": "alice", "http://z:80": "alice"})
 		b.p.RemoveURIs(uris(5)[4:])
 		b.set(func() { b.hangs["g"] = true })
 		b.round(100, nil)
@@ -40,7 +40,7 @@ func TestSnapshotSurvives(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.downAll("b")
-		b.p.SetDrained([]string{"http://d:80"})
+		b.p.SetDrained(map[string]string{"http://d:80": "alice"})
 		if err := b.p.Restore(s); err != nil {
 			t.Fatal(err)
 		}

@@ -119,10 +119,15 @@ func voice(name string, d said) (slog.Level, string) {
 		return slog.LevelError, fmt.Sprintf("pool %s: none of its upstreams has answered in %v passes, the last with %s: requests get 503 at once; the passes go on, and the first answer ends this",
 			d.text("pool"), d["failed_passes"], d.text("error"))
 	case "failover_drained":
-		if d["left"] == 0 {
-			return slog.LevelError, fmt.Sprintf("%s is drained, and with it all are: requests get 503 until `caddy broker resume` puts one back", upstream)
+		if by := d.text("by"); by != "" {
+			upstream += " is drained by " + by
+		} else {
+			upstream += " is drained"
 		}
-		return slog.LevelInfo, fmt.Sprintf("%s is drained: it finishes what it has and gets no new requests until `caddy broker resume`", upstream)
+		if d["left"] == 0 {
+			return slog.LevelError, fmt.Sprintf("%s, and with it all are: requests get 503 until `caddy broker resume` puts one back", upstream)
+		}
+		return slog.LevelInfo, fmt.Sprintf("%s: it finishes what it has and gets no new requests until `caddy broker resume`", upstream)
 	case "failover_in_doubt":
 		return slog.LevelError, fmt.Sprintf("%s to %s may have been executed without an answer; they are not sent again: compare `caddy broker in-doubt` with what the upstream has", requests(d["requests"]), upstream)
 	case "failover_failing":
