@@ -143,7 +143,8 @@ func writeInFlight(row func(name, format string, args ...any), f *supervisor.InF
 	}
 }
 
-// lastWords are the last lines that a process wrote before it began to say why it dies.
+// lastWords are the last lines that a process wrote before it began to say why it dies,
+// without those that say that all is as it should be.
 func lastWords(e *supervisor.Exit) string {
 	text := e.Stderr
 	if e.Fault != "" {
@@ -152,7 +153,7 @@ func lastWords(e *supervisor.Exit) string {
 			text = text[:i]
 		}
 	}
-	return supervisor.LastLines(text, 10)
+	return supervisor.LastWords(text, 10)
 }
 
 // how is how a process ended.
