@@ -64,7 +64,7 @@ var mayImport = map[string][]string{
 		"module/internal/block", "module/internal/parlance", "module/internal/testwait",
 	},
 	"module/command": {
-		"module/internal/assumed", "failover", "failover/address", "failover/report", "internal/options", "internal/plain", "module/broker", "module/child", "module/document", "module/internal/generations", "module/internal/indoubt", "module/internal/overview", "module/internal/proxytest",
+		"module/internal/assumed", "failover", "failover/address", "failover/report", "internal/options", "internal/plain", "module/broker", "module/child", "module/document", "module/internal/generations", "module/internal/indoubt", "module/internal/overview", "module/internal/proxytest", "module/internal/winservice",
 		"supervisor", "supervisor/control",
 	},
 	"module/console": {
@@ -109,9 +109,10 @@ var mayImport = map[string][]string{
 	"module/internal/handover": {
 		"internal/plain", "module/internal/indoubt", "module/internal/statefile", "supervisor", "supervisor/sockets",
 	},
-	"module/internal/socket":    {"internal/lockorder"},
-	"module/internal/statefile": {"module/internal/indoubt", "module/internal/testwait"},
-	"module/internal/testwait":  {},
+	"module/internal/socket":     {"internal/lockorder"},
+	"module/internal/statefile":  {"module/internal/indoubt", "module/internal/testwait"},
+	"module/internal/testwait":   {},
+	"module/internal/winservice": {},
 
 	"supervisor":          {"internal/plain", "internal/sidebyside", "supervisor/account", "supervisor/control", "supervisor/memory", "supervisor/output", "supervisor/relay", "supervisor/sockets"},
 	"supervisor/account":  {"internal/plain"},
@@ -137,10 +138,11 @@ var mayImport = map[string][]string{
 	"integration/browser": {},
 	"integration/leaky":   {"."},
 	"integration/harness": {"internal/fdstore"},
-	"bench":               {"bench/backend", "bench/client", "bench/peers", "bench/report", "bench/soak", "integration/harness"},
+	"bench":               {"bench/backend", "bench/client", "bench/peers", "bench/plot", "bench/report", "bench/soak", "integration/harness"},
 	"bench/backend":       {"integration/harness"},
 	"bench/client":        {"integration/harness"},
 	"bench/peers":         {"integration/harness"},
+	"bench/plot":          {},
 	"bench/report":        {},
 	"bench/soak":          {"bench/backend", "bench/peers", "integration/harness"},
 }

@@ -40,6 +40,14 @@ type Status struct {
 	limited  bool // its memory is
 }
 
+// OtherFailure is the last exit that was not asked for, if that is another one than the last.
+func (s *Status) OtherFailure() *Exit {
+	if e, f := s.LastExit, s.LastFailure; e == nil || f == nil || f.Pid != e.Pid || !f.At.Equal(e.At) {
+		return f
+	}
+	return nil
+}
+
 // StandbyStatus says how many spares are wanted, and how many could take over now.
 type StandbyStatus struct {
 	Wanted int `json:"wanted"`

@@ -55,15 +55,7 @@ type LastExit struct {
 // LastExit is how the last process of the child ended.
 func (c *Hosted) LastExit() LastExit {
 	st := c.sup.Status()
-	return LastExit{st.LastExit, otherFailure(st)}
-}
-
-// otherFailure is the last end that was not asked for, if that is another one than the last.
-func otherFailure(st *supervisor.Status) *supervisor.Exit {
-	if e, f := st.LastExit, st.LastFailure; e == nil || f == nil || f.Pid != e.Pid || !f.At.Equal(e.At) {
-		return f
-	}
-	return nil
+	return LastExit{st.LastExit, st.OtherFailure()}
 }
 
 // Doubts are the requests in doubt that children reported.
@@ -92,7 +84,7 @@ func (c *Hosted) Name() string { return c.name }
 // taken yet wait like those that the supervisor has.
 func (c *Hosted) Status() *supervisor.Status {
 	st := c.sup.Status()
-	st.LastFailure = otherFailure(st)
+	st.LastFailure = st.OtherFailure()
 	n := changes.Waiting()
 	if c.name != DefaultChild || n == 0 {
 		return st
