@@ -47,7 +47,7 @@ var mayImport = map[string][]string{
 	"module/broker": {
 		"internal/lockorder",
 		"module/internal/assumed", "failover", "failover/report", "failover/address", "failover/affinity", "internal/options", "internal/plain", "module/child", "module/cluster", "module/document", "module/internal/block",
-		"module/internal/eventhub", "module/internal/handover", "module/internal/hold", "module/internal/history", "module/internal/indoubt", "module/internal/memory", "module/internal/metrics", "module/internal/overview", "module/internal/parlance", "module/internal/poolstate", "module/internal/probe", "module/internal/environment", "module/internal/generations",
+		"module/internal/eventhub", "module/internal/handover", "module/internal/hold", "module/internal/history", "module/internal/indoubt", "module/internal/memory", "module/internal/metrics", "module/internal/overview", "module/internal/parentlog", "module/internal/parlance", "module/internal/poolstate", "module/internal/probe", "module/internal/environment", "module/internal/generations",
 		"module/internal/proxystatus", "module/internal/proxytest", "module/internal/socket", "module/internal/statefile", "module/policyconfig",
 		"supervisor", "supervisor/account", "supervisor/control", "supervisor/memory", "supervisor/sockets",
 	},
@@ -100,6 +100,7 @@ var mayImport = map[string][]string{
 	"module/internal/generations": {"internal/lockorder", "module/internal/statefile"},
 	"module/internal/fault":       {"module/internal/assumed", "module/internal/proxystatus"},
 	"module/internal/indoubt":     {"internal/lockorder", "internal/plain"},
+	"module/internal/parentlog":   {"module/internal/assumed"},
 	"module/internal/parlance":    {},
 	"module/internal/probe":       {"internal/options", "internal/plain", "module/internal/block"},
 	"module/internal/proxystatus": {},
