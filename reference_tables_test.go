@@ -116,7 +116,7 @@ var exitCodes = map[string]struct {
 // answerCodes are those of the commands that answer a question, by the constant of package
 // command.
 var answerCodes = map[string]string{
-	"exitYes": "Yes: everything is all right; it serves.", "exitNo": "No, and the output says what is wrong.", "exitNoBroker": "No broker answers.",
+	"exitYes": "Yes: everything is all right; it serves.", "exitNo": "No, and the output says what is wrong.", "exitNoBroker": "No broker answers; of a check, also: an operator has stopped its child.",
 }
 
 func exitCodeTable(t *testing.T, s *source) string {

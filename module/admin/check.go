@@ -22,6 +22,7 @@ const checkTime = 40 * time.Millisecond
 type checked struct {
 	Error  string `json:"error,omitempty"` // why it does not serve
 	Serves bool   `json:"serves"`
+	Paused bool   `json:"paused,omitempty"` // as an operator wants it
 }
 
 // adminCheck says whether this broker serves, or one pool of it: 200 or 503. It waits
@@ -32,11 +33,11 @@ func adminCheck(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	reason := unserved(r.Context(), r.URL.Query().Get("pool"))
-	status := http.StatusOK
-	if reason != "" {
-		status = http.StatusServiceUnavailable
+	if reason == "" {
+		return answer(w, http.StatusOK, checked{Serves: true})
 	}
-	return answer(w, status, checked{reason, reason == ""})
+	c := poolsChild()
+	return answer(w, http.StatusServiceUnavailable, checked{Error: reason, Paused: c != nil && overview.Paused(c.Status())})
 }
 
 // unserved is why nothing is served, by the pool if it is named; empty if it is.

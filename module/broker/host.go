@@ -23,6 +23,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/history"
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/module/internal/memory"
+	"github.com/caddy-broker/caddy-broker/module/internal/overview"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
@@ -399,8 +400,8 @@ func (c *Hosted) begin(ctx context.Context, spec *supervisor.Spec, logger *zap.L
 
 // servable reports whether a configuration that is loaded now is served.
 func (c *Hosted) servable() error {
-	if state := c.sup.Status().State; state == "stopped" || state == "stopping" {
-		return fmt.Errorf("child %q is %s, so nothing would serve this configuration: use `caddy broker start`, then load it again", c.name, state)
+	if st := c.sup.Status(); overview.Paused(st) {
+		return fmt.Errorf("child %q is %s, so nothing would serve this configuration: use `caddy broker start`, then load it again", c.name, st.State)
 	}
 	return nil
 }

@@ -19,11 +19,10 @@ import (
 
 const (
 	// checkLimit is how long a check waits for an answer, by default. A broker that is there
-	// answers at once. Its admin endpoint may be away for a second or two, while a reload
-	// or an upgrade opens it anew, which is no end of the broker.
-	checkLimit = 3 * time.Second
+	// answers at once, and what is to take over for one that is not there must not wait.
+	checkLimit = 50 * time.Millisecond
 	// checkAgain is how soon it asks again where nothing answers.
-	checkAgain = 50 * time.Millisecond
+	checkAgain = 10 * time.Millisecond
 )
 
 func checkCommand() *cobra.Command {
@@ -31,10 +30,10 @@ func checkCommand() *cobra.Command {
 		Use:   "check [--pool <pool>] [--timeout <duration>]",
 		Short: "Reports by its exit code whether a running broker serves",
 		Long: `
-Exits with 0 if the broker serves, 1 if it does not, 2 if no broker answers in time: for
-keepalived, containers and scripts. A broker that is there answers at once; where nothing
-answers it is asked again for as long as --timeout says, because a reload or an upgrade
-may open the administration endpoint anew.
+Exits with 0 if the broker serves, 1 if it does not, and 2 if its child was stopped or no
+broker answers in time: for keepalived, containers and scripts. A broker that is there
+answers at once. Where nothing answers it is asked again for as long as --timeout says: a
+second or two outlast an upgrade, or a reload that opens the administration endpoint anew.
 
 With --pool it serves if that pool has a backend that takes requests. It does not ask
 whether everything is all right: 'status' does.
@@ -59,7 +58,11 @@ func cmdCheck(fl caddycmd.Flags, _ []string) (int, error) {
 		return err
 	})
 	if said, ok := errors.AsType[refusal](err); ok {
-		fmt.Println("does not serve:", plain.Line(said.text, maxError))
+		text := "does not serve: " + plain.Line(said.text, maxError)
+		if said.paused {
+			return exitNoBroker, errors.New(text)
+		}
+		fmt.Println(text)
 		return exitNo, errNo
 	}
 	if err != nil {

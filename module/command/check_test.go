@@ -45,6 +45,7 @@ func TestCheckWaitsForTheEndpoint(t *testing.T) {
 		{"serves", 0, http.StatusOK, time.Hour, exitYes},
 		{"serves after a while", 3, http.StatusOK, time.Hour, exitYes},
 		{"does not serve", 3, http.StatusServiceUnavailable, time.Hour, exitNo},
+		{"paused", 0, http.StatusConflict, time.Hour, exitNoBroker},
 		{"no broker", 3, http.StatusNotFound, time.Hour, exitNoBroker},
 		{"nothing", 1 << 30, 0, 100 * time.Millisecond, exitNoBroker},
 	} {
@@ -56,7 +57,10 @@ func TestCheckWaitsForTheEndpoint(t *testing.T) {
 			}
 			srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				w.WriteHeader(c.status)
-				_, _ = io.WriteString(w, map[int]string{http.StatusServiceUnavailable: `{"error": "no process accepts"}`}[c.status])
+				_, _ = io.WriteString(w, map[int]string{
+					http.StatusServiceUnavailable: `{"error": "no process accepts"}`,
+					http.StatusConflict:           `{"error": "no process accepts", "paused": true}`,
+				}[c.status])
 			})}
 			go func() { _ = srv.Serve(&away{ln, c.breaks}) }()
 			defer srv.Close()

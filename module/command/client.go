@@ -54,7 +54,10 @@ func withArgs(f func(caddycmd.Flags, []string) (int, error)) func(*cobra.Command
 }
 
 // refusal is an error that a broker answered with.
-type refusal struct{ text string }
+type refusal struct {
+	text   string
+	paused bool // it serves nothing because an operator wants it so
+}
 
 func (r refusal) Error() string { return r.text }
 
@@ -123,10 +126,11 @@ func plainError(address string, err error) error {
 	text := err.Error()
 	if i := strings.Index(text, `{"error":`); i >= 0 {
 		var said struct {
-			Error string `json:"error"`
+			Error  string `json:"error"`
+			Paused bool   `json:"paused"`
 		}
 		if json.Unmarshal([]byte(strings.TrimSpace(text[i:])), &said) == nil && said.Error != "" {
-			return refusal{plain.Text(said.Error, maxError)}
+			return refusal{plain.Text(said.Error, maxError), said.Paused}
 		}
 	}
 	if strings.Contains(text, "HTTP 404") {

@@ -89,6 +89,9 @@ func waitsFor(w *supervisor.Waiting) string {
 	return "the one under way"
 }
 
+// Paused reports whether a child serves nothing because an operator wants it so.
+func Paused(st *supervisor.Status) bool { return st.State == "stopped" || st.State == "stopping" }
+
 // down judges a child of which nothing accepts.
 func (j *judging) down(c *supervisor.Status) {
 	j.silent = true
