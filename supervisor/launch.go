@@ -99,6 +99,8 @@ func (s *Supervisor) hear(p *process) {
 			p.said.Store(&said)
 		case control.KindProved:
 			s.put(inProved{p.id, plain.Text(m.Error, maxReason)})
+		case control.KindProbed:
+			s.put(inProbed{p.id, plain.Text(m.Error, maxReason)})
 		case control.KindReport:
 			if err := s.report(p, m); errors.Is(err, control.ErrUnreadable) {
 				go s.lose(p, err)

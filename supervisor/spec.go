@@ -39,6 +39,14 @@ type Spec struct {
 	Prove        json.RawMessage
 	ProveTimeout time.Duration
 
+	// Probation is how long a replacement by this spec may turn out not to serve well, so
+	// that what served before does again; 0 is no such time. A second apart its process is
+	// told to send Probe meanwhile; nil is nothing.
+	Probation time.Duration
+	Probe     json.RawMessage
+	// Origin is for the one who has made the spec.
+	Origin any `json:"-"`
+
 	// ReadyTimeout bounds the time from spawn to readiness.
 	ReadyTimeout time.Duration
 	// Watchdog is how long a ready child may be silent; 0 disables.
@@ -74,7 +82,11 @@ func (s *Spec) Processes() int {
 	if s.StopFirst {
 		return 1
 	}
-	return cmp.Or(s.MaxGenerations, DefaultMaxGenerations) + s.Standby
+	spares := s.Standby
+	if s.Probation > 0 {
+		spares = max(spares, 1)
+	}
+	return cmp.Or(s.MaxGenerations, DefaultMaxGenerations) + spares
 }
 
 // shown is the command as a log may have it: arguments of other programs may be secrets.

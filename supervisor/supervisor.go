@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/halog"
 	"github.com/caddy-broker/caddy-broker/supervisor/relay"
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
@@ -28,7 +29,7 @@ type Config struct {
 	// closed; nil is nothing.
 	Stderr func(pid int) io.WriteCloser
 	// HALog may be nil.
-	HALog *HALog
+	HALog *halog.Log
 	// AdminSocket returns the path of the private admin socket of process id, which
 	// runs as user; an empty user is this process's.
 	AdminSocket func(id int, user string) string
@@ -53,6 +54,9 @@ type Config struct {
 	// Cut gets the requests that the end of a process has cut off, before any event tells
 	// of that end, on the supervisor's goroutine. It must not block. It may be nil.
 	Cut func(exit *Exit, requests []account.Request)
+	// RolledBack is called when a spec that did not serve well has given way to the one
+	// before, on the supervisor's goroutine. It must not block. It may be nil.
+	RolledBack func(RolledBack)
 	// Event gets every event, in order, on the supervisor's goroutine. It must
 	// not block.
 	Event func(Event)
@@ -137,9 +141,9 @@ func (s *Supervisor) AwaitRoom(ctx context.Context) error {
 	return s.ask(ctx, func(token int) input { return inRoom{token} })
 }
 
-// Tune takes over settings of spec that concern no running process.
-func (s *Supervisor) Tune(spec *Spec) {
-	s.put(inTune{spec})
+// Tune takes over settings of spec that concern no running process, if from is what runs.
+func (s *Supervisor) Tune(from, spec *Spec) {
+	s.put(inTune{from, spec})
 }
 
 // Promote swaps the active process for a standby.
@@ -151,6 +155,12 @@ func (s *Supervisor) Promote(ctx context.Context) error {
 // with control.Force it turns an immediate stop into a forced one.
 func (s *Supervisor) Stop(ctx context.Context, mode control.Mode) error {
 	return s.ask(ctx, func(token int) input { return inStop{mode, token} })
+}
+
+// Doubt says that process id does not serve well: if it is on probation, what served
+// before comes back.
+func (s *Supervisor) Doubt(id int, why string) {
+	s.put(inDoubted{id, why})
 }
 
 // Tell sends data to every process of the child.
@@ -285,10 +295,14 @@ func (s *Supervisor) carryOut(a action) input {
 			ch <- a.err
 		}
 	case actLog:
-		s.cfg.HALog.line(a.code, a.text)
+		s.cfg.HALog.Line(a.code, a.text)
 	case actEvent:
 		if s.cfg.Event != nil {
 			s.cfg.Event(a.event)
+		}
+	case actRolledBack:
+		if s.cfg.RolledBack != nil {
+			s.cfg.RolledBack(*a.back)
 		}
 	case actCut:
 		if s.cfg.Cut != nil {

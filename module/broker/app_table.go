@@ -26,6 +26,10 @@ const (
 	// maxGenerations and maxDrains bound the options of these names.
 	maxGenerations = 16
 	maxDrains      = 1024
+	// maxProbation bounds the time for which a spare of the configuration before is kept.
+	maxProbation = time.Hour
+	// defaultProbation is what a broker that says nothing has.
+	defaultProbation = 10 * time.Second
 	// minWatchdog leaves room for heartbeats, which come every second.
 	minWatchdog = 3 * time.Second
 
@@ -146,6 +150,12 @@ var appTable = options.Table[App]{
 		Default: "`broker` in Caddy's data directory", Allowed: "the path of a folder, or off",
 		Effect: "Where drains, manual failovers, added and removed addresses, the requests in doubt and the configurations that have served outlive the parent.",
 		Access: options.Optional(func(a *App) **string { return &a.StateDir }, notEmpty),
+	},
+	{
+		Name: "probation", Kind: options.Duration,
+		Default: options.DurationString(defaultProbation), Allowed: "a duration, at least 0 and at most " + options.DurationString(maxProbation),
+		Effect: "After a reload has come to serve: a process of it that crashes, hangs or fails a `probe`, which is sent again each second, is rolled back to the configuration before; 0 is never.",
+		Access: options.OptionalDuration(func(a *App) **caddy.Duration { return &a.Probation }, options.Within(0, maxProbation)),
 	},
 }
 
