@@ -72,6 +72,9 @@ func (h *hostState) lastGood(a *App) string {
 	if err == nil {
 		spec, err = a.childSpec(DefaultChild, &sites)
 	}
+	if err == nil {
+		err = divideMemory(a.specs, DefaultChild, spec)
+	}
 	if err != nil {
 		a.logger.Error("starting the configuration that served last; the one that was given is started instead", zap.Int("generation", g.Number), zap.Error(err))
 		return ""

@@ -67,7 +67,7 @@ func (h *hostState) noteRolledBack() {
 func (h *hostState) goBack(c *Hosted, a *App, from, to *origin, r supervisor.RolledBack) {
 	why := r.Why
 	if r.Exit != nil {
-		why = fmt.Sprintf("%s after %s", overview.Ended(r.Exit), overview.Span(time.Duration(r.Exit.Uptime*float64(time.Second))))
+		why = fmt.Sprintf("its process ended after %s: %s", overview.Span(time.Duration(r.Exit.Uptime*float64(time.Second))), overview.Ended(r.Exit))
 	}
 	digest := generations.Digest(from.doc.JSON())
 	text := fmt.Sprintf("generation %d was rolled back to generation %d: %s; %s is not what runs",
