@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/supervisor/answers"
 	"github.com/caddy-broker/caddy-broker/supervisor/halog"
 	"github.com/caddy-broker/caddy-broker/supervisor/memory"
 )
@@ -52,7 +53,8 @@ type machine struct {
 	hold     time.Time // the owner answers on the held sockets until then; zero is not
 	lastExit *Exit     // nil before the first
 
-	probation *probation // of what serves; nil is none
+	probation *probation     // of what serves; nil is none
+	lately    answers.Window // of the process that serves
 
 	lastFailure *Exit // the last that was not asked for
 	stats       Stats

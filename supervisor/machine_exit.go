@@ -83,7 +83,7 @@ func (m *machine) postpone(now time.Time, p *proc, exit *Exit) (spare *proc) {
 		m.deaths = 0
 	}
 	m.deaths++
-	m.nextStart = now.Add(m.spec.Restart.after(m.deaths, m.random()))
+	m.nextStart = now.Add(m.spec.Restart.After(m.deaths, m.random()))
 	if m.active() == nil {
 		spare = m.first(phaseStandby)
 	}

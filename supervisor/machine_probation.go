@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/supervisor/answers"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 	"github.com/caddy-broker/caddy-broker/supervisor/halog"
 )
@@ -15,12 +16,13 @@ import (
 // served before comes back if the new one does not serve well. The spares meanwhile are
 // processes of the spec before: those that there were, or else one that is started.
 type probation struct {
-	good    *Spec     // what served before
-	gen     int       // the generation of its spares
-	until   time.Time // it is over with the first sign of life from then on
-	probeAt time.Time // when the active process is asked to probe itself next; zero while it does
-	spared  bool      // a spare was started, which is done once
-	failed  string    // why what served before shall come back; empty as long as all is well
+	good    *Spec          // what served before
+	gen     int            // the generation of its spares
+	until   time.Time      // it is over with the first sign of life from then on
+	probeAt time.Time      // when the active process is asked to probe itself next; zero while it does
+	spared  bool           // a spare was started, which is done once
+	before  answers.Counts // of the last minute before it
+	failed  string         // why what served before shall come back; empty as long as all is well
 }
 
 // probeEvery is the time between two probes of a process on probation.
@@ -42,10 +44,10 @@ type (
 		id     int
 		failed string
 	}
-	// inDoubted is something that the supervisor's user has found wrong with a process.
-	inDoubted struct {
-		id  int
-		why string
+	// inAnswers is what a process has answered since it was started, once a second.
+	inAnswers struct {
+		id     int
+		counts answers.Counts
 	}
 )
 
@@ -55,7 +57,15 @@ func (in inProbed) apply(m *machine, now time.Time) {
 	}
 }
 
-func (in inDoubted) apply(m *machine, _ time.Time) { m.doubt(in.id, in.why) }
+func (in inAnswers) apply(m *machine, _ time.Time) {
+	if p := m.active(); p == nil || p.id != in.id {
+		return
+	}
+	m.lately.Sample(in.id, in.counts)
+	if pr := m.probation; pr != nil {
+		m.doubt(in.id, m.spec.Errors.Exceeded(pr.before, in.counts))
+	}
+}
 
 // doubt notes what is wrong with a process, empty is nothing, and reports whether it is
 // the one on probation.
@@ -81,13 +91,13 @@ func (m *machine) tryOut(now time.Time, before *Spec, gen int, served bool) {
 		}
 		return
 	}
-	good := before
+	good, counts := before, m.lately.Lately()
 	if pr != nil {
-		good, gen, served = pr.good, pr.gen, true
+		good, gen, counts, served = pr.good, pr.gen, pr.before, true
 	}
 	m.probation = nil
 	if served && m.spec.Probation > 0 && !m.spec.Equal(good) {
-		m.probation = &probation{good: good, gen: gen, until: now.Add(m.spec.Probation), probeAt: now.Add(probeEvery)}
+		m.probation = &probation{good: good, gen: gen, until: now.Add(m.spec.Probation), probeAt: now.Add(probeEvery), before: counts}
 	}
 }
 

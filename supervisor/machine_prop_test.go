@@ -12,7 +12,9 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/caddy-broker/caddy-broker/supervisor/answers"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/restart"
 )
 
 // world is what surrounds a machine: processes that do what they like, people who
@@ -38,13 +40,14 @@ func newWorld(t *rapid.T) *world {
 			Command:  []string{"program", strconv.Itoa(i)},
 			External: rapid.IntRange(0, 4).Draw(t, "external") == 0, StopFirst: rapid.IntRange(0, 2).Draw(t, "alone") == 0,
 			Standby: rapid.IntRange(0, 2).Draw(t, "standby"),
-			Restart: Restart{
+			Restart: restart.Policy{
 				Delay: durations.Draw(t, "delay"), MaxDelay: durations.Draw(t, "max"), Reset: durations.Draw(t, "reset"),
 			},
 			ReadyTimeout: durations.Draw(t, "ready"), Watchdog: rapid.SampledFrom([]time.Duration{0, 3 * time.Second, time.Minute}).Draw(t, "watchdog"),
 			DrainTimeout: durations.Draw(t, "drain"), StopTimeout: durations.Draw(t, "stop"),
 		})
 		spec := w.specs[len(w.specs)-1]
+		spec.Errors = answers.Limit{More: 0.1, Least: 5}
 		spec.Probation = durations.Draw(t, "probation")
 		if rapid.Bool().Draw(t, "probes") {
 			spec.Probe = json.RawMessage(`[]`)
@@ -124,7 +127,7 @@ func (w *world) input() input {
 	case 21, 22:
 		return inProbed{w.id(), rapid.SampledFrom([]string{"", "no answer"}).Draw(w.T, "probe")}
 	case 23:
-		return inDoubted{w.id(), "too many errors"}
+		return inAnswers{w.id(), answers.Counts{All: rapid.Uint64Range(0, 20).Draw(w.T, "answers"), Failed: rapid.Uint64Range(0, 20).Draw(w.T, "failed")}}
 	default:
 		return inTick{}
 	}
@@ -371,7 +374,7 @@ func TestNeverRestartedTooFast(t *testing.T) {
 				w.step(inTick{}, true)
 			}
 			waited := w.now.Sub(died)
-			if waited > max(spec.Restart.MaxDelay, minRestartDelay) {
+			if waited > max(spec.Restart.MaxDelay, restart.MinDelay) {
 				t.Fatalf("started %s after death %d", waited, deaths)
 			}
 			if least := spec.Restart.Delay; waited < least {

@@ -169,7 +169,7 @@ func (in inTune) apply(m *machine, now time.Time) {
 	}
 	m.dismissSpares(now)
 	if in.spec.Restart != old.Restart && now.Before(m.nextStart) {
-		m.nextStart = now.Add(in.spec.Restart.after(m.deaths, m.random()))
+		m.nextStart = now.Add(in.spec.Restart.After(m.deaths, m.random()))
 	}
 }
 

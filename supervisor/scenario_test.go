@@ -17,7 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/supervisor/answers"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/restart"
 )
 
 var update = flag.Bool("update", false, "write the scenarios' outcome into testdata instead of comparing it")
@@ -208,8 +210,8 @@ func (s *scenario) input(verb string, args []string) input {
 			in.failed = strings.Join(args[2:], " ")
 		}
 		return in
-	case "doubted":
-		return inDoubted{id(), strings.Join(args[1:], " ")}
+	case "answers":
+		return inAnswers{id(), answers.Counts{All: uint64(s.number(args[1])), Failed: uint64(s.number(args[2]))}}
 	case "released":
 		return inReleased{id()}
 	case "exited":
@@ -282,7 +284,7 @@ func (s *scenario) float(text string) float64 {
 func (s *scenario) spec(fields []string) {
 	spec := &Spec{
 		Command: fields[:1],
-		Restart: Restart{Delay: 2 * time.Second, MaxDelay: time.Minute, Reset: 10 * time.Second}, ReadyTimeout: 30 * time.Second,
+		Restart: restart.Policy{Delay: 2 * time.Second, MaxDelay: time.Minute, Reset: 10 * time.Second}, ReadyTimeout: 30 * time.Second,
 		DrainTimeout: time.Minute,
 	}
 	durations := map[string]*time.Duration{
@@ -301,6 +303,8 @@ func (s *scenario) spec(fields []string) {
 			if err := durationInto(&spec.ProveTimeout, value); err != nil {
 				s.Fatal(err)
 			}
+		case key == "errors":
+			spec.Errors = answers.Limit{More: float64(s.number(value)) / 100, Least: 100}
 		case key == "probe":
 			spec.Probe = json.RawMessage(`{}`)
 		case key == "max_memory":

@@ -11,6 +11,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/answers"
+	"github.com/caddy-broker/caddy-broker/supervisor/restart"
 )
 
 // Spec is what a supervisor shall run, and how. It is not changed once given.
@@ -32,7 +35,7 @@ type Spec struct {
 
 	// Standby is how many spares are kept, loaded and gated. Not for external programs.
 	Standby int
-	Restart Restart
+	Restart restart.Policy
 
 	// Prove is what a replacement is told to prove before it serves instead of what does;
 	// nil is nothing. ProveTimeout bounds that; 0 does not.
@@ -44,6 +47,8 @@ type Spec struct {
 	// told to send Probe meanwhile; nil is nothing.
 	Probation time.Duration
 	Probe     json.RawMessage
+	// Errors is by how much its answers may fail more often than before, meanwhile.
+	Errors answers.Limit
 	// Origin is for the one who has made the spec.
 	Origin any `json:"-"`
 

@@ -79,7 +79,7 @@ type Supervisor struct {
 	relays  relay.Registry
 	inputs  chan request
 	done    chan struct{}
-	reserve reserve
+	reserve sockets.Reserve
 	status  atomic.Pointer[Status]
 	token   atomic.Int64
 	alive   time.Duration // aliveTime, except in tests
@@ -114,7 +114,7 @@ func New(cfg Config) *Supervisor {
 		replies: make(map[int]chan error),
 	}
 	s.publish()
-	s.reserve.fill()
+	s.reserve.Fill()
 	go s.run()
 	return s
 }
@@ -155,12 +155,6 @@ func (s *Supervisor) Promote(ctx context.Context) error {
 // with control.Force it turns an immediate stop into a forced one.
 func (s *Supervisor) Stop(ctx context.Context, mode control.Mode) error {
 	return s.ask(ctx, func(token int) input { return inStop{mode, token} })
-}
-
-// Doubt says that process id does not serve well: if it is on probation, what served
-// before comes back.
-func (s *Supervisor) Doubt(id int, why string) {
-	s.put(inDoubted{id, why})
 }
 
 // Tell sends data to every process of the child.
@@ -211,7 +205,7 @@ func (s *Supervisor) ask(ctx context.Context, in func(token int) input) error {
 
 func (s *Supervisor) run() {
 	defer close(s.done)
-	defer s.reserve.giveUp()
+	defer s.reserve.GiveUp()
 	// Programs end with the thread that started them, which must not be lent out.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -330,7 +324,7 @@ func (s *Supervisor) carryOut(a action) input {
 func (s *Supervisor) spawn(id int, spec *Spec) input {
 	s.sockets.Open()
 	var p *process
-	err := s.reserve.with(func() (err error) {
+	err := s.reserve.With(func() (err error) {
 		p, err = s.launch(id, spec)
 		return err
 	})

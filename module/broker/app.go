@@ -66,6 +66,14 @@ type App struct {
 	// the one before serves again. 0 is no such time. Default: 10s.
 	Probation *caddy.Duration `json:"probation,omitempty"`
 
+	// ProbationErrors is by how many percent the share of requests that are answered with
+	// 5xx may be larger than before, meanwhile, such as `5%`. Default: no limit.
+	ProbationErrors string `json:"probation_errors,omitempty"`
+
+	// ProbationRequests is how many requests must have been answered for that to be
+	// judged, meanwhile and in the minute before. Default: 100.
+	ProbationRequests *int `json:"probation_requests,omitempty"`
+
 	// Children are the programs to run, by name. The child `default` runs Caddy.
 	Children map[string]*Child `json:"children,omitempty"`
 

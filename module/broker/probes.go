@@ -33,6 +33,15 @@ func (a *App) prove(s *supervisor.Spec) error {
 	if a.Probation != nil {
 		s.Probation = time.Duration(*a.Probation)
 	}
+	if a.ProbationErrors != "" {
+		if s.Errors.More, err = percent(a.ProbationErrors); err != nil {
+			return err
+		}
+		s.Errors.Least = defaultProbationRequests
+		if n := a.ProbationRequests; n != nil {
+			s.Errors.Least = uint64(*n)
+		}
+	}
 	if len(list) > 0 {
 		s.Probe = s.Prove
 	}

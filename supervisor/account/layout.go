@@ -8,7 +8,8 @@ import (
 	"unsafe"
 )
 
-// version is that of the layout: it grows with every change of what follows.
+// version is that of the layout: it grows with every change of what follows, but for what
+// is added to the header, of which a page of an older program has none.
 const version = 1
 
 // magic is the beginning of a page that a child has taken up.
@@ -29,6 +30,8 @@ type header struct {
 	version, slotSize, slots uint32
 	// Requests in progress that have no entry, and those of them that are unsafe.
 	more, moreUnsafe atomic.Int32
+	// Requests that were answered, and those of them with a status of 500 or above.
+	answered, failed atomic.Uint64
 }
 
 // slot is the room of one entry. A text is in the first bytes of its room; its length

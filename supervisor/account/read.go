@@ -112,6 +112,21 @@ func Count(page io.ReaderAt) (int, error) {
 	return more, err
 }
 
+// Answered reads how many requests a process has answered, and how many of them with a
+// status of 500 or above, while it goes on.
+func Answered(page io.ReaderAt) (all, failed uint64, err error) {
+	if _, _, err := readHeader(page); err != nil {
+		return 0, 0, err
+	}
+	var h header
+	part := make([]byte, unsafe.Sizeof(h))
+	if _, err := page.ReadAt(part, 0); err != nil {
+		return 0, 0, fmt.Errorf("reading the account of answers: %w", err)
+	}
+	all = at(part, unsafe.Offsetof(h.answered), binary.NativeEndian.Uint64)
+	return all, min(at(part, unsafe.Offsetof(h.failed), binary.NativeEndian.Uint64), all), nil
+}
+
 // most bounds what is believed of a count.
 const most = 1 << 24
 
