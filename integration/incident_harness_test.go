@@ -166,16 +166,19 @@ func (s *staged) lines() (list []line) {
 // await waits for a line.
 func (s *staged) await(t *testing.T, w wantedLine) {
 	t.Helper()
-	if err := harness.Until(t.Context(), soon, func() error {
-		for _, l := range s.lines() {
-			if l.Msg == w.event && l.Level == w.level && !slices.ContainsFunc(w.says, func(part string) bool { return !strings.Contains(l.raw, part) }) {
-				return nil
-			}
-		}
-		return fmt.Errorf("no line %s at level %s that says %q", w.event, w.level, w.says)
-	}); err != nil {
+	if err := harness.Until(t.Context(), soon, func() error { return s.said(w) }); err != nil {
 		t.Error(err)
 	}
+}
+
+// said is an error as long as there is no such line.
+func (s *staged) said(w wantedLine) error {
+	for _, l := range s.lines() {
+		if l.Msg == w.event && l.Level == w.level && !slices.ContainsFunc(w.says, func(part string) bool { return !strings.Contains(l.raw, part) }) {
+			return nil
+		}
+	}
+	return fmt.Errorf("no line %s at level %s that says %q", w.event, w.level, w.says)
 }
 
 // check looks at all that an operator sees of an incident.

@@ -29,7 +29,7 @@ var scratch string // the directory of all tests
 func TestMain(m *testing.M) {
 	harness.BackendMain()
 	harness.ProgramMain()
-	// Most of the time they wait. Those that measure a time do not call t.Parallel,
+	// Most of the time they wait. Those that measure a time, or load both processors, do not call t.Parallel,
 	// so that they run before the others, one by one.
 	sidebyside.Tests(6)
 	os.Exit(run(m))

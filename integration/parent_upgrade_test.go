@@ -33,7 +33,6 @@ func another(n int) func([]byte) []byte {
 // TestUpgradesLoseNothing lets one program after another take the parent's place, under
 // the load of TestReplacementsLoseNothing and under new connections at a fixed rate.
 func TestUpgradesLoseNothing(t *testing.T) {
-	t.Parallel()
 	backends, env := newBackends(t)
 	start(t, backends...)
 	streams := newStreams(t)

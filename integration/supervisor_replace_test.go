@@ -31,7 +31,7 @@ const lossless = `{
 	skip_install_trust
 	auto_https disable_redirects
 	broker {
-		drain_timeout 3s
+		drain_timeout 6s
 		max_generations 16
 	}
 }
@@ -182,7 +182,6 @@ func (c *goClient) Do(ctx context.Context, id string, due time.Time, req harness
 // TLS, HTTP/1.1, HTTP/2 and HTTP/3, slow requests, handlers that remove the header by
 // which clients are told to move, WebSockets and event streams that reconnect.
 func TestReplacementsLoseNothing(t *testing.T) {
-	t.Parallel()
 	replacements := 40
 	if testing.Short() {
 		replacements = 10

@@ -69,20 +69,17 @@ func TestHandOverThatGivesUp(t *testing.T) {
 	w := watch(t)
 	w.start(childSpec(t, behaviour{}))
 	busy := make(chan frozen)
-	w.put(inShow{busy}) // which the supervisor's goroutine cannot answer yet
-	queued := func(n int) {
-		for len(w.inputs) != n {
-			runtime.Gosched()
-		}
-	}
-	queued(0)
+	w.put(inShow{busy}) // which the supervisor's goroutine cannot answer yet, nor what comes after it
+	before := w.token.Load()
 	ctx, cancel := context.WithCancel(t.Context())
 	failed := make(chan error, 1)
 	go func() {
 		_, _, err := w.HandOver(ctx)
 		failed <- err
 	}()
-	queued(1)
+	for w.token.Load() == before || len(w.inputs) == 0 { // the child's heartbeats come in between
+		runtime.Gosched()
+	}
 	cancel()
 	if err := <-failed; !errors.Is(err, context.Canceled) {
 		t.Errorf("a hand-over that is given up returns %v", err)

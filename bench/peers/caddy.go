@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -22,7 +23,8 @@ const caddyTags = "nobadger,nomysql,nopgx"
 
 // BuildCaddy builds a Caddy from a package of this module or of its dependencies.
 func BuildCaddy(ctx context.Context, pkg, bin string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-tags", caddyTags, "-o", bin, pkg)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-tags", caddyTags, "-o", bin, pkg)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("building %s: %w\n%s", pkg, err, out)
 	}

@@ -25,8 +25,8 @@ func Build(ctx context.Context, dir string) (string, error) {
 	return BuildPackage(ctx, dir, caddyPackage)
 }
 
-// BuildPackage builds a program of this repository into dir and returns its path; the tags
-// are those of Caddy's own releases.
+// BuildPackage builds a program of this repository into dir and returns its path, as it is
+// built for a release: packaging then has its parts compiled already.
 //
 // Go's build cache has no programs, so the last one is kept in the user's cache:
 // go build then links only what has changed. What runs is a copy, which no later
@@ -38,8 +38,9 @@ func BuildPackage(ctx context.Context, dir, pkg string) (string, error) {
 		return "", err
 	}
 	defer kept.lock.Close()
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-tags", "nobadger,nomysql,nopgx",
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-tags", "nobadger,nomysql,nopgx",
 		"-o", kept.bin, "github.com/caddy-broker/caddy-broker/"+pkg)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building %s: %w\n%s", name, err, out)
 	}

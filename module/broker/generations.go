@@ -31,8 +31,11 @@ var ErrNoGeneration = generations.ErrUnknown
 // Generations are the configurations that have served.
 func Generations() generations.View { return host.generations.View() }
 
-// served notes that d serves.
+// served notes that d serves, if it is the user's.
 func (h *hostState) served(d *document.Document, first bool) {
+	if d == nil {
+		return
+	}
 	by := "Caddy itself"
 	if first {
 		by = "the start"

@@ -66,13 +66,12 @@ type hostState struct {
 	push pusher // guarded by turn
 }
 
-// show makes d the configuration that serves. h.turn is held.
-func (h *hostState) show(d *document.Document, logger *zap.Logger) {
-	first := h.shown.Swap(d) == nil
+// show makes d the configuration that serves, and reports whether nothing did before. What
+// else there is to say of that comes before served, which writes a file. h.turn is held.
+func (h *hostState) show(d *document.Document, logger *zap.Logger) (first bool) {
+	first = h.shown.Swap(d) == nil
 	h.push.follow(d, logger)
-	if d != nil {
-		h.served(d, first) // last: it writes a file
-	}
+	return first
 }
 
 // claim makes a decide, and returns when all its children serve.
@@ -115,7 +114,7 @@ func (h *hostState) claim(a *App) error {
 		h.restore(a.logger)
 		return err
 	}
-	h.show(a.doc, a.logger)
+	first := h.show(a.doc, a.logger)
 	loaded(nil)
 	if h.substituted = instead != ""; h.substituted {
 		tellRolledBack(instead)
@@ -126,6 +125,7 @@ func (h *hostState) claim(a *App) error {
 	for _, name := range unchanged {
 		a.logUnchanged(name)
 	}
+	h.served(a.doc, first)
 	return nil
 }
 
@@ -164,10 +164,11 @@ func (h *hostState) change(base, next *document.Document, force bool) error {
 		return err
 	}
 	a.doc, a.Children[DefaultChild], a.specs[DefaultChild] = next, &sites, spec
-	h.show(next, a.logger)
+	first := h.show(next, a.logger)
 	if unchanged {
 		a.logUnchanged(DefaultChild)
 	}
+	h.served(next, first)
 	return nil
 }
 
@@ -238,7 +239,7 @@ func (h *hostState) restore(logger *zap.Logger) {
 	if a == nil {
 		h.show(nil, logger)
 	} else {
-		h.show(a.doc, logger)
+		h.served(a.doc, h.show(a.doc, logger))
 		h.events.follow(a)
 		if err := h.network.apply(a.Network, a.logger); err != nil {
 			logger.Error("restoring network of the running configuration", zap.Error(err))

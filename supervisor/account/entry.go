@@ -4,6 +4,7 @@
 package account
 
 import (
+	"math/rand/v2"
 	"runtime"
 	"unsafe"
 )
@@ -39,7 +40,7 @@ func (w *Writer) Begin(e *Entry, b *Begin) {
 		return
 	}
 	e.w, e.unsafe = w, b.Unsafe
-	index, ok := w.take(w.turn.Add(1))
+	index, ok := w.take(rand.Uint32())
 	if !ok {
 		e.more(1)
 		return

@@ -13,7 +13,6 @@ type Writer struct {
 	mem    []byte // keeps what follows alive
 	header *header
 	slots  *[Slots]slot
-	turn   atomic.Uint32
 	free   [shards]freeList
 	next   [Slots]atomic.Uint32 // of a slot in its list, plus one; 0 is none
 }
@@ -57,7 +56,8 @@ func (w *Writer) Answered(status int) {
 	}
 }
 
-// take takes a free slot, from the given list if it has one.
+// take takes a free slot, from the given list if it has one. Which one is given does not
+// matter, only that it is mostly another.
 func (w *Writer) take(from uint32) (index uint32, ok bool) {
 	for i := range uint32(shards) {
 		l := &w.free[(from+i)%shards]
