@@ -243,3 +243,61 @@ func TestProbationOfTheNext(t *testing.T) {
 		t.Errorf("status after a good reload: %v\n%s", err, out)
 	}
 }
+
+// TestProbationErrors: a reload after which more requests than before are answered with 5xx
+// gives way, and one after which as many are does not.
+func TestProbationErrors(t *testing.T) {
+	t.Parallel()
+	port := freePort(t)
+	addr := "127.0.0.1:" + port
+	const sites = `{
+	admin {$ADMIN}
+	broker {
+		probation 1m
+		probation_errors 5%
+		probation_requests 50
+	}
+}
+http://:{$PORT} {
+	handle /sick {
+		SICK
+	}
+	handle {
+		respond ANSWER
+	}
+	handle_errors {
+		respond "sorry" 200
+	}
+}
+`
+	with := func(answer, sick string) string {
+		return strings.NewReplacer("ANSWER", answer, "SICK", sick).Replace(sites)
+	}
+	b := startBroker(t, with("one", "error 503"), "PORT="+port)
+	pid := awaitActive(t, b, 0)
+	run := (&harness.Load{
+		Client: &harness.Client{Addr: addr}, Rate: 200, Name: "e", Requests: []harness.Request{{Method: "GET", Path: "/sick"}, {Method: "GET"}, {Method: "GET"}},
+	}).Start(t.Context())
+	sent(t, run, 400) // so that a second of it was seen
+	if out, err := reload(t, b, with("two", "respond 500")); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	second := awaitActive(t, b, pid)
+	sent(t, run, 400)
+	if now := awaitActive(t, b, 0); now != second {
+		t.Fatalf("process %d serves, not %d, though no more requests failed", now, second)
+	}
+	if out, err := reload(t, b, strings.Replace(with("three", "respond 500"), "respond three", "respond three 503", 1)); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	third := awaitActive(t, b, second)
+	awaitActive(t, b, third)
+	run.Stop()
+	if answer := get(t, addr).Body; answer != "one" {
+		t.Errorf("answered %q after the roll-back", answer) // two was on probation
+	}
+	out, err := b.Run(t.Context(), "broker", "status", "--address", b.AdminAddr())
+	if line := strings.Join(strings.Fields(out), " "); err == nil || !strings.Contains(line, "requests were answered with 5xx, and 3") || !strings.Contains(line, "probation_errors allows 5 % more") {
+		t.Errorf("status says (%v):\n%s", err, out)
+	}
+}

@@ -78,8 +78,9 @@ func (h *hostState) goBack(c *Hosted, a *App, from, to *origin, r supervisor.Rol
 		data["requests"], data["in_doubt"] = r.Exit.InFlight.Requests, r.Exit.InFlight.InDoubt
 	}
 	h.events.put(supervisor.Event{Name: rolledBackEvent, Data: data})
-	h.generations.Refuse(generations.Refused{Digest: digest, At: time.Now(), Why: plain.Line(text, maxReload)})
+	refused := generations.Refused{Digest: digest, At: time.Now(), Why: plain.Line(text, maxReload)}
 	if c.sup.Spec() != r.To { // another load was faster, and serves
+		h.generations.Refuse(refused)
 		return
 	}
 	w, err := wrap(to.doc)
@@ -97,6 +98,8 @@ func (h *hostState) goBack(c *Hosted, a *App, from, to *origin, r supervisor.Rol
 	c.adopt(to.spec)
 	h.show(d, a.logger)
 	noteReload(overview.RolledBack, text)
+	h.generations.Refuse(refused)
+	h.served(d, false)
 	if w != nil {
 		w.save()
 	}

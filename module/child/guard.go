@@ -103,7 +103,7 @@ func (g Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	defer func() { *r = *r.WithContext(before) }()
 	err := next.ServeHTTP(gw, r)
 	if before.Value(caddyhttp.ErrorCtxKey) == nil { // else it is the page for an answer that was counted
-		rt.account.Answered(gw.answer(err))
+		q.entry.Answered(gw.answer(err))
 	}
 	if !gw.wrote {
 		// The server writes the header itself.

@@ -119,12 +119,15 @@ func Answered(page io.ReaderAt) (all, failed uint64, err error) {
 		return 0, 0, err
 	}
 	var h header
-	part := make([]byte, unsafe.Sizeof(h))
-	if _, err := page.ReadAt(part, 0); err != nil {
+	part := make([]byte, unsafe.Sizeof(h.answers))
+	if _, err := page.ReadAt(part, int64(unsafe.Offsetof(h.answers))); err != nil {
 		return 0, 0, fmt.Errorf("reading the account of answers: %w", err)
 	}
-	all = at(part, unsafe.Offsetof(h.answered), binary.NativeEndian.Uint64)
-	return all, min(at(part, unsafe.Offsetof(h.failed), binary.NativeEndian.Uint64), all), nil
+	for ; len(part) > 0; part = part[unsafe.Sizeof(h.answers[0]):] {
+		all += at(part, unsafe.Offsetof(h.answers[0].all), binary.NativeEndian.Uint64)
+		failed += at(part, unsafe.Offsetof(h.answers[0].failed), binary.NativeEndian.Uint64)
+	}
+	return all, min(failed, all), nil
 }
 
 // most bounds what is believed of a count.

@@ -45,17 +45,6 @@ func newWriter(mem []byte) *Writer {
 	return w
 }
 
-// Answered counts a request that was answered with a status.
-func (w *Writer) Answered(status int) {
-	if w == nil {
-		return
-	}
-	w.header.answered.Add(1)
-	if status >= 500 {
-		w.header.failed.Add(1)
-	}
-}
-
 // take takes a free slot, from the given list if it has one. Which one is given does not
 // matter, only that it is mostly another.
 func (w *Writer) take(from uint32) (index uint32, ok bool) {
