@@ -148,7 +148,7 @@ func toldRolledBack(t *testing.T, b *harness.Broker, addr, why string) {
 			t.Errorf("status does not say %q:\n%s", want, status)
 		}
 	}
-	l := generationsOf(t, b)
+	l := awaitGeneration(t, b, 3)
 	if len(l.Generations) != 3 || l.Generations[0].By != "roll-back by itself" || !l.Generations[0].Serving || len(l.Refused) != 1 || !strings.Contains(l.Refused[0].Why, said) {
 		t.Errorf("generations are %+v", l)
 	}
