@@ -47,7 +47,7 @@ var mayImport = map[string][]string{
 	"module/broker": {
 		"internal/lockorder",
 		"module/internal/assumed", "failover", "failover/report", "failover/address", "failover/affinity", "internal/options", "internal/plain", "module/child", "module/cluster", "module/document", "module/internal/block",
-		"module/internal/eventhub", "module/internal/handover", "module/internal/hold", "module/internal/history", "module/internal/indoubt", "module/internal/memory", "module/internal/metrics", "module/internal/overview", "module/internal/parlance", "module/internal/poolstate", "module/internal/probe", "module/internal/environment", "module/internal/generations",
+		"module/internal/eventhub", "module/internal/handover", "module/internal/hold", "module/internal/history", "module/internal/indoubt", "module/internal/memory", "module/internal/metrics", "module/internal/overview", "module/internal/parentlog", "module/internal/parlance", "module/internal/poolstate", "module/internal/probe", "module/internal/environment", "module/internal/generations",
 		"module/internal/proxystatus", "module/internal/proxytest", "module/internal/socket", "module/internal/statefile", "module/internal/voice", "module/policyconfig",
 		"supervisor", "supervisor/account", "supervisor/control", "supervisor/halog", "supervisor/memory", "supervisor/restart", "supervisor/sockets", "supervisor/users",
 	},
@@ -64,7 +64,7 @@ var mayImport = map[string][]string{
 		"module/internal/block", "module/internal/parlance", "module/internal/testwait",
 	},
 	"module/command": {
-		"module/internal/assumed", "failover", "failover/address", "failover/report", "internal/options", "internal/plain", "module/broker", "module/child", "module/document", "module/internal/generations", "module/internal/indoubt", "module/internal/overview", "module/internal/proxytest",
+		"module/internal/assumed", "failover", "failover/address", "failover/report", "internal/options", "internal/plain", "module/broker", "module/child", "module/document", "module/internal/generations", "module/internal/indoubt", "module/internal/overview", "module/internal/proxytest", "module/internal/winservice",
 		"supervisor", "supervisor/control",
 	},
 	"module/console": {
@@ -100,6 +100,7 @@ var mayImport = map[string][]string{
 	"module/internal/generations": {"internal/lockorder", "module/internal/statefile"},
 	"module/internal/fault":       {"module/internal/assumed", "module/internal/proxystatus"},
 	"module/internal/indoubt":     {"internal/lockorder", "internal/plain"},
+	"module/internal/parentlog":   {"module/internal/assumed"},
 	"module/internal/parlance":    {},
 	"module/internal/probe":       {"internal/options", "internal/plain", "module/internal/block"},
 	"module/internal/proxystatus": {},
@@ -108,10 +109,11 @@ var mayImport = map[string][]string{
 	"module/internal/handover": {
 		"internal/plain", "module/internal/indoubt", "module/internal/statefile", "supervisor", "supervisor/sockets",
 	},
-	"module/internal/socket":    {"internal/lockorder"},
-	"module/internal/statefile": {"module/internal/indoubt", "module/internal/testwait"},
-	"module/internal/testwait":  {},
-	"module/internal/voice":     {"supervisor", "supervisor/memory"},
+	"module/internal/socket":     {"internal/lockorder"},
+	"module/internal/statefile":  {"module/internal/indoubt", "module/internal/testwait"},
+	"module/internal/testwait":   {},
+	"module/internal/voice":      {"supervisor", "supervisor/memory"},
+	"module/internal/winservice": {},
 
 	"supervisor":          {"internal/plain", "internal/sidebyside", "supervisor/account", "supervisor/answers", "supervisor/control", "supervisor/halog", "supervisor/memory", "supervisor/output", "supervisor/relay", "supervisor/restart", "supervisor/sockets", "supervisor/users"},
 	"supervisor/account":  {"internal/plain"},
@@ -141,10 +143,11 @@ var mayImport = map[string][]string{
 	"integration/browser": {},
 	"integration/leaky":   {"."},
 	"integration/harness": {"internal/fdstore"},
-	"bench":               {"bench/backend", "bench/client", "bench/peers", "bench/report", "bench/soak", "integration/harness"},
+	"bench":               {"bench/backend", "bench/client", "bench/peers", "bench/plot", "bench/report", "bench/soak", "integration/harness"},
 	"bench/backend":       {"integration/harness"},
 	"bench/client":        {"integration/harness"},
 	"bench/peers":         {"integration/harness"},
+	"bench/plot":          {},
 	"bench/report":        {},
 	"bench/soak":          {"bench/backend", "bench/peers", "integration/harness"},
 }

@@ -9,6 +9,7 @@
 //	go run ./bench                      # every scenario, five rounds
 //	go run ./bench --quick kill refuse  # two of them, once, with small numbers
 //	go run ./bench soak --for 10m       # this plugin alone, random faults
+//	go run ./bench plot docs/performance.md docs/images
 //
 // It prints one table per scenario and writes them as Markdown and JSON. Load is
 // open loop: requests come at a constant rate whether or not earlier ones were

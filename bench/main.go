@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/bench/backend"
+	"github.com/caddy-broker/caddy-broker/bench/plot"
 	"github.com/caddy-broker/caddy-broker/bench/soak"
 )
 
@@ -36,6 +37,9 @@ func main() {
 func command(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) > 0 && args[0] == "soak" {
 		return soak.Command(ctx, args[1:], out)
+	}
+	if len(args) > 0 && args[0] == "plot" {
+		return plot.Command(args[1:], out)
 	}
 	opt, err := parse(args, out)
 	if errors.Is(err, flag.ErrHelp) {
@@ -69,7 +73,7 @@ func parse(args []string, out io.Writer) (*options, error) {
 	flags.StringVar(&opt.only, "only", "", "only proxies whose name contains this")
 	flags.StringVar(&opt.out, "out", "", "write PREFIX.md and PREFIX.json")
 	flags.Usage = func() {
-		fmt.Fprintf(out, "go run ./bench [flags] [scenario…]\ngo run ./bench soak [flags]\n\nscenarios: %s\n\nflags:\n", strings.Join(names(), ", "))
+		fmt.Fprintf(out, "go run ./bench [flags] [scenario…]\ngo run ./bench soak [flags]\ngo run ./bench plot PAGE FOLDER\n\nscenarios: %s\n\nflags:\n", strings.Join(names(), ", "))
 		flags.PrintDefaults()
 	}
 	// Flags may stand before, between and after the scenarios.

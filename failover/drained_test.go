@@ -19,7 +19,7 @@ func TestAllDrainedIsSaid(t *testing.T) {
 			inBubble(t, 2, func(c *Config) { c.Options.MaxReconnectAttempts = limit }, func(b *stage) {
 				b.p.Start()
 				b.expect("a")
-				b.p.SetDrained([]string{"http://a:80", "http://b:80"})
+				b.p.SetDrained(map[string]string{"http://a:80": "alice", "http://b:80": "alice"})
 				time.Sleep(time.Second)
 				if s := b.p.Status(); s.State != "all drained" || s.NextAttempt != nil {
 					t.Errorf("the pool is %s, next attempt %v", s.State, s.NextAttempt)
@@ -29,7 +29,7 @@ func TestAllDrainedIsSaid(t *testing.T) {
 				if !errors.As(err, &none) || none.Reason != report.ReasonDrained || !strings.Contains(err.Error(), "all drained") {
 					t.Errorf("got error %v", err)
 				}
-				b.p.SetDrained([]string{"http://a:80"})
+				b.p.SetDrained(map[string]string{"http://a:80": "alice"})
 				synctest.Wait()
 				if s := b.p.Status().State; s != "connected" {
 					t.Errorf("after a resume the pool is %s", s)
@@ -102,7 +102,7 @@ func TestResumedPriorityIsHomeAfterItsDelay(t *testing.T) {
 	inBubble(t, 2, priority, func(b *stage) {
 		b.p.Start()
 		b.expect("a")
-		b.p.SetDrained([]string{"http://a:80"})
+		b.p.SetDrained(map[string]string{"http://a:80": "alice"})
 		b.expect("b")
 		b.set(func() { b.status["a"] = 503 })
 		b.p.SetDrained(nil)

@@ -71,7 +71,7 @@ func ExamplePool() {
 		fmt.Println(u.URI, "is", u.State)
 	}
 
-	pool.SetDrained([]string{"http://one:8080", "http://two:8080"})
+	pool.SetDrained(map[string]string{"http://one:8080": "alice", "http://two:8080": "alice"})
 	send(&failover.Request{Safe: true})
 	// Output:
 	// answered by http://two:8080

@@ -77,7 +77,7 @@ type requests interface {
 }
 
 func newMachine(requests requests, now time.Time, cfg Config) *machine {
-	x := &machine{requests: requests, roster: roster{pool: cfg.Name, drains: make(map[string]bool)}, random: rand.Float64, dirty: true, now: now}
+	x := &machine{requests: requests, roster: roster{pool: cfg.Name, drains: make(map[string]string)}, random: rand.Float64, dirty: true, now: now}
 	x.queue.init()
 	x.configure(cfg)
 	x.publish()

@@ -80,7 +80,7 @@ type (
 	inFailover  struct{ to *address.URI } // nil for the next one
 	inFailback  struct{}
 	inRebalance struct{}
-	inDrains    struct{ names []string } // all that are drained
+	inDrains    struct{ by map[string]string } // all that are drained, and who drained them
 	inAdd       struct {
 		uris      []address.URI
 		rebalance bool

@@ -31,7 +31,7 @@ func (x *machine) configure(cfg Config) {
 		}
 		m.pushed, m.sourced, m.dynamic = false, false, false // the operator's now, whatever source named it before
 		m.restricted = false
-		m.limits = limitsOf(u.Options, x.opt.Nested)
+		m.limits = address.LimitsOf(u.Options, x.opt.Nested)
 		delete(old, m.Name)
 		x.members = append(x.members, m)
 	}
@@ -40,7 +40,7 @@ func (x *machine) configure(cfg Config) {
 			continue
 		}
 		if m.pushed && (!m.dynamic || x.dynamic || x.handOver(m)) {
-			m.limits = limitsOf(m.URI.Options, x.opt.Nested)
+			m.limits = address.LimitsOf(m.URI.Options, x.opt.Nested)
 			x.members = append(x.members, m)
 			continue
 		}
@@ -67,8 +67,9 @@ func (x *machine) priority() []address.URI {
 func (x *machine) newMember(u address.URI) *Member {
 	m := newMember(u)
 	x.serials++
-	m.node = node{serial: x.serials, since: x.now, gate: tracker.NewGate(tracker.Gate{}), rank: -1, index: -1, drained: x.drains[m.Name]}
-	m.limits = limitsOf(u.Options, x.opt.Nested)
+	m.node = node{serial: x.serials, since: x.now, gate: tracker.NewGate(tracker.Gate{}), rank: -1, index: -1}
+	_, m.drained = x.drains[m.Name]
+	m.limits = address.LimitsOf(u.Options, x.opt.Nested)
 	return m
 }
 

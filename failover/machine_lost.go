@@ -24,7 +24,7 @@ const (
 // lost notes that a member lost a request.
 func (x *machine) lost(m *Member, f *report.Failure) {
 	if m.state == stateUp && x.now.Sub(m.pong) >= trust && x.verifies(m) {
-		m.err = f
+		m.err, m.errAt = f, x.now
 		x.set(m, stateSuspect)
 	}
 	x.verify(m)

@@ -52,9 +52,9 @@ type node struct {
 	slow    bool            // suspect because of a dial that hangs
 	stands  bool            // a request that tries it has had all its time: see outlasted
 	seen    bool            // has answered anything since it was last down, or at all
-	lost    bool            // has been told as lost
 	resumed bool            // put back by the operator: answered pings are enough for it to be up
 	err     *report.Failure // the last one since it was up; nil for none
+	errAt   time.Time       // when it was met
 
 	// On whose word it is a member: see roster.
 	gone       bool      // no longer in the list
@@ -155,7 +155,7 @@ func (x *machine) see(m *Member) {
 
 // fail takes a member down.
 func (x *machine) fail(m *Member, why string, f *report.Failure) {
-	m.err = f
+	m.err, m.errAt = f, x.now
 	x.lastErr = f
 	if m.state == stateDown {
 		return
@@ -175,8 +175,7 @@ func (x *machine) fail(m *Member, why string, f *report.Failure) {
 	if m.unproved || m.drained {
 		return
 	}
-	if !m.lost {
-		m.lost = true
+	if !m.flaps.Away() || !x.anyOther(m) && !x.outage.Active() {
 		x.tellLost(m, why, clients)
 	}
 }
@@ -212,10 +211,13 @@ func (x *machine) set(m *Member, s memberState) {
 	}
 	m.home, m.resumed = m.home || m.rank >= 0, false
 	x.forgive(m)
-	if m.lost {
-		m.lost = false
-		x.tellResumed(m)
-	}
+	x.tellResumed(m, false)
+}
+
+// returned reports whether the member is known to be there: it has answered a request, or
+// pings for a while.
+func (m *Member) returned() bool {
+	return m.state == stateUp || m.state == stateTrial && m.failback.Ready
 }
 
 // serves reports whether the member is one that requests may get, in principle.

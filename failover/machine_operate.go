@@ -6,6 +6,7 @@ package failover
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 )
@@ -21,7 +22,7 @@ func (x *machine) operate(in input) {
 	case inRebalance:
 		x.rebalance()
 	case inDrains:
-		x.drainThose(in.names)
+		x.drainThose(in.by)
 	case inAdd:
 		out.added, out.err = x.addAll(in.uris, in.rebalance)
 	case inRemove:
@@ -86,7 +87,11 @@ func (x *machine) failback() {
 		}
 		m.home = m.home || m.state != stateDown
 	}
-	x.emit("failover_failback", map[string]any{"manual": true, "clients": clients})
+	data := map[string]any{"manual": true}
+	if x.opt.EffectiveAffinity().Counted() {
+		data["clients"] = clients
+	}
+	x.emit("failover_failback", data)
 }
 
 // rebalance calls clients back to their own members as soon as those serve.
@@ -99,14 +104,10 @@ func (x *machine) rebalance() {
 }
 
 // drainThose takes these addresses out of service, and puts all others back.
-func (x *machine) drainThose(names []string) {
-	clear(x.drains)
-	for _, name := range names {
-		x.drains[name] = true
-	}
-	x.dirty = true
+func (x *machine) drainThose(by map[string]string) {
+	x.drains, x.dirty = maps.Clone(by), true
 	for _, m := range x.members {
-		switch drained := x.drains[m.Name]; {
+		switch _, drained := x.drains[m.Name]; {
 		case !x.running:
 			m.drained = drained
 		case drained:
@@ -128,7 +129,7 @@ func (x *machine) drain(m *Member) {
 	}
 	x.forgive(m)
 	x.member("drained", m)
-	x.emit("failover_drained", map[string]any{"upstream": m.Name, "left": x.undrained()})
+	x.emit("failover_drained", map[string]any{"upstream": m.Name, "left": x.undrained(), "by": x.drains[m.Name]})
 }
 
 // resume ends a drain, if there is one.

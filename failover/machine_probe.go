@@ -67,8 +67,7 @@ func (x *machine) pinged(in inPing) {
 	case in.kind == pingWatch && f.Late:
 		// No answer is what the hang verdict is about, not a failure by itself.
 	case m.state == stateDown:
-		m.err = f
-		x.lastErr = f
+		m.err, m.errAt, x.lastErr = f, x.now, f
 		m.early = time.Time{}
 		m.step++
 		m.base, m.delay = x.now, x.wait(m.step)
@@ -102,6 +101,9 @@ func (x *machine) ponged(m *Member, asked uint64, status int) {
 	}
 	if m.state == stateTrial {
 		x.dirty = m.failback.Pinged(x.now, status, x.opt.FailbackDelay) || x.dirty
+		if m.returned() && !x.held(m) {
+			x.tellResumed(m, false) // however long it takes until a request goes there
+		}
 		if m.resumed && (m.failback.Ready || !x.held(m)) || m.stands && !x.anyUp() {
 			x.restoreToService(m)
 		}

@@ -21,11 +21,12 @@ func (x *machine) revive(m *Member) {
 
 // restoreToService puts a member up that is known to work.
 func (x *machine) restoreToService(m *Member) {
-	was := m.state
+	home := m.state == stateTrial && m.rank >= 0
+	away := x.tellResumed(m, home && x.anyOther(m))
 	x.set(m, stateUp)
-	if was == stateTrial && m.rank >= 0 {
+	if home {
 		m.failback.Done(x.now)
-		x.tellHome(m)
+		x.tellHome(m, away)
 	}
 }
 

@@ -3,7 +3,11 @@
 
 package failover
 
-import "github.com/caddy-broker/caddy-broker/failover/report"
+import (
+	"time"
+
+	"github.com/caddy-broker/caddy-broker/failover/report"
+)
 
 // One event, which is one log line, for each change, none for each request.
 
@@ -23,12 +27,18 @@ func (x *machine) tellLost(m *Member, why string, clients int64) {
 	})
 }
 
-// tellResumed says that a lost member serves again.
-func (x *machine) tellResumed(m *Member) {
+// tellResumed says that a member which was told as lost serves again, and returns how long
+// it was away. Where clients come home, that says it.
+func (x *machine) tellResumed(m *Member, home bool) (away time.Duration) {
+	if !m.flaps.Away() {
+		return 0
+	}
+	away = m.flaps.Back(m.back)
 	x.emit("failover_resumed", map[string]any{
-		"upstream": m.Name, "code": "FAILOVER", "failed_over": true, "clients": m.inProgress.Load(),
-		"quiet": x.outage.Active() || m.flaps.Flapping(), // something else tells it
+		"upstream": m.Name, "code": "FAILOVER", "failed_over": true, "clients": m.inProgress.Load(), "away_seconds": report.Seconds(away),
+		"quiet": home || x.outage.Active() || m.flaps.Flapping(), // something else tells it
 	})
+	return away
 }
 
 // tellRecovered says that members serve again and nothing waits any more, what that was
@@ -38,10 +48,10 @@ func (x *machine) tellRecovered() {
 		if n := m.flaps.Steady(x.now); n > 0 && m.state == stateUp {
 			x.emit("failover_steady", map[string]any{"upstream": m.Name, "losses": n})
 		}
-		if x.outage.Active() && m.serves() && m.state == stateUp && x.queue.len() == 0 {
-			o := x.outage.End()
+		if x.outage.Active() && m.serves() && m.returned() && x.queue.len() == 0 {
+			o := x.outage.End(x.now, m.back)
 			x.emit("failover_recovered", map[string]any{
-				"upstream": m.Name, "away_seconds": report.Seconds(x.now.Sub(o.Since)), "waited": o.Waited,
+				"upstream": m.Name, "away_seconds": report.Seconds(o.Away), "waited": o.Waited,
 				"longest_seconds": report.Seconds(o.Longest), "refused": o.Refused, "left": o.Left,
 			})
 		}
@@ -60,11 +70,15 @@ func (x *machine) tellAnswers(m *Member) {
 }
 
 // tellHome says that clients move back to a priority member.
-func (x *machine) tellHome(m *Member) {
+func (x *machine) tellHome(m *Member, away time.Duration) {
 	if !x.anyOther(m) {
 		return // they were nowhere else
 	}
-	x.emit("failover_failback", map[string]any{"upstream": m.Name, "manual": false, "clients": x.requests.away(), "quiet": m.flaps.Flapping()})
+	data := map[string]any{"upstream": m.Name, "manual": false, "away_seconds": report.Seconds(away), "quiet": m.flaps.Flapping()}
+	if x.opt.EffectiveAffinity().Counted() {
+		data["clients"] = x.requests.away()
+	}
+	x.emit("failover_failback", data)
 }
 
 // member tells of a change of the list.

@@ -6,7 +6,6 @@ package failover
 import (
 	"context"
 	"sync/atomic"
-	"time"
 
 	"github.com/caddy-broker/caddy-broker/failover/address"
 	"github.com/caddy-broker/caddy-broker/failover/affinity"
@@ -152,33 +151,4 @@ func (m *Member) dialing() (n int) {
 }
 
 // Limits are address options with nothing left open.
-type Limits struct {
-	// MaxRequests is 0 for no limit.
-	MaxRequests       int
-	ConnectionTimeout time.Duration
-	// SoTimeout and MaxInactivityDuration are 0 for never.
-	SoTimeout             time.Duration
-	MaxInactivityDuration time.Duration
-}
-
-func limitsOf(own, nested address.URIOptions) Limits {
-	l := Limits{
-		ConnectionTimeout:     address.DefaultConnectionTimeout,
-		MaxInactivityDuration: address.DefaultMaxInactivityDuration,
-	}
-	for _, o := range []address.URIOptions{own, nested} {
-		if o.MaxRequests != nil {
-			l.MaxRequests = *o.MaxRequests
-		}
-		if o.ConnectionTimeout != nil {
-			l.ConnectionTimeout = *o.ConnectionTimeout
-		}
-		if o.SoTimeout != nil {
-			l.SoTimeout = *o.SoTimeout
-		}
-		if o.MaxInactivityDuration != nil {
-			l.MaxInactivityDuration = *o.MaxInactivityDuration
-		}
-	}
-	return l
-}
+type Limits = address.Limits

@@ -241,12 +241,12 @@ func (p *Pool) drainOne(u address.URI, drained bool) error {
 	if err != nil {
 		return err
 	}
-	var names []string
+	by := make(map[string]string)
 	for _, o := range p.Status().Upstreams {
 		if o.URI == m.Name && drained || o.URI != m.Name && o.State == "drained" {
-			names = append(names, o.URI)
+			by[o.URI] = "alice"
 		}
 	}
-	p.SetDrained(names)
+	p.SetDrained(by)
 	return nil
 }

@@ -49,11 +49,11 @@ func (p *Pool) Find(u address.URI) (*Member, error) {
 	return p.machine.known(u)
 }
 
-// SetDrained says which addresses, by name, are drained, and that all others are
-// not. It holds for those that become members later, too. A member that is drained
+// SetDrained says which addresses, by name, are drained and by whom, and that all
+// others are not. It holds for those that become members later, too. A member that is drained
 // gets no new requests, those in progress go on; one that is resumed is pinged at
 // once, and is back when it answers.
-func (p *Pool) SetDrained(names []string) { p.feed(inDrains{names}) }
+func (p *Pool) SetDrained(by map[string]string) { p.feed(inDrains{by}) }
 
 // AddURIs adds addresses at run time. They get requests from their first
 // answered ping on. It returns how many were new.

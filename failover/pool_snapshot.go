@@ -63,7 +63,7 @@ func (p *Pool) Head() report.Snapshot {
 			s.Unproved = append(s.Unproved, m.Name)
 		}
 		if !m.unproved && (m.state == stateDown || m.state == stateTrial) {
-			s.Down = append(s.Down, report.DownSnapshot{Name: m.Name, Since: m.since, Error: m.err.String()})
+			s.Down = append(s.Down, report.DownSnapshot{Name: m.Name, Since: m.since, Error: m.err.String(), Back: !m.flaps.Away()})
 		} else if x.keepsBack(m) {
 			s.Back = append(s.Back, m.keepBack())
 		}
@@ -101,10 +101,13 @@ func (x *machine) restore(s report.Snapshot) error {
 		}
 		x.set(m, stateDown)
 		x.renew(m)
-		m.since, m.home, m.lost = d.Since, false, true
+		m.since, m.home = d.Since, false
 		m.base = x.now
+		if !d.Back {
+			m.flaps.Restored(d.Since)
+		}
 		if d.Error != "" {
-			m.err = report.Told(d.Error)
+			m.err, m.errAt = report.Told(d.Error), d.Since
 		}
 	}
 	x.restoreBack(s.Back, byName)

@@ -24,7 +24,7 @@ func (p *Pool) Status() report.PoolStatus {
 	x := p.machine
 	x.now = time.Now()
 	s := report.PoolStatus{
-		Name: p.name, State: x.state(), FailedPasses: x.worker.Failed, Waiting: x.queue.len(),
+		Name: p.name, CountedSince: p.born, State: x.state(), FailedPasses: x.worker.Failed, Waiting: x.queue.len(),
 		Options: make(map[string]any), Upstreams: make([]report.UpstreamStatus, 0, len(x.members)),
 	}
 	for _, o := range x.opt.Settings() {
@@ -38,6 +38,9 @@ func (p *Pool) Status() report.PoolStatus {
 		u := report.UpstreamStatus{
 			URI: m.Name, State: m.status(), Priority: m.rank >= 0, Pushed: m.pushed, Manual: m == x.forced,
 			Since: m.since, LastError: m.err.String(), Requests: m.inProgress.Load(),
+		}
+		if at := m.errAt; m.err != nil {
+			u.LastErrorAt = &at
 		}
 		if due, ok := x.probeDue(m); ok && x.running {
 			u.NextProbe = &due

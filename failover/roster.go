@@ -21,7 +21,7 @@ type roster struct {
 	pool    string                               // its name, for errors
 	members []*Member                            // in list order, with those that are drained or not proved
 	left    []*Member                            // no members any more; some have requests in progress
-	drains  map[string]bool                      // addresses, by name, that the operator drained, members or not
+	drains  map[string]string                    // addresses, by name, that an operator drained, members or not, and who it was
 	removed []address.URI                        // removed by the operator at run time: they stay away
 	dynamic bool                                 // the configuration has a dynamic source
 	said    map[string]membership.SourceSnapshot // what sources say, for the next process

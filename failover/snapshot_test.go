@@ -23,7 +23,7 @@ func TestSnapshotSurvives(t *testing.T) {
 		b.downAll("b")
 		b.p.AddURIs(uris(7)[5:], false)
 		synctest.Wait()
-		b.p.SetDrained([]string{"http://d:80", "http://z:80"})
+		b.p.SetDrained(map[string]string{"http://d:80": "alice", "http://z:80": "alice"})
 		b.p.RemoveURIs(uris(5)[4:])
 		b.set(func() { b.hangs["g"] = true })
 		b.round(100, nil)
@@ -40,7 +40,7 @@ func TestSnapshotSurvives(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.downAll("b")
-		b.p.SetDrained([]string{"http://d:80"})
+		b.p.SetDrained(map[string]string{"http://d:80": "alice"})
 		if err := b.p.Restore(s); err != nil {
 			t.Fatal(err)
 		}
@@ -71,6 +71,38 @@ func TestSnapshotSurvives(t *testing.T) {
 			t.Error("a damaged snapshot was accepted")
 		}
 	})
+}
+
+// What a process has told of a member, the next one does not tell again: neither its return
+// without a request, nor, when a request proves it after a restart, a return that was told.
+func TestAReturnIsToldOnceOverARestart(t *testing.T) {
+	for name, wait := range map[string]time.Duration{"told by the first": time.Minute, "told by the second": time.Second} {
+		t.Run(name, func(t *testing.T) {
+			told := 0
+			restarted(t, 2, nil, func(b *stage) {
+				b.expect("a")
+				b.downAll("a")
+				b.expect("b")
+				b.up("a")
+				time.Sleep(wait)
+				if s := b.state("a"); s != "trial" {
+					t.Fatalf("a is %s", s)
+				}
+				told += b.told("failover_resumed")
+			}, func(b *stage) {
+				time.Sleep(time.Second)
+				b.downAll("b")
+				b.expect("a")
+				if s := b.state("a"); s != "up" {
+					t.Fatalf("a is %s", s)
+				}
+				told += b.told("failover_resumed")
+			}, nil)
+			if told != 1 {
+				t.Errorf("its return is told %d times", told)
+			}
+		})
+	}
 }
 
 // A manual failover to a member on trial goes on in the next process: it has not broken.

@@ -74,10 +74,28 @@ var backendIncidents = []incident{
 		},
 		lines: []wantedLine{
 			{"failover_interrupted", "warn", []string{"is lost (dial: ", "connection refused): requests go to others"}},
-			{"failover_resumed", "info", []string{"serves again"}},
-			{"failover_failback", "info", []string{"is home again"}},
+			{"failover_failback", "info", []string{"is home again: it was away for ", "and clients that are elsewhere move back to it"}},
 		},
 		metric: wantedMetric{"caddy_failover_failovers_total", []string{`pool="p"`}, 1},
+		status: []string{"connected"},
+	},
+	{
+		// It gets no request before the other one is lost: its return is told all the same.
+		name: "one of two down and back",
+		stage: func(t *testing.T, s *staged) {
+			killBackends(t, s.backends[0])
+			s.asks(t, "down")
+			start(t, s.backends[0])
+			s.asks(t, "trial")
+			s.await(t, wantedLine{"failover_resumed", "info", nil})
+			killBackends(t, s.backends[1])
+			s.asks(t, "up")
+		},
+		lines: []wantedLine{
+			{"failover_interrupted", "warn", []string{"is lost (dial: ", "connection refused): requests go to others"}},
+			{"failover_resumed", "info", []string{"serves again: it was away for "}},
+		},
+		metric: wantedMetric{"caddy_failover_failovers_total", []string{`pool="p"`}, 2},
 		status: []string{"connected"},
 	},
 	{
@@ -94,7 +112,7 @@ var backendIncidents = []incident{
 		lines: []wantedLine{
 			{"failover_interrupted", "warn", []string{"is lost (hung: ", "requests go to others"}},
 		},
-		metric: wantedMetric{"caddy_failover_failovers_total", []string{`pool="p"`}, 1},
+		metric: wantedMetric{"caddy_failover_requests_total", []string{`outcome="hung"`}, 1},
 		status: []string{"down"},
 	},
 	{

@@ -63,11 +63,11 @@ var childIncidents = []incident{
 		stage:   func(t *testing.T, s *staged) { s.kill(t, syscall.SIGSTOP) },
 		lines: []wantedLine{
 			{"broker_child_silent", "error", []string{"has given no sign of life for", "it is ended in"}},
-			{"broker_child_exited", "error", []string{"child default hung and was ended"}},
+			{"broker_child_exited", "error", []string{"child default hung and was ended (no heartbeat for "}},
 			{"broker_child_ready", "info", []string{"serves again"}},
 		},
 		metric: wantedMetric{"caddy_broker_child_exits_total", []string{`reason="hang"`}, 1},
-		status: []string{"hang"},
+		status: []string{"hang", "no heartbeat for "},
 	},
 	{
 		name:  "crash loop",

@@ -43,6 +43,9 @@ var notRun = map[string]map[string]string{
 	"docs/json.md": {
 		"caddy adapt --pretty --config Caddyfile": "it is a command of Caddy's, with an output of its own",
 	},
+	"docs/platforms.md": {
+		`> caddy broker service install --config C:\caddy\Caddyfile`: "it needs Windows",
+	},
 	"docs/performance.md": {
 		"bench/install.sh                                                # nginx and HAProxy, from Debian's packages": "hours of measurements",
 	},
@@ -108,6 +111,7 @@ func TestEveryBlockIsTested(t *testing.T) {
 		"console":    "TestDocumentedCommands",
 		"sh":         "TestDocumentedCommands",
 		"keepalived": "TestTwoMachines",
+		"xml":        "TestDocumentedLaunchdJob",
 		"text":       "something to read",
 		"http":       "an answer, as the tests of module/proxy want it",
 		"mermaid":    "a drawing",

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -222,6 +223,10 @@ func TestUpgradeToABadProgram(t *testing.T) {
 	if now := awaitActive(t, b, 0); now != pid {
 		t.Errorf("after an execution that failed the child is %d, was %d", now, pid)
 	}
+	changedWhileTried(t, b)
+	if n := strings.Count(b.Process().Output(), "an upgrade did not take place"); n != 9 {
+		t.Errorf("the log has %d lines of 9 refused upgrades", n)
+	}
 	if err := b.Install(another(1)); err != nil {
 		t.Fatal(err)
 	}
@@ -237,6 +242,56 @@ func TestUpgradeToABadProgram(t *testing.T) {
 	t.Log(results)
 	if len(results) < 100 {
 		t.Error(errors.New("too few requests to show anything"))
+	}
+}
+
+// changedWhileTried changes the configuration while a program is tried that passes: it is
+// tried again, with what would be handed over.
+func changedWhileTried(t *testing.T, b *harness.Broker) {
+	t.Helper()
+	program := filepath.Join(b.Dir, "caddy")
+	if err := b.Install(func([]byte) []byte {
+		return []byte(`#!/bin/sh
+if [ -e "$0.tried" ]; then echo 'it is tried again' >&2; exit 1; fi
+touch "$0.tried"
+while [ ! -e "$0.go" ]; do sleep 0.05; done
+echo '{"caddy_broker":"a version"}'
+`)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	post := func(path, body string) (string, error) {
+		res, err := http.Post("http://"+b.AdminAddr()+path, "application/json", strings.NewReader(body))
+		if err != nil {
+			return "", err
+		}
+		defer res.Body.Close()
+		said, err := io.ReadAll(res.Body)
+		return fmt.Sprintf("%d %s", res.StatusCode, said), err
+	}
+	type answer struct {
+		text string
+		err  error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		text, err := post("/broker/upgrade", "")
+		answered <- answer{text, err}
+	}()
+	if err := harness.Until(t.Context(), soon, func() error {
+		_, err := os.Stat(program + ".tried")
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := post("/config/apps/broker/max_restart_delay", `"59s"`); err != nil || !strings.HasPrefix(said, "200") {
+		t.Errorf("changing an option: %v %s", err, said)
+	}
+	if err := os.WriteFile(program+".go", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if a := <-answered; a.err != nil || !strings.Contains(a.text, "it is tried again") {
+		t.Errorf("answered %q (%v)", a.text, a.err)
 	}
 }
 

@@ -5,7 +5,9 @@ package supervisor
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,7 +81,7 @@ func (e *Exit) Brief() *Exit {
 		return nil
 	}
 	brief := *e
-	brief.Stderr, brief.Goroutine = plain.Text(LastLines(e.Stderr, 5), maxBrief), ""
+	brief.Stderr, brief.Goroutine = plain.Text(LastWords(e.Stderr, 5), maxBrief), ""
 	if e.Fault != "" {
 		brief.Stderr = plain.Text(e.Fault+"\n\n"+e.Goroutine, maxBrief)
 	}
@@ -174,4 +176,15 @@ func LastLines(text string, n int) string {
 		}
 	}
 	return strings.Join(out, "\n")
+}
+
+// LastWords are LastLines without those of a log in JSON that say that all is as it should
+// be: the lines of a start do not explain an end.
+func LastWords(text string, n int) string {
+	lines := slices.DeleteFunc(strings.Split(text, "\n"), func(line string) bool {
+		var entry struct{ Level string }
+		return strings.HasPrefix(line, "{") && json.Unmarshal([]byte(line), &entry) == nil &&
+			(strings.EqualFold(entry.Level, "info") || strings.EqualFold(entry.Level, "debug"))
+	})
+	return LastLines(strings.Join(lines, "\n"), n)
 }

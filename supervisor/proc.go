@@ -202,8 +202,13 @@ func (m *machine) abort(now time.Time, p *proc, cause string) {
 	if p.cause == "" {
 		p.cause = cause
 	}
-	if p.phase == phaseActive && cause == exitHang {
-		m.gapSince = p.lastBeat // it has served nobody since then, as far as is known
+	if cause == exitHang {
+		if p.broken == "" && !p.lastBeat.IsZero() {
+			p.broken = fmt.Sprintf("no heartbeat for %s", now.Sub(p.lastBeat).Round(time.Second)) // its dump only shows what it did meanwhile
+		}
+		if p.phase == phaseActive {
+			m.gapSince = p.lastBeat // it has served nobody since then, as far as is known
+		}
 	}
 	p.phase, p.deadline, p.killAt = phaseKilled, time.Time{}, now.Add(dumpTime)
 	m.do(action{kind: actSignal, id: p.id, signal: sigAbort})

@@ -21,8 +21,8 @@ type Status struct {
 	Restarts uint64 `json:"restarts"`
 	LastExit *Exit  `json:"last_exit,omitempty"`
 	// LastFailure is the last exit that was not asked for, of a process that was to serve
-	// or did; it may be the same.
-	LastFailure *Exit `json:"-"`
+	// or did, until the next one of that kind. Users see it where it is not the last of all.
+	LastFailure *Exit `json:"last_failure,omitempty"`
 	// NextStart is set while the child is in backoff.
 	NextStart *time.Time `json:"next_start,omitempty"`
 	// Waiting is set while replacements wait for processes that finish requests, or

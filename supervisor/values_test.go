@@ -88,6 +88,23 @@ func TestLastLines(t *testing.T) {
 	}
 }
 
+func TestLastWords(t *testing.T) {
+	t.Parallel()
+	const text = `{"level":"info","msg":"serving"}
+{"level":"warn","msg":"no room"}
+{"level":"debug","msg":"a detail"}
+plain
+{"Level":"INFO","msg":"serving"}
+{"level":"info" is no entry
+`
+	if got, want := LastWords(text, 5), "{\"level\":\"warn\",\"msg\":\"no room\"}\nplain\n{\"level\":\"info\" is no entry"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := LastWords(text, 1); got != `{"level":"info" is no entry` {
+		t.Errorf("the last one is %q", got)
+	}
+}
+
 func TestStartErrorShowsLastLines(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -98,6 +98,10 @@ func DefaultOptions() Options {
 	}
 }
 
+// Counted reports whether it is known how many clients are elsewhere: not where all are one,
+// and where they carry it themselves.
+func (a Affinity) Counted() bool { return a.Kind == AffinityClientIP || a.Kind == AffinityHeader }
+
 // AffinityKind says who is "the client" that stays on one backend.
 type AffinityKind uint8
 

@@ -49,7 +49,7 @@ func poolOptions() []Option {
 		{
 			Name: "max_reconnect_delay", Address: []string{"maxReconnectDelay"}, Kind: options.Duration,
 			Default: "30s", Allowed: atLeastZeroDuration,
-			Effect: "Cap of the back-off. While somebody waits for a backend, no wait exceeds one second unless this option is set.",
+			Effect: "Cap of the back-off. While a request waits for a backend, no wait exceeds one second unless this option is set.",
 			Access: options.Marked(options.Field(func(o *Options) *time.Duration { return &o.MaxReconnectDelay }, options.NotNegative),
 				func(o *Options) *bool { return &o.MaxReconnectDelaySet }),
 		},

@@ -55,6 +55,8 @@ type DownSnapshot struct {
 	Name  string    `json:"name"`
 	Since time.Time `json:"since"`
 	Error string    `json:"error,omitempty"`
+	// Back says that it was told as back, and has yet to answer a request.
+	Back bool `json:"back,omitempty"`
 }
 
 // BackSnapshot is one member whose clients stay where they were moved to.

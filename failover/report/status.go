@@ -20,8 +20,10 @@ type PoolStatus struct {
 	// NextAttempt is when the next pass starts; nil while backends serve.
 	NextAttempt *time.Time `json:"next_attempt"`
 	Waiting     int        `json:"waiting"`
-	// Failovers counts the requests that went on to another backend, since the process
-	// of the pool began to serve; so do the other counters.
+	// CountedSince is when the pool of this process was made: Failovers, Total and Failed
+	// count from then on, and anew in the next process.
+	CountedSince time.Time `json:"counted_since"`
+	// Failovers counts the requests that went on to another backend.
 	Failovers uint64           `json:"failovers"`
 	Upstreams []UpstreamStatus `json:"upstreams"`
 }
@@ -58,6 +60,8 @@ type UpstreamStatus struct {
 	Drained *Drained `json:"drained,omitempty"`
 	// LastError is the last failure since it was up; "" while it is up.
 	LastError string `json:"last_error"`
+	// LastErrorAt is when that was.
+	LastErrorAt *time.Time `json:"last_error_at,omitempty"`
 	// NextProbe is when it is pinged next; nil when that is not planned.
 	NextProbe *time.Time `json:"next_probe"`
 	// Requests is how many are in progress.

@@ -55,6 +55,26 @@ func requests(n any) string {
 	return fmt.Sprintf("%v requests", n)
 }
 
+// clients are those who move, as many as are counted.
+func (d said) clients() string {
+	switch n := d["clients"]; n {
+	case nil:
+		return "clients that are elsewhere"
+	case int64(1), 1:
+		return "1 client that is elsewhere"
+	default:
+		return fmt.Sprintf("%v clients that are elsewhere", n)
+	}
+}
+
+// good is the level of good news: another one where something else tells it.
+func (d said) good(level, quiet slog.Level) slog.Level {
+	if d["quiet"] == true {
+		return quiet
+	}
+	return level
+}
+
 // how is why something failed, with the error.
 func (d said) how() string {
 	if err := d.text("error"); err != "" {
@@ -69,7 +89,7 @@ func (d said) time(name string) time.Duration {
 	if at > 10*time.Second {
 		return at.Round(100 * time.Millisecond)
 	}
-	return at
+	return at.Round(time.Millisecond)
 }
 
 // Seconds is a time as events have it, to the millisecond.
@@ -81,31 +101,33 @@ func voice(name string, d said) (slog.Level, string) {
 	case "failover_interrupted":
 		return sayLost(upstream, d)
 	case "failover_resumed":
-		if d["quiet"] == true {
-			return slog.LevelDebug, upstream + " serves again"
-		}
-		return slog.LevelInfo, upstream + " serves again"
+		return d.good(slog.LevelInfo, slog.LevelDebug), fmt.Sprintf("%s serves again: it was away for %s", upstream, d.time("away_seconds"))
 	case "failover_steady":
 		return slog.LevelInfo, fmt.Sprintf("%s has stayed up for a minute, after it was lost %v times in a row", upstream, d["losses"])
 	case "failover_recovered":
 		return slog.LevelInfo, sayRecovered(d)
 	case "failover_failback":
 		if d["manual"] == true {
-			return slog.LevelInfo, fmt.Sprintf("pool %s: %v clients move back to their own upstreams, as an operator said", d.text("pool"), d["clients"])
+			return slog.LevelInfo, fmt.Sprintf("pool %s: %s move back to their own upstreams, as an operator said", d.text("pool"), d.clients())
 		}
-		level := slog.LevelInfo
-		if d["quiet"] == true {
-			level = slog.LevelDebug
+		text := upstream + " is home again: "
+		if away := d.time("away_seconds"); away > 0 {
+			text += fmt.Sprintf("it was away for %s, and ", away)
 		}
-		return level, fmt.Sprintf("%s is home again: %v clients move back to it with their next requests", upstream, d["clients"])
+		return d.good(slog.LevelInfo, slog.LevelDebug), fmt.Sprintf("%s%s move back to it with their next requests", text, d.clients())
 	case "failover_exhausted":
 		return slog.LevelError, fmt.Sprintf("pool %s: none of its upstreams has answered in %v passes, the last with %s: requests get 503 at once; the passes go on, and the first answer ends this",
 			d.text("pool"), d["failed_passes"], d.text("error"))
 	case "failover_drained":
-		if d["left"] == 0 {
-			return slog.LevelError, fmt.Sprintf("%s is drained, and with it all are: requests get 503 until `caddy broker resume` puts one back", upstream)
+		if by := d.text("by"); by != "" {
+			upstream += " is drained by " + by
+		} else {
+			upstream += " is drained"
 		}
-		return slog.LevelInfo, fmt.Sprintf("%s is drained: it finishes what it has and gets no new requests until `caddy broker resume`", upstream)
+		if d["left"] == 0 {
+			return slog.LevelError, fmt.Sprintf("%s, and with it all are: requests get 503 until `caddy broker resume` puts one back", upstream)
+		}
+		return slog.LevelInfo, fmt.Sprintf("%s: it finishes what it has and gets no new requests until `caddy broker resume`", upstream)
 	case "failover_in_doubt":
 		return slog.LevelError, fmt.Sprintf("%s to %s may have been executed without an answer; they are not sent again: compare `caddy broker in-doubt` with what the upstream has", requests(d["requests"]), upstream)
 	case "failover_failing":
@@ -139,9 +161,9 @@ func sayLost(upstream string, d said) (slog.Level, string) {
 		text += ": no other one serves, and requests wait"
 	}
 	switch n, _ := d["losses"].(int); {
-	case n == 2:
+	case n == 3:
 		text += "; it flaps: further losses are at level debug until it has stayed up for a minute"
-	case n > 2 && level == slog.LevelWarn:
+	case n > 3 && level == slog.LevelWarn:
 		level = slog.LevelDebug
 	}
 	return level, text + "; it is probed until it answers"

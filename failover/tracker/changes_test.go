@@ -40,9 +40,16 @@ func TestFlaps(t *testing.T) {
 		count int
 	}{{0, 1}, {flapSpan, 1}, {time.Second, 2}, {flapSpan, 1}, {time.Second, 2}, {time.Second, 3}, {time.Second, 4}} {
 		now = now.Add(c.after)
+		f.Back(now)
 		if n := f.Lost(now); n != c.count || f.Flapping() != (n >= FlapsFrom) {
 			t.Errorf("%d: %d, want %d", i, n, c.count)
 		}
+	}
+	if n := f.Lost(now.Add(time.Second)); n != 4 || !f.Away() {
+		t.Errorf("lost while it is away: %d, and away %v", n, f.Away())
+	}
+	if away := f.Back(now.Add(time.Second)); away != time.Second || f.Away() {
+		t.Errorf("back after %s, and away %v", away, f.Away())
 	}
 	if n := f.Steady(now.Add(flapSpan - 1)); n != 0 {
 		t.Errorf("steady too early, after %d", n)
@@ -62,8 +69,8 @@ func TestOutage(t *testing.T) {
 	o.Note(2*time.Second, false, false)
 	o.Note(time.Second, true, false)
 	o.Note(time.Second, true, true)
-	got := o.End()
-	want := Outage{Since: now, Waited: 3, Longest: 2 * time.Second, Refused: 1, Left: 1}
+	got := o.End(now.Add(time.Hour), now.Add(time.Minute))
+	want := Outage{Since: now, Waited: 3, Longest: 2 * time.Second, Refused: 1, Left: 1, Away: time.Minute}
 	if got != want || o.Active() {
 		t.Errorf("%v, want %v", got, want)
 	}

@@ -9,17 +9,38 @@ const (
 	// flapSpan is how long a member must not be lost to count as steady.
 	flapSpan = time.Minute
 	// FlapsFrom is from which loss on a member flaps.
-	FlapsFrom = 2
+	FlapsFrom = 3
 )
 
-// Flaps counts the losses of a member that follow each other within a minute.
+// Flaps follows the losses of a member that were told, and its returns. It counts the losses
+// that follow each other within a minute. The zero value is that of a member that is there.
 type Flaps struct {
 	count int
 	last  time.Time
+	away  time.Time // since when it is, as was told; zero when it is not, or was told as back
 }
 
-// Lost counts a loss, and returns which one in a row it is.
+// Restored notes that an earlier process has told the loss.
+func (f *Flaps) Restored(since time.Time) { f.away = since }
+
+// Away reports whether the member was told as lost, and not as back since.
+func (f *Flaps) Away() bool { return !f.away.IsZero() }
+
+// Back notes that the member is told as back, which it is since then at the latest, and
+// returns for how long it was away.
+func (f *Flaps) Back(since time.Time) time.Duration {
+	away := max(0, since.Sub(f.away))
+	f.away = time.Time{}
+	return away
+}
+
+// Lost counts a loss, and returns which one in a row it is. What is away already is not lost
+// once more.
 func (f *Flaps) Lost(now time.Time) int {
+	if f.Away() {
+		return f.count
+	}
+	f.away = now
 	if now.Sub(f.last) >= flapSpan {
 		f.count = 0
 	}
@@ -44,7 +65,6 @@ func (f *Flaps) Steady(now time.Time) (losses int) {
 	if due := f.Due(); due.IsZero() || now.Before(due) {
 		return 0
 	}
-	losses = f.count
-	*f = Flaps{}
+	losses, f.count = f.count, 0
 	return losses
 }

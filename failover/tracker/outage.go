@@ -13,6 +13,7 @@ type Outage struct {
 	Refused int           // of them: those that got an error
 	Left    int           // of them: those whose clients left
 	Longest time.Duration // that one of them has waited
+	Away    time.Duration // how long it was, once it has ended
 }
 
 // Begin notes that no member serves.
@@ -40,9 +41,13 @@ func (o *Outage) Note(waited time.Duration, refused, left bool) {
 	}
 }
 
-// End ends it, and returns what it was.
-func (o *Outage) End() Outage {
+// End ends it, and returns what it was. Back is when the member came back that serves; if
+// that is not within the outage, its end is now.
+func (o *Outage) End(now, back time.Time) Outage {
 	was := *o
+	if was.Away = now.Sub(was.Since); back.After(was.Since) {
+		was.Away = back.Sub(was.Since)
+	}
 	*o = Outage{}
 	return was
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/internal/options"
 	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 // Values of the option replace.
@@ -30,18 +31,23 @@ func checkReplace(word string) error {
 }
 
 // replacement says in s how the child is replaced: as the option wants it or, if it
-// is empty, as the child's modules need it.
+// is empty, as the child's modules need it. Where a process opens its addresses itself,
+// because a parent cannot lend it sockets, it must have left them before the next one is
+// loaded, whatever the option wants.
 func (c *Child) replacement(s *childSpec, option string) error {
 	if option == "" {
 		s.locks = c.exclusiveModule()
 	}
-	s.StopFirst = option == replaceStopFirst || s.locks != ""
+	s.StopFirst = option == replaceStopFirst || s.locks != "" || !control.PassesSockets
 	switch {
 	case !s.StopFirst || s.Standby == 0:
 		return nil
 	case s.locks != "":
 		return fmt.Errorf("standby %d: the configuration has %s, which cannot be loaded twice at the same time, so there can be no spare: "+
 			"remove the option, or use `replace overlap` if that is not so", s.Standby, s.locks)
+	case !control.PassesSockets:
+		return fmt.Errorf("standby %d: on this system a process opens its addresses itself, so there can be no spare beside the one that serves: "+
+			"remove the option", s.Standby)
 	default:
 		return fmt.Errorf("standby %d contradicts replace %s: a spare would be loaded beside the process that serves", s.Standby, replaceStopFirst)
 	}

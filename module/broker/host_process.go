@@ -39,7 +39,7 @@ func Statuses() []*supervisor.Status {
 func Overview() []*supervisor.Status {
 	list := Statuses()
 	for _, st := range list {
-		st.LastExit = st.LastExit.Brief()
+		st.LastExit, st.LastFailure = st.LastExit.Brief(), st.LastFailure.Brief()
 	}
 	return list
 }
@@ -55,10 +55,15 @@ type LastExit struct {
 // LastExit is how the last process of the child ended.
 func (c *Hosted) LastExit() LastExit {
 	st := c.sup.Status()
-	if st.LastFailure == st.LastExit {
-		return LastExit{Exit: st.LastExit}
+	return LastExit{st.LastExit, otherFailure(st)}
+}
+
+// otherFailure is the last end that was not asked for, if that is another one than the last.
+func otherFailure(st *supervisor.Status) *supervisor.Exit {
+	if e, f := st.LastExit, st.LastFailure; e == nil || f == nil || f.Pid != e.Pid || !f.At.Equal(e.At) {
+		return f
 	}
-	return LastExit{st.LastExit, st.LastFailure}
+	return nil
 }
 
 // Doubts are the requests in doubt that children reported.
@@ -87,6 +92,7 @@ func (c *Hosted) Name() string { return c.name }
 // taken yet wait like those that the supervisor has.
 func (c *Hosted) Status() *supervisor.Status {
 	st := c.sup.Status()
+	st.LastFailure = otherFailure(st)
 	n := changes.Waiting()
 	if c.name != DefaultChild || n == 0 {
 		return st

@@ -4,6 +4,7 @@
 package broker
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -70,7 +71,19 @@ func Program() Upgraded {
 // Before anything is touched the program is tried: whether it runs, reads what it is
 // given, and could load the configuration. Upgrade returns only if it cannot be done;
 // everything is as before then. begins is called when nothing but the execution is left.
-func Upgrade(ctx context.Context, begins func()) (err error) {
+func Upgrade(ctx context.Context, begins func()) error {
+	err := upgrade(ctx, begins)
+	caddy.Log().Named("broker").Warn("an upgrade did not take place; this program goes on, and with it all that it serves", zap.Error(err))
+	return err
+}
+
+// errChanged says that what was tried is not what would be handed over.
+var errChanged = errors.New("the configuration was changed while the program was tried with the one before: try again")
+
+// upgradeTries bounds how often a program is tried because the configuration changes meanwhile.
+const upgradeTries = 3
+
+func upgrade(ctx context.Context, begins func()) (err error) {
 	if !upgrades.running.CompareAndSwap(false, true) {
 		return supervisor.ErrHandingOver
 	}
@@ -80,20 +93,27 @@ func Upgrade(ctx context.Context, begins func()) (err error) {
 	if program == "" {
 		return fmt.Errorf("upgrading: %w on this system: stop it and start the new program", errors.ErrUnsupported)
 	}
-	draft, err := host.draft()
+	for range upgradeTries {
+		if err = host.tryToBecome(ctx, program, begins); !errors.Is(err, errChanged) {
+			break
+		}
+	}
+	return fmt.Errorf("upgrading: %w", err)
+}
+
+// tryToBecome tries a program, and hands everything over to it. It returns only if it could not.
+func (h *hostState) tryToBecome(ctx context.Context, program string, begins func()) error {
+	draft, err := h.draft()
 	if err != nil {
-		return fmt.Errorf("upgrading: %w", err)
+		return err
 	}
 	tried, err := draft.Try(ctx, program)
 	if err != nil {
-		return fmt.Errorf("upgrading: %w", err)
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()
-	if err := host.become(ctx, tried, begins); err != nil {
-		return fmt.Errorf("upgrading: %w", err)
-	}
-	return nil
+	return h.become(ctx, draft, tried, begins)
 }
 
 // draft is what would be handed over now, without what only this process can have.
@@ -115,8 +135,9 @@ func (h *hostState) draft() (*handover.State, error) {
 	return s, nil
 }
 
-// become hands everything over to the program that was tried. It returns only if it could not.
-func (h *hostState) become(ctx context.Context, tried *handover.Tried, begins func()) (err error) {
+// become hands everything over to the program that was tried with a draft of it. It returns
+// only if it could not.
+func (h *hostState) become(ctx context.Context, draft *handover.State, tried *handover.Tried, begins func()) (err error) {
 	h.turn.Lock()
 	defer h.turn.Unlock()
 	a := h.deciding()
@@ -139,6 +160,9 @@ func (h *hostState) become(ctx context.Context, tried *handover.Tried, begins fu
 	if err != nil {
 		return err
 	}
+	if !bytes.Equal(s.Config, draft.Config) {
+		return errChanged
+	}
 	for name, handed := range still {
 		child := s.Children[name]
 		child.Handover, child.Dirs = handed, make(map[string]sockets.HandedDir)
@@ -158,7 +182,6 @@ func (h *hostState) become(ctx context.Context, tried *handover.Tried, begins fu
 	}
 	begins()
 	err = s.Become(tried)
-	a.logger.Error("upgrading failed; this program goes on", zap.Error(err))
 	if errNotify := notify.Ready(); errNotify != nil {
 		a.logger.Warn("telling the service manager that this program goes on", zap.Error(errNotify))
 	}

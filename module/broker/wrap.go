@@ -9,11 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-broker/caddy-broker/module/child"
 	"github.com/caddy-broker/caddy-broker/module/document"
+	"github.com/caddy-broker/caddy-broker/module/internal/parentlog"
 	"github.com/caddy-broker/caddy-broker/module/internal/probe"
 )
 
@@ -178,8 +180,9 @@ func adminListen(value any) (string, error) {
 	return admin.Listen, nil
 }
 
-// parentLogging is the default log's level and format, on standard error; nil if it
-// has none of its own. What cannot be read the child refuses, in Caddy's words.
+// parentLogging is the default log's level and format, on standard error, without the
+// requests that only ask how the broker is; at level debug they are there, too. What cannot
+// be read the child refuses, in Caddy's words.
 func parentLogging(value any) any {
 	text, err := json.Marshal(document.WithoutIDs(value))
 	if err != nil {
@@ -196,14 +199,19 @@ func parentLogging(value any) any {
 	}
 	own := logging.Logs["default"]
 	def := object{"writer": object{"output": "stderr"}}
-	if own.Level != nil {
-		def["level"] = own.Level
-	}
+	level, _ := own.Level.(string)
+	encoder := object{"format": parentlog.Format}
 	if own.Encoder != nil {
+		encoder["wrap"] = own.Encoder
+	}
+	switch {
+	case !strings.EqualFold(level, "debug"):
+		def["encoder"] = encoder
+	case own.Encoder != nil:
 		def["encoder"] = own.Encoder
 	}
-	if len(def) == 1 {
-		return nil
+	if own.Level != nil {
+		def["level"] = own.Level
 	}
 	return object{"logs": object{"default": def}}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-broker/caddy-broker/module/document"
+	"github.com/caddy-broker/caddy-broker/module/internal/parentlog"
 )
 
 // FuzzWrap: whatever a configuration says, it is refused or becomes that of a process
@@ -140,15 +141,24 @@ func sameAdmin(ours, users *caddy.AdminConfig) bool {
 	return errA == nil && errB == nil && same(a, b)
 }
 
-// sameLog compares the level and the format of the default logs.
-func sameLog(a, b *caddy.Logging) bool {
+// sameLog compares the level and the format of the default logs, but for the encoder that is
+// put before the user's.
+func sameLog(ours, users *caddy.Logging) bool {
 	def := func(l *caddy.Logging) (log caddy.CustomLog) {
 		if l != nil && l.Logs["default"] != nil {
 			log = *l.Logs["default"]
 		}
 		return log
 	}
-	return def(a).Level == def(b).Level && same(def(a).EncoderRaw, def(b).EncoderRaw)
+	a, b := def(ours), def(users)
+	var before struct {
+		Format string          `json:"format"`
+		Wrap   json.RawMessage `json:"wrap"`
+	}
+	if json.Unmarshal(a.EncoderRaw, &before) == nil && before.Format == parentlog.Format {
+		a.EncoderRaw = before.Wrap
+	}
+	return a.Level == b.Level && same(a.EncoderRaw, b.EncoderRaw)
 }
 
 // same compares JSON values; null is as good as nothing.

@@ -4,6 +4,7 @@
 package broker
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -77,6 +78,37 @@ func TestWrapRefuses(t *testing.T) {
 		}
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.config, err, c.want)
+		}
+	}
+}
+
+// TestLogOfTheParent: its default log has level and format of the user's, without the requests
+// that only ask; at level debug nothing is left out.
+func TestLogOfTheParent(t *testing.T) {
+	t.Parallel()
+	for user, want := range map[string]string{
+		`{}`:                            `{"encoder":{"format":"broker"},"writer":{"output":"stderr"}}`,
+		`{"encoder":{"format":"json"}}`: `{"encoder":{"format":"broker","wrap":{"format":"json"}},"writer":{"output":"stderr"}}`,
+		`{"level":"ERROR","writer":{"output":"file"}}`:  `{"encoder":{"format":"broker"},"level":"ERROR","writer":{"output":"stderr"}}`,
+		`{"level":"debug"}`:                             `{"level":"debug","writer":{"output":"stderr"}}`,
+		`{"level":"DEBUG","encoder":{"format":"json"}}`: `{"encoder":{"format":"json"},"level":"DEBUG","writer":{"output":"stderr"}}`,
+	} {
+		d, err := Unwrap([]byte(`{"logging":{"logs":{"default":` + user + `}}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		parent, err := Wrap(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got struct {
+			Logging struct{ Logs map[string]json.RawMessage }
+		}
+		if err := json.Unmarshal(parent, &got); err != nil {
+			t.Fatal(err)
+		}
+		if log := string(got.Logging.Logs["default"]); log != want {
+			t.Errorf("from %s comes %s, want %s", user, log, want)
 		}
 	}
 }

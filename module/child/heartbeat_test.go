@@ -64,7 +64,7 @@ func TestHeartbeatEndsWithAPoolThatIsStuck(t *testing.T) {
 		if n := during(5 * beatEvery); n != 5 {
 			t.Errorf("%d heartbeats in the time of 5", n)
 		}
-		pool.SetDrained([]string{uri.Name()}) // which the pool tells of, and is stuck
+		pool.SetDrained(map[string]string{uri.Name(): "alice"}) // which the pool tells of, and is stuck
 		if n := during(EchoTime - beatEvery); n != int64(EchoTime/beatEvery)-1 {
 			t.Errorf("%d heartbeats while the pool may only be slow", n)
 		}

@@ -14,6 +14,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
 
 func init() {
@@ -52,7 +54,7 @@ func datagram(network string) bool { return strings.HasPrefix(network, "udp") ||
 const defaultUnixPerm fs.FileMode = 0o200
 
 // listen is the [caddy.ListenerFunc] of our networks.
-func listen(_ context.Context, network, host, portRange string, portOffset uint, cfg net.ListenConfig) (any, error) {
+func listen(ctx context.Context, network, host, portRange string, portOffset uint, cfg net.ListenConfig) (any, error) {
 	rt := runtime.Load()
 	if rt == nil {
 		return nil, fmt.Errorf("network %q exists in a supervised child only: run `caddy broker run --ha`", network)
@@ -61,6 +63,9 @@ func listen(_ context.Context, network, host, portRange string, portOffset uint,
 	address, perm, err := socketAddress(real, host, portRange, portOffset)
 	if err != nil {
 		return nil, err
+	}
+	if !control.PassesSockets {
+		return rt.openOwn(ctx, real, address, cfg)
 	}
 	asked := real
 	if real == "fdgram" { // to the parent a descriptor is a descriptor
@@ -72,6 +77,22 @@ func listen(_ context.Context, network, host, portRange string, portOffset uint,
 	}
 	defer file.Close()
 	return rt.takeSocket(file, real, address, cfg)
+}
+
+// openOwn opens a socket that the parent cannot lend: it is gone with this process.
+func (rt *childRuntime) openOwn(ctx context.Context, real, address string, cfg net.ListenConfig) (any, error) {
+	if datagram(real) {
+		pc, err := cfg.ListenPacket(ctx, real, address)
+		if err != nil {
+			return nil, err
+		}
+		return rt.newPacketConn(pc, real+"/"+address), nil
+	}
+	ln, err := cfg.Listen(ctx, real, address)
+	if err != nil {
+		return nil, err
+	}
+	return rt.newListener(ln, cfg), nil
 }
 
 // takeSocket makes a socket from the parent what Caddy expects of its network.

@@ -58,6 +58,9 @@ type refusal struct{ text string }
 
 func (r refusal) Error() string { return r.text }
 
+// unreachable is an error without an answer of anything.
+type unreachable struct{ error }
+
 // noBroker is the exit code of a command that answers a question and got err instead.
 func noBroker(err error) int {
 	if _, ok := errors.AsType[refusal](err); ok {
@@ -129,5 +132,9 @@ func plainError(address string, err error) error {
 	if strings.Contains(text, "HTTP 404") {
 		return fmt.Errorf("no broker at %s: a Caddy without this plugin answers there", address)
 	}
-	return fmt.Errorf("asking the broker at %s: is it running? %w", address, err)
+	err = fmt.Errorf("asking the broker at %s: is it running? %w", address, err)
+	if strings.HasPrefix(text, "performing request: ") { // which Caddy's client says, and no answer can
+		return unreachable{err}
+	}
+	return err
 }

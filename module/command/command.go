@@ -24,7 +24,7 @@ the listening sockets, and a child that serves the sites and is started again
 when it dies. The other commands talk to a running broker's admin endpoint.
 `,
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(runCommand(), statusCommand(), checkCommand(), lastExitCommand(), inDoubtCommand(), eventsCommand(), upgradeCommand(), versionCommand(), generationsCommand(), rollbackCommand())
+			cmd.AddCommand(runCommand(), statusCommand(), checkCommand(), lastExitCommand(), inDoubtCommand(), eventsCommand(), upgradeCommand(), versionCommand(), generationsCommand(), rollbackCommand(), serviceCommand())
 			cmd.AddCommand(childCommands()...)
 			cmd.AddCommand(poolCommands()...)
 			superviseRun(cmd)

@@ -86,7 +86,10 @@ func writeExit(w io.Writer, e *supervisor.Exit, now time.Time) error {
 	if e.Error != "" {
 		row("ERROR", "%s", e.Error)
 	}
-	if e.Fault != "" {
+	switch {
+	case e.Reason == "hang":
+		row("DUMP", "it was made to write what its goroutines did; --json has it")
+	case e.Fault != "":
 		row("FAULT", "%s", e.Fault)
 	}
 	process := "none"
@@ -140,7 +143,8 @@ func writeInFlight(row func(name, format string, args ...any), f *supervisor.InF
 	}
 }
 
-// lastWords are the last lines that a process wrote before it began to say why it dies.
+// lastWords are the last lines that a process wrote before it began to say why it dies,
+// without those that say that all is as it should be.
 func lastWords(e *supervisor.Exit) string {
 	text := e.Stderr
 	if e.Fault != "" {
@@ -149,12 +153,15 @@ func lastWords(e *supervisor.Exit) string {
 			text = text[:i]
 		}
 	}
-	return supervisor.LastLines(text, 10)
+	return supervisor.LastWords(text, 10)
 }
 
 // how is how a process ended.
 func how(e *supervisor.Exit) string {
-	if e.Signal != "" {
+	switch {
+	case e.Reason == "hang":
+		return "hang, ended by the broker"
+	case e.Signal != "":
 		return e.Reason + ", " + e.Signal
 	}
 	return fmt.Sprintf("%s, code %d", e.Reason, e.Code)

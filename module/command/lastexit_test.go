@@ -58,6 +58,25 @@ The last crash:
 ` + crashed,
 		},
 		{
+			"a hang",
+			broker.LastExit{Exit: &supervisor.Exit{
+				Code: 134, Signal: "SIGABRT", Reason: "hang", At: at, Pid: 8, Role: "active", Generation: 4, Error: "no heartbeat for 15s",
+				Fault: "SIGABRT: abort", Goroutine: "goroutine 0 [idle]:", Stderr: "before\nSIGABRT: abort\n\ngoroutine 0 [idle]:\n",
+			}},
+			`END        hang, ended by the broker
+AT         2030-01-02 03:04:05, 1m ago
+ERROR      no heartbeat for 15s
+DUMP       it was made to write what its goroutines did; --json has it
+PROCESS    8, active, generation 4, lived 0s
+IN FLIGHT  nothing
+
+goroutine 0 [idle]:
+
+Its last lines:
+before
+`,
+		},
+		{
 			"a spawn that failed",
 			broker.LastExit{Exit: &supervisor.Exit{
 				Code: 127, Reason: "spawn", At: at, Role: "starting", Generation: 1, Error: "no such file", PeakMemory: 3 << 20,

@@ -50,7 +50,7 @@ func cmdPools(fl caddycmd.Flags, args []string) (int, error) {
 	if err := read(body, &list); err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
-	return caddy.ExitCodeSuccess, drawPools(os.Stdout, list, time.Now())
+	return caddy.ExitCodeSuccess, drawPools(os.Stdout, list, "", time.Now())
 }
 
 // poolPath is where the admin API has a pool.

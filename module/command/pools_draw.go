@@ -17,11 +17,11 @@ import (
 // maxURI is how wide an upstream may be, so that its row has room for the rest.
 const maxURI = 36
 
-// drawPools draws the tables of pools.
-func drawPools(w io.Writer, list []report.PoolStatus, now time.Time) error {
+// drawPools draws the tables of pools, without the errors that were said before.
+func drawPools(w io.Writer, list []report.PoolStatus, said string, now time.Time) error {
 	var out strings.Builder
 	for _, p := range list {
-		if err := drawPool(&out, p, now); err != nil {
+		if err := drawPool(&out, p, said, now); err != nil {
 			return err
 		}
 	}
@@ -29,7 +29,7 @@ func drawPools(w io.Writer, list []report.PoolStatus, now time.Time) error {
 	return err
 }
 
-func drawPool(out *strings.Builder, p report.PoolStatus, now time.Time) error {
+func drawPool(out *strings.Builder, p report.PoolStatus, said string, now time.Time) error {
 	out.WriteString("\n" + wrapped("", 2, "POOL "+cell(p.Name)+": "+poolLine(p, now)))
 	var table strings.Builder
 	tw := tabwriter.NewWriter(&table, 0, 4, 2, ' ', 0)
@@ -40,10 +40,14 @@ func drawPool(out *strings.Builder, p report.PoolStatus, now time.Time) error {
 		if utf8.RuneCountInString(uri) > maxURI {
 			uri, before = "", wrapped("", 2, uri)
 		}
-		if text := notes(u, now); text != "" {
+		if text := notes(u, said, now); text != "" {
 			after = wrapped("  ", 2, cell(text))
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%d\t%d\n", uri, cell(u.State), ago(now.Sub(u.Since)), u.Requests, u.Total, u.Failed)
+		since := u.Since
+		if u.Drained != nil {
+			since = u.Drained.Since
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%d\t%d\n", uri, cell(u.State), ago(now.Sub(since)), u.Requests, u.Total, u.Failed)
 		above, below = append(above, before), append(below, after)
 	}
 	if err := tw.Flush(); err != nil {
@@ -66,18 +70,22 @@ func poolLine(p report.PoolStatus, now time.Time) string {
 	if p.FailedPasses > 0 {
 		text += ", " + count(p.FailedPasses, "pass", "passes") + " failed"
 	}
-	return text + fmt.Sprintf(", %d waiting, %s", p.Waiting, count(int(p.Failovers), "failover", "failovers"))
+	text += fmt.Sprintf(", %d waiting, %s", p.Waiting, count(int(p.Failovers), "failover", "failovers"))
+	if !p.CountedSince.IsZero() { // each process counts for itself
+		text += " in the last " + ago(now.Sub(p.CountedSince))
+	}
+	return text
 }
 
 // notes are what is worth knowing of a backend besides.
-func notes(u report.UpstreamStatus, now time.Time) string {
+func notes(u report.UpstreamStatus, said string, now time.Time) string {
 	var list []string
 	add := func(s string) { list = append(list, s) }
 	if u.Priority {
 		add("priority")
 	}
 	if u.Drained != nil {
-		add("drained for " + ago(now.Sub(u.Drained.Since)) + " by " + u.Drained.By)
+		add("drained by " + u.Drained.By)
 	}
 	if u.Pushed {
 		add("pushed")
@@ -91,8 +99,12 @@ func notes(u report.UpstreamStatus, now time.Time) string {
 	if u.NextProbe != nil && u.State != "up" {
 		add("next probe in " + ago(u.NextProbe.Sub(now)))
 	}
-	if u.LastError != "" && u.State != "up" {
-		add(u.LastError)
+	if u.LastError != "" && u.State != "up" && !strings.Contains(said, u.LastError) {
+		text := u.LastError
+		if u.LastErrorAt != nil {
+			text += " (" + ago(now.Sub(*u.LastErrorAt)) + " ago)"
+		}
+		add(text)
 	}
 	return strings.Join(list, ", ")
 }

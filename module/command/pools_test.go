@@ -20,7 +20,7 @@ func TestManualFailoverIsShown(t *testing.T) {
 		t.Helper()
 		s := pool.Status()
 		var table strings.Builder
-		if err := drawPools(&table, []report.PoolStatus{s}, time.Now()); err != nil {
+		if err := drawPools(&table, []report.PoolStatus{s}, "", time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		_, below, found := strings.Cut(table.String(), "\nhttp://10.0.0.2:80 ")

@@ -151,8 +151,10 @@ func writeBrief(w io.Writer, body []byte, indent bool) error {
 	}
 	each(o["pools"], func(pool map[string]any) { delete(pool, "options") })
 	each(o["children"], func(child map[string]any) {
-		if exit, ok := child["last_exit"].(map[string]any); ok {
-			delete(exit, "stderr")
+		for _, name := range []string{"last_exit", "last_failure"} {
+			if exit, ok := child[name].(map[string]any); ok {
+				delete(exit, "stderr")
+			}
 		}
 	})
 	var out bytes.Buffer

@@ -6,6 +6,7 @@ package command
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -19,12 +20,13 @@ func drawStatus(w io.Writer, o *overview.Overview, now time.Time) error {
 	var out strings.Builder
 	out.WriteString(wrapped("", 2, cell(o.Summary)))
 	drawVerdict(&out, o.Verdict)
+	said := reasons(o.Verdict)
 	if len(o.Children) > 0 {
-		if err := drawChildren(&out, o.Children, now); err != nil {
+		if err := drawChildren(&out, o.Children, said, now); err != nil {
 			return err
 		}
 	}
-	if err := drawPools(&out, o.Pools, now); err != nil {
+	if err := drawPools(&out, o.Pools, said, now); err != nil {
 		return err
 	}
 	if about := about(o, now); about != "" {
@@ -32,6 +34,15 @@ func drawStatus(w io.Writer, o *overview.Overview, now time.Time) error {
 	}
 	_, err := io.WriteString(w, out.String())
 	return err
+}
+
+// reasons are the texts of a verdict that say why: what stands there is not said again.
+func reasons(v overview.Verdict) string {
+	list := slices.Clone(v.Notes)
+	for _, p := range v.Problems {
+		list = append(list, p.Why)
+	}
+	return strings.Join(list, "\n")
 }
 
 // drawVerdict draws what is not all right, and what is worth knowing besides.
@@ -55,7 +66,7 @@ func drawVerdict(out *strings.Builder, v overview.Verdict) {
 }
 
 // drawChildren draws the table of children and their processes.
-func drawChildren(out *strings.Builder, list []*supervisor.Status, now time.Time) error {
+func drawChildren(out *strings.Builder, list []*supervisor.Status, said string, now time.Time) error {
 	var table strings.Builder
 	tw := tabwriter.NewWriter(&table, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(tw, "CHILD\tSTATE\tPID\tSINCE\tHEARTBEAT\tSTANDBYS\tRESTARTS")
@@ -72,8 +83,13 @@ func drawChildren(out *strings.Builder, list []*supervisor.Status, now time.Time
 				fmt.Fprintf(tw, "  process\t%s\t%s\t%s\t%s\t\t\n", p.State, pid(p.Pid), ago(now.Sub(p.Started)), heartbeat(&c.Processes[i], now))
 			}
 		}
-		if c.LastExit != nil {
-			exits = append(exits, fmt.Sprintf("last exit of %s, %s ago: %s", c.Name, ago(now.Sub(c.LastExit.At)), overview.Ended(c.LastExit)))
+		for _, end := range []struct {
+			what string
+			*supervisor.Exit
+		}{{"exit", c.LastExit}, {"crash", c.LastFailure}} {
+			if end.Exit != nil && !strings.Contains(said, overview.Ended(end.Exit)) {
+				exits = append(exits, fmt.Sprintf("last %s of %s, %s ago: %s", end.what, c.Name, ago(now.Sub(end.At)), overview.Ended(end.Exit)))
+			}
 		}
 	}
 	if err := tw.Flush(); err != nil {

@@ -40,16 +40,17 @@ func crashed() *overview.Overview {
 			},
 		}},
 		Pools: []report.PoolStatus{{
-			Name: "shop", State: "connected", Failovers: 12,
+			Name: "shop", State: "connected", CountedSince: *before(time.Hour), Failovers: 12,
 			Upstreams: []report.UpstreamStatus{
 				{URI: "http://10.0.0.1:8080", State: "down", Since: *before(16 * time.Second), Priority: true, NextProbe: &next, LastError: "dial tcp 10.0.0.1:8080: connect: connection refused", Total: 1234567, Failed: 12},
 				{URI: "http://a-backend-with-a-long-name.example.com:8080", State: "up", Since: *before(30 * time.Hour), Requests: 7, Total: 8, Backup: "warm"},
-				{URI: "http://10.0.0.3:8080", State: "drained", Since: *before(time.Hour), Drained: &report.Drained{Since: *before(time.Hour), By: "alice"}},
+				{URI: "http://10.0.0.3:8080", State: "drained", Since: *before(time.Hour), Drained: &report.Drained{Since: *before(2 * time.Hour), By: "alice"}},
 			},
 		}},
 		Reload:  &overview.Reload{At: *before(2 * time.Minute), Result: overview.Failed, Error: "unrecognized directive: shpo", Serving: before(49 * time.Hour)},
 		InDoubt: &overview.InDoubt{Requests: 1, Last: *before(24 * time.Second)},
 	}
+	o.Children[0].LastFailure = &supervisor.Exit{Reason: "hang", At: *before(50 * time.Hour), Error: "no heartbeat for 15s"}
 	o.Verdict = o.Judge(drawnAt)
 	return o
 }
@@ -66,25 +67,23 @@ warn    http://10.0.0.1:8080 is down for 16s
 warn    the reload 2m ago failed
   why   unrecognized directive: shpo
   next  the configuration of before serves on; mend the new one and reload
-note    http://10.0.0.3:8080 is drained for 1h0m by alice
+note    http://10.0.0.3:8080 is drained for 2h0m by alice
 note    1 request in doubt, the last 24s ago: caddy broker in-doubt
 
 CHILD      STATE     PID   SINCE  HEARTBEAT  STANDBYS  RESTARTS
 default    active    4711  1m     600ms ago  0 of 1    2
   process  draining  4700  1h0m   -
-last exit of default, 24s ago: crash, SIGSEGV, 3 requests cut (1 in doubt):
-  fatal error: all is lost
+last crash of default, 2d2h ago: hang: no heartbeat for 15s
 
-POOL shop: connected, 0 waiting, 12 failovers
+POOL shop: connected, 0 waiting, 12 failovers in the last 1h0m
 UPSTREAM              STATE    SINCE  NOW  TOTAL    FAILED
 http://10.0.0.1:8080  down     16s    0    1234567  12
-  priority, next probe in 3s, dial tcp 10.0.0.1:8080: connect: connection
-  refused
+  priority, next probe in 3s
 http://a-backend-with-a-long-name.example.com:8080
                       up       30h0m  7    8        0
   backup warm
-http://10.0.0.3:8080  drained  1h0m   0    0        0
-  drained for 1h0m by alice
+http://10.0.0.3:8080  drained  2h0m   0    0        0
+  drained by alice
 
 last reload 2m ago: failed, the configuration of 2d1h ago serves; 1 in doubt;
   caddy-broker v1.2.3, Caddy v2.11.9
@@ -97,6 +96,19 @@ func draw(t *testing.T, o *overview.Overview) string {
 		t.Fatal(err)
 	}
 	return page.String()
+}
+
+// TestErrorsOfPools: alone, the table of pools has the errors, with their age.
+func TestErrorsOfPools(t *testing.T) {
+	u := report.UpstreamStatus{URI: "http://a:80", State: "suspect", LastError: "EOF", LastErrorAt: before(72 * time.Hour)}
+	pool := report.PoolStatus{Name: "shop", State: "connected", Upstreams: []report.UpstreamStatus{u}}
+	var page strings.Builder
+	if err := drawPools(&page, []report.PoolStatus{pool}, "", drawnAt); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(page.String(), "  EOF (3d0h ago)\n") {
+		t.Errorf("the page is\n%s", &page)
+	}
 }
 
 func TestStatusPage(t *testing.T) {

@@ -41,7 +41,7 @@ const (
 var drawn = template.Must(template.New("").Funcs(template.FuncMap{
 	"short": short,
 	"long":  func(text string) string { return plain.Text(text, maxLong) },
-	"lines": func(text string) string { return plain.Text(supervisor.LastLines(text, maxLines), maxLong) },
+	"lines": func(text string) string { return plain.Text(supervisor.LastWords(text, maxLines), maxLong) },
 	"mark":  mark, "host": hostName, "standbys": Standbys,
 	"count": func(n any, one, many string) string {
 		if text := fmt.Sprint(n); text != "1" {

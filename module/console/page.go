@@ -214,15 +214,26 @@ func (p *page) ForUpstream(pool report.PoolStatus, u report.UpstreamStatus) []bu
 	}
 }
 
+// Since is when an upstream came into its state: a drain, when it was decided.
+func (p *page) Since(u report.UpstreamStatus) time.Time {
+	if u.Drained != nil {
+		return u.Drained.Since
+	}
+	return u.Since
+}
+
 // Reason is why an upstream is as it is, and Next what comes next.
 func (p *page) Reason(u report.UpstreamStatus) string {
 	switch {
 	case u.Drained != nil:
-		return fmt.Sprintf("by %s, %s ago", short(u.Drained.By), overview.Span(p.Now.Sub(u.Drained.Since)))
+		return "by " + short(u.Drained.By)
 	case u.Manual:
 		return "all clients were sent here by hand"
 	case u.LastError != "":
-		return short(u.LastError)
+		if u.LastErrorAt == nil {
+			return short(u.LastError)
+		}
+		return fmt.Sprintf("%s (%s ago)", short(u.LastError), overview.Span(p.Now.Sub(*u.LastErrorAt)))
 	}
 	return ""
 }

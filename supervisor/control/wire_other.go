@@ -15,6 +15,10 @@ import (
 	"time"
 )
 
+// PassesSockets reports whether a parent can lend its child a socket. On this system it
+// cannot: a child opens its own.
+const PassesSockets = false
+
 // wire carries messages, one line of JSON each, over the child's standard input
 // and output: this system passes no sockets.
 type Wire struct {

@@ -17,6 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// PassesSockets reports whether a parent can lend its child a socket.
+const PassesSockets = true
+
 const (
 	// keptBuffer is how much memory a connection keeps between messages.
 	keptBuffer = 64 << 10

@@ -14,3 +14,11 @@ var AdminPatterns = []string{
 	"/config/", "/id/", "/stop",
 	"/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/profile", "/debug/pprof/symbol", "/debug/pprof/trace", "/debug/vars",
 }
+
+// AdminRequestLogger and AdminRequestMessage are the name and the message of the entry that
+// Caddy's admin endpoint writes of each request at level info, with the fields method and
+// uri, and secure where it came over TLS.
+const (
+	AdminRequestLogger  = "admin.api"
+	AdminRequestMessage = "received request"
+)

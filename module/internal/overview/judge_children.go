@@ -25,6 +25,14 @@ func Active(c *supervisor.Status) *supervisor.ProcessStatus {
 	return nil
 }
 
+// Failure is the last exit of a child that was not asked for; nil if there is none.
+func Failure(c *supervisor.Status) *supervisor.Exit {
+	if e := c.LastExit; e != nil && !e.Planned() {
+		return e
+	}
+	return c.LastFailure
+}
+
 // SilentSince is when a child gave its last sign of life, if that is too long ago; else
 // it is zero.
 func SilentSince(c *supervisor.Status, now time.Time) time.Time {
@@ -57,8 +65,8 @@ func (j *judging) child(c *supervisor.Status) {
 			Next: "it is ended and started again when it is silent for as long as the option watchdog says",
 		})
 	}
-	e := c.LastExit
-	recent := e != nil && !e.Planned() && j.now.Sub(e.At) < notedFor
+	e := Failure(c)
+	recent := e != nil && j.now.Sub(e.At) < notedFor
 	if s := c.Standby; s != nil && s.Ready < s.Wanted {
 		p := Problem{
 			Severity: Warn, Child: c.Name, Next: "the next one starts by itself",
@@ -108,7 +116,10 @@ func (j *judging) down(c *supervisor.Status) {
 // Ended is how a process ended, in a line.
 func Ended(e *supervisor.Exit) string {
 	text := fmt.Sprintf("%s, code %d", e.Reason, e.Code)
-	if e.Signal != "" {
+	switch {
+	case e.Reason == "hang": // it was ended by us
+		text = e.Reason
+	case e.Signal != "":
 		text = e.Reason + ", " + e.Signal
 	}
 	if f := e.InFlight; f != nil && f.Requests > 0 {

@@ -101,6 +101,14 @@ func TestJudge(t *testing.T) {
 			"all right: default serves for 1h2m, 1 standby; 2 pools, 3/3 upstreams up", "",
 			"child default: a process ended 24s ago: " + crashed,
 		},
+		"a restart after a crash": {
+			func(o *overview.Overview) {
+				o.Children[0].LastExit = &supervisor.Exit{Reason: "replace", At: before(time.Second)}
+				o.Children[0].LastFailure = crash
+			},
+			"all right: default serves for 1h2m, 1 standby; 2 pools, 3/3 upstreams up", "",
+			"child default: a process ended 24s ago: " + crashed,
+		},
 		"an upstream down": {
 			func(o *overview.Overview) {
 				u := &o.Pools[0].Upstreams[1]

@@ -46,7 +46,7 @@ func (s State) reached(i int) (names []string) {
 	}
 	drained := s.Drains.In(p.Scope())
 	for _, name := range slices.Concat(p.Addresses, p.Joined()) {
-		if !slices.Contains(drained, name) && !slices.ContainsFunc(p.Down, func(d report.DownSnapshot) bool { return d.Name == name }) {
+		if _, rests := drained[name]; !rests && !slices.ContainsFunc(p.Down, func(d report.DownSnapshot) bool { return d.Name == name }) {
 			names = append(names, name)
 		}
 	}

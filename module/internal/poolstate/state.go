@@ -114,15 +114,15 @@ func (d Drains) Of(scope, address string) (by Drain, drained bool) {
 	return by, d.holds(scope, address)
 }
 
-// In lists the addresses that are drained in a pool of that scope.
-func (d Drains) In(scope string) []string {
-	var list []string
+// In has the addresses that are drained in a pool of that scope, and who drained them.
+func (d Drains) In(scope string) map[string]string {
+	in := make(map[string]string)
 	for _, o := range d {
-		if (o.Pool == "" || o.Pool == scope) && d.holds(scope, o.Address) {
-			list = append(list, o.Address)
+		if by, drained := d.Of(scope, o.Address); drained {
+			in[o.Address] = by.By
 		}
 	}
-	return slices.Compact(list)
+	return in
 }
 
 // Place returns the decisions without those that no pool has a place for, and

@@ -4,6 +4,7 @@
 package voice
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"strings"
@@ -213,9 +214,9 @@ func sayExited(f facts) (zapcore.Level, string) {
 
 // howItEnded says the reason of an exit, and the cause as far as it is known.
 func howItEnded(f facts) string {
-	cause := f.text("fault")
-	if cause == "" {
-		cause = f.text("error")
+	cause := cmp.Or(f.text("fault"), f.text("error"))
+	if f.text("reason") == "hang" { // its dump is there because we asked for it
+		cause = cmp.Or(f.text("error"), "no heartbeat")
 	}
 	how := map[string]string{
 		"crash": "crashed", "hang": "hung and was ended", "oom": "was ended by the system, which had no memory left", "killed": "was killed",

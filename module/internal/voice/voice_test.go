@@ -52,6 +52,11 @@ func TestVoice(t *testing.T) {
 			"info", "replaced process of child default was replaced and has ended after 3s",
 		},
 		{
+			"hang", "broker_child_exited",
+			map[string]any{"child": "default", "role": "active", "reason": "hang", "signal": "SIGABRT", "fault": "SIGABRT: abort", "error": "no heartbeat for 15s", "uptime_seconds": 60.0, "deaths": 1, "next_start_seconds": 2.0},
+			"error", "child default hung and was ended (no heartbeat for 15s) after 1m: no request was in progress; next start in 2s; until it is ready connections wait; `caddy broker last-exit default` has what it left",
+		},
+		{
 			"healed", "broker_child_ready",
 			map[string]any{"child": "default", "role": "active", "start_seconds": .5, "gap_seconds": 16.04},
 			"info", "child default serves again; it was away for 16s, and the connections that waited are served now",
