@@ -63,7 +63,7 @@ func TestProbation(t *testing.T) {
 		cuts  bool // what the process has in progress
 	}{
 		{"crash", func(pid int, _ string) error { return syscall.Kill(pid, syscall.SIGSEGV) }, 0, "its process ended after ", true},
-		{"hang", func(pid int, _ string) error { return syscall.Kill(pid, syscall.SIGSTOP) }, watchdog + time.Second, ": hang, ", true},
+		{"hang", func(pid int, _ string) error { return syscall.Kill(pid, syscall.SIGSTOP) }, watchdog + time.Second, ": hang: no heartbeat for 3s", true},
 		{"probe", func(_ int, well string) error { return os.Remove(well) }, time.Second, "/health: answered 500 Internal Server Error, expected 200", false},
 	} {
 		t.Run(fault.name, func(t *testing.T) {

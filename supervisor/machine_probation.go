@@ -143,7 +143,8 @@ func (m *machine) watchProbation(now time.Time) {
 		m.do(action{kind: actSend, id: p.id, msg: control.Message{Kind: control.KindProbe, Data: m.spec.Probe}})
 	}
 	silent := p.spec.Watchdog > 0 && !p.lastBeat.IsZero() && p.lastBeat.Before(pr.until)
-	if !now.Before(pr.until) && !silent && !(asks && pr.probeAt.IsZero()) {
+	awaited := asks && pr.probeAt.IsZero()
+	if !now.Before(pr.until) && !silent && !awaited {
 		m.commit(now)
 	}
 }

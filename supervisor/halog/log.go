@@ -84,6 +84,7 @@ func (l *Log) Close() {
 	}
 }
 
+// Line writes one line.
 func (l *Log) Line(code, text string) {
 	if l == nil {
 		return
