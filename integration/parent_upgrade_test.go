@@ -6,6 +6,8 @@
 package integration
 
 import (
+	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +17,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -363,6 +366,7 @@ http://:{$PORT} {
 	load := harness.Load{Client: &harness.Client{Addr: "127.0.0.1:" + programPort}, Rate: 50, Name: "program"}
 	run := load.Start(t.Context())
 	sent(t, run, 20)
+	began := time.Now()
 	upgrade(1)
 	awaitActive(t, b, pid)
 	says("first")
@@ -408,6 +412,30 @@ http://:{$PORT} {
 	pid = awaitActive(t, b, 0)
 	upgrade(3)
 	awaitActive(t, b, pid)
+	// Who watched the first of these programs hears what happened since.
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+b.AdminAddr()+"/broker/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Last-Event-ID", "1")
+	missed, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer missed.Body.Close()
+	var last, first int64
+	for lines := bufio.NewScanner(missed.Body); lines.Scan() && !strings.Contains(lines.Text(), "broker_child_stopped"); {
+		if text, ok := strings.CutPrefix(lines.Text(), "id: "); ok {
+			id, err := strconv.ParseInt(text, 10, 64)
+			if err != nil || id <= last {
+				t.Errorf("the id %s follows %d (%v)", text, last, err)
+			}
+			last, first = id, cmp.Or(first, id)
+		}
+	}
+	if last == 0 || time.UnixMicro(first).After(began) {
+		t.Errorf("the events that were missed begin at %s", time.UnixMicro(first))
+	}
 	says("third")
 	if got := strings.Count(b.Process().Output(), "not implemented"); got != 0 {
 		t.Errorf("%d lines say that something is not implemented", got)

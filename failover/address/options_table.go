@@ -43,32 +43,32 @@ func poolOptions() []Option {
 		{
 			Name: "initial_reconnect_delay", Address: []string{"initialReconnectDelay"}, Kind: options.Duration,
 			Default: "10ms", Allowed: atLeastZeroDuration,
-			Effect: "First wait of the back-off. No wait is ever shorter than 10 ms.",
+			Effect: "The first wait of the back-off. No wait is ever shorter than 10 ms.",
 			Access: options.Field(func(o *Options) *time.Duration { return &o.InitialReconnectDelay }, options.NotNegative),
 		},
 		{
 			Name: "max_reconnect_delay", Address: []string{"maxReconnectDelay"}, Kind: options.Duration,
 			Default: "30s", Allowed: atLeastZeroDuration,
-			Effect: "Cap of the back-off. While a request waits for a backend, no wait exceeds one second unless this option is set.",
+			Effect: "The longest wait of the back-off. While a request waits for a backend, no wait exceeds one second unless this option is set.",
 			Access: options.Marked(options.Field(func(o *Options) *time.Duration { return &o.MaxReconnectDelay }, options.NotNegative),
 				func(o *Options) *bool { return &o.MaxReconnectDelaySet }),
 		},
 		{
 			Name: "use_exponential_backoff", Address: []string{"useExponentialBackOff"}, Kind: options.Bool,
 			Default: "true", Allowed: trueOrFalse,
-			Effect: "Whether the wait grows from pass to pass; without it every wait is `initial_reconnect_delay`.",
+			Effect: "Whether the wait grows from pass to pass. Without it, every wait is `initial_reconnect_delay`.",
 			Access: options.Field(func(o *Options) *bool { return &o.UseExponentialBackOff }),
 		},
 		{
 			Name: "reconnect_delay_exponent", Address: []string{"reconnectDelayExponent", "backOffMultiplier"}, Kind: options.Float,
 			Default: "2.0", Allowed: "a number, at least 1",
-			Effect: "Growth of the wait from pass to pass.",
+			Effect: "By how much the wait is multiplied from pass to pass.",
 			Access: options.Field(func(o *Options) *float64 { return &o.ReconnectDelayExponent }, options.Within(1.0, math.MaxFloat64)),
 		},
 		{
 			Name: "reconnect_jitter", Kind: options.Float,
 			Default: "0.2", Allowed: "a number from 0 to 1",
-			Effect: "Share by which each wait is made shorter or longer at random; 0 for exact waits.",
+			Effect: "The share by which each wait is shortened or lengthened at random; 0 for exact waits.",
 			Access: options.Field(func(o *Options) *float64 { return &o.ReconnectJitter }, options.Within(0.0, 1.0)),
 		},
 		{

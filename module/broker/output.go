@@ -99,7 +99,7 @@ func (o *output) line() {
 		o.plain(line)
 		return
 	}
-	if o.calm && benign(line) {
+	if o.calm && Benign(line) {
 		return
 	}
 	o.flush()
@@ -179,10 +179,10 @@ func (o *output) logger() *zap.Logger {
 	return caddy.Log().Named("broker.child")
 }
 
-// benign reports whether a line is a warning of Caddy's that every child gives at its
+// Benign reports whether a line is a warning of Caddy's that every child gives at its
 // start, and that is about nothing the user could change: its private admin socket is
 // none that others reach, and that a port without TLS speaks HTTP/1 is what was asked for.
-func benign(line []byte) bool {
+func Benign(line []byte) bool {
 	if !bytes.HasPrefix(line, []byte(`{"level":"warn"`)) {
 		return false
 	}

@@ -80,9 +80,6 @@ func Upgrade(ctx context.Context, begins func()) error {
 // errChanged says that what was tried is not what would be handed over.
 var errChanged = errors.New("the configuration was changed while the program was tried with the one before: try again")
 
-// upgradeTries bounds how often a program is tried because the configuration changes meanwhile.
-const upgradeTries = 3
-
 func upgrade(ctx context.Context, begins func()) (err error) {
 	if !upgrades.running.CompareAndSwap(false, true) {
 		return supervisor.ErrHandingOver
@@ -93,7 +90,7 @@ func upgrade(ctx context.Context, begins func()) (err error) {
 	if program == "" {
 		return fmt.Errorf("upgrading: %w on this system: stop it and start the new program", errors.ErrUnsupported)
 	}
-	for range upgradeTries {
+	for range 3 { // as often as the configuration changes meanwhile
 		if err = host.tryToBecome(ctx, program, begins); !errors.Is(err, errChanged) {
 			break
 		}
@@ -111,6 +108,7 @@ func (h *hostState) tryToBecome(ctx context.Context, program string, begins func
 	if err != nil {
 		return err
 	}
+	draft.Past = handover.PastOf(&h.book, &h.events.hub) // as long as nothing stands still: it may be much
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()
 	return h.become(ctx, draft, tried, begins)
@@ -163,6 +161,7 @@ func (h *hostState) become(ctx context.Context, draft *handover.State, tried *ha
 	if !bytes.Equal(s.Config, draft.Config) {
 		return errChanged
 	}
+	s.Past = draft.Past
 	for name, handed := range still {
 		child := s.Children[name]
 		child.Handover, child.Dirs = handed, make(map[string]sockets.HandedDir)
@@ -232,6 +231,12 @@ func handedChild(name string) *handover.Child {
 		return nil
 	}
 	return s.Children[name]
+}
+
+func init() {
+	if s := handover.Received(); s != nil {
+		s.Past.Restore(&host.book, &host.events.hub)
+	}
 }
 
 // HandedConfig is the configuration of the program before, once; nil if there is none.

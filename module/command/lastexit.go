@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -153,7 +154,8 @@ func lastWords(e *supervisor.Exit) string {
 			text = text[:i]
 		}
 	}
-	return supervisor.LastWords(text, 10)
+	lines := slices.DeleteFunc(strings.Split(text, "\n"), func(line string) bool { return broker.Benign([]byte(line)) })
+	return supervisor.LastWords(strings.Join(lines, "\n"), 10)
 }
 
 // how is how a process ended.

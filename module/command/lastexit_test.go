@@ -18,7 +18,8 @@ func TestLastExitIsShown(t *testing.T) {
 	crash := &supervisor.Exit{
 		Code: 2, Reason: "crash", At: at, Pid: 7, Role: "active", Generation: 3, Uptime: 24, Memory: 64 << 20, PeakMemory: 70 << 20,
 		Fault: "panic: no\x1b[2J", Goroutine: "goroutine 9 [running]:\nmain.fail()",
-		Stderr: "{\"msg\":\"before\"}\npanic: no\x1b[2J\n\ngoroutine 9 [running]:\nmain.fail()\n\ngoroutine 10 [select]:\n",
+		Stderr: `{"level":"warn","logger":"admin","msg":"admin endpoint on open interface; host checking disabled","address":"unix//tmp/1.sock|0600"}` +
+			"\n{\"level\":\"info\",\"msg\":\"serving\"}\n{\"msg\":\"before\"}\npanic: no\x1b[2J\n\ngoroutine 9 [running]:\nmain.fail()\n\ngoroutine 10 [select]:\n",
 		InFlight: &supervisor.InFlight{Requests: 12, InDoubt: 4, Unlisted: 2, UnlistedUnsafe: 1, Routes: []supervisor.Route{
 			{Method: "POST", Host: "a", Path: "/order", Requests: 4, InDoubt: 4, Oldest: 3},
 			{Method: "GET", Host: "a", Path: "/", Requests: 6, Oldest: 1},

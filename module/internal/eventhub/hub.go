@@ -5,6 +5,8 @@ package eventhub
 
 import (
 	"cmp"
+	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 
@@ -35,6 +37,28 @@ type Hub struct {
 	mu       lockorder.Mutex[Hub]
 	watchers map[chan Event]struct{}
 	last     []Event // the newest last
+}
+
+// MarshalJSON has the events that are remembered.
+func (h *Hub) MarshalJSON() ([]byte, error) {
+	h.mu.Lock()
+	last := slices.Clone(h.last)
+	h.mu.Unlock()
+	return json.Marshal(last)
+}
+
+// UnmarshalJSON goes on with the events that the hub of an earlier program remembered: ids
+// grow on, and those who watched that one hear what they have missed.
+func (h *Hub) UnmarshalJSON(text []byte) error {
+	var last []Event
+	if err := json.Unmarshal(text, &last); err != nil {
+		return fmt.Errorf("reading events: %w", err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.last = slices.Concat(last, h.last)
+	h.last = h.last[max(0, len(h.last)-Remembered):]
+	return nil
 }
 
 // Watch returns a channel of events, which is closed when the watcher was too slow. It

@@ -3,7 +3,10 @@
 
 package eventhub
 
-import "testing"
+import (
+	"encoding/json"
+	"testing"
+)
 
 func send(h *Hub, n int) { h.Send("broker_test", map[string]any{"n": n}) }
 
@@ -73,5 +76,33 @@ func TestWatcherThatComesBack(t *testing.T) {
 			t.Errorf("after %d come %d events, want %d", id, len(events), want)
 		}
 		end()
+	}
+}
+
+// TestAnotherProgramGoesOn: a watcher that comes back to the program that took this one's
+// place gets what it has missed, and ids grow on, also where the clock was set back.
+func TestAnotherProgramGoesOn(t *testing.T) {
+	t.Parallel()
+	var former, next Hub
+	for n := range 3 * Remembered {
+		send(&former, n)
+	}
+	former.last[Remembered-1].ID += 1 << 40 // of a clock that was ahead
+	text, err := json.Marshal(&former)
+	if err == nil {
+		err = json.Unmarshal(text, &next)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(&next, -1)
+	if len(next.last) != Remembered {
+		t.Errorf("%d events are remembered", len(next.last))
+	}
+	back, end := next.Watch(former.last[Remembered-2].ID)
+	defer end()
+	before, after := <-back, <-back
+	if before.ID != former.last[Remembered-1].ID || before.Name != "broker_test" || after.ID <= before.ID || after.Data["n"] != -1 {
+		t.Errorf("it gets %+v, then %+v", before, after)
 	}
 }

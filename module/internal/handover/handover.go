@@ -39,6 +39,8 @@ type State struct {
 	Children map[string]*Child `json:"children,omitempty"`
 	// InDoubt are the last requests in doubt, oldest first.
 	InDoubt []indoubt.Record `json:"in_doubt,omitempty"`
+	// Past is what there is to tell of the time before.
+	Past Past `json:"past,omitzero"`
 }
 
 // Child is one child with what the parent keeps of it.

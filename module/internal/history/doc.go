@@ -7,5 +7,6 @@
 //
 // It takes a bounded amount of memory, whatever is told to it: the oldest is forgotten,
 // and where there are more upstreams than it has room for, the later ones have no
-// history. It judges nothing, and what it remembers ends with its process.
+// history. It judges nothing. A program that takes this one's place in the same process goes
+// on with it.
 package history

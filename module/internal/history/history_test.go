@@ -4,6 +4,7 @@
 package history
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"testing"
@@ -137,5 +138,34 @@ func TestSeriesAreBounded(t *testing.T) {
 	b.Count(1, start, totals)
 	if len(b.series) != maxSeries {
 		t.Errorf("%d series", len(b.series))
+	}
+}
+
+// TestAnotherProgramGoesOn with what this one remembers, and counts on from there.
+func TestAnotherProgramGoesOn(t *testing.T) {
+	var former, next Book
+	key := Key{"p", "u"}
+	former.Happened(Event{Time: start, Name: "e", Data: map[string]any{"n": "x"}})
+	former.Is("default", State{start, "active"})
+	former.Count(7, start, map[Key]Totals{key: {Requests: 100}})
+	former.Count(7, start.Add(Period), map[Key]Totals{key: {Requests: 130, Answers: 30, Seconds: 3}})
+	text, err := json.Marshal(&former)
+	if err == nil {
+		err = json.Unmarshal(text, &next)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := start.Add(2 * Period)
+	next.Count(7, now, map[Key]Totals{key: {Requests: 131, Answers: 31, Seconds: 4}})
+	got := next.Points(key, now)[Slots-3:]
+	if want := []Point{{Known: true}, {true, 30, 0, 30, 3}, {true, 1, 0, 1, 1}}; !slices.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if e := next.Events(time.Time{}); len(e) != 1 || !e[0].Time.Equal(start) || e[0].Data["n"] != "x" {
+		t.Errorf("events %+v", e)
+	}
+	if s := next.States("default", start); len(s) != 1 || s[0].State != "active" || !s[0].Since.Equal(start) {
+		t.Errorf("states %+v", s)
 	}
 }
