@@ -21,7 +21,8 @@ import (
 // spec serve users, those included that were replaced a short while ago, and at most
 // MaxDrains finish what they had; no replacement ends by force what finishes requests; a process
 // starts only while the child is wanted; what hangs is gone before another is started
-// in its place; what must be alone starts when no other process is left; every request
+// in its place; what must be alone starts when no other process is left; what ran before waits to serve
+// during a probation only, and nothing else does then; every request
 // is answered once, however long a process takes to die.
 type machine struct {
 	name   string
