@@ -147,24 +147,29 @@ func statusNotes(t *testing.T, s *source) string {
 func haLogTable(t *testing.T, s *source) string {
 	texts := map[string][]string{}
 	for _, f := range s.functions() {
-		if f.dir != "supervisor" {
+		prefix := ""
+		switch f.dir {
+		case "supervisor":
+		case "supervisor/halog":
+			prefix = "halog."
+		default:
 			continue
 		}
 		for _, call := range callsIn(f.decl) {
-			if n := nameOf(call); (n == "log" || n == "line") && len(call.Args) == 2 {
-				key := text(call.Args[0])
-				if v := s.phrase(f.dir, call.Args[1]); strings.HasPrefix(key, "ha") && !slices.Contains(texts[key], v) {
+			if n := nameOf(call); (n == "log" || n == "Line") && len(call.Args) == 2 {
+				key := prefix + text(call.Args[0])
+				if v := s.phrase(f.dir, call.Args[1]); strings.HasPrefix(key, "halog.") && !slices.Contains(texts[key], v) {
 					texts[key] = append(texts[key], v)
 				}
 			}
 		}
 	}
 	tb := table{head: []string{"code", "text"}}
-	list := s.constants(t, "supervisor", "ha")
+	list := s.constants(t, "supervisor/halog", "")
 	slices.SortFunc(list, func(a, b constant) int { return cmp.Compare(a.value, b.value) })
 	for _, c := range list {
 		if strings.HasPrefix(c.value, "SHA") {
-			tb.add(code(c.value), codes(texts[c.name]))
+			tb.add(code(c.value), codes(texts["halog."+c.name]))
 		}
 	}
 	return tb.String()

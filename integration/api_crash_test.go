@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,7 +21,7 @@ import (
 // if the change was answered so. The parent finds it by --resume.
 func TestCrashDuringChange(t *testing.T) {
 	port := freePort(t)
-	b := supervised(t, answer("0"), "PORT="+port)
+	b := supervised(t, strings.Replace(answer("0"), "restart_delay 100ms", "restart_delay 100ms\n\t\tprobation 0", 1), "PORT="+port)
 	b.Args = []string{"run", "--config", "{}", "--resume"}
 	answered := 0
 	for i, after := range []int{0, 10, 20, 40, 60, 80, 100, 120, 140, 160, 180, 250} { // milliseconds

@@ -26,6 +26,7 @@ const stormy = `{
 	broker {
 		restart_delay 100ms
 		max_restart_delay 100ms
+		probation 0
 	}
 }
 http://:{$PORT} {

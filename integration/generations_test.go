@@ -6,6 +6,7 @@
 package integration
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -48,6 +49,21 @@ type listed struct {
 func generationsOf(t *testing.T, b *harness.Broker) (l listed) {
 	t.Helper()
 	if err := b.Admin(t.Context(), http.MethodGet, "/broker/generations", &l); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// awaitGeneration is that list as soon as it begins with the generation of a number: it is
+// written down after it has come to serve.
+func awaitGeneration(t *testing.T, b *harness.Broker, number int) (l listed) {
+	t.Helper()
+	if err := harness.Until(t.Context(), soon, func() error {
+		if l = generationsOf(t, b); l.Generations[0].Number != number {
+			return fmt.Errorf("generations are %+v", l)
+		}
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	return l
@@ -139,7 +155,7 @@ func TestGenerations(t *testing.T) {
 	b.Args = []string{"broker", "run", "--ha", "--latest", "--config", "{}"}
 	again(t, b)
 	answers("three")
-	if l := generationsOf(t, b); len(l.Refused) != 1 || l.Generations[0].Number != 5 {
+	if l := awaitGeneration(t, b, 5); len(l.Refused) != 1 || !l.Generations[0].Serving {
 		t.Errorf("what serves after all: %+v", l)
 	}
 }

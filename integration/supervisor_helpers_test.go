@@ -19,6 +19,9 @@ import (
 // then it may still accept.
 func killProcess(t *testing.T, pid int) error {
 	t.Helper()
+	if pid <= 0 { // that is one about to be started, and would be this group of processes
+		return fmt.Errorf("there is no process %d", pid)
+	}
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ const (
 	actHold         // answer users on the held sockets until at
 	actRelease      // leave the held sockets alone
 	actAdopt        // go on with a process that was handed over
+	actRolledBack   // tell that the spec before runs again
 	actCut          // hand on the requests that the end of a process has cut off
 )
 
@@ -46,6 +47,7 @@ type action struct {
 	spec   *Spec
 	handed *HandedProcess
 	exit   *Exit
+	back   *RolledBack
 	cut    []account.Request
 	msg    control.Message
 	signal signal

@@ -19,6 +19,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/restart"
 )
 
 // behaviour is what a child of ours is told to do: its configuration.
@@ -48,7 +49,7 @@ func childSpec(t *testing.T, b behaviour, adjust ...func(*Spec)) *Spec {
 	}
 	spec := &Spec{
 		Command: []string{self}, Env: append(os.Environ(), envTest+"=child"), Config: config,
-		Restart: Restart{Delay: 10 * time.Millisecond, MaxDelay: 10 * time.Millisecond}, ReadyTimeout: patience, DrainTimeout: patience,
+		Restart: restart.Policy{Delay: 10 * time.Millisecond, MaxDelay: 10 * time.Millisecond}, ReadyTimeout: patience, DrainTimeout: patience,
 	}
 	for _, f := range adjust {
 		f(spec)

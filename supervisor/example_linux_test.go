@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/supervisor"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/restart"
 )
 
 // A program is started, dies, is started again, and is stopped in the end.
@@ -38,7 +39,7 @@ func Example() {
 		Env:          os.Environ(),
 		External:     true, // it does not speak the control protocol
 		ReadyTimeout: 10 * time.Second,
-		Restart:      supervisor.Restart{Delay: 10 * time.Millisecond, MaxDelay: time.Second, Reset: time.Minute},
+		Restart:      restart.Policy{Delay: 10 * time.Millisecond, MaxDelay: time.Second, Reset: time.Minute},
 	})
 	if err != nil {
 		fmt.Println(err)

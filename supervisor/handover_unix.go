@@ -207,7 +207,7 @@ func (h *Handover) FDs() (fds []int) {
 // served before goes on then. A child that was stopped stays so, with the new spec.
 func (s *Supervisor) Resume(ctx context.Context, spec *Spec) error {
 	if s.cfg.Handed.Stopped {
-		s.Tune(spec)
+		s.Tune(nil, spec)
 		return nil
 	}
 	return s.ask(ctx, func(token int) input { return inResume{s.cfg.Handed, spec, token} })

@@ -99,6 +99,8 @@ func (s *Supervisor) hear(p *process) {
 			p.said.Store(&said)
 		case control.KindProved:
 			s.put(inProved{p.id, plain.Text(m.Error, maxReason)})
+		case control.KindProbed:
+			s.put(inProbed{p.id, plain.Text(m.Error, maxReason)})
 		case control.KindReport:
 			if err := s.report(p, m); errors.Is(err, control.ErrUnreadable) {
 				go s.lose(p, err)
@@ -148,7 +150,7 @@ func (s *Supervisor) lend(ctx context.Context, p *process, m control.Message) {
 	answer := control.Message{Kind: control.KindListened, ID: m.ID}
 	fd, err := -1, s.allow(p, m)
 	if err == nil {
-		err = s.reserve.with(func() (err error) {
+		err = s.reserve.With(func() (err error) {
 			if m.Network == control.NetworkRelay {
 				fd, err = s.relays.Lend(p.id, m.Address == control.RelayOwn)
 				return err

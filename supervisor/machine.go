@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/supervisor/answers"
+	"github.com/caddy-broker/caddy-broker/supervisor/halog"
 	"github.com/caddy-broker/caddy-broker/supervisor/memory"
 )
 
@@ -19,7 +21,8 @@ import (
 // spec serve users, those included that were replaced a short while ago, and at most
 // MaxDrains finish what they had; no replacement ends by force what finishes requests; a process
 // starts only while the child is wanted; what hangs is gone before another is started
-// in its place; what must be alone starts when no other process is left; every request
+// in its place; what must be alone starts when no other process is left; what ran before waits to serve
+// during a probation only, and nothing else does then; every request
 // is answered once, however long a process takes to die.
 type machine struct {
 	name   string
@@ -50,6 +53,9 @@ type machine struct {
 	gapSince time.Time // no process accepts since then, though one should; zero is none
 	hold     time.Time // the owner answers on the held sockets until then; zero is not
 	lastExit *Exit     // nil before the first
+
+	probation *probation     // of what serves; nil is none
+	lately    answers.Window // of the process that serves
 
 	lastFailure *Exit // the last that was not asked for
 	stats       Stats
@@ -150,6 +156,7 @@ func (m *machine) step(now time.Time, in input) []action {
 		return append(m.out, m.answers...)
 	}
 	m.deadlines(now)
+	m.watchProbation(now)
 	if m.wanted {
 		m.redundancy(now)
 	}
@@ -193,6 +200,10 @@ func (m *machine) spawn(now time.Time) {
 	}
 	need := 1 // spares come when a process serves
 	if m.active() != nil {
+		if m.probation != nil {
+			m.keepSpare(now)
+			return
+		}
 		if need = m.spec.Standby; m.candidate != nil {
 			return // those that it would have are not this generation's
 		}
@@ -233,8 +244,8 @@ func (m *machine) start(now time.Time, spec *Spec, gen int) {
 	if m.restart && gen == m.gen {
 		m.restarting()
 	}
-	m.log(haCommand, "[HA] command line for child broker: ["+spec.shown()+"]")
-	m.log(haCreating, "[HA] creating process for child broker")
+	m.log(halog.Command, "[HA] command line for child broker: ["+spec.shown()+"]")
+	m.log(halog.Creating, "[HA] creating process for child broker")
 	m.do(action{kind: actSpawn, id: p.id, spec: spec})
 }
 
@@ -242,7 +253,7 @@ func (m *machine) start(now time.Time, spec *Spec, gen int) {
 func (m *machine) restarting() {
 	m.restart = false
 	m.stats.Restarts++
-	m.log(haRestarting, "restarting child broker")
+	m.log(halog.Restarting, "restarting child broker")
 }
 
 // holding decides whether the owner answers users itself: only while the next
@@ -314,6 +325,13 @@ func (m *machine) next() time.Time {
 	}
 	if c := m.candidate; c != nil && !c.begun && c.until.After(m.seen) {
 		sooner(c.until)
+	}
+	if pr := m.probation; pr != nil && m.active() != nil {
+		for _, at := range []time.Time{pr.until, pr.probeAt} {
+			if at.After(m.seen) {
+				sooner(at)
+			}
+		}
 	}
 	for _, r := range m.rooms {
 		sooner(r.until)

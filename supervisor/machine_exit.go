@@ -6,6 +6,8 @@ package supervisor
 import (
 	"fmt"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/halog"
 )
 
 func (in inExited) apply(m *machine, now time.Time) {
@@ -30,13 +32,13 @@ func (in inExited) apply(m *machine, now time.Time) {
 		m.lastFailure = exit
 	}
 	if p.pid != 0 {
-		m.log(haTerminated, "child process terminated")
-		m.log(haExitCode, fmt.Sprintf("child broker terminated with code %d", exit.Code))
+		m.log(halog.Terminated, "child process terminated")
+		m.log(halog.ExitCode, fmt.Sprintf("child broker terminated with code %d", exit.Code))
 	}
 	follows := m.wanted && p.gen == m.gen && !exit.Planned() && !p.lost
 	var spare *proc
 	if follows {
-		spare = m.postpone(now, p)
+		spare = m.postpone(now, p, exit)
 	}
 	m.tellExited(now, p, exit, follows, spare)
 	m.packets()
@@ -70,13 +72,18 @@ func (m *machine) ended(failed error) {
 }
 
 // postpone decides when the next process is started after one of the running generation is
-// gone though it was not asked for, and which spare serves instead of it: nil is none.
-func (m *machine) postpone(now time.Time, p *proc) (spare *proc) {
+// gone though it was not asked for, and which spare serves instead of it: nil is none. If it
+// was on probation, they are of the configuration before; exit may be nil.
+func (m *machine) postpone(now time.Time, p *proc, exit *Exit) (spare *proc) {
+	if m.probation != nil {
+		m.rollBack(now, exit, m.probation.failed)
+		return m.first(phaseStandby)
+	}
 	if !p.ready.IsZero() && now.Sub(p.ready) >= m.spec.Restart.Reset {
 		m.deaths = 0
 	}
 	m.deaths++
-	m.nextStart = now.Add(m.spec.Restart.after(m.deaths, m.random()))
+	m.nextStart = now.Add(m.spec.Restart.After(m.deaths, m.random()))
 	if m.active() == nil {
 		spare = m.first(phaseStandby)
 	}
@@ -90,9 +97,13 @@ func (m *machine) died(p *proc, failed error, spare *proc) {
 	}
 	m.restart = true
 	if spare != nil {
+		after := "death"
+		if p.gen != m.gen {
+			after = "rollback"
+		}
 		m.restarting()
 		m.activate(spare)
-		m.event("broker_child_promoted", spare, map[string]any{"role": string(phaseActive), "after": "death"})
+		m.event("broker_child_promoted", spare, map[string]any{"role": string(phaseActive), "after": after})
 	}
 	m.bereft = true
 }
@@ -101,6 +112,9 @@ func (m *machine) died(p *proc, failed error, spare *proc) {
 // What was stopped to make room for it is started again.
 func (m *machine) candidateFailed(c *candidate, err error) {
 	m.candidate, m.later = m.later, nil
+	if c.recedes {
+		m.receded(m.seen, err)
+	}
 	if c.spec.StopFirst && m.wanted && m.served {
 		err = fmt.Errorf("%w; %w", err, ErrStoppedFirst)
 	}
@@ -121,7 +135,7 @@ func (m *machine) lose(now time.Time, p *proc) {
 		m.candidateFailed(c, failed)
 	}
 	if m.wanted && p.gen == m.gen && !planned(p.cause) {
-		m.died(p, failed, m.postpone(now, p))
+		m.died(p, failed, m.postpone(now, p, nil))
 	}
 	m.ended(failed)
 }

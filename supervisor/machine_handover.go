@@ -31,14 +31,17 @@ type (
 	}
 )
 
-func (in inFreeze) apply(m *machine, _ time.Time) {
+func (in inFreeze) apply(m *machine, now time.Time) {
 	switch {
 	case m.frozen:
 		m.reply(in.reply, ErrHandingOver)
-	case !m.wanted && m.left() > 0, m.candidate != nil, m.count(phaseStarting) > 0,
-		slices.ContainsFunc(m.procs, func(p *proc) bool { return p.lost || len(p.waiting) > 0 }):
+	case !m.wanted && m.left() > 0, m.candidate != nil,
+		slices.ContainsFunc(m.procs, func(p *proc) bool {
+			return p.lost || len(p.waiting) > 0 || p.phase == phaseStarting && !m.spareOfBefore(p)
+		}):
 		m.reply(in.reply, fmt.Errorf("child %q: %w", m.name, ErrUnsettled))
 	default:
+		m.commit(now)
 		m.frozen = true
 		m.reply(in.reply, nil)
 	}

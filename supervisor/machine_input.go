@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/halog"
 )
 
 // input is one thing that happened.
@@ -57,8 +58,8 @@ func (inTick) apply(*machine, time.Time) {}
 func (in inSpawned) apply(m *machine, _ time.Time) {
 	if p := m.find(in.id); p != nil {
 		p.pid = in.pid
-		m.log(haCreated, fmt.Sprintf("[HA] success creating child process for broker ha worker, pid=%d", in.pid))
-		m.log(haWaiting, "waiting notification from child process")
+		m.log(halog.Created, fmt.Sprintf("[HA] success creating child process for broker ha worker, pid=%d", in.pid))
+		m.log(halog.Waiting, "waiting notification from child process")
 		m.event("broker_child_started", p, map[string]any{"role": m.role(p)})
 	}
 }
@@ -121,7 +122,7 @@ func (in inReady) apply(m *machine, now time.Time) {
 	}
 	m.stats.StartSeconds = now.Sub(p.started).Seconds()
 	m.served = true
-	m.log(haRunning, "ok, broker child is running")
+	m.log(halog.Running, "ok, broker child is running")
 	m.tellReady(now, p)
 
 	switch c := m.candidate; {
@@ -130,7 +131,7 @@ func (in inReady) apply(m *machine, now time.Time) {
 	case c != nil && p.gen == c.gen:
 		m.candidate, m.later = m.later, nil
 		m.takeOver(now, p, c)
-	case m.active() == nil:
+	case m.active() == nil && !m.spareOfBefore(p):
 		m.activate(p)
 		m.replies(&m.starting, nil)
 	default:
@@ -140,11 +141,15 @@ func (in inReady) apply(m *machine, now time.Time) {
 
 // takeOver lets p, the first process of a new generation, serve instead of the old one.
 func (m *machine) takeOver(now time.Time, p *proc, c *candidate) {
-	old := m.active()
+	if c.recedes {
+		m.receded(now, nil)
+	}
+	old, before, gen := m.active(), m.spec, m.gen
 	m.spec, m.gen = c.spec, c.gen
+	m.tryOut(now, before, gen, old != nil || c.replaced != 0)
 	m.deaths, m.nextStart, m.restart = 0, time.Time{}, false
 	for _, q := range m.procs {
-		if q.gen != m.gen && (q.phase == phaseStandby || q.phase == phaseStarting) {
+		if q.gen != m.gen && !m.spareOfBefore(q) && (q.phase == phaseStandby || q.phase == phaseStarting) {
 			m.stop(now, q, exitReplace)
 		}
 	}

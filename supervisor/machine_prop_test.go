@@ -6,12 +6,15 @@ package supervisor
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
+	"github.com/caddy-broker/caddy-broker/supervisor/answers"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/restart"
 )
 
 // world is what surrounds a machine: processes that do what they like, people who
@@ -32,19 +35,24 @@ func newWorld(t *rapid.T) *world {
 	w := &world{T: t, now: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), running: map[int]bool{}}
 	w.m = newMachine("default", func() float64 { return rapid.Float64Range(0, 0.999).Draw(t, "random") })
 	durations := rapid.SampledFrom([]time.Duration{0, time.Millisecond, time.Second, 7 * time.Second, time.Minute})
-	for range 3 {
+	for i := range 3 {
 		w.specs = append(w.specs, &Spec{
-			Command:  []string{"program"},
+			Command:  []string{"program", strconv.Itoa(i)},
 			External: rapid.IntRange(0, 4).Draw(t, "external") == 0, StopFirst: rapid.IntRange(0, 2).Draw(t, "alone") == 0,
 			Standby: rapid.IntRange(0, 2).Draw(t, "standby"),
-			Restart: Restart{
+			Restart: restart.Policy{
 				Delay: durations.Draw(t, "delay"), MaxDelay: durations.Draw(t, "max"), Reset: durations.Draw(t, "reset"),
 			},
 			ReadyTimeout: durations.Draw(t, "ready"), Watchdog: rapid.SampledFrom([]time.Duration{0, 3 * time.Second, time.Minute}).Draw(t, "watchdog"),
 			DrainTimeout: durations.Draw(t, "drain"), StopTimeout: durations.Draw(t, "stop"),
 		})
+		spec := w.specs[len(w.specs)-1]
+		spec.Errors = answers.Limit{More: 0.1, Least: 5}
+		spec.Probation = durations.Draw(t, "probation")
+		if rapid.Bool().Draw(t, "probes") {
+			spec.Probe = json.RawMessage(`[]`)
+		}
 		if rapid.Bool().Draw(t, "proves") {
-			spec := w.specs[len(w.specs)-1]
 			spec.Prove, spec.ProveTimeout = json.RawMessage(`{}`), durations.Draw(t, "prove")
 		}
 	}
@@ -77,13 +85,17 @@ func (w *world) maybeSpec() *Spec {
 }
 
 func (w *world) input() input {
-	switch rapid.IntRange(0, 21).Draw(w.T, "what") {
+	switch rapid.IntRange(0, 24).Draw(w.T, "what") {
 	case 0:
 		return inStart{w.maybeSpec(), w.token()}
 	case 1:
 		return inReplace{w.maybeSpec(), w.token()}
 	case 2:
-		return inTune{w.specs[rapid.IntRange(0, 2).Draw(w.T, "spec")]}
+		from := w.m.spec
+		if rapid.IntRange(0, 4).Draw(w.T, "overtaken") == 0 {
+			from = w.specs[rapid.IntRange(0, 2).Draw(w.T, "from")]
+		}
+		return inTune{from, w.specs[rapid.IntRange(0, 2).Draw(w.T, "spec")]}
 	case 3:
 		return inPromote{w.token()}
 	case 4:
@@ -112,6 +124,10 @@ func (w *world) input() input {
 		return inThaw{}
 	case 19, 20:
 		return inProved{w.id(), rapid.SampledFrom([]string{"", "no answer"}).Draw(w.T, "proof")}
+	case 21, 22:
+		return inProbed{w.id(), rapid.SampledFrom([]string{"", "no answer"}).Draw(w.T, "probe")}
+	case 23:
+		return inAnswers{w.id(), answers.Counts{All: rapid.Uint64Range(0, 20).Draw(w.T, "answers"), Failed: rapid.Uint64Range(0, 20).Draw(w.T, "failed")}}
 	default:
 		return inTick{}
 	}
@@ -140,9 +156,13 @@ func (w *world) step(in input, spawns bool) {
 }
 
 func (w *world) take(in input) []action {
+	before := w.m.probation
 	actions := w.m.step(w.now, in)
 	for _, a := range actions {
 		w.check(a)
+		if a.kind == actRolledBack && (before == nil || a.back.To != before.good || w.m.probation != nil) {
+			w.Fatalf("rolled back to what is not the spec before: %v, %v", a.back.To, before)
+		}
 	}
 	w.invariants()
 	return actions
@@ -208,6 +228,7 @@ func (w *world) invariants() {
 	if m.later != nil && (m.candidate == nil || !m.candidate.begun) {
 		w.Fatal("replacements gather behind one that they could join")
 	}
+	w.probation()
 	readers := 0
 	for _, p := range m.procs {
 		if p.packets {
@@ -240,6 +261,30 @@ func (w *world) invariants() {
 	}
 	if !m.wanted && m.left() == 0 && len(m.stopping) > 0 {
 		w.Fatal("nobody is told that it has stopped")
+	}
+}
+
+// probation checks that what waits to serve is of the spec that serves, or on probation of
+// the one before, and that a probation is over in time if nothing speaks against it.
+func (w *world) probation() {
+	m := w.m
+	pr := m.probation
+	if pr == nil {
+		for _, p := range m.procs {
+			if p.phase == phaseStandby && p.gen != m.gen {
+				w.Fatalf("process %d waits to serve a spec that is over", p.id)
+			}
+		}
+		return
+	}
+	if !m.wanted || m.frozen {
+		w.Fatal("what is stopped, or handed over, is on probation")
+	}
+	if pr.good.Equal(m.spec) || m.spares() > max(1, pr.good.Standby) {
+		w.Fatalf("on probation with %d spares", m.spares())
+	}
+	if p := m.active(); p != nil && p.spec.Watchdog == 0 && m.spec.Probe == nil && pr.failed == "" && !w.now.Before(pr.until) {
+		w.Fatal("a probation does not end")
 	}
 }
 
@@ -329,7 +374,7 @@ func TestNeverRestartedTooFast(t *testing.T) {
 				w.step(inTick{}, true)
 			}
 			waited := w.now.Sub(died)
-			if waited > max(spec.Restart.MaxDelay, minRestartDelay) {
+			if waited > max(spec.Restart.MaxDelay, restart.MinDelay) {
 				t.Fatalf("started %s after death %d", waited, deaths)
 			}
 			if least := spec.Restart.Delay; waited < least {

@@ -33,7 +33,7 @@ type inProved struct {
 // nothing serves it could only make things worse.
 func (m *machine) mustProve(p *proc) bool {
 	c := m.candidate
-	return c != nil && p.gen == c.gen && p.spec.Prove != nil && !p.spec.External && m.active() != nil
+	return c != nil && !c.recedes && p.gen == c.gen && p.spec.Prove != nil && !p.spec.External && m.active() != nil
 }
 
 func (m *machine) prove(now time.Time, p *proc) {

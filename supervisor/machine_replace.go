@@ -24,6 +24,8 @@ type candidate struct {
 	// recycles is why the process that serves is replaced though nobody has asked for it;
 	// nil is that somebody has.
 	recycles *memory.Verdict
+	// recedes says that what serves is on probation and does not serve well.
+	recedes bool
 }
 
 const (
@@ -69,6 +71,7 @@ func (in inReplace) apply(m *machine, now time.Time) {
 	c := *at
 	c.reply = append(c.reply, in.reply)
 	if in.spec != nil {
+		c.recedes = false
 		c.spec = in.spec
 	}
 }

@@ -49,7 +49,7 @@ func (m *machine) tellReady(now time.Time, p *proc) {
 	role := "standby"
 	if c := m.candidate; m.mustProve(p) {
 		role = roleCandidate
-	} else if m.active() == nil || c != nil && c.gen == p.gen {
+	} else if m.active() == nil && !m.spareOfBefore(p) || c != nil && c.gen == p.gen {
 		role = string(phaseActive)
 	}
 	data := map[string]any{"role": role, "start_seconds": seconds(now.Sub(p.started))}

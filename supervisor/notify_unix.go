@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
+	"github.com/caddy-broker/caddy-broker/supervisor/users"
 )
 
 // notifySocket is where a program reports its state in systemd's form.
@@ -28,7 +29,7 @@ func listenNotify(path, user string) (n *notifySocket, err error) {
 	}()
 	uid, gid := -1, -1
 	if user != "" {
-		owner, err := LookupUser(user)
+		owner, err := users.Lookup(user)
 		if err != nil {
 			return nil, err
 		}

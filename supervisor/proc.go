@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/halog"
 )
 
 // phase is where one process is in its life.
@@ -72,7 +73,7 @@ const (
 
 func (m *machine) activate(p *proc) {
 	p.phase = phaseActive
-	m.log(haSupervise, "waiting child process termination")
+	m.log(halog.Supervise, "waiting child process termination")
 	m.do(action{kind: actSend, id: p.id, msg: control.Message{Kind: control.KindActivate}})
 	m.packets()
 	m.sweep()

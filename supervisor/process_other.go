@@ -25,18 +25,6 @@ type watcher struct{}
 
 func (*watcher) release() {}
 
-// Identity is a user as a process needs it.
-type Identity struct {
-	UID, GID uint32
-	Groups   []uint32
-	Home     string
-}
-
-// LookupUser is not supported on this system.
-func LookupUser(name string) (Identity, error) {
-	return Identity{}, fmt.Errorf("looking up user %q: %w", name, errors.ErrUnsupported)
-}
-
 // signal ends the process: this system has no softer ways.
 func (p *process) signal(signal) { _ = p.cmd.Process.Kill() }
 

@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/users"
 )
 
 // ownGroup puts the process into a group of its own, which is signalled as a whole.
@@ -68,4 +70,21 @@ func exitOf(state *os.ProcessState) Exit {
 		return Exit{Code: 128 + int(ws.Signal()), Signal: unix.SignalName(ws.Signal())}
 	}
 	return Exit{Code: state.ExitCode()}
+}
+
+// setUser makes the process run as name with all of that user's groups.
+func (p *process) setUser(name string) error {
+	if name == "" {
+		return nil
+	}
+	id, err := users.Lookup(name)
+	if err != nil {
+		return err
+	}
+	p.uid = int(id.UID)
+	p.attr().Credential = &syscall.Credential{Uid: id.UID, Gid: id.GID, Groups: id.Groups}
+	for _, v := range [][2]string{{"HOME", id.Home}, {"USER", name}, {"LOGNAME", name}} {
+		p.cmd.Env = SetEnv(p.cmd.Env, v[0], v[1])
+	}
+	return nil
 }

@@ -26,6 +26,8 @@ var (
 	ErrRunning = errors.New("child is already running")
 	// ErrNoStandby: there is no ready spare to promote.
 	ErrNoStandby = errors.New("child has no ready standby")
+	// ErrProbation: the spares are of the configuration before.
+	ErrProbation = errors.New("what serves is on probation, and the standby has the configuration before: wait until that is over")
 	// ErrSuperseded: the child was stopped before it served.
 	ErrSuperseded = errors.New("superseded by a stop")
 	// ErrStoppedFirst is part of the error of a replacement that failed when what ran
@@ -94,7 +96,7 @@ type (
 	}
 	// inTune takes over settings that concern no running process; a stopped child
 	// stays stopped and starts with them.
-	inTune    struct{ spec *Spec }
+	inTune    struct{ from, spec *Spec }
 	inPromote struct{ reply int }
 	inStop    struct {
 		mode  control.Mode
@@ -150,6 +152,9 @@ func (in inTune) apply(m *machine, now time.Time) {
 		m.adopt(in.spec)
 		return
 	}
+	if m.spec != in.from { // it was rolled back meanwhile
+		return
+	}
 	old := m.spec
 	m.spec = in.spec
 	for _, p := range m.procs {
@@ -164,13 +169,13 @@ func (in inTune) apply(m *machine, now time.Time) {
 	}
 	m.dismissSpares(now)
 	if in.spec.Restart != old.Restart && now.Before(m.nextStart) {
-		m.nextStart = now.Add(in.spec.Restart.after(m.deaths, m.random()))
+		m.nextStart = now.Add(in.spec.Restart.After(m.deaths, m.random()))
 	}
 }
 
 // dismissSpares ends the spares that are too many while a process serves.
 func (m *machine) dismissSpares(now time.Time) {
-	for m.active() != nil && m.count(phaseStandby) > m.spec.Standby {
+	for m.active() != nil && m.probation == nil && m.count(phaseStandby) > m.spec.Standby {
 		m.stop(now, m.first(phaseStandby), exitStop)
 	}
 }
@@ -181,6 +186,8 @@ func (in inPromote) apply(m *machine, now time.Time) {
 	case m.refuses("promoting standby of", in.reply):
 	case !m.wanted:
 		m.reply(in.reply, fmt.Errorf("promoting standby of child %q: %w", m.name, ErrStopped))
+	case m.probation != nil:
+		m.reply(in.reply, fmt.Errorf("promoting standby of child %q: %w", m.name, ErrProbation))
 	case p == nil:
 		m.reply(in.reply, fmt.Errorf("promoting standby of child %q: %w", m.name, ErrNoStandby))
 	case m.crowded():
@@ -215,7 +222,7 @@ func (in inClose) apply(m *machine, now time.Time) {
 }
 
 func (m *machine) stopAll(now time.Time, mode control.Mode) {
-	m.wanted = false
+	m.wanted, m.probation = false, nil
 	// No process will accept from them, and another program may serve there already.
 	m.do(action{kind: actCloseSockets})
 	m.replies(&m.starting, fmt.Errorf("starting child %q: %w", m.name, ErrSuperseded))

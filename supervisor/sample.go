@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/supervisor/account"
+	"github.com/caddy-broker/caddy-broker/supervisor/answers"
 	"github.com/caddy-broker/caddy-broker/supervisor/memory"
 )
 
@@ -50,7 +52,7 @@ func (p *process) pid() int {
 	return p.cmd.Process.Pid
 }
 
-// sample looks at the memory of a process again and again until it is gone.
+// sample looks at the memory and the answers of a process again and again until it is gone.
 func (s *Supervisor) sample(p *process) {
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
@@ -63,6 +65,12 @@ func (s *Supervisor) sample(p *process) {
 		own := p.sample.take(p.pid())
 		if own > 0 && s.status.Load().limited {
 			s.put(inSample{p.id, own})
+		}
+		if p.page == nil {
+			continue
+		}
+		if all, failed, err := account.Answered(p.page); err == nil && all > 0 { // it may have ended just now
+			s.put(inAnswers{p.id, answers.Counts{All: all, Failed: failed}})
 		}
 	}
 }

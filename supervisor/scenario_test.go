@@ -17,7 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/supervisor/answers"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/restart"
 )
 
 var update = flag.Bool("update", false, "write the scenarios' outcome into testdata instead of comparing it")
@@ -168,7 +170,7 @@ func (s *scenario) input(verb string, args []string) input {
 	case "replace":
 		return inReplace{spec(), token()}
 	case "tune":
-		return inTune{spec()}
+		return inTune{s.m.spec, spec()}
 	case "room":
 		return inRoom{token()}
 	case "promote":
@@ -202,6 +204,14 @@ func (s *scenario) input(verb string, args []string) input {
 			in.failed = strings.Join(args[2:], " ")
 		}
 		return in
+	case "probed":
+		in := inProbed{id: id()}
+		if len(args) > 2 {
+			in.failed = strings.Join(args[2:], " ")
+		}
+		return in
+	case "answers":
+		return inAnswers{id(), answers.Counts{All: uint64(s.number(args[1])), Failed: uint64(s.number(args[2]))}}
 	case "released":
 		return inReleased{id()}
 	case "exited":
@@ -274,12 +284,13 @@ func (s *scenario) float(text string) float64 {
 func (s *scenario) spec(fields []string) {
 	spec := &Spec{
 		Command: fields[:1],
-		Restart: Restart{Delay: 2 * time.Second, MaxDelay: time.Minute, Reset: 10 * time.Second}, ReadyTimeout: 30 * time.Second,
+		Restart: restart.Policy{Delay: 2 * time.Second, MaxDelay: time.Minute, Reset: 10 * time.Second}, ReadyTimeout: 30 * time.Second,
 		DrainTimeout: time.Minute,
 	}
 	durations := map[string]*time.Duration{
 		"restart_delay": &spec.Restart.Delay, "max_restart_delay": &spec.Restart.MaxDelay, "restart_reset": &spec.Restart.Reset,
 		"ready_timeout": &spec.ReadyTimeout, "watchdog": &spec.Watchdog, "drain_timeout": &spec.DrainTimeout, "stop_timeout": &spec.StopTimeout,
+		"probation":           &spec.Probation,
 		"max_memory_interval": &spec.MaxMemoryInterval,
 	}
 	for _, field := range fields[1:] {
@@ -292,6 +303,10 @@ func (s *scenario) spec(fields []string) {
 			if err := durationInto(&spec.ProveTimeout, value); err != nil {
 				s.Fatal(err)
 			}
+		case key == "errors":
+			spec.Errors = answers.Limit{More: float64(s.number(value)) / 100, Least: 100}
+		case key == "probe":
+			spec.Probe = json.RawMessage(`{}`)
 		case key == "max_memory":
 			spec.MaxMemory = int64(s.number(value)) << 20
 		case key == "max_generations":
@@ -347,6 +362,15 @@ func (s *scenario) show(a action) string {
 			if v := a.event.Data[key]; key != "child" && v != "" {
 				text += fmt.Sprintf(" %s=%v", key, v)
 			}
+		}
+		return text
+	case actRolledBack:
+		text := fmt.Sprintf("rolled back from %s to %s", a.back.From.Command[0], a.back.To.Command[0])
+		if a.back.Exit != nil {
+			text += ", which ended: " + a.back.Exit.Reason
+		}
+		if a.back.Why != "" {
+			text += ": " + a.back.Why
 		}
 		return text
 	case actLeave:

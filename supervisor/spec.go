@@ -11,6 +11,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/answers"
+	"github.com/caddy-broker/caddy-broker/supervisor/restart"
 )
 
 // Spec is what a supervisor shall run, and how. It is not changed once given.
@@ -32,12 +35,22 @@ type Spec struct {
 
 	// Standby is how many spares are kept, loaded and gated. Not for external programs.
 	Standby int
-	Restart Restart
+	Restart restart.Policy
 
 	// Prove is what a replacement is told to prove before it serves instead of what does;
 	// nil is nothing. ProveTimeout bounds that; 0 does not.
 	Prove        json.RawMessage
 	ProveTimeout time.Duration
+
+	// Probation is how long a replacement by this spec may turn out not to serve well, so
+	// that what served before does again; 0 is no such time. A second apart its process is
+	// told to send Probe meanwhile; nil is nothing.
+	Probation time.Duration
+	Probe     json.RawMessage
+	// Errors is by how much its answers may fail more often than before, meanwhile.
+	Errors answers.Limit
+	// Origin is for the one who has made the spec.
+	Origin any `json:"-"`
 
 	// ReadyTimeout bounds the time from spawn to readiness.
 	ReadyTimeout time.Duration
@@ -74,7 +87,11 @@ func (s *Spec) Processes() int {
 	if s.StopFirst {
 		return 1
 	}
-	return cmp.Or(s.MaxGenerations, DefaultMaxGenerations) + s.Standby
+	spares := s.Standby
+	if s.Probation > 0 {
+		spares = max(spares, 1)
+	}
+	return cmp.Or(s.MaxGenerations, DefaultMaxGenerations) + spares
 }
 
 // shown is the command as a log may have it: arguments of other programs may be secrets.

@@ -30,12 +30,15 @@ type Status struct {
 	Waiting *Waiting `json:"waiting,omitempty"`
 	// Standby is how many spares there are to be; nil for a child that is not to run.
 	Standby *StandbyStatus `json:"standby,omitempty"`
+	// Probation is until when what serves may be rolled back; nil is not any more.
+	Probation *time.Time `json:"probation_until,omitempty"`
 	// Processes are all living ones, the oldest first.
 	Processes []ProcessStatus `json:"processes"`
 
 	// Stats are the counters behind the metrics.
 	Stats Stats `json:"-"`
 
+	spec     *Spec
 	gapSince time.Time
 	limited  bool // its memory is
 }
@@ -89,6 +92,9 @@ func (s *Supervisor) Status() *Status {
 	return &st
 }
 
+// Spec is what runs, or would; nil before the first start.
+func (s *Supervisor) Spec() *Spec { return s.status.Load().spec }
+
 // publish makes the machine's state visible.
 func (s *Supervisor) publish() {
 	m := s.m
@@ -104,6 +110,11 @@ func (s *Supervisor) publish() {
 	}
 	if m.wanted && m.spec != nil && !m.spec.External {
 		st.Standby = &StandbyStatus{Wanted: m.spec.Standby, Ready: m.count(phaseStandby)}
+	}
+	st.spec = m.spec
+	if pr := m.probation; pr != nil {
+		at := pr.until
+		st.Probation = &at
 	}
 	if n := m.waiting(); n > 0 || len(m.rooms) > 0 {
 		st.Waiting = &Waiting{Changes: n, Processes: m.serving() - m.count(phaseActive)}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/halog"
 	"github.com/caddy-broker/caddy-broker/supervisor/relay"
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
@@ -28,7 +29,7 @@ type Config struct {
 	// closed; nil is nothing.
 	Stderr func(pid int) io.WriteCloser
 	// HALog may be nil.
-	HALog *HALog
+	HALog *halog.Log
 	// AdminSocket returns the path of the private admin socket of process id, which
 	// runs as user; an empty user is this process's.
 	AdminSocket func(id int, user string) string
@@ -53,6 +54,9 @@ type Config struct {
 	// Cut gets the requests that the end of a process has cut off, before any event tells
 	// of that end, on the supervisor's goroutine. It must not block. It may be nil.
 	Cut func(exit *Exit, requests []account.Request)
+	// RolledBack is called when a spec that did not serve well has given way to the one
+	// before, on the supervisor's goroutine. It must not block. It may be nil.
+	RolledBack func(RolledBack)
 	// Event gets every event, in order, on the supervisor's goroutine. It must
 	// not block.
 	Event func(Event)
@@ -75,7 +79,7 @@ type Supervisor struct {
 	relays  relay.Registry
 	inputs  chan request
 	done    chan struct{}
-	reserve reserve
+	reserve sockets.Reserve
 	status  atomic.Pointer[Status]
 	token   atomic.Int64
 	alive   time.Duration // aliveTime, except in tests
@@ -110,7 +114,7 @@ func New(cfg Config) *Supervisor {
 		replies: make(map[int]chan error),
 	}
 	s.publish()
-	s.reserve.fill()
+	s.reserve.Fill()
 	go s.run()
 	return s
 }
@@ -137,9 +141,9 @@ func (s *Supervisor) AwaitRoom(ctx context.Context) error {
 	return s.ask(ctx, func(token int) input { return inRoom{token} })
 }
 
-// Tune takes over settings of spec that concern no running process.
-func (s *Supervisor) Tune(spec *Spec) {
-	s.put(inTune{spec})
+// Tune takes over settings of spec that concern no running process, if from is what runs.
+func (s *Supervisor) Tune(from, spec *Spec) {
+	s.put(inTune{from, spec})
 }
 
 // Promote swaps the active process for a standby.
@@ -201,7 +205,7 @@ func (s *Supervisor) ask(ctx context.Context, in func(token int) input) error {
 
 func (s *Supervisor) run() {
 	defer close(s.done)
-	defer s.reserve.giveUp()
+	defer s.reserve.GiveUp()
 	// Programs end with the thread that started them, which must not be lent out.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -285,10 +289,14 @@ func (s *Supervisor) carryOut(a action) input {
 			ch <- a.err
 		}
 	case actLog:
-		s.cfg.HALog.line(a.code, a.text)
+		s.cfg.HALog.Line(a.code, a.text)
 	case actEvent:
 		if s.cfg.Event != nil {
 			s.cfg.Event(a.event)
+		}
+	case actRolledBack:
+		if s.cfg.RolledBack != nil {
+			s.cfg.RolledBack(*a.back)
 		}
 	case actCut:
 		if s.cfg.Cut != nil {
@@ -316,7 +324,7 @@ func (s *Supervisor) carryOut(a action) input {
 func (s *Supervisor) spawn(id int, spec *Spec) input {
 	s.sockets.Open()
 	var p *process
-	err := s.reserve.with(func() (err error) {
+	err := s.reserve.With(func() (err error) {
 		p, err = s.launch(id, spec)
 		return err
 	})

@@ -16,13 +16,14 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/halog"
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
 // The log of a crash, with real processes, is the sequence of the model.
 func TestHALogOfACrash(t *testing.T) {
 	t.Parallel()
-	log := OpenHALog(filepath.Join(t.TempDir(), "ha.log"), func(err error) { t.Error(err) })
+	log := halog.Open(filepath.Join(t.TempDir(), "ha.log"), func(err error) { t.Error(err) })
 	defer log.Close()
 	w := watch(t, func(c *Config) { c.HALog = log })
 	w.start(childSpec(t, behaviour{}))
@@ -102,9 +103,9 @@ func TestTuneKeepsTheProcess(t *testing.T) {
 	pid := w.Status().Pid
 	tuned := *spec
 	tuned.Standby = 1
-	w.Tune(&tuned)
+	w.Tune(spec, &tuned)
 	spare := w.standby(pid)
-	w.Tune(spec)
+	w.Tune(&tuned, spec)
 	ended(t, spare)
 	if st := w.Status(); st.Pid != pid || st.State != "active" {
 		t.Errorf("status %+v", st)
@@ -112,8 +113,8 @@ func TestTuneKeepsTheProcess(t *testing.T) {
 	// A stopped child is tuned for its next start, and in the order of the calls.
 	w.stop(control.Immediate)
 	for range 20 {
-		w.Tune(spec)
-		w.Tune(&tuned)
+		w.Tune(&tuned, spec)
+		w.Tune(spec, &tuned)
 		w.start(nil)
 		w.standby(w.Status().Pid)
 		w.stop(control.Force)

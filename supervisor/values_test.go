@@ -12,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/supervisor/answers"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/restart"
 )
 
 func TestSplitListen(t *testing.T) {
@@ -126,13 +128,14 @@ func TestStartErrorShowsLastLines(t *testing.T) {
 // Whoever adds a setting to Spec decides whether a process must be replaced for it.
 func TestSpecEqual(t *testing.T) {
 	t.Parallel()
-	tuned := []string{"Standby", "StopFirst", "Restart", "ReadyTimeout", "Watchdog", "DrainTimeout", "StopTimeout", "MaxGenerations", "MaxDrains", "MaxMemoryInterval", "Told", "Prove", "ProveTimeout"}
+	tuned := []string{"Standby", "StopFirst", "Restart", "ReadyTimeout", "Watchdog", "DrainTimeout", "StopTimeout", "MaxGenerations", "MaxDrains", "MaxMemoryInterval", "Told", "Prove", "ProveTimeout", "Probation", "Probe", "Errors", "Origin"}
 	changed := map[string]any{
 		"Command": []string{"a"}, "Env": []string{"A=1"}, "User": "nobody", "Config": []byte("{}"), "External": true, "Listen": []string{":1"},
-		"Standby": 1, "StopFirst": true, "Restart": Restart{Delay: 1}, "ReadyTimeout": time.Second, "Watchdog": time.Second, "DrainTimeout": time.Second, "StopTimeout": time.Second,
+		"Standby": 1, "StopFirst": true, "Restart": restart.Policy{Delay: 1}, "ReadyTimeout": time.Second, "Watchdog": time.Second, "DrainTimeout": time.Second, "StopTimeout": time.Second,
 		"MaxGenerations": 4, "MaxDrains": 5,
 		"MaxMemory": int64(1), "MaxMemoryInterval": time.Second, "Told": json.RawMessage("1"),
 		"Prove": json.RawMessage("1"), "ProveTimeout": time.Second,
+		"Probation": time.Second, "Probe": json.RawMessage("1"), "Errors": answers.Limit{More: 1}, "Origin": 1,
 	}
 	fields := reflect.TypeFor[Spec]()
 	for i := range fields.NumField() {

@@ -22,6 +22,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/metrics"
 	"github.com/caddy-broker/caddy-broker/module/internal/probe"
+	"github.com/caddy-broker/caddy-broker/module/internal/voice"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
@@ -59,6 +60,19 @@ type App struct {
 	// Probes are requests that a new process has to answer as expected, before users
 	// reach it, when it is to replace one that serves.
 	Probes []probe.Probe `json:"probes,omitempty"`
+
+	// Probation is how long a configuration that has come to serve instead of another one
+	// may turn out not to serve well: if a process of it crashes, hangs or fails a probe,
+	// the one before serves again. 0 is no such time. Default: 10s.
+	Probation *caddy.Duration `json:"probation,omitempty"`
+
+	// ProbationErrors is by how many percent the share of requests that are answered with
+	// 5xx may be larger than before, meanwhile, such as `5%`. Default: no limit.
+	ProbationErrors string `json:"probation_errors,omitempty"`
+
+	// ProbationRequests is how many requests must have been answered for that to be
+	// judged, meanwhile and in the minute before. Default: 100.
+	ProbationRequests *int `json:"probation_requests,omitempty"`
 
 	// Children are the programs to run, by name. The child `default` runs Caddy.
 	Children map[string]*Child `json:"children,omitempty"`
@@ -252,10 +266,10 @@ func (a *App) Cleanup() error {
 
 // emit logs an event and hands it to this configuration's subscribers, one at a time.
 func (a *App) emit(e supervisor.Event) {
-	if c := a.logger.Check(severity(e), e.Name); c != nil {
+	if c := a.logger.Check(voice.Severity(e), e.Name); c != nil {
 		fields := make([]zap.Field, 0, len(e.Data))
 		for _, k := range slices.Sorted(maps.Keys(e.Data)) {
-			if k != fieldSeverity { // which is the line's level
+			if k != voice.FieldSeverity { // which is the line's level
 				fields = append(fields, zap.Any(k, e.Data[k]))
 			}
 		}

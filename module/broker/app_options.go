@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/environment"
 	"github.com/caddy-broker/caddy-broker/module/internal/memory"
 	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/restart"
 )
 
 // ChildOptions say how a child is supervised. Given for the app they are the
@@ -210,7 +211,7 @@ func (c *Child) spec(name string, o ChildOptions, secrets ...string) (_ *childSp
 	s := &childSpec{Spec: &supervisor.Spec{
 		User:    o.User,
 		Standby: *o.Standby,
-		Restart: supervisor.Restart{
+		Restart: restart.Policy{
 			Delay:    time.Duration(*o.RestartDelay),
 			MaxDelay: time.Duration(*o.MaxRestartDelay),
 			Reset:    time.Duration(*o.RestartReset),

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/block"
 	"github.com/caddy-broker/caddy-broker/module/internal/memory"
 	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/users"
 )
 
 const (
@@ -26,6 +28,13 @@ const (
 	// maxGenerations and maxDrains bound the options of these names.
 	maxGenerations = 16
 	maxDrains      = 1024
+	// maxProbation bounds the time for which a spare of the configuration before is kept.
+	maxProbation = time.Hour
+	// defaultProbation is what a broker that says nothing has.
+	defaultProbation = 10 * time.Second
+	// defaultProbationRequests is likewise, and maxProbationRequests bounds it.
+	defaultProbationRequests = 100
+	maxProbationRequests     = 1_000_000_000
 	// minWatchdog leaves room for heartbeats, which come every second.
 	minWatchdog = 3 * time.Second
 
@@ -147,6 +156,24 @@ var appTable = options.Table[App]{
 		Effect: "The folder in which drains, manual failovers, added and removed addresses, the requests in doubt and the configurations that have served outlive the parent.",
 		Access: options.Optional(func(a *App) **string { return &a.StateDir }, notEmpty),
 	},
+	{
+		Name: "probation", Kind: options.Duration,
+		Default: options.DurationString(defaultProbation), Allowed: "a duration, at least 0 and at most " + options.DurationString(maxProbation),
+		Effect: "After a reload has come to serve: a process of it that crashes, hangs or fails a `probe`, which is sent again each second, is rolled back to the configuration before; 0 is never.",
+		Access: options.OptionalDuration(func(a *App) **caddy.Duration { return &a.Probation }, options.Within(0, maxProbation)),
+	},
+	{
+		Name: "probation_errors", Kind: options.String,
+		Default: "no limit", Allowed: "a percentage such as 5%, above 0 and below 100",
+		Effect: "By how many percent of all answers those with 5xx may be more than in the minute before the reload; above that it is rolled back.",
+		Access: options.Omissible(options.Field(func(a *App) *string { return &a.ProbationErrors }, checkPercent)),
+	},
+	{
+		Name: "probation_requests", Kind: options.Int,
+		Default: strconv.Itoa(defaultProbationRequests), Allowed: fmt.Sprintf("a whole number from 1 to %d", maxProbationRequests),
+		Effect: "So many requests must have been answered since the reload, and in the minute before it, for `probation_errors` to be judged.",
+		Access: options.Optional(func(a *App) **int { return &a.ProbationRequests }, options.Within(1, maxProbationRequests)),
+	},
 }
 
 // programTable has what a child that is another program has besides.
@@ -201,6 +228,21 @@ func checkWatchdog(d time.Duration) error {
 	return nil
 }
 
+func checkPercent(text string) error {
+	_, err := percent(text)
+	return err
+}
+
+// percent is the part of 1 that a percentage says.
+func percent(text string) (float64, error) {
+	number, ok := strings.CutSuffix(text, "%")
+	n, err := strconv.ParseFloat(number, 64)
+	if !ok || err != nil || !(n > 0 && n < 100) {
+		return 0, options.ErrRange
+	}
+	return n / 100, nil
+}
+
 func notEmpty(s string) error {
 	if s == "" {
 		return options.ErrRange
@@ -219,7 +261,7 @@ func checkUser(name string) error {
 	if name == "" {
 		return options.ErrRange
 	}
-	_, err := supervisor.LookupUser(name)
+	_, err := users.Lookup(name)
 	return err
 }
 

@@ -206,6 +206,9 @@ var badValues = map[string]struct{ json, shown string }{
 	"gc":                  {`"off"`, `"off"`},
 	"ha_log":              {`""`, `""`},
 	"state_dir":           {`""`, `""`},
+	"probation":           {`"2h"`, `"2h"`},
+	"probation_errors":    {`"5"`, `"5"`},
+	"probation_requests":  {`0`, "0"},
 	"user":                {`"no user, surely"`, `"no user, surely"`},
 	"env":                 {`{"A=B":"c"}`, `"A=B"`},
 	"command":             {`"sh -c true"`, `"sh -c true"`},
@@ -282,7 +285,7 @@ func TestUnknownNamesInJSON(t *testing.T) {
 		{`{"children":{"b":{},"a":{"comand":["x"]}}}`, `children: a: unknown option "comand": did you mean command? allowed are standby, `},
 		{`{"network":{"nome":"a"}}`, `network: unknown option "nome": did you mean name? allowed are name, advertise, `},
 		{`{"source":{"path":"a"}}`, `source: json: unknown field "path"`},
-		{`{"bogus":1}`, `unknown option "bogus": allowed are standby, restart_delay, max_restart_delay, restart_reset, ready_timeout, watchdog, drain_timeout, stop_timeout, max_generations, max_drains, replace, max_memory, max_memory_interval, gc, ha_log, user, env, admin_listen, children, network, off, probes, source`},
+		{`{"bogus":1}`, `unknown option "bogus": allowed are standby, restart_delay, max_restart_delay, restart_reset, ready_timeout, watchdog, drain_timeout, stop_timeout, max_generations, max_drains, replace, max_memory, max_memory_interval, gc, ha_log, user, env, admin_listen, children, network, off, probation, probation_errors, probation_requests, probes, source`},
 	}
 	for _, tt := range tests {
 		if err := caddy.StrictUnmarshalJSON([]byte(tt.json), new(App)); err == nil || !strings.Contains(err.Error(), tt.want) {

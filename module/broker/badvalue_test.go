@@ -23,7 +23,7 @@ var (
 		options.Bool: "maybe", options.Int: "1.5", options.Size: "many", options.Float: "1e9", options.Duration: "5000",
 	}
 	badLines = map[string]string{
-		"replace": "later", "gc": "off", "ha_log": `""`, "state_dir": `""`, "user": "no-such-user-here", "env": "A=B c", "command": "", "listen": "tcp/a:b:c",
+		"replace": "later", "gc": "off", "ha_log": `""`, "state_dir": `""`, "probation_errors": "5", "user": "no-such-user-here", "env": "A=B c", "command": "", "listen": "tcp/a:b:c",
 		"name": "a/b", "advertise": "ftp://a", "bind": "7946", "seeds": "a", "key": "hush", "update_cluster_filter": "[",
 		"priority_uris": "http://a:1/x", "update_uris_url": "ftp://a", "update_uris_allow": "a**b", "discovery": "dns a",
 		"affinity": "ip_hash", "ping": "/health", "pool": "a/b",

@@ -74,7 +74,10 @@ type pending struct {
 // carrier makes the queue's documents serve.
 type carrier struct{}
 
-func (carrier) Current() *document.Document { return Shown() }
+func (carrier) Current() *document.Document {
+	host.catchUp()
+	return Shown()
+}
 
 func (carrier) AwaitRoom() {
 	c := host.child(DefaultChild)
@@ -126,8 +129,8 @@ func (carrier) Load(base, next *document.Document, force bool) (err error) {
 	if err != nil {
 		return fmt.Errorf("loading new config: %w", err)
 	}
-	if !same || host.isSubstituted() {
-		return w.load(&pending{base: base, next: next, config: w.config(), force: force})
+	if substituted := host.isSubstituted(); !same || substituted {
+		return w.load(&pending{base: base, next: next, config: w.config(), force: force || substituted})
 	}
 	if err := host.change(base, next, force); err != nil {
 		return inCaddysWords(err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/module/internal/eventhub"
+	"github.com/caddy-broker/caddy-broker/module/internal/voice"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 )
 
@@ -39,7 +40,7 @@ func newEventPump() *eventPump {
 
 // put queues e. The first of those that are dropped is told, the others are counted.
 func (p *eventPump) put(e supervisor.Event) {
-	e = spoken(e)
+	e = voice.Spoken(e)
 	p.mu.Lock()
 	var tell *App
 	if len(p.queue) == maxEvents {

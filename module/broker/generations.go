@@ -75,6 +75,9 @@ func (h *hostState) lastGood(a *App) string {
 	if err == nil {
 		spec, err = a.childSpec(DefaultChild, &sites)
 	}
+	if err == nil {
+		err = divideMemory(a.specs, DefaultChild, spec)
+	}
 	if err != nil {
 		a.logger.Error("starting the configuration that served last; the one that was given is started instead", zap.Int("generation", g.Number), zap.Error(err))
 		return ""
@@ -85,10 +88,13 @@ func (h *hostState) lastGood(a *App) string {
 		"--latest starts it all the same", g.Number, refused.At.Local().Format(time.DateTime), refused.Why)
 }
 
-// tellRolledBack says that something else serves than what was loaded last.
+// rolledBackEvent says that something else serves than what was loaded last.
+const rolledBackEvent = "broker_reload_rolled_back"
+
+// tellRolledBack says that.
 func tellRolledBack(why string) {
-	note(overview.RolledBack, plain.Line(why, maxReload))
-	host.events.put(supervisor.Event{Name: "broker_reload_rolled_back", Data: map[string]any{"error": plain.Line(why, maxEventText)}})
+	noteReload(overview.RolledBack, why)
+	host.events.put(supervisor.Event{Name: rolledBackEvent, Data: map[string]any{"error": plain.Line(why, maxEventText)}})
 }
 
 // Rollback loads the generation of that number again, 0 is the one before that which

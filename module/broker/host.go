@@ -26,6 +26,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/overview"
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
 	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/halog"
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
@@ -78,6 +79,7 @@ func (h *hostState) show(d *document.Document, logger *zap.Logger) (first bool) 
 func (h *hostState) claim(a *App) error {
 	h.turn.Lock()
 	defer h.turn.Unlock()
+	h.noteRolledBack()
 	p := h.pending.Load()
 	if p != nil && p.next != a.doc { // this load is not the queue's
 		p = nil
@@ -92,6 +94,9 @@ func (h *hostState) claim(a *App) error {
 	h.events.follow(a)
 	h.state.follow(h, a)
 	instead := h.lastGood(a)
+	if spec := a.specs[DefaultChild]; spec != nil && a.doc != nil {
+		spec.madeOf(a.doc, a.Children[DefaultChild])
+	}
 
 	ctx, cancel := assumed.UntilExiting(context.Background(), errExiting)
 	defer cancel()
@@ -134,6 +139,7 @@ func (a *App) logUnchanged(child string) {
 func (h *hostState) change(base, next *document.Document, force bool) error {
 	h.turn.Lock()
 	defer h.turn.Unlock()
+	h.noteRolledBack()
 	a := h.deciding()
 	if a == nil || base != h.shown.Load() {
 		return document.ErrOvertaken
@@ -149,6 +155,7 @@ func (h *hostState) change(base, next *document.Document, force bool) error {
 	if err := divideMemory(a.specs, DefaultChild, spec); err != nil {
 		return err
 	}
+	spec.madeOf(next, &sites)
 	c := h.child(DefaultChild)
 	unchanged := !force && c != nil && c.spec.Equal(spec.Spec)
 	ctx, cancel := assumed.UntilExiting(context.Background(), errExiting)
@@ -291,7 +298,7 @@ func (h *hostState) apply(ctx context.Context, name string, want *childSpec, aga
 		}
 		// A program that the operator stopped stays so, and starts with the new settings.
 	}
-	c.sup.Tune(want.Spec)
+	c.sup.Tune(c.spec, want.Spec)
 	if !bytes.Equal(c.spec.Told, want.Told) { // a new process is told at its start
 		c.sup.Tell(parlance.TopicMemory, want.Told)
 	}
@@ -327,7 +334,7 @@ type Hosted struct {
 	sup   *supervisor.Supervisor
 	spec  *supervisor.Spec // what was applied last; owned by whoever holds host.turn
 	haLog string
-	log   *supervisor.HALog
+	log   *halog.Log
 	pools *poolKeeper
 	// leaving is closed when the child is gone; nil as long as a configuration wants it.
 	// It is guarded by host.mu.
@@ -335,6 +342,8 @@ type Hosted struct {
 	// dirs are the directories of the private admin sockets, by user: a process can
 	// make its socket in its own user's only. They stay until the child goes.
 	dirs sync.Map
+	// backs are the roll-backs that are not noted yet.
+	backs chan supervisor.RolledBack
 	// handed says that the program before has handed it over: there is something to go on with.
 	handed bool
 	// inDoubt counts the unsafe requests that the ends of processes cut off.
@@ -347,7 +356,7 @@ func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logg
 		logger.Info("child does not get these variables of the broker's environment; `env NAME {env.NAME}` in its options hands one over",
 			zap.String("child", name), zap.Strings("variables", names))
 	}
-	c := &Hosted{name: name, spec: want.Spec, haLog: want.haLog, pools: new(poolKeeper)}
+	c := &Hosted{name: name, spec: want.Spec, haLog: want.haLog, pools: new(poolKeeper), backs: make(chan supervisor.RolledBack, 8)}
 	handed := handedChild(name)
 	err := c.pools.restore(host.state.of(name))
 	if handed != nil {
@@ -359,7 +368,7 @@ func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logg
 	if err := c.admit(want.User); err != nil {
 		return nil, err
 	}
-	c.log = supervisor.OpenHALog(want.haLog, func(err error) {
+	c.log = halog.Open(want.haLog, func(err error) {
 		logger.Warn("high-availability log is not written; the service goes on", zap.String("child", name), zap.Error(err))
 	})
 	cfg := supervisor.Config{
@@ -373,6 +382,7 @@ func newHosted(name string, want *childSpec, events *eventPump, logger *zap.Logg
 		Report:      c.reported,
 		Connect:     c.connected,
 		Cut:         c.left,
+		RolledBack:  c.rolledBack,
 		Event:       events.put,
 		Hold:        c.hold,
 	}

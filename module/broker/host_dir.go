@@ -14,8 +14,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
-	"github.com/caddy-broker/caddy-broker/supervisor"
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
+	"github.com/caddy-broker/caddy-broker/supervisor/users"
 )
 
 // longestBase is how long the path may be in which a directory of sockets is made: a
@@ -30,7 +30,7 @@ func adminDir(user string) (*sockets.Dir, error) {
 	if err != nil || user == "" {
 		return dir, err
 	}
-	id, err := supervisor.LookupUser(user)
+	id, err := users.Lookup(user)
 	if err == nil {
 		err = os.Chown(dir.Path, int(id.UID), int(id.GID))
 	}

@@ -44,7 +44,7 @@ func (childCollector) Describe(ch chan<- *prometheus.Desc) {
 func (childCollector) Collect(ch chan<- prometheus.Metric) {
 	if r := lastLoad.Load(); r != nil && r.Serving != nil {
 		success := 1.0
-		if r.Result == overview.Failed {
+		if r.Result == overview.Failed || r.Result == overview.RolledBack {
 			success = 0
 		}
 		ch <- prometheus.MustNewConstMetric(descReload, prometheus.GaugeValue, success)

@@ -16,7 +16,7 @@ import (
 // serve: it may wait for certificates and for backends.
 const proveTime = 15 * time.Second
 
-// prove says in s what a new process has to prove before it serves.
+// prove says in s what a new process has to prove before it serves, and afterwards.
 func (a *App) prove(s *supervisor.Spec) error {
 	list := a.Probes
 	if list == nil {
@@ -29,6 +29,22 @@ func (a *App) prove(s *supervisor.Spec) error {
 	var err error
 	s.Prove, err = json.Marshal(list)
 	s.ProveTimeout = proveTime + longest
+	s.Probation = defaultProbation
+	if a.Probation != nil {
+		s.Probation = time.Duration(*a.Probation)
+	}
+	if a.ProbationErrors != "" {
+		if s.Errors.More, err = percent(a.ProbationErrors); err != nil {
+			return err
+		}
+		s.Errors.Least = defaultProbationRequests
+		if n := a.ProbationRequests; n != nil {
+			s.Errors.Least = uint64(*n)
+		}
+	}
+	if len(list) > 0 {
+		s.Probe = s.Prove
+	}
 	return err
 }
 

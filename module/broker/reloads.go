@@ -10,6 +10,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/internal/plain"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/overview"
+	"github.com/caddy-broker/caddy-broker/supervisor"
 )
 
 // lastLoad is how the last attempt ended to make a configuration serve, by whatever way;
@@ -26,13 +27,18 @@ func LastReload() *overview.Reload { return lastLoad.Load() }
 // loaded notes such an attempt, for Caddy's own metrics, too.
 func loaded(err error) {
 	if err == nil {
-		note(overview.Served, "")
+		noteReload(overview.Served, "")
 	} else {
-		note(overview.Failed, plain.Line(err.Error(), maxReload))
+		noteReload(overview.Failed, err.Error())
 	}
 	tellReload(err)
+}
+
+// noteReload notes how an attempt ended, for Caddy's own metrics, too.
+func noteReload(result, why string) {
+	note(result, plain.Line(why, maxReload))
 	if a := host.deciding(); a != nil {
-		assumed.Loaded(a.ctx.GetMetricsRegistry(), err == nil)
+		assumed.Loaded(a.ctx.GetMetricsRegistry(), result == overview.Served)
 	}
 }
 
@@ -43,10 +49,26 @@ func Unreadable(err error) { loaded(err) }
 func note(result, why string) {
 	now := time.Now()
 	r := &overview.Reload{At: now, Result: result, Error: why}
-	if result == overview.Served {
+	last := lastLoad.Load()
+	switch {
+	case result == overview.Served:
 		r.Serving = &now
-	} else if last := lastLoad.Load(); last != nil {
+	case last != nil:
 		r.Serving = last.Serving
 	}
+	switch {
+	case result == overview.RolledBack:
+		r.RolledBack = why
+	case result == overview.Failed && last != nil:
+		r.RolledBack = last.RolledBack
+	}
 	lastLoad.Store(r)
+}
+
+// tellReload says that a configuration could not be made to serve; err is nil if it serves.
+// A process that serves nothing yet ends with that error.
+func tellReload(err error) {
+	if err != nil && host.deciding() != nil {
+		host.events.put(supervisor.Event{Name: "broker_reload_failed", Data: map[string]any{"error": plain.Line(err.Error(), maxEventText)}})
+	}
 }

@@ -6,6 +6,7 @@ package child
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -101,6 +102,9 @@ func (g Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	// They go on with it after the guard, whose context has ended then.
 	defer func() { *r = *r.WithContext(before) }()
 	err := next.ServeHTTP(gw, r)
+	if before.Value(caddyhttp.ErrorCtxKey) == nil { // else it is the page for an answer that was counted
+		q.entry.Answered(gw.answer(err))
+	}
 	if !gw.wrote {
 		// The server writes the header itself.
 		gw.prepare()
@@ -118,11 +122,23 @@ type guardWriter struct {
 	body   *guardBody // nil for none
 	server any        // of the client's connection
 	wrote  bool
+	status int // that was written
+}
+
+// answer is the status of the answer to a request whose handlers have ended with err.
+func (w *guardWriter) answer(err error) int {
+	if w.wrote || err == nil {
+		return w.status
+	}
+	if failed, ok := errors.AsType[caddyhttp.HandlerError](err); ok && failed.StatusCode != 0 {
+		return failed.StatusCode
+	}
+	return http.StatusInternalServerError
 }
 
 func (w *guardWriter) WriteHeader(status int) {
 	if !w.wrote && status >= 200 {
-		w.wrote = true
+		w.wrote, w.status = true, status
 		w.prepare()
 	}
 	w.ResponseWriter.WriteHeader(status)

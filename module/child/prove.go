@@ -35,20 +35,39 @@ func (rt *childRuntime) prove(kept *poolstate.Kept, data json.RawMessage) error 
 	if err != nil {
 		return fmt.Errorf("reading the pools' state: %w", err)
 	}
-	failed := make([]error, len(probes))
+	var failed []error
 	var unreached []error
 	var missing []string
 	var all sync.WaitGroup
 	all.Go(func() { missing = awaitCertificates(rt.config, hasKey) })
 	all.Go(func() { unreached = proxy.Unreached(context.Background(), learnt) })
-	for i := range probes {
-		all.Go(func() { failed[i] = probes[i].Send(context.Background(), rt.dialer(&probes[i])) })
-	}
+	all.Go(func() { failed = rt.sendAll(probes) })
 	all.Wait()
 	if len(missing) > 0 {
 		unreached = append(unreached, fmt.Errorf("the certificates of %s are not loaded, though their keys are stored", strings.Join(missing, ", ")))
 	}
 	return inOneLine(append(unreached, failed...))
+}
+
+// probe says whether this process, which serves, still answers the operator's probes as it
+// shall.
+func (rt *childRuntime) probe(data json.RawMessage) error {
+	var probes []probe.Probe
+	if err := json.Unmarshal(data, &probes); err != nil {
+		return fmt.Errorf("reading probes: %w", err)
+	}
+	return inOneLine(rt.sendAll(probes))
+}
+
+// sendAll sends all probes at once, and returns what is wrong with each answer.
+func (rt *childRuntime) sendAll(probes []probe.Probe) []error {
+	failed := make([]error, len(probes))
+	var all sync.WaitGroup
+	for i := range probes {
+		all.Go(func() { failed[i] = probes[i].Send(context.Background(), rt.dialer(&probes[i])) })
+	}
+	all.Wait()
+	return failed
 }
 
 // inOneLine is several errors as one.

@@ -112,6 +112,9 @@ func (rt *childRuntime) orders(hello control.Hello, collector *memory.Collector)
 			kept := told.pools()
 			go func() { _ = rt.link.Proved(rt.prove(kept, data)) }()
 		},
+		Probe: func(data json.RawMessage) {
+			go func() { _ = rt.link.Probed(rt.probe(data)) }()
+		},
 		Packets: func() { go rt.readPackets() },
 		Drain:   func(timeout time.Duration) { go rt.drain(timeout) },
 		Stop: func(mode control.Mode) {

@@ -287,3 +287,25 @@ func BenchmarkRead(b *testing.B) {
 		}
 	}
 }
+
+// Answers are counted, those of all requests.
+func TestAnswered(t *testing.T) {
+	mem, w := newPage()
+	const requests = 2*shards + 4
+	for i := range requests {
+		e := begin(w, Begin{Method: "GET"})
+		e.Answered(200 + 100*(i%4)) // one of four is a 500
+		if i < shards {             // else the next one has another slot
+			e.End()
+			e.Answered(500) // it is over
+		}
+	}
+	new(Entry).Answered(500)
+	all, failed, err := Answered(bytes.NewReader(mem))
+	if err != nil || all != requests || failed != requests/4 {
+		t.Errorf("%d answers, %d of them failed, want %d and %d (%v)", all, failed, requests, requests/4, err)
+	}
+	if _, _, err := Answered(bytes.NewReader(make([]byte, Size))); !errors.Is(err, ErrNone) {
+		t.Errorf("of a page that was not taken up: %v", err)
+	}
+}

@@ -68,6 +68,18 @@ func (w *Writer) Begin(e *Entry, b *Begin) {
 	s.state.Store(state)
 }
 
+// Answered counts the request as answered with a status.
+func (e *Entry) Answered(status int) {
+	if e.w == nil {
+		return
+	}
+	a := &e.w.header.answers[e.index%shards]
+	a.all.Add(1)
+	if status >= 500 {
+		a.failed.Add(1)
+	}
+}
+
 // longest is the longest length that is noted.
 const longest = 1<<16 - 1
 

@@ -8,7 +8,8 @@ import (
 	"unsafe"
 )
 
-// version is that of the layout: it grows with every change of what follows.
+// version is that of the layout: it grows with every change of what follows, but for what
+// is added to the header, of which a page of an older program has none.
 const version = 1
 
 // magic is the beginning of a page that a child has taken up.
@@ -29,6 +30,15 @@ type header struct {
 	version, slotSize, slots uint32
 	// Requests in progress that have no entry, and those of them that are unsafe.
 	more, moreUnsafe atomic.Int32
+	_                [36]byte
+	answers          [shards]answers
+}
+
+// answers counts requests that were answered, and those of them with a status of 500 or
+// above. There is one for each list of slots, on a cache line of its own.
+type answers struct {
+	all, failed atomic.Uint64
+	_           [48]byte
 }
 
 // slot is the room of one entry. A text is in the first bytes of its room; its length

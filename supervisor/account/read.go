@@ -112,6 +112,24 @@ func Count(page io.ReaderAt) (int, error) {
 	return more, err
 }
 
+// Answered reads how many requests a process has answered, and how many of them with a
+// status of 500 or above, while it goes on.
+func Answered(page io.ReaderAt) (all, failed uint64, err error) {
+	if _, _, err := readHeader(page); err != nil {
+		return 0, 0, err
+	}
+	var h header
+	part := make([]byte, unsafe.Sizeof(h.answers))
+	if _, err := page.ReadAt(part, int64(unsafe.Offsetof(h.answers))); err != nil {
+		return 0, 0, fmt.Errorf("reading the account of answers: %w", err)
+	}
+	for ; len(part) > 0; part = part[unsafe.Sizeof(h.answers[0]):] {
+		all += at(part, unsafe.Offsetof(h.answers[0].all), binary.NativeEndian.Uint64)
+		failed += at(part, unsafe.Offsetof(h.answers[0].failed), binary.NativeEndian.Uint64)
+	}
+	return all, min(failed, all), nil
+}
+
 // most bounds what is believed of a count.
 const most = 1 << 24
 

@@ -99,6 +99,8 @@ func (l *Link) Serve(o Orders) {
 			o.Activate()
 		case KindProve:
 			o.Prove(m.Data)
+		case KindProbe:
+			o.Probe(m.Data)
 		case KindPackets:
 			o.Packets()
 		case KindDrain:
@@ -150,8 +152,13 @@ func (l *Link) Ready() error { return l.wire.Send(Message{Kind: KindReady}) }
 func (l *Link) Beat() error { return l.wire.Send(Message{Kind: KindBeat}) }
 
 // Proved says that this process has proved that it would serve well, or why it could not.
-func (l *Link) Proved(failed error) error {
-	m := Message{Kind: KindProved}
+func (l *Link) Proved(failed error) error { return l.found(KindProved, failed) }
+
+// Probed says that this process serves well, or why not.
+func (l *Link) Probed(failed error) error { return l.found(KindProbed, failed) }
+
+func (l *Link) found(kind Kind, failed error) error {
+	m := Message{Kind: kind}
 	if failed != nil {
 		m.Error = brief(failed)
 	}

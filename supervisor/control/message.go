@@ -27,6 +27,7 @@ const (
 	KindReleased Kind = "released" // a draining child accepts and reads no more
 	KindFailed   Kind = "failed"   // Error: why it is about to exit
 	KindProved   Kind = "proved"   // the proof succeeded, or Error says why not
+	KindProbed   Kind = "probed"   // it serves well, or Error says why not
 	KindReport   Kind = "report"   // Topic, Data: for the parent's user; with an ID it is answered
 )
 
@@ -49,6 +50,7 @@ const (
 	KindListened Kind = "listened" // Error, or one file
 	KindReported Kind = "reported" // the report with that ID was taken, or Error says why not
 	KindProve    Kind = "prove"    // Data: what to prove, still gated; the answer is KindProved
+	KindProbe    Kind = "probe"    // Data: how to find out whether it serves well; the answer is KindProbed
 	KindActivate Kind = "activate" // accept connections
 	KindPackets  Kind = "packets"  // read datagram sockets, too
 	KindDrain    Kind = "drain"    // replaced: finish what is in progress within Timeout

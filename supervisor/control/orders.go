@@ -29,6 +29,9 @@ type Orders struct {
 	// Prove: say with [Link.Proved] whether this process would serve well. What it shall
 	// know for that was told right before; data says what to prove.
 	Prove func(data json.RawMessage)
+	// Probe: say with [Link.Probed] whether this process, which serves, serves well; data
+	// says how to find out.
+	Probe func(data json.RawMessage)
 	// Packets: read datagram sockets as well.
 	Packets func()
 	// Drain: replaced; finish what is in progress within timeout (0: for ever), then exit.

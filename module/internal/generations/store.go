@@ -172,6 +172,18 @@ func (s *Store) Instead(digest string) (*Generation, Refused) {
 	return nil, Refused{}
 }
 
+// Number is that of the newest generation with a digest; 0 if there is none.
+func (s *Store) Number(digest string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, g := range slices.Backward(s.list) {
+		if g.Digest == digest {
+			return g.Number
+		}
+	}
+	return 0
+}
+
 // ErrUnknown says that there is no generation of a number.
 var ErrUnknown = errors.New("there is no such generation")
 

@@ -111,6 +111,9 @@ func (j *judging) reload() {
 	switch r.Result {
 	case Failed:
 		p.Text = fmt.Sprintf("the reload %s ago failed", j.since(r.At))
+		if r.RolledBack != "" {
+			j.problem(Problem{Severity: Warn, Text: "the reload before that was rolled back", Why: r.RolledBack, Next: p.Next})
+		}
 	case RolledBack:
 		p.Text = fmt.Sprintf("the reload %s ago was rolled back", j.since(r.At))
 	default:

@@ -53,6 +53,9 @@ func (j *judging) child(c *supervisor.Status) {
 	if s := c.Standby; s != nil && s.Wanted > 0 {
 		text += fmt.Sprintf(", %s", Count(s.Ready, "standby", "standbys"))
 	}
+	if p := c.Probation; p != nil {
+		text += fmt.Sprintf(", on probation for %s", j.until(*p))
+	}
 	j.serving = append(j.serving, text)
 	if since := SilentSince(c, j.now); !since.IsZero() {
 		j.silent = true

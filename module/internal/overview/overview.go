@@ -41,6 +41,9 @@ type Reload struct {
 	At     time.Time `json:"at"`
 	Result string    `json:"result"`
 	Error  string    `json:"error,omitempty"`
+	// RolledBack is why something else serves than what was loaded last and could be; empty
+	// is that it does not.
+	RolledBack string `json:"rolled_back,omitempty"`
 	// Serving is since when the configuration serves that was loaded last.
 	Serving *time.Time `json:"serving_since,omitempty"`
 }

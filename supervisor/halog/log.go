@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package supervisor
+package halog
 
 import (
 	"fmt"
@@ -15,24 +15,24 @@ import (
 
 // Codes of the high-availability log.
 const (
-	haOpening    = "SHA0502"
-	haWatcher    = "SHA0425"
-	haCommand    = "SHA0158"
-	haCreating   = "SHA0173"
-	haCreated    = "SHA0214"
-	haWaiting    = "SHA0877"
-	haRunning    = "SHA0899"
-	haSupervise  = "SHA0817"
-	haTerminated = "SHA0579"
-	haExitCode   = "SHA0584"
-	haRestarting = "SHA0558"
+	Opening    = "SHA0502"
+	Watcher    = "SHA0425"
+	Command    = "SHA0158"
+	Creating   = "SHA0173"
+	Created    = "SHA0214"
+	Waiting    = "SHA0877"
+	Running    = "SHA0899"
+	Supervise  = "SHA0817"
+	Terminated = "SHA0579"
+	ExitCode   = "SHA0584"
+	Restarting = "SHA0558"
 )
 
-// HALog is the small file that records the life of a child: one line per event,
+// Log is the small file that records the life of a child: one line per event,
 // local time, a code, a text; one write per line, always appended. When the file
 // was renamed away, the next line starts a new one. Errors are told once and
 // never cost the service. The zero value and nil write nothing.
-type HALog struct {
+type Log struct {
 	warn func(error)
 	now  func() time.Time
 
@@ -42,17 +42,17 @@ type HALog struct {
 	warned bool
 }
 
-// OpenHALog opens path for appending and writes the first two lines; an empty path
+// Open opens path for appending and writes the first two lines; an empty path
 // is no file. A path that cannot be opened is told to warn, once; the log then keeps
 // trying with each line.
-func OpenHALog(path string, warn func(error)) *HALog {
-	l := &HALog{warn: warn, now: time.Now}
+func Open(path string, warn func(error)) *Log {
+	l := &Log{warn: warn, now: time.Now}
 	l.Reopen(path)
 	return l
 }
 
-// Reopen goes on in the file at path as [OpenHALog] begins there.
-func (l *HALog) Reopen(path string) {
+// Reopen goes on in the file at path as [Open] begins there.
+func (l *Log) Reopen(path string) {
 	if abs, err := filepath.Abs(path); err == nil && path != "" {
 		path = abs
 	}
@@ -60,19 +60,19 @@ func (l *HALog) Reopen(path string) {
 	l.mu.Lock()
 	l.path, l.warned = path, false
 	l.mu.Unlock()
-	l.line(haOpening, "opening log for Broker HTTP HA")
-	l.line(haWatcher, fmt.Sprintf("watcher process pid=%d", os.Getpid()))
+	l.Line(Opening, "opening log for Broker HTTP HA")
+	l.Line(Watcher, fmt.Sprintf("watcher process pid=%d", os.Getpid()))
 }
 
 // Path is the file's absolute path.
-func (l *HALog) Path() string {
+func (l *Log) Path() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.path
 }
 
 // Close closes the file.
-func (l *HALog) Close() {
+func (l *Log) Close() {
 	if l == nil {
 		return
 	}
@@ -84,7 +84,8 @@ func (l *HALog) Close() {
 	}
 }
 
-func (l *HALog) line(code, text string) {
+// Line writes one line.
+func (l *Log) Line(code, text string) {
 	if l == nil {
 		return
 	}
@@ -107,7 +108,7 @@ func (l *HALog) line(code, text string) {
 // maxHALine bounds a line's text, in bytes.
 const maxHALine = 4 << 10
 
-func (l *HALog) write(line string) error {
+func (l *Log) write(line string) error {
 	if l.file != nil && l.rotated() {
 		_ = l.file.Close()
 		l.file = nil
@@ -123,7 +124,7 @@ func (l *HALog) write(line string) error {
 	return err
 }
 
-func (l *HALog) rotated() bool {
+func (l *Log) rotated() bool {
 	open, err := l.file.Stat()
 	if err != nil {
 		return true

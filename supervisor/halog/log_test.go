@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package supervisor
+package halog
 
 import (
 	"fmt"
@@ -12,18 +12,18 @@ import (
 	"time"
 )
 
-func TestHALogLines(t *testing.T) {
+func TestLogLines(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ha.log")
 	if err := os.WriteFile(path, []byte("what was there\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l := OpenHALog(path, func(err error) { t.Error(err) })
+	l := Open(path, func(err error) { t.Error(err) })
 	defer l.Close()
 	zone := time.FixedZone("", 2*60*60)
 	l.now = func() time.Time { return time.Date(2030, 2, 1, 23, 59, 58, 999, time.UTC).In(zone) }
-	l.line(haCommand, "[HA] command line for child broker: [caddy broker run --child]")
-	l.line(haCommand, "[HA] command line for child broker: [sh -c one\ntwo\r\x00three]")
+	l.Line(Command, "[HA] command line for child broker: [caddy broker run --child]")
+	l.Line(Command, "[HA] command line for child broker: [sh -c one\ntwo\r\x00three]")
 
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -48,18 +48,18 @@ func TestHALogLines(t *testing.T) {
 }
 
 // After rotation by rename the next line begins a new file.
-func TestHALogRotation(t *testing.T) {
+func TestLogRotation(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "ha.log")
-	l := OpenHALog(path, func(err error) { t.Error(err) })
+	l := Open(path, func(err error) { t.Error(err) })
 	defer l.Close()
 	for i := range 3 {
-		l.line(haRunning, fmt.Sprint("before ", i))
+		l.Line(Running, fmt.Sprint("before ", i))
 		if err := os.Rename(path, fmt.Sprintf("%s.%d", path, i)); err != nil {
 			t.Fatal(err)
 		}
-		l.line(haRunning, fmt.Sprint("after ", i))
+		l.Line(Running, fmt.Sprint("after ", i))
 		for file, want := range map[string]string{fmt.Sprintf("%s.%d", path, i): fmt.Sprint("before ", i), path: fmt.Sprint("after ", i)} {
 			text, err := os.ReadFile(file)
 			if err != nil || !strings.HasSuffix(string(text), want+"\n") {
@@ -71,21 +71,21 @@ func TestHALogRotation(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	l.line(haRunning, "again")
+	l.Line(Running, "again")
 	if text, _ := os.ReadFile(path); !strings.HasSuffix(string(text), "again\n") {
 		t.Errorf("after the removal: %q", text)
 	}
 }
 
 // A file that cannot be opened costs one warning, and is written when it can be.
-func TestHALogUnwritable(t *testing.T) {
+func TestLogUnwritable(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "not", "there")
 	var warnings []error
-	l := OpenHALog(filepath.Join(dir, "ha.log"), func(err error) { warnings = append(warnings, err) })
+	l := Open(filepath.Join(dir, "ha.log"), func(err error) { warnings = append(warnings, err) })
 	defer l.Close()
 	for range 5 {
-		l.line(haRunning, "ok")
+		l.Line(Running, "ok")
 	}
 	if len(warnings) != 1 || !strings.Contains(warnings[0].Error(), dir) {
 		t.Errorf("warnings %v, want one that names the file", warnings)
@@ -93,7 +93,7 @@ func TestHALogUnwritable(t *testing.T) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	l.line(haRunning, "now")
+	l.Line(Running, "now")
 	if text, err := os.ReadFile(l.Path()); err != nil || !strings.HasSuffix(string(text), "now\n") {
 		t.Errorf("%q (%v)", text, err)
 	}
@@ -101,18 +101,18 @@ func TestHALogUnwritable(t *testing.T) {
 
 // A log goes on in another file, which begins as every log does, in none, and in the
 // first again.
-func TestHALogReopen(t *testing.T) {
+func TestLogReopen(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	first, second := filepath.Join(dir, "first"), filepath.Join(dir, "second")
-	l := OpenHALog(first, func(err error) { t.Error(err) })
+	l := Open(first, func(err error) { t.Error(err) })
 	defer l.Close()
 	for _, path := range []string{second, "", first} {
 		l.Reopen(path)
 		if got := l.Path(); got != path {
 			t.Errorf("path %q, want %q", got, path)
 		}
-		l.line(haRunning, "in "+filepath.Base(path))
+		l.Line(Running, "in "+filepath.Base(path))
 	}
 	for file, want := range map[string]string{
 		first:  "SHA0502 SHA0425 SHA0502 SHA0425 SHA0899",
@@ -135,12 +135,12 @@ func TestHALogReopen(t *testing.T) {
 	}
 }
 
-func TestHALogOff(t *testing.T) {
+func TestLogOff(t *testing.T) {
 	t.Parallel()
-	var none *HALog
-	none.line(haRunning, "nobody reads this")
+	var none *Log
+	none.Line(Running, "nobody reads this")
 	none.Close()
-	var zero HALog
-	zero.line(haRunning, "nobody reads this")
+	var zero Log
+	zero.Line(Running, "nobody reads this")
 	zero.Close()
 }

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package broker
+package voice
 
 import (
 	"testing"
@@ -74,7 +74,7 @@ func TestVoice(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			e := spoken(supervisor.Event{Name: c.event, Data: c.data})
+			e := Spoken(supervisor.Event{Name: c.event, Data: c.data})
 			if e.Data["severity"] != c.level || e.Data["summary"] != c.want {
 				t.Errorf("%s: %s\nwant %s: %s", e.Data["severity"], e.Data["summary"], c.level, c.want)
 			}

@@ -1,11 +1,11 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package supervisor
+package restart
 
 import "time"
 
-// Restart is the policy for the time between a child's death and the next start.
+// Policy is one for the time between a child's death and the next start.
 //
 // The first delay is Delay, exactly. While children keep dying before they were
 // ready for Reset, it doubles up to MaxDelay, and every doubled delay is spread
@@ -13,26 +13,26 @@ import "time"
 // do not rise together. A MaxDelay not above Delay makes it always Delay. It
 // never gives up. From the second death in a row on, a Delay of 0 counts as
 // 100 ms, so that a program that cannot run does not keep a processor busy.
-type Restart struct {
+type Policy struct {
 	Delay    time.Duration
 	MaxDelay time.Duration
 	Reset    time.Duration
 }
 
-const (
-	restartJitter   = 0.2
-	minRestartDelay = 100 * time.Millisecond
-)
+const jitter = 0.2
 
-// after is the delay after the nth death in a row (1 is the first), with a
+// MinDelay is what no delay counts as from the second death in a row on.
+const MinDelay = 100 * time.Millisecond
+
+// After is the delay after the nth death in a row (1 is the first), with a
 // random number in [0, 1).
-func (r Restart) after(n int, random float64) time.Duration {
+func (r Policy) After(n int, random float64) time.Duration {
 	if n <= 1 {
 		return r.Delay
 	}
 	d := r.Delay
 	if d <= 0 {
-		d = minRestartDelay
+		d = MinDelay
 	}
 	if r.MaxDelay <= r.Delay {
 		return d
@@ -44,7 +44,7 @@ func (r Restart) after(n int, random float64) time.Duration {
 		}
 		d *= 2
 	}
-	low := float64(d) * (1 - restartJitter)
-	high := min(float64(d)*(1+restartJitter), float64(r.MaxDelay))
+	low := float64(d) * (1 - jitter)
+	high := min(float64(d)*(1+jitter), float64(r.MaxDelay))
 	return min(time.Duration(low+(high-low)*random), r.MaxDelay)
 }

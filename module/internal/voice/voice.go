@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package broker
+package voice
 
 import (
 	"cmp"
@@ -13,7 +13,6 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/caddy-broker/caddy-broker/internal/plain"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 	"github.com/caddy-broker/caddy-broker/supervisor/memory"
 )
@@ -26,34 +25,26 @@ import (
 
 // Fields of every event.
 const (
-	fieldSummary  = "summary"
-	fieldSeverity = "severity"
+	FieldSummary  = "summary"
+	FieldSeverity = "severity"
 )
 
-// spoken is an event of a child with its summary and its severity.
-func spoken(e supervisor.Event) supervisor.Event {
+// Spoken is an event of a child with its summary and its severity.
+func Spoken(e supervisor.Event) supervisor.Event {
 	level, text := voice(e)
 	data := maps.Clone(e.Data)
-	data[fieldSummary], data[fieldSeverity] = text, level.String()
+	data[FieldSummary], data[FieldSeverity] = text, level.String()
 	return supervisor.Event{Name: e.Name, Data: data}
 }
 
-// severity is the level at which an event is logged.
-func severity(e supervisor.Event) zapcore.Level {
-	text, _ := e.Data[fieldSeverity].(string)
+// Severity is the level at which an event is logged.
+func Severity(e supervisor.Event) zapcore.Level {
+	text, _ := e.Data[FieldSeverity].(string)
 	level, err := zapcore.ParseLevel(text)
 	if err != nil {
 		return zap.InfoLevel
 	}
 	return level
-}
-
-// tellReload says that a configuration could not be made to serve; err is nil if it serves.
-// A process that serves nothing yet ends with that error.
-func tellReload(err error) {
-	if err != nil && host.deciding() != nil {
-		host.events.put(supervisor.Event{Name: "broker_reload_failed", Data: map[string]any{"error": plain.Line(err.Error(), maxEventText)}})
-	}
 }
 
 // facts are an event's data.
@@ -100,6 +91,9 @@ func voice(e supervisor.Event) (zapcore.Level, string) {
 	case "broker_child_exited":
 		return sayExited(f)
 	case "broker_child_promoted":
+		if f.text("after") == "rollback" {
+			return zap.InfoLevel, f.child() + ": a process of the configuration before serves now, in the place of the one that has died"
+		}
 		if f.text("after") == "death" {
 			return zap.InfoLevel, f.child() + ": the standby serves now, in the place of the process that has died"
 		}
@@ -128,6 +122,10 @@ func voice(e supervisor.Event) (zapcore.Level, string) {
 	case "broker_reload_failed":
 		return zap.WarnLevel, "the configuration that was to be loaded is not in effect, and what served before serves on: " + f.text("error")
 	case "broker_reload_rolled_back":
+		if automatic, _ := f["automatic"].(bool); automatic {
+			return zap.ErrorLevel, "the configuration that was loaded last did not serve well, and the one before serves again: " + f.text("error") +
+				"; mend it, and load it again"
+		}
 		return zap.WarnLevel, "an earlier configuration serves than the one that was loaded last: " + f.text("error")
 	case "failover_in_doubt":
 		return zap.ErrorLevel, fmt.Sprintf("%s may have been executed without an answer, because %s; they are not sent again: compare `caddy broker in-doubt` with what the backends have",

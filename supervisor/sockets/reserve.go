@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package supervisor
+package sockets
 
 import (
 	"errors"
@@ -14,16 +14,16 @@ import (
 // parent, for its connection, its output and the system's own, and a socket three.
 const reserved = 16
 
-// reserve keeps descriptors that are given up when a process cannot be started, or a
+// Reserve keeps descriptors that are given up when a process cannot be started, or a
 // socket not be opened, because there are no more: whatever else this process does with
 // its own, its child comes back.
-type reserve struct {
+type Reserve struct {
 	mu    sync.Mutex
 	files []*os.File // by mu
 }
 
-// fill takes what is missing, as far as there is.
-func (r *reserve) fill() {
+// Fill takes what is missing, as far as there is.
+func (r *Reserve) Fill() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for len(r.files) < reserved {
@@ -35,8 +35,8 @@ func (r *reserve) fill() {
 	}
 }
 
-// giveUp closes them, and reports whether there were any.
-func (r *reserve) giveUp() bool {
+// GiveUp closes them, and reports whether there were any.
+func (r *Reserve) GiveUp() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	had := len(r.files) > 0
@@ -47,14 +47,14 @@ func (r *reserve) giveUp() bool {
 	return had
 }
 
-// with does f, and once more with the reserve given up if there were no descriptors
+// With does f, and once more with the reserve given up if there were no descriptors
 // for it.
-func (r *reserve) with(f func() error) error {
+func (r *Reserve) With(f func() error) error {
 	err := f()
-	if exhausted(err) && r.giveUp() {
+	if exhausted(err) && r.GiveUp() {
 		err = f()
 	}
-	r.fill()
+	r.Fill()
 	return err
 }
 
