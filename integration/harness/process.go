@@ -94,8 +94,14 @@ func (p *Process) Output() string {
 // Alive reports whether a process runs. One that has ended and was not waited
 // for does not.
 func Alive(pid int) bool {
-	state := stateOf(pid)
-	return state != 0 && state != 'Z' && state != 'X'
+	switch stateOf(pid) {
+	case 0, 'X':
+		return false
+	case 'Z': // a thread that writes to a disk may outlast the others, and keeps what is open
+		threads, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/task")
+		return err == nil && len(threads) > 1
+	}
+	return true
 }
 
 // stateOf is the letter of a process's state, 0 when there is no such process.
