@@ -57,9 +57,9 @@ func (h *hostState) refused(d *document.Document, err error) {
 }
 
 // lastGood makes a process that starts run what served last, if what it was given could
-// not serve the last time. It returns what to say of that, or nothing.
-func (h *hostState) lastGood(a *App) string {
-	if latest.Load() || a.doc == nil || a.former || h.shown.Load() != nil || TakesOver() {
+// not serve the last time. What is asked for is loaded. It returns what to say of that.
+func (h *hostState) lastGood(a *App, asked bool) string {
+	if asked || latest.Load() || a.doc == nil || a.former || h.shown.Load() != nil || TakesOver() {
 		return ""
 	}
 	g, refused := h.generations.Instead(generations.Digest(a.doc.JSON()))
@@ -124,8 +124,7 @@ func Rollback(ctx context.Context, number int, by string) (to, from int, err err
 	return g.Number, serving.Number, nil
 }
 
-// isSubstituted reports whether Caddy itself has to load the next configuration, whatever
-// it has of that already.
+// isSubstituted reports whether Caddy itself has to load the next configuration.
 func (h *hostState) isSubstituted() bool {
 	h.turn.Lock()
 	defer h.turn.Unlock()

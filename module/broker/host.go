@@ -93,10 +93,7 @@ func (h *hostState) claim(a *App) error {
 	h.mu.Unlock()
 	h.events.follow(a)
 	h.state.follow(h, a)
-	instead := ""
-	if p == nil { // no request has asked for this
-		instead = h.lastGood(a)
-	}
+	instead := h.lastGood(a, p != nil)
 	if spec := a.specs[DefaultChild]; spec != nil && a.doc != nil {
 		spec.madeOf(a.doc, a.Children[DefaultChild])
 	}
@@ -119,7 +116,11 @@ func (h *hostState) claim(a *App) error {
 		return err
 	}
 	first := h.show(a.doc, a.logger)
+	was := LastReload()
 	loaded(nil)
+	if first && was != nil && was.RolledBack != "" { // as the program before has said
+		noteReload(overview.RolledBack, was.RolledBack)
+	}
 	if h.substituted = instead != ""; h.substituted {
 		tellRolledBack(instead)
 	}

@@ -105,8 +105,7 @@ func (h *hostState) goBack(c *Hosted, a *App, from, to *origin, r supervisor.Rol
 	}
 }
 
-// saveAgain saves what serves, if it has been rolled back before Caddy has saved what was
-// loaded.
+// saveAgain saves what serves, if that is not what Caddy has just saved.
 func (h *hostState) saveAgain(loaded *document.Document) {
 	h.turn.Lock()
 	defer h.turn.Unlock()
