@@ -5,6 +5,7 @@ package broker
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/module/internal/parlance"
@@ -16,7 +17,8 @@ import (
 // serve: it may wait for certificates and for backends.
 const proveTime = 15 * time.Second
 
-// prove says in s what a new process has to prove before it serves, and afterwards.
+// prove says in s what a new process has to prove before it serves, and afterwards again and
+// again. A probe that may change something is sent once.
 func (a *App) prove(s *supervisor.Spec) error {
 	list := a.Probes
 	if list == nil {
@@ -42,8 +44,11 @@ func (a *App) prove(s *supervisor.Spec) error {
 			s.Errors.Least = uint64(*n)
 		}
 	}
-	if len(list) > 0 {
-		s.Probe = s.Prove
+	if err != nil {
+		return err
+	}
+	if again := slices.DeleteFunc(slices.Clone(list), func(p probe.Probe) bool { return p.Unsafe }); len(again) > 0 {
+		s.Probe, err = json.Marshal(again)
 	}
 	return err
 }
