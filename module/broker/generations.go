@@ -85,7 +85,7 @@ func (h *hostState) lastGood(a *App) string {
 	a.doc, a.Children[DefaultChild], a.specs[DefaultChild] = d.From(a.doc.Source), &sites, spec
 	h.substituted = true
 	return fmt.Sprintf("generation %d serves, which did so last: the configuration that this process was started with was refused at %s (%s); "+
-		"--latest starts it all the same", g.Number, refused.At.Local().Format(time.DateTime), refused.Why)
+		"`caddy reload --force` loads it if it proves itself now, `caddy broker run --ha --latest` starts it in any case", g.Number, refused.At.Local().Format(time.DateTime), refused.Why)
 }
 
 // rolledBackEvent says that something else serves than what was loaded last.
