@@ -40,7 +40,7 @@ func (h *hostState) served(d *document.Document, first bool) {
 	if first {
 		by = "the start"
 	}
-	g := generations.Generation{Since: time.Now(), By: cmp.Or(d.By, by), Digest: generations.Digest(d.JSON()), Config: d.JSON()}
+	g := generations.Generation{Since: time.Now(), By: cmp.Or(d.By, by), Digest: digest(d), Config: d.JSON()}
 	if s := d.Source; s != nil {
 		g.File, g.Adapter = s.File, s.Adapter
 	}
@@ -52,7 +52,7 @@ func (h *hostState) refused(d *document.Document, err error) {
 	_, start := errors.AsType[*supervisor.StartError](err)
 	_, proof := errors.AsType[*supervisor.ProofError](err)
 	if d != nil && h.shown.Load() != nil && (start || proof) {
-		h.generations.Refuse(generations.Refused{Digest: generations.Digest(d.JSON()), At: time.Now(), Why: plain.Line(err.Error(), maxReload)})
+		h.generations.Refuse(generations.Refused{Digest: digest(d), At: time.Now(), Why: plain.Line(err.Error(), maxReload)})
 	}
 }
 
@@ -62,7 +62,7 @@ func (h *hostState) lastGood(a *App) string {
 	if latest.Load() || a.doc == nil || a.former || h.shown.Load() != nil || TakesOver() {
 		return ""
 	}
-	g, refused := h.generations.Instead(generations.Digest(a.doc.JSON()))
+	g, refused := h.generations.Instead(digest(a.doc))
 	if g == nil {
 		return ""
 	}

@@ -5,8 +5,10 @@ package broker
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
+	"github.com/caddy-broker/caddy-broker/module/document"
 	"github.com/caddy-broker/caddy-broker/module/internal/probe"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 )
@@ -42,6 +44,34 @@ func TestUnsafeProbesAreSentOnce(t *testing.T) {
 		}
 		if err := json.Unmarshal(spec.Probe, &again); err != nil || len(again) != c.again || again[0].Unsafe {
 			t.Errorf("%s: %s is sent again (%v)", name, spec.Probe, err)
+		}
+	}
+}
+
+// Where a probe stands in a file makes no other configuration of it, what it asks for does.
+func TestDigestOfProbes(t *testing.T) {
+	t.Parallel()
+	const config = `{"apps":{"broker":{"probes":[{"method":"GET","url":"http://a.example/","at":"Caddyfile:5"}],"standby":1}}}`
+	of := func(old, repl string) string {
+		d, err := document.Parse([]byte(strings.Replace(config, old, repl, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(d.JSON())
+		sum := digest(d)
+		if again, err := json.Marshal(d.Config()); err != nil || string(again) != text {
+			t.Errorf("the configuration became %s (%v)", again, err)
+		}
+		return sum
+	}
+	for old, repl := range map[string]string{"Caddyfile:5": "/etc/caddy/Caddyfile:6", `,"at":"Caddyfile:5"`: ""} {
+		if of(old, repl) != of("", "") {
+			t.Errorf("%s instead of %s is another configuration", repl, old)
+		}
+	}
+	for old, repl := range map[string]string{"a.example": "b.example", `"standby":1`: `"standby":2`, "GET": "HEAD"} {
+		if of(old, repl) == of("", "") {
+			t.Errorf("%s instead of %s is the same configuration", repl, old)
 		}
 	}
 }
