@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-broker/caddy-broker/integration/harness"
 )
@@ -171,6 +172,30 @@ func TestGenerations(t *testing.T) {
 		t.Fatalf("a forced reload of what was rolled back: %v\n%s", err, out)
 	}
 	answers("three")
+}
+
+// TestRefusedAndAskedFor: what was refused is started again if a request asks for it: the
+// guard is for a start that no one looks at.
+func TestRefusedAndAskedFor(t *testing.T) {
+	t.Parallel()
+	port := freePort(t)
+	file := func(answer string) string {
+		return strings.NewReplacer("ANSWER", answer, "TOKEN", "x").Replace(generational)
+	}
+	b := startBroker(t, file("one"), "PORT="+port)
+	if out, err := reload(t, b, file("\"two\" 500")); err == nil {
+		t.Fatalf("it was not refused:\n%s", out)
+	}
+	if out, err := reload(t, b, "{\n\tadmin {$ADMIN}\n\tauto_https off\n\tbroker off\n}\nhttp://:{$PORT} {\n\trespond one\n}\n"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if out, err := reload(t, b, file("\"two\" 500")); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	client := &harness.Client{Addr: "127.0.0.1:" + port}
+	if res := client.Do(t.Context(), "asked", time.Now(), harness.Request{Method: http.MethodGet}); res.Body != "two" {
+		t.Errorf("answered %q (%v), want two", res.Body, res.Err)
+	}
 }
 
 // TestGenerationsWithoutAFolder: where the state cannot be written, one line says so, and

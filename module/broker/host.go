@@ -93,7 +93,10 @@ func (h *hostState) claim(a *App) error {
 	h.mu.Unlock()
 	h.events.follow(a)
 	h.state.follow(h, a)
-	instead := h.lastGood(a)
+	instead := ""
+	if p == nil { // no request has asked for this
+		instead = h.lastGood(a)
+	}
 	if spec := a.specs[DefaultChild]; spec != nil && a.doc != nil {
 		spec.madeOf(a.doc, a.Children[DefaultChild])
 	}
@@ -136,7 +139,7 @@ func (a *App) logUnchanged(child string) {
 
 // change lets the configuration that decides go on with another document, whose
 // parent's part is the same: it is about what the child runs, if anything.
-func (h *hostState) change(base, next *document.Document, force bool) error {
+func (h *hostState) change(base, next *document.Document, w *wrapped, force bool) error {
 	h.turn.Lock()
 	defer h.turn.Unlock()
 	h.noteRolledBack()
@@ -166,10 +169,12 @@ func (h *hostState) change(base, next *document.Document, force bool) error {
 	}
 	a.doc, a.Children[DefaultChild], a.specs[DefaultChild] = next, &sites, spec
 	first := h.show(next, a.logger)
+	loaded(nil)
 	if unchanged {
 		a.logUnchanged(DefaultChild)
 	}
 	h.served(next, first)
+	w.save()
 	return nil
 }
 

@@ -105,6 +105,18 @@ func (h *hostState) goBack(c *Hosted, a *App, from, to *origin, r supervisor.Rol
 	}
 }
 
+// saveAgain saves what serves, if it has been rolled back before Caddy has saved what was
+// loaded.
+func (h *hostState) saveAgain(loaded *document.Document) {
+	h.turn.Lock()
+	defer h.turn.Unlock()
+	if serves := h.shown.Load(); serves != nil && serves != loaded {
+		if w, err := wrap(serves); err == nil && w != nil {
+			w.save()
+		}
+	}
+}
+
 // loadedLast names what serves no more.
 func loadedLast(d *document.Document) string {
 	if d.Source == nil {
