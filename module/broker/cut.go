@@ -4,9 +4,8 @@
 package broker
 
 import (
-	"cmp"
-
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
+	"github.com/caddy-broker/caddy-broker/module/internal/overview"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
 )
@@ -14,7 +13,7 @@ import (
 // left notes the requests that a process had in progress when it ended: those that may
 // have changed something are in doubt, unless the process has said so itself.
 func (c *Hosted) left(exit *supervisor.Exit, requests []account.Request) {
-	reason := whyCut(exit)
+	reason := overview.WhyCut(exit)
 	var cut []indoubt.Record
 	for i := range requests {
 		r := &requests[i]
@@ -39,25 +38,6 @@ func (c *Hosted) left(exit *supervisor.Exit, requests []account.Request) {
 	if len(cut)+unlisted > 0 {
 		c.cutOff(cut, unlisted, reason)
 	}
-}
-
-// whyCut is why a process ended, as a reason for which a request is in doubt.
-func whyCut(exit *supervisor.Exit) string {
-	how := exit.Signal
-	if exit.Fault != "" {
-		how = exit.Fault
-	}
-	text := map[string]string{
-		"crash": "the process crashed", "hang": "the process hung and was ended", "oom": "the process was ended because memory ran out",
-		"killed": "the process was killed", "start_failure": "the process ended before it was ready",
-		"stop": "the process was stopped", "replace": "the process was replaced",
-		"recycled": "the process was replaced because it had too much memory",
-	}[exit.Reason]
-	text = cmp.Or(text, "the process ended ("+exit.Reason+")")
-	if how != "" {
-		text += ": " + how
-	}
-	return text
 }
 
 // cutOff notes the requests in doubt that the end of a process left, and so many more of

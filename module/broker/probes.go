@@ -5,7 +5,6 @@ package broker
 
 import (
 	"encoding/json"
-	"maps"
 	"slices"
 	"time"
 
@@ -56,37 +55,12 @@ func (a *App) prove(s *supervisor.Spec) error {
 	return err
 }
 
-// digest is that of a configuration, wherever in a file its probes stand: the path of the file
-// and the lines above them say nothing of what it does.
+// digest is that of a configuration, wherever in a file its probes stand.
 func digest(d *document.Document) string {
-	config, _ := d.Config().(object)
-	apps, _ := config["apps"].(object)
-	app, _ := apps["broker"].(object)
-	list, _ := app["probes"].([]any)
-	if len(list) == 0 {
-		return generations.Digest(d.JSON())
+	if text, ok := probe.Unplaced(d.Config()); ok {
+		return generations.Digest(text)
 	}
-	probes := make([]any, len(list))
-	for i, p := range list {
-		if o, ok := p.(object); ok {
-			o = maps.Clone(o)
-			delete(o, "at")
-			p = o
-		}
-		probes[i] = p
-	}
-	text, err := json.Marshal(with(config, "apps", with(apps, "broker", with(app, "probes", probes))))
-	if err != nil {
-		return generations.Digest(d.JSON())
-	}
-	return generations.Digest(text)
-}
-
-// with is a copy of an object with another value of a member.
-func with(o object, name string, value any) object {
-	o = maps.Clone(o)
-	o[name] = value
-	return o
+	return generations.Digest(d.JSON())
 }
 
 // proving is told to a process that has to prove itself: what is known of the pools,
