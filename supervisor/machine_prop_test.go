@@ -396,12 +396,12 @@ func TestRolledBackStaysAway(t *testing.T) {
 			w.advance(rapid.SampledFrom([]time.Duration{0, time.Millisecond, time.Second}).Draw(t, "wait"))
 			switch p := w.m.active(); rapid.IntRange(0, 3).Draw(t, "chance") {
 			case 0:
-				w.step(inReplace{nil, w.token()}, true)
+				w.step(inReplace{rapid.SampledFrom([]*Spec{nil, nil, w.specs[2]}).Draw(t, "replacement"), w.token()}, true)
 			case 1:
 				w.step(inReady{id: w.m.lastID}, true)
 			case 2:
 				if p != nil {
-					w.step(inProbed{p.id, "no answer"}, true)
+					w.step(rapid.SampledFrom([]input{inProbed{p.id, "no answer"}, inExited{id: p.id, exit: Exit{Code: 2}}}).Draw(t, "failure"), true)
 				}
 			default:
 				w.step(w.input(), true)
