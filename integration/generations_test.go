@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-broker/caddy-broker/integration/harness"
 )
@@ -131,8 +132,8 @@ func TestGenerations(t *testing.T) {
 	if out, err := b.Run(t.Context(), "broker", "status", "--address", b.AdminAddr()); err == nil || !strings.Contains(out, "rolled back") || !strings.Contains(out, "answered 500") {
 		t.Errorf("status says nothing of what was refused: %v\n%s", err, out)
 	}
-	if !strings.Contains(b.Process().Output(), "broker_reload_rolled_back") {
-		t.Error("the log says nothing of what was refused")
+	if said := b.Process().Output(); !strings.Contains(said, "broker_reload_rolled_back") || !strings.Contains(said, "`caddy reload --force` loads it") {
+		t.Error("the log says nothing of what was refused, or not how it is loaded all the same")
 	}
 
 	if out, err := reload(t, b, file("three", "0ther")); err != nil {
@@ -152,11 +153,48 @@ func TestGenerations(t *testing.T) {
 
 	again(t, b) // the file is what was rolled back
 	answers("one")
+	args := b.Args
 	b.Args = []string{"broker", "run", "--ha", "--latest", "--config", "{}"}
 	again(t, b)
 	answers("three")
 	if l := awaitGeneration(t, b, 5); len(l.Refused) != 1 || !l.Generations[0].Serving {
 		t.Errorf("what serves after all: %+v", l)
+	}
+
+	b.Args = args
+	if out, err := b.Run(t.Context(), "broker", "rollback", "1", "--address", b.AdminAddr()); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	answers("one")
+	again(t, b)
+	answers("one")
+	if out, err := b.Run(t.Context(), "reload", "--force", "--adapter", "broker", "--config", "{}"); err != nil {
+		t.Fatalf("a forced reload of what was rolled back: %v\n%s", err, out)
+	}
+	answers("three")
+}
+
+// TestRefusedAndAskedFor: what was refused is started again if a request asks for it: the
+// guard is for a start that no one looks at.
+func TestRefusedAndAskedFor(t *testing.T) {
+	t.Parallel()
+	port := freePort(t)
+	file := func(answer string) string {
+		return strings.NewReplacer("ANSWER", answer, "TOKEN", "x").Replace(generational)
+	}
+	b := startBroker(t, file("one"), "PORT="+port)
+	if out, err := reload(t, b, file("\"two\" 500")); err == nil {
+		t.Fatalf("it was not refused:\n%s", out)
+	}
+	if out, err := reload(t, b, "{\n\tadmin {$ADMIN}\n\tauto_https off\n\tbroker off\n}\nhttp://:{$PORT} {\n\trespond one\n}\n"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if out, err := reload(t, b, file("\"two\" 500")); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	client := &harness.Client{Addr: "127.0.0.1:" + port}
+	if res := client.Do(t.Context(), "asked", time.Now(), harness.Request{Method: http.MethodGet}); res.Body != "two" {
+		t.Errorf("answered %q (%v), want two", res.Body, res.Err)
 	}
 }
 

@@ -159,7 +159,7 @@ var appTable = options.Table[App]{
 	{
 		Name: "probation", Kind: options.Duration,
 		Default: options.DurationString(defaultProbation), Allowed: "a duration, at least 0 and at most " + options.DurationString(maxProbation),
-		Effect: "After a reload has come to serve: a process of it that crashes, hangs or fails a `probe`, which is sent again each second, is rolled back to the configuration before; 0 is never.",
+		Effect: "After a reload has come to serve: a process of it that crashes, hangs or fails a `probe`, which is sent again each second unless it is `unsafe`, is rolled back to the configuration before; 0 is never.",
 		Access: options.OptionalDuration(func(a *App) **caddy.Duration { return &a.Probation }, options.Within(0, maxProbation)),
 	},
 	{

@@ -89,10 +89,12 @@ func (carrier) AwaitRoom() {
 	_ = c.sup.AwaitRoom(ctx) // whatever is wrong, the load says it
 }
 
-func (carrier) Unchanged() error {
+func (c carrier) Unchanged() error {
 	err := servable()
 	if err != nil {
 		loaded(err)
+	} else if serves := Shown(); host.isSubstituted() { // what is around it is another's
+		return c.Load(serves, serves, true)
 	} else {
 		note(overview.Unchanged, "")
 	}
@@ -111,7 +113,7 @@ func servable() error {
 // admin endpoint stays as it is, and with it every connection to it.
 func (carrier) Load(base, next *document.Document, force bool) (err error) {
 	defer func() {
-		if !errors.Is(err, document.ErrOvertaken) {
+		if err != nil && !errors.Is(err, document.ErrOvertaken) {
 			loaded(err)
 		}
 	}()
@@ -120,7 +122,10 @@ func (carrier) Load(base, next *document.Document, force bool) (err error) {
 		return fmt.Errorf("loading new config: %w", err)
 	}
 	if w == nil {
-		return caddy.Load(next.JSON(), force)
+		if err = caddy.Load(next.JSON(), force); err == nil {
+			loaded(nil)
+		}
+		return err
 	}
 	if err := servable(); err != nil {
 		return err
@@ -132,11 +137,7 @@ func (carrier) Load(base, next *document.Document, force bool) (err error) {
 	if substituted := host.isSubstituted(); !same || substituted {
 		return w.load(&pending{base: base, next: next, config: w.config(), force: force || substituted})
 	}
-	if err := host.change(base, next, force); err != nil {
-		return inCaddysWords(err)
-	}
-	w.save()
-	return nil
+	return inCaddysWords(host.change(base, next, w, force))
 }
 
 // sameAround reports whether the parent's part of a configuration is that of what serves.
@@ -166,6 +167,7 @@ func (w *wrapped) load(p *pending) error {
 	defer host.pending.Store(nil)
 	switch err = caddy.Load(parent, p.force); {
 	case err == nil:
+		host.saveAgain(p.next)
 		return nil
 	case p.overtaken:
 		return document.ErrOvertaken

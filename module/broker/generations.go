@@ -40,7 +40,7 @@ func (h *hostState) served(d *document.Document, first bool) {
 	if first {
 		by = "the start"
 	}
-	g := generations.Generation{Since: time.Now(), By: cmp.Or(d.By, by), Digest: generations.Digest(d.JSON()), Config: d.JSON()}
+	g := generations.Generation{Since: time.Now(), By: cmp.Or(d.By, by), Digest: digest(d), Config: d.JSON()}
 	if s := d.Source; s != nil {
 		g.File, g.Adapter = s.File, s.Adapter
 	}
@@ -52,17 +52,17 @@ func (h *hostState) refused(d *document.Document, err error) {
 	_, start := errors.AsType[*supervisor.StartError](err)
 	_, proof := errors.AsType[*supervisor.ProofError](err)
 	if d != nil && h.shown.Load() != nil && (start || proof) {
-		h.generations.Refuse(generations.Refused{Digest: generations.Digest(d.JSON()), At: time.Now(), Why: plain.Line(err.Error(), maxReload)})
+		h.generations.Refuse(generations.Refused{Digest: digest(d), At: time.Now(), Why: plain.Line(err.Error(), maxReload)})
 	}
 }
 
 // lastGood makes a process that starts run what served last, if what it was given could
-// not serve the last time. It returns what to say of that, or nothing.
-func (h *hostState) lastGood(a *App) string {
-	if latest.Load() || a.doc == nil || a.former || h.shown.Load() != nil || TakesOver() {
+// not serve the last time. What is asked for is loaded. It returns what to say of that.
+func (h *hostState) lastGood(a *App, asked bool) string {
+	if asked || latest.Load() || a.doc == nil || a.former || h.shown.Load() != nil || TakesOver() {
 		return ""
 	}
-	g, refused := h.generations.Instead(generations.Digest(a.doc.JSON()))
+	g, refused := h.generations.Instead(digest(a.doc))
 	if g == nil {
 		return ""
 	}
@@ -85,7 +85,7 @@ func (h *hostState) lastGood(a *App) string {
 	a.doc, a.Children[DefaultChild], a.specs[DefaultChild] = d.From(a.doc.Source), &sites, spec
 	h.substituted = true
 	return fmt.Sprintf("generation %d serves, which did so last: the configuration that this process was started with was refused at %s (%s); "+
-		"--latest starts it all the same", g.Number, refused.At.Local().Format(time.DateTime), refused.Why)
+		"`caddy reload --force` loads it if it proves itself now, `caddy broker run --ha --latest` starts it in any case", g.Number, refused.At.Local().Format(time.DateTime), refused.Why)
 }
 
 // rolledBackEvent says that something else serves than what was loaded last.
@@ -124,8 +124,7 @@ func Rollback(ctx context.Context, number int, by string) (to, from int, err err
 	return g.Number, serving.Number, nil
 }
 
-// isSubstituted reports whether Caddy itself has to load the next configuration, whatever
-// it has of that already.
+// isSubstituted reports whether Caddy itself has to load the next configuration.
 func (h *hostState) isSubstituted() bool {
 	h.turn.Lock()
 	defer h.turn.Unlock()

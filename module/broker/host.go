@@ -93,7 +93,7 @@ func (h *hostState) claim(a *App) error {
 	h.mu.Unlock()
 	h.events.follow(a)
 	h.state.follow(h, a)
-	instead := h.lastGood(a)
+	instead := h.lastGood(a, p != nil)
 	if spec := a.specs[DefaultChild]; spec != nil && a.doc != nil {
 		spec.madeOf(a.doc, a.Children[DefaultChild])
 	}
@@ -116,7 +116,11 @@ func (h *hostState) claim(a *App) error {
 		return err
 	}
 	first := h.show(a.doc, a.logger)
+	was := LastReload()
 	loaded(nil)
+	if first && was != nil && was.RolledBack != "" { // as the program before has said
+		noteReload(overview.RolledBack, was.RolledBack)
+	}
 	if h.substituted = instead != ""; h.substituted {
 		tellRolledBack(instead)
 	}
@@ -136,7 +140,7 @@ func (a *App) logUnchanged(child string) {
 
 // change lets the configuration that decides go on with another document, whose
 // parent's part is the same: it is about what the child runs, if anything.
-func (h *hostState) change(base, next *document.Document, force bool) error {
+func (h *hostState) change(base, next *document.Document, w *wrapped, force bool) error {
 	h.turn.Lock()
 	defer h.turn.Unlock()
 	h.noteRolledBack()
@@ -166,10 +170,12 @@ func (h *hostState) change(base, next *document.Document, force bool) error {
 	}
 	a.doc, a.Children[DefaultChild], a.specs[DefaultChild] = next, &sites, spec
 	first := h.show(next, a.logger)
+	loaded(nil)
 	if unchanged {
 		a.logUnchanged(DefaultChild)
 	}
 	h.served(next, first)
+	w.save()
 	return nil
 }
 

@@ -69,16 +69,16 @@ func (h *hostState) goBack(c *Hosted, a *App, from, to *origin, r supervisor.Rol
 	if r.Exit != nil {
 		why = fmt.Sprintf("its process ended after %s: %s", overview.Span(time.Duration(r.Exit.Uptime*float64(time.Second))), overview.Ended(r.Exit))
 	}
-	digest := generations.Digest(from.doc.JSON())
+	was := digest(from.doc)
 	text := fmt.Sprintf("generation %d was rolled back to generation %d: %s; %s is not what runs",
-		h.generations.Number(digest), h.generations.Number(generations.Digest(to.doc.JSON())),
+		h.generations.Number(was), h.generations.Number(digest(to.doc)),
 		cmp.Or(why, "its process cannot be ended"), loadedLast(from.doc))
 	data := map[string]any{"child": c.name, "error": plain.Line(text, maxEventText), "automatic": true}
 	if r.Exit != nil && r.Exit.InFlight != nil {
 		data["requests"], data["in_doubt"] = r.Exit.InFlight.Requests, r.Exit.InFlight.InDoubt
 	}
 	h.events.put(supervisor.Event{Name: rolledBackEvent, Data: data})
-	refused := generations.Refused{Digest: digest, At: time.Now(), Why: plain.Line(text, maxReload)}
+	refused := generations.Refused{Digest: was, At: time.Now(), Why: plain.Line(text, maxReload)}
 	if c.sup.Spec() != r.To { // another load was faster, and serves
 		h.generations.Refuse(refused)
 		return
@@ -102,6 +102,17 @@ func (h *hostState) goBack(c *Hosted, a *App, from, to *origin, r supervisor.Rol
 	h.served(d, false)
 	if w != nil {
 		w.save()
+	}
+}
+
+// saveAgain saves what serves, if that is not what Caddy has just saved.
+func (h *hostState) saveAgain(loaded *document.Document) {
+	h.turn.Lock()
+	defer h.turn.Unlock()
+	if serves := h.shown.Load(); serves != nil && serves != loaded {
+		if w, err := wrap(serves); err == nil && w != nil {
+			w.save()
+		}
 	}
 }
 

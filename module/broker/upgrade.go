@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/module/internal/handover"
+	"github.com/caddy-broker/caddy-broker/module/internal/overview"
 	"github.com/caddy-broker/caddy-broker/module/internal/statefile"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
@@ -108,7 +109,7 @@ func (h *hostState) tryToBecome(ctx context.Context, program string, begins func
 	if err != nil {
 		return err
 	}
-	draft.Past = handover.PastOf(&h.book, &h.events.hub) // as long as nothing stands still: it may be much
+	draft.Past = handover.PastOf(&h.book, &h.events.hub, LastReload()) // as long as nothing stands still: it may be much
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()
 	return h.become(ctx, draft, tried, begins)
@@ -235,7 +236,9 @@ func handedChild(name string) *handover.Child {
 
 func init() {
 	if s := handover.Received(); s != nil {
-		s.Past.Restore(&host.book, &host.events.hub)
+		var last *overview.Reload
+		s.Past.Restore(&host.book, &host.events.hub, &last)
+		lastLoad.Store(last)
 	}
 }
 

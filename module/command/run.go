@@ -69,7 +69,7 @@ func prepareRun(cmd *cobra.Command) error {
 		return nil
 	}
 	if ha, _ := flags.GetBool("ha"); !ha {
-		for _, name := range []string{"standby", "ha-log"} {
+		for _, name := range []string{"standby", "ha-log", "latest"} {
 			if flags.Changed(name) {
 				return fmt.Errorf("--%s has no effect without --ha: there is no child then", name)
 			}

@@ -4,6 +4,7 @@
 package generations
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -46,6 +47,56 @@ func TestDifference(t *testing.T) {
 	}
 	if got := difference([]byte(before), []byte(before)); got != "" {
 		t.Errorf("what is the same differs:\n%s", got)
+	}
+}
+
+// What may be a secret is one wherever it stands, and what is none is shown.
+func TestMask(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ config, want string }{
+		"header operations": {
+			`{"handler":"headers","request":{"set":{"X-Probe":["s1"]},"add":{"X-B":["s2"]},"delete":["X-Gone"],"replace":{"X-C":[{"search":"s3","replace":"s1"}]}},"response":{"deferred":true,"set":{"X-D":["s2"]}}}`,
+			`{"handler":"headers","request":{"add":{"X-B":["(secret 1)"]},"delete":["X-Gone"],"replace":{"X-C":[{"replace":"(secret 2)","search":"(secret 3)"}]},"set":{"X-Probe":["(secret 2)"]}},"response":{"deferred":true,"set":{"X-D":["(secret 1)"]}}}`,
+		},
+		"header_up": {
+			`{"handler":"reverse_proxy","headers":{"request":{"set":{"X-Upstream-Auth":["s1"]},"delete":["X-Gone"]}},"upstreams":[{"dial":"10.0.0.1:80"}]}`,
+			`{"handler":"reverse_proxy","headers":{"request":{"delete":["X-Gone"],"set":{"X-Upstream-Auth":["(secret 1)"]}}},"upstreams":[{"dial":"10.0.0.1:80"}]}`,
+		},
+		"header of an answer": {`{"body":"hello you","headers":{"X-A":["s1"]},"status_code":200}`, `{"body":"hello you","headers":{"X-A":["(secret 1)"]},"status_code":200}`},
+		"matchers": {
+			`{"header":{"X-A":["s1"],"X-B":null},"header_regexp":{"X-A":{"pattern":"s2"}},"path":["/a","/b"]}`,
+			`{"header":{"X-A":["(secret 1)"],"X-B":null},"header_regexp":{"X-A":{"pattern":"(secret 2)"}},"path":["/a","/b"]}`,
+		},
+		"environment": {`{"broker":{"env":{"STRIPE":"s1"},"standby":1}}`, `{"broker":{"env":{"STRIPE":"(secret 1)"},"standby":1}}`},
+		"probe": {
+			`{"method":"GET","request_header":{"X-A":"s1"},"url":"https://a.example/health?k=s2"}`,
+			`{"method":"GET","request_header":{"X-A":"(secret 1)"},"url":"https://a.example/health?k=(secret 2)"}`,
+		},
+		"query": {
+			`{"uri":"/a/{http.request.uri.path}?api_key=s1&b=s2&flag#end","a":"{http.request.uri}&x=s1","query":{"set":[{"key":"s3","val":"s1"}]}}`,
+			`{"a":"{http.request.uri}\u0026x=(secret 1)","query":{"set":[{"key":"(secret 2)","val":"(secret 1)"}]},"uri":"/a/{http.request.uri.path}?api_key=(secret 1)\u0026b=(secret 3)\u0026flag#end"}`,
+		},
+		"password": {
+			`{"a":"https://user:s/1@s?2@a.example/x","b":"to https://:s1@b and mail@c","c":"http://c:80/d"}`,
+			`{"a":"https://user:(secret 1)@a.example/x","b":"to https://:(secret 2)@b and mail@c","c":"http://c:80/d"}`,
+		},
+		"auth": {
+			`{"upstream_auth":"s1","auth":{"user":"s2"},"client_authentication":{"mode":"require"},"certificate_authorities":["local"]}`,
+			`{"auth":{"user":"(secret 1)"},"certificate_authorities":["local"],"client_authentication":{"mode":"require"},"upstream_auth":"(secret 2)"}`,
+		},
+		"no secret": {
+			`{"admin":{"listen":"localhost:2019"},"body":"a page, <a href=\"/?page=2\">next</a>","listen":[":443"],"replace":"stop_first","root":"/srv"}`,
+			`{"admin":{"listen":"localhost:2019"},"body":"a page, \u003ca href=\"/?page=2\"\u003enext\u003c/a\u003e","listen":[":443"],"replace":"stop_first","root":"/srv"}`,
+		},
+	} {
+		var value any
+		if err := json.Unmarshal([]byte(c.config), &value); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		got, err := json.Marshal(new(mask).value(value, false))
+		if err != nil || string(got) != c.want {
+			t.Errorf("%s: got\n%s, want\n%s (%v)", name, got, c.want, err)
+		}
 	}
 }
 

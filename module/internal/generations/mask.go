@@ -17,10 +17,22 @@ type mask struct {
 }
 
 var (
-	// secretName matches the names of members whose values may be secrets, however deep.
-	secretName = regexp.MustCompile(`(?i)(pass|secret|token|key|credential|authorization|cookie|hmac|salt|private|hash|dsn|account)`)
-	// userInfo matches the password in an address.
-	userInfo = regexp.MustCompile(`(://[^/?#@:\s]*:)([^/?#@\s]+)(@)`)
+	// secretName matches the names of members whose values may be secrets, however deep. Of
+	// what begins with auth, authentication and authorities are none: they have modes and
+	// names.
+	secretName = regexp.MustCompile(`(?i)(pass|secret|token|key|credential|auth($|[^eo]|orization)|cookie|hmac|salt|private|hash|dsn|account)`)
+	// valuesName matches the names of members that have values by name, each of which may
+	// be a secret: variables, header fields, parameters of a query.
+	valuesName = regexp.MustCompile(`(?i)^(env|(request_)?headers?|header_regexp|val)$`)
+	// operationName matches what is done to header fields, if it has them by name.
+	operationName = regexp.MustCompile(`(?i)^(set|add|replace)$`)
+	// userInfo matches the password in an address. One that is not escaped may have all but
+	// blanks, so that it goes on to the last @.
+	userInfo = regexp.MustCompile(`(://[^/?#:\s]*:)(\S+)(@)`)
+	// parameter matches one with its value in a query.
+	parameter = regexp.MustCompile(`([?&][^?&=#\s]+=)([^&#\s]+)()`)
+	// address matches a text that may be a URI, or a reference to one.
+	address = regexp.MustCompile(`^[^\s<>"]+$`)
 )
 
 // value is a decoded JSON value without secrets; within one that has a secret's name, every
@@ -30,7 +42,7 @@ func (m *mask) value(v any, secret bool) any {
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for _, name := range slices.Sorted(maps.Keys(v)) { // so that the numbers do not change
-			out[name] = m.value(v[name], secret || secretName.MatchString(name))
+			out[name] = m.value(v[name], secret || holds(name, v[name]))
 		}
 		return out
 	case []any:
@@ -43,16 +55,44 @@ func (m *mask) value(v any, secret bool) any {
 		if secret && v != "" {
 			return m.number(v)
 		}
-		return userInfo.ReplaceAllStringFunc(v, func(found string) string {
-			part := userInfo.FindStringSubmatch(found)
-			return part[1] + m.number(part[2]) + part[3]
-		})
+		text := m.parts(userInfo, v)
+		if address.MatchString(v) {
+			text = m.parts(parameter, text)
+		}
+		return text
 	case float64:
 		if secret {
 			return m.number(fmt.Sprint(v))
 		}
 	}
 	return v
+}
+
+// holds reports whether a member may hold secrets.
+func holds(name string, v any) bool {
+	fields, named := v.(map[string]any)
+	switch {
+	case secretName.MatchString(name):
+		return true
+	case operationName.MatchString(name):
+		return named
+	case !valuesName.MatchString(name):
+		return false
+	}
+	for _, side := range []string{"request", "response"} {
+		if _, ok := fields[side].(map[string]any); ok {
+			return false // operations, of which only the values are secrets
+		}
+	}
+	return true
+}
+
+// parts is a text in which the second group of each match is a number.
+func (m *mask) parts(of *regexp.Regexp, text string) string {
+	return of.ReplaceAllStringFunc(text, func(found string) string {
+		part := of.FindStringSubmatch(found)
+		return part[1] + m.number(part[2]) + part[3]
+	})
 }
 
 func (m *mask) number(secret string) string {

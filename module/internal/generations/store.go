@@ -187,7 +187,8 @@ func (s *Store) Number(digest string) int {
 // ErrUnknown says that there is no generation of a number.
 var ErrUnknown = errors.New("there is no such generation")
 
-// Back is the generation of a number, and the one that serves; 0 is the one before that.
+// Back is the generation of a number, and the one that serves; 0 is the newest one before
+// that which is another and has not been refused.
 func (s *Store) Back(number int) (to, serving Generation, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -196,11 +197,16 @@ func (s *Store) Back(number int) (to, serving Generation, err error) {
 		return to, serving, errors.New("no generation is known")
 	}
 	serving = s.list[n-1]
-	if number == 0 && n > 1 {
-		return s.list[n-2], serving, nil
+	if number == 0 {
+		for _, g := range slices.Backward(s.list[:n-1]) {
+			if g.Digest != serving.Digest && !slices.ContainsFunc(s.refused, func(r Refused) bool { return r.Digest == g.Digest }) {
+				return g, serving, nil
+			}
+		}
+		return to, serving, fmt.Errorf("%w before generation %d that has not been refused: give its number", ErrUnknown, serving.Number)
 	}
 	i := slices.IndexFunc(s.list, func(g Generation) bool { return g.Number == number })
-	if number == 0 || i < 0 {
+	if i < 0 {
 		return to, serving, fmt.Errorf("%w: known are %d to %d", ErrUnknown, s.list[0].Number, serving.Number)
 	}
 	return s.list[i], serving, nil

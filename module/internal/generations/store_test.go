@@ -128,3 +128,20 @@ func TestComplaints(t *testing.T) {
 		t.Errorf("known are %s", got)
 	}
 }
+
+// The one before is another one, and none that was refused.
+func TestBackPassesOver(t *testing.T) {
+	t.Parallel()
+	var s Store
+	for _, digest := range []string{"a", "b", "c", "a"} {
+		s.Served(Generation{Digest: digest})
+	}
+	s.Refuse(Refused{Digest: "c"})
+	if to, serving, err := s.Back(0); err != nil || to.Digest != "b" || serving.Number != 4 {
+		t.Errorf("back leads from %d to %q (%v), want b", serving.Number, to.Digest, err)
+	}
+	s.Refuse(Refused{Digest: "b"})
+	if to, _, err := s.Back(0); !errors.Is(err, ErrUnknown) {
+		t.Errorf("back leads to %q (%v), want an error", to.Digest, err)
+	}
+}

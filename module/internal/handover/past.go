@@ -12,21 +12,27 @@ type Past struct {
 	// come back.
 	History json.RawMessage `json:"history,omitempty"`
 	Events  json.RawMessage `json:"events,omitempty"`
+	// Reload is how the last load ended.
+	Reload json.RawMessage `json:"reload,omitempty"`
 }
 
-// PastOf is what both remember; what cannot be written is forgotten.
-func PastOf(history, events json.Marshaler) (p Past) {
+// PastOf is what they remember; what cannot be written is forgotten.
+func PastOf(history, events json.Marshaler, reload any) (p Past) {
 	p.History, _ = json.Marshal(history)
 	p.Events, _ = json.Marshal(events)
+	p.Reload, _ = json.Marshal(reload)
 	return p
 }
 
-// Restore has both go on with it; what cannot be read is forgotten.
-func (p Past) Restore(history, events json.Unmarshaler) {
+// Restore has them go on with it; what cannot be read is forgotten.
+func (p Past) Restore(history, events json.Unmarshaler, reload any) {
 	if p.History != nil {
 		_ = json.Unmarshal(p.History, history)
 	}
 	if p.Events != nil {
 		_ = json.Unmarshal(p.Events, events)
+	}
+	if p.Reload != nil {
+		_ = json.Unmarshal(p.Reload, reload)
 	}
 }

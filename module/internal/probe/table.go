@@ -56,7 +56,7 @@ var Table = options.Table[Probe]{
 	{
 		Name: "unsafe", Kind: options.Bool,
 		Default: "false", Allowed: "true or false",
-		Effect: "Allows a method that may change something, such as POST: it is sent at each reload.",
+		Effect: "Allows a method that may change something, such as POST: it is sent once at each reload, and not again during `probation`.",
 		Access: options.Omissible(options.Field(func(p *Probe) *bool { return &p.Unsafe })),
 	},
 }
