@@ -194,6 +194,10 @@ func (m *machine) spawn(now time.Time) {
 	if !m.wanted {
 		return
 	}
+	if p := m.first(phaseProving); p != nil && m.active() == nil && m.first(phaseStandby) == nil {
+		inProved{id: p.id}.apply(m, now) // see mustProve
+		m.event("broker_child_promoted", p, map[string]any{"role": string(phaseActive), "after": "death"})
+	}
 	m.begin(now)
 	if c := m.candidate; c != nil && (m.specOf(c).StopFirst || m.spec.StopFirst) {
 		return // they do not run side by side

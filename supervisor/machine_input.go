@@ -148,11 +148,7 @@ func (m *machine) takeOver(now time.Time, p *proc, c *candidate) {
 	m.spec, m.gen = c.spec, c.gen
 	m.tryOut(now, before, gen, old != nil || c.replaced != 0)
 	m.deaths, m.nextStart, m.restart = 0, time.Time{}, false
-	for _, q := range m.procs {
-		if q.gen != m.gen && !m.spareOfBefore(q) && (q.phase == phaseStandby || q.phase == phaseStarting) {
-			m.stop(now, q, exitReplace)
-		}
-	}
+	m.dismiss(now, func(q *proc) bool { return q.gen != m.gen && !m.spareOfBefore(q) })
 	m.activate(p)
 	if c.recycles == nil {
 		m.memory.Renew()

@@ -4,6 +4,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -151,11 +152,7 @@ func (m *machine) watchProbation(now time.Time) {
 
 // commit ends the probation: the spares are those of what serves from now on.
 func (m *machine) commit(now time.Time) {
-	for _, p := range m.procs {
-		if m.spareOfBefore(p) && (p.phase == phaseStarting || p.phase == phaseStandby) {
-			m.stop(now, p, exitReplace)
-		}
-	}
+	m.dismiss(now, m.spareOfBefore)
 	m.probation = nil
 }
 
@@ -194,11 +191,25 @@ func (m *machine) receded(now time.Time, err error) {
 	})
 }
 
-// rollBack makes the spec before the one to run again.
+// rollBack makes the spec before the one to run again. What would let the one that failed
+// come back is given up; who wants it all the same asks for it again.
 func (m *machine) rollBack(now time.Time, exit *Exit, why string) {
 	pr := m.probation
 	m.log(halog.Restarting, "rolling child broker back to the configuration before")
 	m.do(action{kind: actRolledBack, back: &RolledBack{From: m.spec, To: pr.good, Exit: exit, Why: why}})
+	if exit != nil {
+		why = cmp.Or(exit.Error, "its process ended: "+exit.Reason)
+	}
+	m.dismiss(now, func(p *proc) bool { return p.spec.Equal(m.spec) })
+	for _, c := range []**candidate{&m.later, &m.candidate} {
+		if *c != nil && ((*c).recycles != nil || (*c).spec != nil && (*c).spec.Equal(m.spec)) {
+			m.replies(&(*c).reply, fmt.Errorf("replacing child %q: it was rolled back meanwhile: %s", m.name, cmp.Or(why, "its process cannot be ended")))
+			*c = nil
+		}
+	}
+	if m.candidate == nil {
+		m.candidate, m.later = m.later, nil
+	}
 	m.spec, m.gen, m.probation = pr.good, pr.gen, nil
 	m.deaths, m.nextStart, m.restart = 0, now, false
 	m.memory.Renew()

@@ -29,6 +29,8 @@ type world struct {
 	pending []int        // requests without an answer
 	asked   int          // the last request
 	hold    bool
+
+	rolledBack []*Spec // none of them serves before it is asked for again
 }
 
 func newWorld(t *rapid.T) *world {
@@ -95,7 +97,11 @@ func (w *world) input() input {
 		if rapid.IntRange(0, 4).Draw(w.T, "overtaken") == 0 {
 			from = w.specs[rapid.IntRange(0, 2).Draw(w.T, "from")]
 		}
-		return inTune{from, w.specs[rapid.IntRange(0, 2).Draw(w.T, "spec")]}
+		spec := *w.specs[rapid.IntRange(0, 2).Draw(w.T, "spec")]
+		if from != nil { // what would need a replacement is no tuning
+			spec.Command, spec.External = from.Command, from.External
+		}
+		return inTune{from, &spec}
 	case 3:
 		return inPromote{w.token()}
 	case 4:
@@ -157,15 +163,31 @@ func (w *world) step(in input, spawns bool) {
 
 func (w *world) take(in input) []action {
 	before := w.m.probation
+	w.asks(in)
 	actions := w.m.step(w.now, in)
 	for _, a := range actions {
 		w.check(a)
 		if a.kind == actRolledBack && (before == nil || a.back.To != before.good || w.m.probation != nil) {
 			w.Fatalf("rolled back to what is not the spec before: %v, %v", a.back.To, before)
 		}
+		if a.kind == actRolledBack {
+			w.rolledBack = append(w.rolledBack, a.back.From)
+		}
 	}
 	w.invariants()
 	return actions
+}
+
+// asks notes that there is a request for a spec that was rolled back.
+func (w *world) asks(in input) {
+	var spec *Spec
+	switch in := in.(type) {
+	case inStart:
+		spec = in.spec
+	case inReplace:
+		spec = in.spec
+	}
+	w.rolledBack = slices.DeleteFunc(w.rolledBack, func(s *Spec) bool { return spec != nil && s.Equal(spec) })
 }
 
 // check looks at one action.
@@ -199,10 +221,11 @@ func (w *world) check(a action) {
 		}
 		w.hold = false
 	case actSweep:
-		// It may have been found hanging in the same step, or make room for what must be alone.
+		// It may have been found hanging in the same step, or make room for what must be alone,
+		// or everything is closed.
 		alone := w.m.candidate != nil && w.m.specOf(w.m.candidate).StopFirst
 		hung := slices.ContainsFunc(w.m.procs, func(p *proc) bool { return p.phase == phaseKilled && p.cause == exitHang })
-		if w.m.active() == nil && !hung && !alone {
+		if w.m.wanted && w.m.active() == nil && !hung && !alone {
 			w.Fatal("sweeps sockets while users wait there")
 		}
 	}
@@ -229,6 +252,12 @@ func (w *world) invariants() {
 		w.Fatal("replacements gather behind one that they could join")
 	}
 	w.probation()
+	if p := m.active(); p != nil && slices.ContainsFunc(w.rolledBack, p.spec.Equal) {
+		w.Fatalf("process %d serves what was rolled back", p.id)
+	}
+	if m.wanted && m.active() == nil && m.first(phaseStandby) == nil && m.first(phaseProving) != nil && !m.frozen {
+		w.Fatal("a process that is ready proves itself while nothing serves")
+	}
 	readers := 0
 	for _, p := range m.procs {
 		if p.packets {
@@ -348,6 +377,35 @@ func TestMachineAnswersWhateverHangs(t *testing.T) {
 		w.advance(time.Minute)
 		if len(w.pending) > 0 {
 			t.Fatalf("requests %v were not answered", w.pending)
+		}
+	})
+}
+
+// Whatever happens while a spec is on probation, it does not come back once it was rolled
+// back, unless it is asked for again.
+func TestRolledBackStaysAway(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t)
+		w.specs[1].Probation = time.Minute
+		w.step(inStart{w.specs[0], w.token()}, true)
+		w.step(inReady{id: w.m.lastID}, true)
+		w.step(inReplace{w.specs[1], w.token()}, true)
+		w.step(inReady{id: w.m.lastID}, true)
+		for range rapid.IntRange(1, 20).Draw(t, "steps") {
+			w.advance(rapid.SampledFrom([]time.Duration{0, time.Millisecond, time.Second}).Draw(t, "wait"))
+			switch p := w.m.active(); rapid.IntRange(0, 3).Draw(t, "chance") {
+			case 0:
+				w.step(inReplace{rapid.SampledFrom([]*Spec{nil, nil, w.specs[2]}).Draw(t, "replacement"), w.token()}, true)
+			case 1:
+				w.step(inReady{id: w.m.lastID}, true)
+			case 2:
+				if p != nil {
+					w.step(rapid.SampledFrom([]input{inProbed{p.id, "no answer"}, inExited{id: p.id, exit: Exit{Code: 2}}}).Draw(t, "failure"), true)
+				}
+			default:
+				w.step(w.input(), true)
+			}
 		}
 	})
 }

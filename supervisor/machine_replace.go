@@ -71,8 +71,7 @@ func (in inReplace) apply(m *machine, now time.Time) {
 	c := *at
 	c.reply = append(c.reply, in.reply)
 	if in.spec != nil {
-		c.recedes = false
-		c.spec = in.spec
+		c.spec, c.recycles, c.recedes = in.spec, nil, false
 	}
 }
 
@@ -111,17 +110,19 @@ func (m *machine) begin(now time.Time) {
 	}
 	m.lastGn++
 	c.spec, c.gen, c.begun = m.specOf(c), m.lastGn, true
-	if m.active() != nil { // spares on their way would be the old generation's
-		m.end(now, func(p *proc) bool { return p.gen == m.gen })
+	for _, p := range m.procs { // spares on their way would be the old generation's
+		if m.active() != nil && p.gen == m.gen && p.phase == phaseStarting {
+			m.kill(now, p, exitReplace)
+		}
 	}
 	m.start(now, c.spec, c.gen)
 }
 
-// end kills the starting processes that match: they serve no user.
-func (m *machine) end(now time.Time, match func(*proc) bool) {
+// dismiss stops the processes that match of those that may yet serve.
+func (m *machine) dismiss(now time.Time, match func(*proc) bool) {
 	for _, p := range m.procs {
-		if p.phase == phaseStarting && match(p) {
-			m.kill(now, p, exitReplace)
+		if (p.phase == phaseStarting || p.phase == phaseStandby || p.phase == phaseProving) && match(p) {
+			m.stop(now, p, exitReplace)
 		}
 	}
 }
