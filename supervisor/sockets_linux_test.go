@@ -283,11 +283,16 @@ func TestSocketsAreLimited(t *testing.T) {
 		many = append(many, fmt.Sprintf("unix/@%s-%d-%d", t.Name(), os.Getpid(), i))
 	}
 	w := watch(t)
-	err := w.Start(t.Context(), childSpec(t, behaviour{Asks: many}))
+	patient := func(b behaviour) *Spec { // each socket is a question to a parent that has other things to do
+		spec := childSpec(t, b)
+		spec.ReadyTimeout = 5 * time.Minute
+		return spec
+	}
+	err := w.Start(t.Context(), patient(behaviour{Asks: many}))
 	if want := fmt.Sprintf("the process has %d sockets, and may have no more", sockets.MaxSockets); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error %v, want %q in it", err, want)
 	}
-	w.start(childSpec(t, behaviour{Listen: many}))
+	w.start(patient(behaviour{Listen: many}))
 	if n := len(w.Sockets().Addresses()); n != len(many) {
 		t.Errorf("%d sockets are held", n)
 	}
