@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/caddy-broker/caddy-broker/bench/peers"
 	"github.com/caddy-broker/caddy-broker/integration/harness"
@@ -50,11 +51,15 @@ func bounded(name string, before, after, growth size) string {
 	return ""
 }
 
+// restTime is how long that may take: a child keeps up to 512 idle connections to a backend,
+// after a burst of requests, for two minutes.
+const restTime = 3 * time.Minute
+
 // atRest waits until both processes have given back what the load made them take,
 // and says what still is too much then. A process has no need to give back memory
 // soon: it is told to collect, and then returns pages to the system little by little.
 func (w *world) atRest(ctx context.Context, parent, active size) (parentNow, activeNow size, bad []string, err error) {
-	_ = harness.Until(ctx, patience, func() error {
+	_ = harness.Until(ctx, restTime, func() error {
 		for _, path := range []string{"", "/broker/children/default/admin"} {
 			if err = w.admin(ctx, http.MethodGet, path+"/debug/pprof/heap?gc=1", nil); err != nil {
 				return err
