@@ -6,8 +6,6 @@
 package integration
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -188,18 +186,8 @@ func (c *container) serving(t *testing.T, notPid int) (pid int) {
 			c.first = children[0]
 		}
 		out, err := c.run(t, "broker", "status", "--json")
-		var status struct {
-			Children []harness.Child `json:"children"`
-		}
-		if json.Unmarshal([]byte(out), &status) != nil || len(status.Children) != 1 {
-			return fmt.Errorf("caddy broker status: %w\n%s", err, out)
-		}
-		child := status.Children[0]
-		if child.State != "active" || child.Pid == notPid {
-			return fmt.Errorf("the child is %s in process %d: %w", child.State, child.Pid, context.DeadlineExceeded)
-		}
-		pid = child.Pid
-		return nil
+		pid, err = activeOf(out, err, notPid)
+		return err
 	})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, c.proc.Output())

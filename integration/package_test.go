@@ -194,21 +194,28 @@ func (r *root) serving(t *testing.T, parent *harness.Process, notPid int) (pid i
 	t.Helper()
 	err := harness.Until(t.Context(), soon, func() error {
 		out, err := r.run(t, "caddy", "broker", "status", "--json")
-		var status struct {
-			Children []harness.Child `json:"children"`
-		}
-		if json.Unmarshal([]byte(out), &status) != nil || len(status.Children) != 1 {
-			return fmt.Errorf("caddy broker status: %w\n%s", err, out)
-		}
-		child := status.Children[0]
-		if child.State != "active" || child.Pid == notPid {
-			return fmt.Errorf("the child is %s in process %d: %w", child.State, child.Pid, context.DeadlineExceeded)
-		}
-		pid = child.Pid
-		return nil
+		pid, err = activeOf(out, err, notPid)
+		return err
 	})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, parent.Output())
 	}
 	return pid
+}
+
+// activeOf reads what `caddy broker status --json` printed, err being how that ended: it
+// returns the process in which the only child serves, or an error as long as that is notPid
+// or none.
+func activeOf(out string, err error, notPid int) (pid int, _ error) {
+	var status struct {
+		Children []harness.Child `json:"children"`
+	}
+	if json.Unmarshal([]byte(out), &status) != nil || len(status.Children) != 1 {
+		return 0, fmt.Errorf("caddy broker status: %w\n%s", err, out)
+	}
+	child := status.Children[0]
+	if child.State != "active" || child.Pid == notPid {
+		return 0, fmt.Errorf("the child is %s in process %d: %w", child.State, child.Pid, context.DeadlineExceeded)
+	}
+	return child.Pid, nil
 }

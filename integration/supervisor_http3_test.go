@@ -74,13 +74,7 @@ func TestReplacementsLeaveHTTP3(t *testing.T) {
 	end()
 	wg.Wait()
 
-	total := 0
-	for _, l := range loops {
-		total += l.sent
-		if len(l.failed) > 0 {
-			t.Errorf("%s: %d of %d failed:\n%s", l.name, len(l.failed), l.sent, strings.Join(l.failed, "\n"))
-		}
-	}
+	total := noneFailed(t, loops)
 	t.Logf("%d requests", total)
 	executedOnce(t, executions(t, backends), total)
 }

@@ -230,13 +230,7 @@ func TestReplacementsLoseNothing(t *testing.T) {
 	end()
 	wg.Wait()
 
-	total := 0
-	for _, l := range loops {
-		total += l.sent
-		if len(l.failed) > 0 {
-			t.Errorf("%s: %d of %d failed: %s", l.name, len(l.failed), l.sent, strings.Join(l.failed, "; "))
-		}
-	}
+	total := noneFailed(t, loops)
 	t.Logf("%d replacements, %s each, %d requests; %s", replacements, took/time.Duration(replacements), total, sockets)
 	for _, failure := range sockets.failed {
 		t.Error(failure)
@@ -250,6 +244,19 @@ func TestReplacementsLoseNothing(t *testing.T) {
 			t.Errorf("%s was executed %d times", id, n)
 		}
 	}
+}
+
+// noneFailed checks that no request of loops that have ended has failed, and returns how
+// many there were.
+func noneFailed(t *testing.T, loops []*closedLoop) (total int) {
+	t.Helper()
+	for _, l := range loops {
+		total += l.sent
+		if len(l.failed) > 0 {
+			t.Errorf("%s: %d of %d failed: %s", l.name, len(l.failed), l.sent, strings.Join(l.failed, "; "))
+		}
+	}
+	return total
 }
 
 // losslessLoops are the clients of such a broker.

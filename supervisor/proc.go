@@ -207,7 +207,7 @@ func (m *machine) abort(now time.Time, p *proc, cause string) {
 			p.broken = fmt.Sprintf("no heartbeat for %s", now.Sub(p.lastBeat).Round(time.Second)) // its dump only shows what it did meanwhile
 		}
 		if p.phase == phaseActive {
-			m.gapSince = p.lastBeat // it has served nobody since then, as far as is known
+			m.gapSince = p.lastBeat // it has served no one since then, as far as is known
 		}
 	}
 	p.phase, p.deadline, p.killAt = phaseKilled, time.Time{}, now.Add(dumpTime)

@@ -83,7 +83,6 @@ func (h *hostState) lastGood(a *App, asked bool) string {
 		return ""
 	}
 	a.doc, a.Children[DefaultChild], a.specs[DefaultChild] = d.From(a.doc.Source), &sites, spec
-	h.substituted = true
 	return fmt.Sprintf("generation %d serves, which did so last: the configuration that this process was started with was refused at %s (%s); "+
 		"`caddy reload --force` loads it if it proves itself now, `caddy broker run --ha --latest` starts it in any case", g.Number, refused.At.Local().Format(time.DateTime), refused.Why)
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/proxy"
 )
 
-// prove says whether this process, which serves nobody yet, would serve as well as the one
+// prove says whether this process, which serves no users yet, would serve as well as the one
 // that does: its certificates are in memory, its pools reach their backends as those of
 // that process do, of which kept is known, and the operator's probes are answered as they
 // shall be.

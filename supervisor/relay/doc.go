@@ -4,7 +4,7 @@
 // Package relay carries datagrams from the process that reads a datagram socket to
 // those that it has replaced, which still have QUIC connections there.
 //
-// One process alone reads a socket: the kernel gives a datagram to whoever asks first,
+// One process alone reads a socket: the kernel gives a datagram to the one that asks first,
 // and cannot know whose connection it belongs to, because clients may have connections
 // to several processes from one port. So the process that reads, whose side is the
 // [Sender], hands on a copy of what may be another's, and keeps the original: QUIC drops

@@ -14,7 +14,7 @@ import (
 )
 
 // every is how often it looks. A process that this one has started is waited for at once,
-// so what has been dead at two looks is nobody's.
+// so no one waits for what has been dead at two looks.
 const every = 5 * time.Second
 
 func init() {
