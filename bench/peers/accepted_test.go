@@ -1,0 +1,88 @@
+// SPDX-FileCopyrightText: The caddy-broker authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package peers
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"slices"
+	"testing"
+
+	"github.com/caddy-broker/caddy-broker/integration/harness"
+)
+
+// The installed nginx and HAProxy, whatever their versions, have nothing to say
+// against their configurations: what a version deprecates is not its best setting.
+func TestPeersAcceptTheirConfigurations(t *testing.T) {
+	for _, program := range []struct {
+		name  string
+		start func(*Site, string) (*classic, error)
+		check []string // put between the program and its other arguments
+	}{
+		{"nginx", newNginx, []string{"-t"}},
+		{"haproxy", newHAProxy, []string{"-c", "-dW"}}, // a warning is an error then
+	} {
+		t.Run(program.name, func(t *testing.T) {
+			var set Set
+			set.other(t.Context(), program.name, program.start)
+			if len(set.Others) == 0 {
+				t.Skipf("%v is not installed (bench/install.sh installs it)", set.Absent)
+			}
+			for _, c := range cases {
+				for _, tls := range []bool{false, true} {
+					port, err := harness.FreePort()
+					if err != nil {
+						t.Fatal(err)
+					}
+					site := &Site{
+						Case: c, TLS: tls, Dir: t.TempDir(), Port: port, Workers: 2, Root: os.Geteuid() == 0,
+						Backends: []string{"127.0.0.1:81", "127.0.0.1:82"},
+					}
+					if tls {
+						if err := site.certify(); err != nil {
+							t.Fatal(err)
+						}
+					}
+					k, err := set.Others[0].start(site)
+					if err != nil {
+						t.Fatal(err)
+					}
+					args := slices.Insert(k.command(), 1, program.check...)
+					cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
+					if site.Passed {
+						socket, err := site.listen()
+						if err != nil {
+							t.Fatal(err)
+						}
+						defer socket.Close()
+						cmd.ExtraFiles = []*os.File{socket}
+					}
+					if out, err := cmd.CombinedOutput(); err != nil || bytes.Contains(out, []byte("[warn]")) {
+						t.Errorf("%s, case %s, TLS %t: %v\n%s", set.Others[0].Name, c, tls, err, out)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestAtLeast(t *testing.T) {
+	for _, tt := range []struct {
+		has, wants string
+		want       bool
+	}{
+		{"1.22.1", "1.25.1", false},
+		{"1.25.1", "1.25.1", true},
+		{"1.30.6", "1.25.1", true},
+		{"1.9.15", "1.25.1", false},
+		{"", "1.25.1", false},
+	} {
+		if got := (&Site{Version: tt.has}).AtLeast(tt.wants); got != tt.want {
+			t.Errorf("%q is at least %q: %t", tt.has, tt.wants, got)
+		}
+	}
+}
