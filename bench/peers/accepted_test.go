@@ -20,7 +20,7 @@ import (
 func TestPeersAcceptTheirConfigurations(t *testing.T) {
 	for _, program := range []struct {
 		name  string
-		start func(*Site, string) (*classic, error)
+		start func(*Site, string) (kind, error)
 		check []string // put between the program and its other arguments
 	}{
 		{"nginx", newNginx, []string{"-t"}},

@@ -107,7 +107,7 @@ func PrepareSoak(ctx context.Context, dir string) (Subject, error) {
 var version = regexp.MustCompile(`\d+\.\d+\.\d+`)
 
 // other adds a program that may be installed or not.
-func (s *Set) other(ctx context.Context, name string, start func(*Site, string) (*classic, error)) {
+func (s *Set) other(ctx context.Context, name string, start func(*Site, string) (kind, error)) {
 	bin, err := exec.LookPath(name)
 	if err != nil {
 		s.Absent = append(s.Absent, name)
