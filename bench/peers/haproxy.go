@@ -6,15 +6,16 @@
 package peers
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/caddy-broker/caddy-broker/integration/harness"
 )
@@ -22,17 +23,16 @@ import (
 // haproxy is HAProxy's master and its one worker.
 type haproxy struct {
 	*classic
-	socket string // on which the worker answers
+	master, worker string // sockets on which they answer
 }
 
 func newHAProxy(site *Site, bin string) (kind, error) {
 	site.passSocket()
 	file, err := site.render("haproxy.cfg")
-	args := []string{bin, "-W", "-db", "-f", file}
-	return &haproxy{
-		classic: &classic{args: args, again: systemdRestart},
-		socket:  filepath.Join(site.Dir, "haproxy.sock"),
-	}, err
+	h := &haproxy{master: filepath.Join(site.Dir, "master.sock"), worker: filepath.Join(site.Dir, "haproxy.sock")}
+	args := []string{bin, "-W", "-db", "-S", h.master, "-f", file}
+	h.classic = &classic{args: args, again: systemdRestart}
+	return h, err
 }
 
 func (h *haproxy) ready(ctx context.Context, _ int) error {
@@ -40,29 +40,53 @@ func (h *haproxy) ready(ctx context.Context, _ int) error {
 	return err
 }
 
-// serving is the worker that answers on the socket.
+// serving is the worker that answers, once the master answers too.
 func (h *haproxy) serving(ctx context.Context) (int, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", h.socket)
+	if _, err := ask(ctx, h.master, "show proc"); err != nil {
+		return 0, err
+	}
+	text, err := ask(ctx, h.worker, "show info")
 	if err != nil {
 		return 0, err
 	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	if _, err = conn.Write([]byte("show info\n")); err != nil {
-		return 0, err
-	}
-	lines := bufio.NewScanner(conn)
-	for lines.Scan() {
-		if pid, found := strings.CutPrefix(lines.Text(), "Pid: "); found {
-			return strconv.Atoi(pid)
+	for line := range strings.Lines(text) {
+		if pid, found := strings.CutPrefix(line, "Pid: "); found {
+			return strconv.Atoi(strings.TrimSpace(pid))
 		}
 	}
-	return 0, errors.Join(lines.Err(), errors.New("the worker does not say its id"))
+	return 0, fmt.Errorf("the worker does not say its id: %q", text)
 }
 
-// reload is done when another worker answers. One that has only been started may
-// still load its configuration; a master that is told to reload then can leave it
-// behind without anyone who accepts.
+// ask is one question to HAProxy, which closes the connection after the answer to the
+// last one.
+func ask(ctx context.Context, socket, question string) (string, error) {
+	opened, err := new(net.Dialer).DialContext(ctx, "unix", socket)
+	if err != nil {
+		return "", err
+	}
+	conn := opened.(*net.UnixConn)
+	defer conn.Close()
+	// A question to a process that is being replaced may stay without an answer.
+	if err = conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
+		return "", err
+	}
+	if _, err = conn.Write([]byte(question + "\n")); err != nil {
+		return "", err
+	}
+	if err = conn.CloseWrite(); err != nil {
+		return "", err
+	}
+	text, err := io.ReadAll(conn)
+	if err == nil && len(text) == 0 {
+		err = fmt.Errorf("no answer to %q", question)
+	}
+	return string(text), err
+}
+
+// reload is done when another worker answers, and the master. One that has only been
+// started may still load its configuration; a master that is told to reload then can
+// leave it behind without anyone who accepts, and one that does not answer yet does
+// not hear the signal.
 func (h *haproxy) reload(ctx context.Context, p *Proxy) error {
 	before, err := h.serving(ctx)
 	if err != nil {
