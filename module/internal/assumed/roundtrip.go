@@ -35,4 +35,6 @@ func PutOffLog(h *reverseproxy.Handler) bool {
 type lazyCore struct{ zapcore.Core }
 
 // With returns a core that has these fields in each of its lines.
-func (c lazyCore) With(fields []zapcore.Field) zapcore.Core { return zapcore.NewLazyWith(c.Core, fields) }
+func (c lazyCore) With(fields []zapcore.Field) zapcore.Core {
+	return zapcore.NewLazyWith(c.Core, fields)
+}
