@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+
+	"golang.org/x/net/http2"
 )
 
 // A request over HTTP/2 has the context of its connection, from which Caddy learns which one
@@ -22,10 +24,13 @@ func TestDeepStacksKeepTheContext(t *testing.T) {
 	b.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
 		return context.WithValue(ctx, key{}, "the connection's")
 	}
+	if err := http2.ConfigureServer(b.Config, new(http2.Server)); err != nil { //nolint:staticcheck // as Caddy does it
+		t.Fatal(err)
+	}
+	newChildRuntime(nil).followHTTP2(b.Config)
 	b.EnableHTTP2 = true
 	b.StartTLS()
 	defer b.Close()
-	newChildRuntime(nil).followHTTP2(b.Config)
 	res, err := b.Client().Get(b.URL)
 	if err != nil {
 		t.Fatal(err)
