@@ -34,7 +34,12 @@ func Attach(cmd *exec.Cmd) (w *Wire, release func(), err error) {
 	return w, func() { _, _ = childIn.Close(), childOut.Close() }, nil
 }
 
-// inherited speaks over this process's standard input and output.
+// inherited speaks over this process's standard input and output. From here on they are
+// the connection's alone: what else the process writes to its standard output, such as a
+// log, goes where its standard error goes, and its standard input is empty.
 func inherited(string) (*Wire, error) {
-	return &Wire{in: bufio.NewReader(os.Stdin), max: maxOrder, out: os.Stdout, end: os.Stdin.Close}, nil
+	in, out := os.Stdin, os.Stdout
+	os.Stdout = os.Stderr
+	os.Stdin, _ = os.Open(os.DevNull) // nil fails when it is read, too
+	return &Wire{in: bufio.NewReader(in), max: maxOrder, out: out, end: in.Close}, nil
 }

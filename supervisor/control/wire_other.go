@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -59,6 +61,8 @@ func (w *Wire) Recv() (Message, error) {
 			return Message{}, fmt.Errorf("receiving control message: %w: longer than %d bytes", ErrUnreadable, w.max)
 		case err == nil:
 			return decodeMessage(line)
+		case errors.Is(err, os.ErrClosed):
+			return Message{}, fmt.Errorf("receiving control message: %w", net.ErrClosed) // as where it is a socket
 		case !errors.Is(err, bufio.ErrBufferFull):
 			return Message{}, err
 		}

@@ -1,17 +1,17 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build !unix
-
 package supervisor
 
 import (
 	"errors"
 	"fmt"
+	"syscall"
 )
 
-// ownGroup does nothing: this system has no groups of processes.
-func (p *process) ownGroup() {}
+// ownGroup gives the process a console of its own (CREATE_NO_WINDOW), so that Ctrl-C and
+// the end of the supervisor's console reach the supervisor's process alone.
+func (p *process) ownGroup() { p.cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: 0x08000000} }
 
 func (p *process) setUser(name string) error {
 	if name != "" {
