@@ -17,6 +17,9 @@ import (
 // gather is how long changes are gathered before they are written.
 const gather = 50 * time.Millisecond
 
+// again is after how long a state that could not be written is tried again.
+const again = time.Second
+
 // maxSize bounds what is read: far more than a state can have.
 const maxSize = 64 << 20
 
@@ -58,25 +61,29 @@ func Open(dir, name string, now func() State, warn func(error)) (*File, State, e
 
 // read returns what is there, nothing where that cannot be read.
 func (f *File) read() State {
-	file, err := os.Open(f.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return State{}
-	}
-	var s State
-	if err == nil {
-		defer file.Close()
-		var data []byte
-		if data, err = io.ReadAll(io.LimitReader(file, maxSize)); err == nil {
-			s, err = decode(data)
-		}
-	}
-	if err == nil {
+	s, err := load(f.path)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		return s
 	}
 	aside := f.path + "." + time.Now().UTC().Format("20060102T150405Z")
 	err = fmt.Errorf("reading the state in %s: %w; it is moved to %s, and this broker starts without", f.path, err, aside)
 	f.warn(errors.Join(err, os.Rename(f.path, aside)))
 	return State{}
+}
+
+// load reads a state. When it returns, the file is closed: not every system moves one
+// that is open.
+func load(path string) (State, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return State{}, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxSize))
+	if err != nil {
+		return State{}, err
+	}
+	return decode(data)
 }
 
 // Changed makes the state be written soon.
@@ -115,7 +122,9 @@ func (f *File) follow() {
 		if err != nil && !failing {
 			f.warn(fmt.Errorf("writing the state: %w; the service goes on, and if this process died now, it would be lost", err))
 		}
-		failing = err != nil
+		if failing = err != nil; failing {
+			time.AfterFunc(again, f.Changed)
+		}
 	}
 }
 
@@ -143,7 +152,7 @@ func Replace(path string, data []byte) error {
 	if err = errors.Join(err, file.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(next, path); err != nil {
+	if err := rename(next, path); err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(path))

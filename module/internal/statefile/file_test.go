@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
@@ -178,4 +179,32 @@ func TestFullDisk(t *testing.T) {
 	if !reflect.DeepEqual(found, someState("/three")) {
 		t.Errorf("the next process found %+v", found)
 	}
+}
+
+// TestTriedAgain: what could not be written is written when it can be, without a change.
+func TestTriedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		k, _ := keep(t, dir)
+		defer k.Close()
+		blocked := filepath.Join(dir, "state.json.new")
+		if err := os.Mkdir(blocked, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		k.change(someState("/one"))
+		time.Sleep(again)
+		synctest.Wait()
+		if w := k.warnings(); len(w) != 1 {
+			t.Fatalf("warned %q, want one warning", w)
+		}
+		if err := os.Remove(blocked); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * again)
+		synctest.Wait()
+		if data, err := os.ReadFile(filepath.Join(dir, "state.json")); err != nil || !strings.Contains(string(data), "/one") {
+			t.Errorf("%q, %v; want the state", data, err)
+		}
+	})
 }

@@ -21,6 +21,9 @@ func tryLock(f *os.File) error {
 	return err
 }
 
+// rename moves a file to the place of another, which readers may have open.
+func rename(from, to string) error { return os.Rename(from, to) }
+
 // syncDir makes a rename in a folder last.
 func syncDir(dir string) error {
 	f, err := os.Open(dir)
