@@ -112,7 +112,7 @@ var mayImport = map[string][]string{
 	"module/internal/socket":     {"internal/lockorder"},
 	"module/internal/statefile":  {"module/internal/indoubt", "module/internal/testwait"},
 	"module/internal/testwait":   {},
-	"module/internal/voice":      {"supervisor", "supervisor/memory"},
+	"module/internal/voice":      {"supervisor", "supervisor/control", "supervisor/memory"},
 	"module/internal/winservice": {},
 
 	"supervisor":          {"internal/plain", "internal/sidebyside", "supervisor/account", "supervisor/answers", "supervisor/control", "supervisor/halog", "supervisor/memory", "supervisor/output", "supervisor/relay", "supervisor/restart", "supervisor/sockets", "supervisor/users"},

@@ -6,12 +6,16 @@
 package account
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 )
 
 // Attach gives no page: this system passes no descriptors.
-func Attach(*exec.Cmd) (*os.File, error) { return nil, nil }
+func Attach(*exec.Cmd) (*os.File, error) {
+	return nil, fmt.Errorf("keeping an account of requests in progress beside the process: %w", errors.ErrUnsupported)
+}
 
 // Inherit finds none.
 func Inherit() (*Writer, error) { return nil, nil }

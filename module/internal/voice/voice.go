@@ -4,7 +4,6 @@
 package voice
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/control"
 	"github.com/caddy-broker/caddy-broker/supervisor/memory"
 )
 
@@ -140,7 +140,7 @@ func sayReady(f facts) string {
 		return fmt.Sprintf("%s is ready after %s, and waits", f.child(), took)
 	}
 	if gap, ok := f.time("gap_seconds"); ok {
-		return fmt.Sprintf("%s serves again; it was away for %s, and the connections that waited are served now", f.child(), gap)
+		return fmt.Sprintf("%s serves again; it was away for %s, and %s", f.child(), gap, servedAgain(control.PassesSockets))
 	}
 	return fmt.Sprintf("%s is ready to serve after %s", f.child(), took)
 }
@@ -156,85 +156,6 @@ func sayRecycled(f facts) (zapcore.Level, string) {
 			text, f.count("in_a_row"))
 	}
 	return zap.WarnLevel, text
-}
-
-// planned reports whether an exit was asked for.
-func (f facts) planned() bool {
-	r := f.text("reason")
-	return r == "stop" || r == "replace" || r == "recycled"
-}
-
-func sayExited(f facts) (zapcore.Level, string) {
-	var b strings.Builder
-	b.WriteString(f.child() + " " + howItEnded(f))
-	if up, ok := f.time("uptime_seconds"); ok && f.text("reason") != "spawn" {
-		b.WriteString(" after " + up)
-	}
-	cut, doubt := f.count("requests"), f.count("in_doubt")
-	switch {
-	case f.text("requests_unknown") != "":
-		b.WriteString(": how many requests were cut is not known")
-	case cut > 0:
-		fmt.Fprintf(&b, ": %s cut, %d of them in doubt", plural(cut, "request"), doubt)
-	case f.text("role") == "active":
-		b.WriteString(": no request was in progress")
-	}
-	level := zap.WarnLevel
-	switch {
-	case f.planned():
-		if level = zap.InfoLevel; cut > 0 {
-			level = zap.WarnLevel
-		}
-		return level, b.String()
-	case cut > 0 || f.text("requests_unknown") != "":
-		level = zap.ErrorLevel
-	}
-	if pid := f.count("standby_pid"); pid != 0 {
-		fmt.Fprintf(&b, "; standby %d serves at once", pid)
-	} else if f.count("active_pid") != 0 {
-		b.WriteString("; what serves is not touched")
-	} else if next, ok := f.time("next_start_seconds"); ok {
-		level = zap.ErrorLevel
-		fmt.Fprintf(&b, "; next start in %s", next)
-		if n := f.count("deaths"); n > 1 {
-			fmt.Fprintf(&b, ", after %d deaths in a row", n)
-		}
-		if held, _ := f["held"].(bool); held {
-			b.WriteString("; until then plain HTTP is answered with 503, and other connections wait")
-		} else {
-			b.WriteString("; until it is ready connections wait")
-		}
-	} else {
-		level = zap.ErrorLevel
-		b.WriteString("; nothing serves until it is started")
-	}
-	fmt.Fprintf(&b, "; `caddy broker last-exit %s` has what it left", f.text("child"))
-	return level, b.String()
-}
-
-// howItEnded says the reason of an exit, and the cause as far as it is known.
-func howItEnded(f facts) string {
-	cause := cmp.Or(f.text("fault"), f.text("error"))
-	if f.text("reason") == "hang" { // its dump is there because we asked for it
-		cause = cmp.Or(f.text("error"), "no heartbeat")
-	}
-	how := map[string]string{
-		"crash": "crashed", "hang": "hung and was ended", "oom": "was ended by the system, which had no memory left", "killed": "was killed",
-		"spawn": "could not be started", "start_failure": "ended before it was ready", "stop": "was stopped", "replace": "was replaced and has ended",
-		"recycled": "had too much memory, was replaced and has ended",
-	}[f.text("reason")]
-	if how == "" {
-		how = "ended (" + f.text("reason") + ")"
-	}
-	if f.planned() {
-		return how
-	}
-	if cause == "" {
-		if cause = f.text("signal"); cause == "" {
-			cause = fmt.Sprintf("exit code %d", f.count("code"))
-		}
-	}
-	return fmt.Sprintf("%s (%s)", how, cause)
 }
 
 func plural(n int, one string) string {

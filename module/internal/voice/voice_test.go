@@ -4,6 +4,7 @@
 package voice
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/caddy-broker/caddy-broker/supervisor"
@@ -47,6 +48,16 @@ func TestVoice(t *testing.T) {
 			"error", "child default could not be started (no such file); nothing serves until it is started; `caddy broker last-exit default` has what it left",
 		},
 		{
+			"what was cut is not known", "broker_child_exited",
+			map[string]any{"child": "default", "role": "active", "reason": "crash", "code": 1, "uptime_seconds": 12.0, "requests_unknown": "no account", "standby_pid": 7},
+			"error", "child default crashed (exit code 1) after 12s: how many requests were cut is not known; standby 7 serves at once; `caddy broker last-exit default` has what it left",
+		},
+		{
+			"stopped without an account", "broker_child_exited",
+			map[string]any{"child": "default", "role": "active", "reason": "stop", "uptime_seconds": 12.0, "requests_unknown": "no account"},
+			"info", "child default was stopped after 12s",
+		},
+		{
 			"replaced", "broker_child_exited",
 			map[string]any{"child": "default", "role": "draining", "reason": "replace", "uptime_seconds": 3.0, "active_pid": 7},
 			"info", "replaced process of child default was replaced and has ended after 3s",
@@ -79,5 +90,16 @@ func TestVoice(t *testing.T) {
 				t.Errorf("%s: %s\nwant %s: %s", e.Data["severity"], e.Data["summary"], c.level, c.want)
 			}
 		})
+	}
+}
+
+// Where a child opens its sockets itself nothing waits while there is none, and no
+// sentence says so.
+func TestWithoutLentSockets(t *testing.T) {
+	t.Parallel()
+	for _, said := range []string{untilServed(false, false), untilServed(true, false), servedAgain(false)} {
+		if strings.Contains(said, "wait") || !strings.Contains(said, "refused") {
+			t.Errorf("%q; want that connections are refused", said)
+		}
 	}
 }
