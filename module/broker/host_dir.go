@@ -67,6 +67,9 @@ func adminBases() []string {
 
 // makeDir makes a directory in the first of the bases that allows it.
 func makeDir(bases []string) (*sockets.Dir, error) {
+	if err := sockets.CheckPrivate(); err != nil {
+		return nil, fmt.Errorf("making directory for the child's admin endpoint: %w", err)
+	}
 	var failed []error
 	for _, base := range bases {
 		if base == "" {
