@@ -49,7 +49,7 @@ var mayImport = map[string][]string{
 		"module/internal/assumed", "failover", "failover/report", "failover/address", "failover/affinity", "internal/options", "internal/plain", "module/child", "module/cluster", "module/document", "module/internal/block",
 		"module/internal/eventhub", "module/internal/handover", "module/internal/hold", "module/internal/history", "module/internal/indoubt", "module/internal/memory", "module/internal/metrics", "module/internal/overview", "module/internal/parentlog", "module/internal/parlance", "module/internal/poolstate", "module/internal/probe", "module/internal/environment", "module/internal/generations",
 		"module/internal/proxystatus", "module/internal/proxytest", "module/internal/socket", "module/internal/statefile", "module/internal/voice", "module/policyconfig",
-		"supervisor", "supervisor/account", "supervisor/control", "supervisor/halog", "supervisor/memory", "supervisor/restart", "supervisor/sockets", "supervisor/users",
+		"supervisor", "supervisor/account", "supervisor/control", "supervisor/exits", "supervisor/halog", "supervisor/memory", "supervisor/restart", "supervisor/sockets", "supervisor/users",
 	},
 	"module/child": {
 		"internal/lockorder",
@@ -65,11 +65,11 @@ var mayImport = map[string][]string{
 	},
 	"module/command": {
 		"module/internal/assumed", "failover", "failover/address", "failover/report", "internal/options", "internal/plain", "module/broker", "module/child", "module/document", "module/internal/generations", "module/internal/indoubt", "module/internal/overview", "module/internal/proxytest", "module/internal/winservice",
-		"supervisor", "supervisor/control",
+		"supervisor", "supervisor/control", "supervisor/exits",
 	},
 	"module/console": {
 		"failover/report", "internal/plain", "module/broker", "module/child", "module/cluster", "module/internal/history", "module/internal/indoubt",
-		"module/internal/lifecycle", "module/internal/overview", "module/internal/parlance", "supervisor",
+		"module/internal/lifecycle", "module/internal/overview", "module/internal/parlance", "supervisor", "supervisor/exits",
 	},
 	"module/document": {"internal/lockorder"},
 	"module/proxy": {
@@ -90,7 +90,7 @@ var mayImport = map[string][]string{
 	"module/internal/lifecycle":   {},
 	"module/internal/memory":      {},
 	"module/internal/metrics":     {},
-	"module/internal/overview":    {"failover/report", "supervisor"},
+	"module/internal/overview":    {"failover/report", "supervisor", "supervisor/exits"},
 	"module/internal/poolstate":   {"failover", "failover/report", "failover/address", "failover/affinity", "module/internal/parlance", "module/internal/proxytest"},
 	"module/internal/proxytest":   {"failover", "failover/report", "failover/address"},
 	"module/policyconfig":         {"failover/address", "internal/options", "module/internal/block"},
@@ -107,7 +107,7 @@ var mayImport = map[string][]string{
 	"module/internal/eventhub":    {"internal/lockorder"},
 	"module/internal/hold":        {"internal/lockorder", "module/internal/proxystatus"},
 	"module/internal/handover": {
-		"internal/plain", "module/internal/indoubt", "module/internal/statefile", "supervisor", "supervisor/sockets",
+		"internal/plain", "module/internal/indoubt", "module/internal/statefile", "supervisor", "supervisor/exits", "supervisor/sockets",
 	},
 	"module/internal/socket":     {"internal/lockorder"},
 	"module/internal/statefile":  {"module/internal/indoubt", "module/internal/testwait"},
@@ -115,10 +115,11 @@ var mayImport = map[string][]string{
 	"module/internal/voice":      {"supervisor", "supervisor/memory"},
 	"module/internal/winservice": {},
 
-	"supervisor":          {"internal/plain", "internal/sidebyside", "supervisor/account", "supervisor/answers", "supervisor/control", "supervisor/halog", "supervisor/memory", "supervisor/output", "supervisor/relay", "supervisor/restart", "supervisor/sockets", "supervisor/users"},
+	"supervisor":          {"internal/plain", "internal/sidebyside", "supervisor/account", "supervisor/answers", "supervisor/control", "supervisor/exits", "supervisor/halog", "supervisor/memory", "supervisor/output", "supervisor/relay", "supervisor/restart", "supervisor/sockets", "supervisor/users"},
 	"supervisor/account":  {"internal/plain"},
 	"supervisor/answers":  {},
 	"supervisor/control":  {},
+	"supervisor/exits":    {"internal/plain", "supervisor/account"},
 	"supervisor/halog":    {"internal/plain"},
 	"supervisor/memory":   {},
 	"supervisor/output":   {},
@@ -160,6 +161,7 @@ var coreImports = map[string][]string{
 	"supervisor/account":  {"golang.org/x/sys"},
 	"supervisor/answers":  {},
 	"supervisor/control":  {"golang.org/x/sys"},
+	"supervisor/exits":    {},
 	"supervisor/halog":    {},
 	"supervisor/memory":   {},
 	"supervisor/output":   {},

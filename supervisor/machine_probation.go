@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/supervisor/answers"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 	"github.com/caddy-broker/caddy-broker/supervisor/halog"
 )
 
@@ -33,7 +34,7 @@ const probeEvery = time.Second
 type RolledBack struct {
 	From, To *Spec
 	// Exit is how the process of From ended; nil if it did not end by itself.
-	Exit *Exit
+	Exit *exits.Exit
 	// Why is what else there was against it.
 	Why string
 }
@@ -193,7 +194,7 @@ func (m *machine) receded(now time.Time, err error) {
 
 // rollBack makes the spec before the one to run again. What would let the one that failed
 // come back is given up; who wants it all the same asks for it again.
-func (m *machine) rollBack(now time.Time, exit *Exit, why string) {
+func (m *machine) rollBack(now time.Time, exit *exits.Exit, why string) {
 	pr := m.probation
 	m.log(halog.Restarting, "rolling child broker back to the configuration before")
 	m.do(action{kind: actRolledBack, back: &RolledBack{From: m.spec, To: pr.good, Exit: exit, Why: why}})

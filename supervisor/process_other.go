@@ -8,6 +8,8 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 // ownGroup does nothing: this system has no groups of processes.
@@ -29,4 +31,4 @@ func (*watcher) release() {}
 func (p *process) signal(signal) { _ = p.cmd.Process.Kill() }
 
 // reap returns how the process ended.
-func (p *process) reap() Exit { return Exit{Code: p.cmd.ProcessState.ExitCode()} }
+func (p *process) reap() exits.Exit { return exits.Exit{Code: p.cmd.ProcessState.ExitCode()} }

@@ -19,6 +19,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
 	"github.com/caddy-broker/caddy-broker/module/internal/overview"
 	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 // changes is the one way in which the user's configuration changes.
@@ -198,7 +199,7 @@ const childLoading = "loading new config: "
 // load there, and any other error as it is. What Caddy cannot say is added: that users
 // had to wait for it.
 func inCaddysWords(err error) error {
-	start, ok := errors.AsType[*supervisor.StartError](err)
+	start, ok := errors.AsType[*exits.StartError](err)
 	if !ok || !strings.HasPrefix(start.Cause, childLoading) {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/generations"
 	"github.com/caddy-broker/caddy-broker/module/internal/overview"
 	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 // Latest makes this process start what it is given even if that was refused before.
@@ -49,7 +50,7 @@ func (h *hostState) served(d *document.Document, first bool) {
 
 // refused notes that d could not take the place of what serves, if that was its fault.
 func (h *hostState) refused(d *document.Document, err error) {
-	_, start := errors.AsType[*supervisor.StartError](err)
+	_, start := errors.AsType[*exits.StartError](err)
 	_, proof := errors.AsType[*supervisor.ProofError](err)
 	if d != nil && h.shown.Load() != nil && (start || proof) {
 		h.generations.Refuse(generations.Refused{Digest: digest(d), At: time.Now(), Why: plain.Line(err.Error(), maxReload)})
