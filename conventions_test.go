@@ -45,7 +45,7 @@ var mayImport = map[string][]string{
 	},
 	"module/announce": {"module/internal/assumed", "failover/address", "module/child", "module/cluster", "module/internal/lifecycle", "module/internal/parlance"},
 	"module/broker": {
-		"internal/lockorder",
+		"internal/lockorder", "module/internal/admindir",
 		"module/internal/assumed", "failover", "failover/report", "failover/address", "failover/affinity", "internal/options", "internal/plain", "module/child", "module/cluster", "module/document", "module/internal/block",
 		"module/internal/eventhub", "module/internal/handover", "module/internal/hold", "module/internal/history", "module/internal/indoubt", "module/internal/memory", "module/internal/metrics", "module/internal/overview", "module/internal/parentlog", "module/internal/parlance", "module/internal/poolstate", "module/internal/probe", "module/internal/environment", "module/internal/generations",
 		"module/internal/proxystatus", "module/internal/proxytest", "module/internal/socket", "module/internal/statefile", "module/internal/voice", "module/policyconfig",
@@ -64,7 +64,7 @@ var mayImport = map[string][]string{
 		"module/internal/block", "module/internal/parlance", "module/internal/testwait",
 	},
 	"module/command": {
-		"module/internal/assumed", "failover", "failover/address", "failover/report", "internal/options", "internal/plain", "module/broker", "module/child", "module/document", "module/internal/generations", "module/internal/indoubt", "module/internal/overview", "module/internal/proxytest", "module/internal/winservice",
+		"module/internal/assumed", "failover", "failover/address", "failover/report", "internal/options", "internal/plain", "module/broker", "module/child", "module/document", "module/internal/generations", "module/internal/indoubt", "module/internal/overview", "module/internal/parentlog", "module/internal/proxytest", "module/internal/winservice",
 		"supervisor", "supervisor/control", "supervisor/exits",
 	},
 	"module/console": {
@@ -85,6 +85,7 @@ var mayImport = map[string][]string{
 		"module/internal/socket", "module/internal/testwait", "module/policyconfig", "module/sources",
 	},
 	"module/sources":              {"internal/lockorder", "failover", "failover/report", "failover/address", "failover/membership", "module/internal/parlance"},
+	"module/internal/admindir":    {"module/internal/parlance", "supervisor/sockets", "supervisor/users"},
 	"module/internal/adopted":     {},
 	"module/internal/history":     {"failover/report", "internal/lockorder"},
 	"module/internal/lifecycle":   {},
@@ -100,7 +101,7 @@ var mayImport = map[string][]string{
 	"module/internal/generations": {"internal/lockorder", "module/internal/statefile"},
 	"module/internal/fault":       {"module/internal/assumed", "module/internal/proxystatus"},
 	"module/internal/indoubt":     {"internal/lockorder", "internal/plain"},
-	"module/internal/parentlog":   {"module/internal/assumed"},
+	"module/internal/parentlog":   {"internal/lockorder", "internal/plain", "module/internal/assumed"},
 	"module/internal/parlance":    {},
 	"module/internal/probe":       {"internal/options", "internal/plain", "module/internal/block"},
 	"module/internal/proxystatus": {},

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -82,7 +81,7 @@ func wrap(d *document.Document) (*wrapped, error) {
 	if storage, ok := user["storage"]; ok {
 		w.parent["storage"] = document.WithoutIDs(storage)
 	}
-	if logging := parentLogging(user["logging"]); logging != nil {
+	if logging := parentlog.Logging(document.WithoutIDs(user["logging"])); logging != nil {
 		w.parent["logging"] = logging
 	}
 	parentApps := object{"broker": app}
@@ -178,42 +177,6 @@ func adminListen(value any) (string, error) {
 		return caddy.DefaultAdminListen, nil
 	}
 	return admin.Listen, nil
-}
-
-// parentLogging is the default log's level and format, on standard error, without the
-// requests that only ask how the broker is; at level debug they are there, too. What cannot
-// be read the child refuses, in Caddy's words.
-func parentLogging(value any) any {
-	text, err := json.Marshal(document.WithoutIDs(value))
-	if err != nil {
-		return nil
-	}
-	var logging struct {
-		Logs map[string]struct {
-			Level   any `json:"level,omitempty"`
-			Encoder any `json:"encoder,omitempty"`
-		} `json:"logs"`
-	}
-	if json.Unmarshal(text, &logging) != nil {
-		return nil
-	}
-	own := logging.Logs["default"]
-	def := object{"writer": object{"output": "stderr"}}
-	level, _ := own.Level.(string)
-	encoder := object{"format": parentlog.Format}
-	if own.Encoder != nil {
-		encoder["wrap"] = own.Encoder
-	}
-	switch {
-	case !strings.EqualFold(level, "debug"):
-		def["encoder"] = encoder
-	case own.Encoder != nil:
-		def["encoder"] = own.Encoder
-	}
-	if own.Level != nil {
-		def["level"] = own.Level
-	}
-	return object{"logs": object{"default": def}}
 }
 
 // spelled is a copy of an object in which members have the names by which they are

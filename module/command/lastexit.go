@@ -20,6 +20,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/internal/plain"
 	"github.com/caddy-broker/caddy-broker/module/broker"
+	"github.com/caddy-broker/caddy-broker/module/internal/parentlog"
 	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
@@ -154,7 +155,7 @@ func lastWords(e *exits.Exit) string {
 			text = text[:i]
 		}
 	}
-	lines := slices.DeleteFunc(strings.Split(text, "\n"), func(line string) bool { return broker.Benign([]byte(line)) })
+	lines := slices.DeleteFunc(strings.Split(text, "\n"), func(line string) bool { return parentlog.Benign([]byte(line)) })
 	return exits.LastWords(strings.Join(lines, "\n"), 10)
 }
 
