@@ -24,6 +24,8 @@ var (
 	ErrNoStandby = errors.New("child has no ready standby")
 	// ErrProbation: the spares are of the configuration before.
 	ErrProbation = errors.New("what serves is on probation, and the standby has the configuration before: wait until that is over")
+	// ErrRolledBack: what was to be started again has given way to the spec before.
+	ErrRolledBack = errors.New("it was rolled back meanwhile")
 	// ErrSuperseded: the child was stopped before it served.
 	ErrSuperseded = errors.New("superseded by a stop")
 	// ErrStoppedFirst is part of the error of a replacement that failed when what ran
