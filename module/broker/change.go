@@ -57,6 +57,7 @@ func Change(ctx context.Context, r document.Request) error {
 		return &document.Error{Status: http.StatusConflict, Err: errors.New(
 			"this configuration was loaded as an earlier version has saved it, so that not all of the user's is known: load it as a whole (caddy reload, POST /load), then change it")}
 	}
+	defer host.generations.Sync() // who is told of a change can count on it after a crash of this process
 	return changes.Do(ctx, r)
 }
 
@@ -114,7 +115,7 @@ func servable() error {
 // admin endpoint stays as it is, and with it every connection to it.
 func (carrier) Load(base, next *document.Document, force bool) (err error) {
 	defer func() {
-		if err != nil && !errors.Is(err, document.ErrOvertaken) {
+		if _, back := errors.AsType[rolledBackError](err); err != nil && !back && !errors.Is(err, document.ErrOvertaken) {
 			loaded(err)
 		}
 	}()
@@ -136,9 +137,14 @@ func (carrier) Load(base, next *document.Document, force bool) (err error) {
 		return fmt.Errorf("loading new config: %w", err)
 	}
 	if substituted := host.isSubstituted(); !same || substituted {
-		return w.load(&pending{base: base, next: next, config: w.config(), force: force || substituted})
+		err = w.load(&pending{base: base, next: next, config: w.config(), force: force || substituted})
+	} else {
+		err = inCaddysWords(host.change(base, next, w, force))
 	}
-	return inCaddysWords(host.change(base, next, w, force))
+	if err == nil {
+		err = host.keeps(next)
+	}
+	return err
 }
 
 // sameAround reports whether the parent's part of a configuration is that of what serves.

@@ -54,6 +54,7 @@ type hostState struct {
 	// substituted says that another configuration serves than the one whose admin endpoint
 	// and options this process has; guarded by turn.
 	substituted bool
+	undone      undone // guarded by turn
 
 	push pusher // guarded by turn
 }
@@ -113,7 +114,8 @@ func (h *hostState) claim(a *App) error {
 		noteReload(overview.RolledBack, was.RolledBack)
 	}
 	if h.substituted = instead != ""; h.substituted {
-		tellRolledBack(instead)
+		noteReload(overview.RolledBack, instead)
+		h.tellRolledBack(instead, nil, false)
 	}
 	h.tellParent()
 	h.thrift.Set(!a.serves())

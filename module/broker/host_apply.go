@@ -29,6 +29,9 @@ func (h *hostState) change(base, next *document.Document, w *wrapped, force bool
 	if a == nil || base != h.shown.Load() {
 		return document.ErrOvertaken
 	}
+	if err := a.place(w); err != nil {
+		return err
+	}
 	sites := *a.Children[DefaultChild]
 	if err := sites.run(next); err != nil {
 		return err

@@ -155,6 +155,7 @@ func (h *hostState) become(ctx context.Context, draft *handover.State, tried *ha
 	if err != nil {
 		return err
 	}
+	h.noteRolledBack() // what came while they were waited for
 	s, err := h.draft()
 	if err != nil {
 		return err
@@ -180,6 +181,7 @@ func (h *hostState) become(ctx context.Context, draft *handover.State, tried *ha
 	if err := notify.Reloading(); err != nil {
 		a.logger.Warn("telling the service manager of the upgrade", zap.Error(err))
 	}
+	h.generations.Sync()
 	begins()
 	err = s.Become(tried)
 	if errNotify := notify.Ready(); errNotify != nil {

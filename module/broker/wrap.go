@@ -114,8 +114,13 @@ func (w *wrapped) text() ([]byte, error) {
 }
 
 // around is all but the user's configuration: what Caddy itself has to load anew if it
-// changes.
-func (w *wrapped) around() ([]byte, error) { return json.Marshal(w.parent) }
+// changes. Where probes stand in a file is no part of that.
+func (w *wrapped) around() ([]byte, error) {
+	if text, ok := probe.Unplaced(w.parent); ok {
+		return text, nil
+	}
+	return json.Marshal(w.parent)
+}
 
 // appOf is a copy of the broker's own app among those of a user, checked.
 func appOf(apps object) (object, error) {
@@ -156,6 +161,21 @@ func childConfig(d *document.Document) ([]byte, error) {
 		}
 	}
 	return document.Without(document.Without(document.DropIDs(text), "admin"), "apps", "broker"), nil
+}
+
+// AdminOf is the address of the admin endpoint of a user's configuration, empty if there is
+// none.
+func AdminOf(d *document.Document) string {
+	user, _ := d.Config().(object)
+	user, err := spelled(user, "admin")
+	if err != nil {
+		return ""
+	}
+	listen, err := adminListen(user["admin"])
+	if err != nil {
+		return ""
+	}
+	return listen
 }
 
 // adminListen is the address of the admin endpoint, "" if there is none.
