@@ -175,6 +175,22 @@ func TestRolledBackAtOnce(t *testing.T) {
 			if answer := get(t, addr).Body; answer != "two" {
 				t.Errorf("answered %q after the next reload", answer)
 			}
+
+			// What serves after a roll-back is loaded: all is right again.
+			pid := awaitActive(t, b, 0)
+			if err := killProcess(t, pid); err != nil {
+				t.Fatal(err)
+			}
+			awaitActive(t, b, pid)
+			if out, err := reload(t, b, with("one", "1m")); err != nil || !strings.Contains(strings.Join(strings.Fields(out), " "), "was rolled back to generation") {
+				t.Errorf("a reload of what serves: %v\n%s", err, out)
+			}
+			metrics := getPath(t, b.AdminAddr(), "/metrics")
+			for _, want := range []string{"caddy_broker_reload_success 1\n", "caddy_config_last_reload_successful 1\n"} {
+				if !strings.Contains(metrics, want) {
+					t.Errorf("metrics lack %s", want)
+				}
+			}
 		})
 	}
 }

@@ -17,7 +17,6 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/module/document"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
-	"github.com/caddy-broker/caddy-broker/module/internal/overview"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
@@ -98,7 +97,7 @@ func (c carrier) Unchanged() error {
 	} else if serves := Shown(); host.isSubstituted() { // what is around it is another's
 		return c.Load(serves, serves, true)
 	} else {
-		note(overview.Unchanged, "")
+		unchanged()
 	}
 	return err
 }
