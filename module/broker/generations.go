@@ -152,7 +152,7 @@ func (h *hostState) wentBack(g, from generations.Generation, why string) {
 	if d := h.shown.Load(); d == nil || digest(d) != g.Digest {
 		return
 	}
-	h.generations.Refuse(generations.Refused{Digest: from.Digest, At: time.Now(), Why: plain.Line(why, maxReload)})
+	h.generations.Refuse(generations.Refused{Digest: from.Digest, At: time.Now(), Why: plain.Line(why, maxReload), RolledBack: true})
 	noteReload(overview.RolledBack, why)
 	h.tellRolledBack(why, nil, false)
 }

@@ -74,7 +74,7 @@ func (h *hostState) goBack(c *Hosted, a *App, from, to *origin, r supervisor.Rol
 	text := fmt.Sprintf("generation %d was rolled back to generation %d: %s; %s is not what runs",
 		h.generations.Number(was), h.generations.Number(digest(to.doc)),
 		cmp.Or(why, "its process cannot be ended"), loadedLast(from.doc))
-	refused := generations.Refused{Digest: was, At: time.Now(), Why: plain.Line(text, maxReload)}
+	refused := generations.Refused{Digest: was, At: time.Now(), Why: plain.Line(text, maxReload), RolledBack: true}
 	if c.sup.Spec() != r.To { // another load was faster, and serves
 		h.tellRolledBack(text, r.Exit, true)
 		h.generations.Refuse(refused)
@@ -93,11 +93,11 @@ func (h *hostState) goBack(c *Hosted, a *App, from, to *origin, r supervisor.Rol
 	d.By = "roll-back by itself"
 	a.doc, a.Children[DefaultChild], a.specs[DefaultChild] = d, to.sites, to.spec
 	c.adopt(to.spec)
+	h.generations.Refuse(refused)
 	h.undone = undone{h.shown.Load(), text}
 	h.show(d, a.logger)
 	noteReload(overview.RolledBack, text)
 	h.tellRolledBack(text, r.Exit, true)
-	h.generations.Refuse(refused)
 	h.served(d, false)
 	if w != nil {
 		w.save()

@@ -40,6 +40,9 @@ type Refused struct {
 	Digest string    `json:"digest"`
 	At     time.Time `json:"at"`
 	Why    string    `json:"why"`
+	// RolledBack says that it has served before it was found not to serve well, or before an
+	// operator let another one serve again.
+	RolledBack bool `json:"rolled_back,omitempty"`
 }
 
 // Digest is by what a configuration is known.
@@ -169,7 +172,10 @@ func (s *Store) Served(g Generation) {
 func (s *Store) Refuse(r Refused) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.refused = slices.DeleteFunc(s.refused, func(o Refused) bool { return o.Digest == r.Digest })
+	s.refused = slices.DeleteFunc(s.refused, func(o Refused) bool {
+		r.RolledBack = r.RolledBack || o.Digest == r.Digest && o.RolledBack
+		return o.Digest == r.Digest
+	})
 	s.refused = append(s.refused, r)
 	s.refused = slices.Delete(s.refused, 0, max(0, len(s.refused)-Kept))
 	s.change()
@@ -190,6 +196,13 @@ func (s *Store) Instead(digest string) (*Generation, Refused) {
 		}
 	}
 	return nil, Refused{}
+}
+
+// RolledBack reports whether a configuration was rolled back, and has not served since.
+func (s *Store) RolledBack(digest string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.refused, func(r Refused) bool { return r.Digest == digest && r.RolledBack })
 }
 
 // Number is that of the newest generation with a digest; 0 if there is none.

@@ -247,3 +247,25 @@ func TestBackPassesOver(t *testing.T) {
 		t.Errorf("back leads to %q (%v), want an error", to.Digest, err)
 	}
 }
+
+// What was rolled back is known as such until it serves after all, whatever else is said
+// against it meanwhile.
+func TestRolledBack(t *testing.T) {
+	t.Parallel()
+	var s Store
+	s.Served(of("1"))
+	bad := refused("2")
+	bad.RolledBack = true
+	s.Refuse(bad)
+	s.Refuse(refused("2"))
+	s.Refuse(refused("3"))
+	for text, want := range map[string]bool{"1": false, "2": true, "3": false} {
+		if got := s.RolledBack(Digest([]byte(text))); got != want {
+			t.Errorf("%s was rolled back: %v, want %v", text, got, want)
+		}
+	}
+	s.Served(of("2"))
+	if s.RolledBack(bad.Digest) {
+		t.Error("what serves was rolled back")
+	}
+}
