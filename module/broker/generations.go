@@ -30,8 +30,12 @@ var latest atomic.Bool
 // ErrNoGeneration says that there is no generation of a number.
 var ErrNoGeneration = generations.ErrUnknown
 
-// Generations are the configurations that have served.
-func Generations() generations.View { return host.generations.View() }
+// Generations are the configurations that have served, as they are known after a crash of
+// this process as well.
+func Generations() generations.View {
+	host.generations.Sync()
+	return host.generations.View()
+}
 
 // served notes that d serves, if it is the user's.
 func (h *hostState) served(d *document.Document, first bool) {
