@@ -9,6 +9,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -179,6 +181,17 @@ func (p *podman) must(t *testing.T, name string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
+// pin keeps the hardware address of a network's bridge: that of a bridge changes when a
+// container goes, and then it takes seconds until the others find their gateway again.
+func (p *podman) pin(t *testing.T, network string) {
+	t.Helper()
+	bridge, err := net.InterfaceByName(p.must(t, "podman", "network", "inspect", "--format={{.NetworkInterface}}", network))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ip(t, fmt.Sprintf("link set %s address %s", bridge.Name, bridge.HardwareAddr))
+}
+
 // end removes all containers, and the control groups that they were in.
 func (p *podman) end(t *testing.T) {
 	t.Helper()
@@ -199,8 +212,10 @@ func (p *podman) container(t *testing.T, name string) *container {
 	t.Helper()
 	output := func(args ...string) ([]byte, error) { return p.command(t, "podman", args...).CombinedOutput() }
 	return &container{
-		caddy: func(args ...string) ([]byte, error) {
-			return p.command(t, "podman", append([]string{"exec", name, "/usr/bin/caddy"}, args...)...).Output()
+		caddy: func(stdin io.Reader, args ...string) ([]byte, error) {
+			cmd := p.command(t, "podman", append([]string{"exec", "--interactive", name, "/usr/bin/caddy"}, args...)...)
+			cmd.Stdin = stdin
+			return cmd.CombinedOutput()
 		},
 		find: func() (int, error) {
 			out, err := p.command(t, "podman", "inspect", "--format={{.State.Pid}}", name).Output()
@@ -224,5 +239,6 @@ func (p *podman) container(t *testing.T, name string) *container {
 			out, _ := output("logs", name)
 			return string(out)
 		},
+		code: func() string { return p.must(t, "podman", "wait", name) },
 	}
 }

@@ -6,7 +6,11 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +18,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/caddy-broker/caddy-broker/integration/harness"
 )
@@ -24,11 +29,12 @@ const containerUser = 65532
 // container is a container whose process 1 is the broker. TestImage lets Podman make it,
 // TestContainer makes it by hand.
 type container struct {
-	first   int                                  // process 1, as this machine counts
-	find    func() (first int, err error)        // finds it
-	caddy   func(args ...string) ([]byte, error) // runs another caddy command inside
-	healthy func() error                         // what the health check says
-	output  func() string
+	first   int                                                           // process 1, as this machine counts
+	find    func() (first int, err error)                                 // finds it
+	caddy   func(stdin io.Reader, args ...string) (out []byte, err error) // runs another caddy command inside
+	healthy func() error                                                  // what the health check says
+	output  func() string                                                 // of process 1
+	code    func() string                                                 // its exit code, for which it waits
 }
 
 // lives checks that the broker serves at addr, as process 1, without root, and whatever
@@ -65,6 +71,71 @@ func (c *container) lives(t *testing.T, addr string) {
 	await("waiting until it is reaped", false)
 }
 
+// drains checks that the broker takes another configuration, and that it ends at SIGTERM
+// when the request in progress has its answer.
+func (c *container) drains(t *testing.T, addr string) {
+	t.Helper()
+	var config net.ListenConfig
+	listener, err := config.Listen(t.Context(), "tcp", hubIP+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	arrived, release := make(chan struct{}), make(chan struct{})
+	backend := &http.Server{ReadHeaderTimeout: soon, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(arrived)
+		<-release
+	})}
+	go func() { _ = backend.Serve(listener) }()
+	t.Cleanup(func() { _ = backend.Close() })
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := fmt.Sprintf("http://:%s {\n\treverse_proxy %s {\n\t\tlb_policy failover\n\t}\n}\n", port, listener.Addr())
+	// On a busy machine a connection may take too long, and then this is refused.
+	if err := harness.Until(t.Context(), soon, func() error {
+		out, err := c.caddy(strings.NewReader(site), "reload", "--config", "-", "--adapter", "broker")
+		if err != nil {
+			err = fmt.Errorf("%w\n%s", err, out)
+		}
+		return err
+	}); err != nil {
+		t.Fatalf("reloading: %v\n%s", err, c.output())
+	}
+
+	answer := make(chan *harness.Result, 1)
+	go func() {
+		client := &harness.Client{Addr: addr}
+		answer <- client.Do(t.Context(), t.Name(), time.Now(), harness.Request{Method: http.MethodGet})
+	}()
+	select {
+	case <-arrived:
+	case res := <-answer:
+		t.Fatalf("the backend has not been asked: %s %d (%v)", res.Fate, res.Status, res.Err)
+	}
+	if err := syscall.Kill(c.first, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := harness.Until(t.Context(), soon, func() error {
+		if !strings.Contains(c.output(), `"signal":"SIGTERM"`) {
+			return errors.New("it says nothing of SIGTERM")
+		}
+		return nil
+	}); err != nil {
+		t.Errorf("%v\n%s", err, c.output())
+	}
+	close(release)
+	if res := <-answer; res.Fate != harness.OK {
+		t.Errorf("a request in progress at SIGTERM: %s %d (%v)", res.Fate, res.Status, res.Err)
+	}
+	if code := c.code(); code != "0" {
+		t.Errorf("after SIGTERM the exit code is %s\n%s", code, c.output())
+	}
+	if err := c.healthy(); err == nil {
+		t.Error("a container that has ended is healthy")
+	}
+}
+
 // inside runs a command of this machine's shell among the container's processes.
 func (c *container) inside(t *testing.T, command string) {
 	t.Helper()
@@ -93,7 +164,7 @@ func (c *container) serving(t *testing.T, notPid int) (pid int) {
 		if c.first, err = c.find(); err != nil {
 			return err
 		}
-		out, err := c.caddy("broker", "status", "--json")
+		out, err := c.caddy(nil, "broker", "status", "--json")
 		pid, err = activeOf(string(out), err, notPid)
 		return err
 	})
@@ -101,18 +172,6 @@ func (c *container) serving(t *testing.T, notPid int) (pid int) {
 		t.Fatalf("%v\n%s", err, c.output())
 	}
 	return pid
-}
-
-// signal sends a signal to process 1.
-func (c *container) signal(t *testing.T, sig syscall.Signal) {
-	t.Helper()
-	var err error
-	if c.first, err = c.find(); err == nil {
-		err = syscall.Kill(c.first, sig)
-	}
-	if err != nil {
-		t.Fatalf("%v\n%s", err, c.output())
-	}
 }
 
 // childrenOf are the processes that a process is the parent of, dead ones too.
