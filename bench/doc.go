@@ -6,6 +6,7 @@
 // round after round, with the same load and the same faults.
 //
 //	bench/install.sh                    # nginx, HAProxy and others from Debian's packages
+//	PATH="$(bench/newer.sh sid):$PATH"  # newer ones of nginx and HAProxy beside them
 //	go run ./bench                      # every scenario, five rounds
 //	go run ./bench --quick kill refuse  # two of them, once, with small numbers
 //	go run ./bench soak --for 10m       # this plugin alone, random faults

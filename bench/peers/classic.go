@@ -19,22 +19,14 @@ import (
 // classic is a program whose master reads its configuration again on a signal and
 // has workers as its children.
 type classic struct {
-	args         []string
-	reloadSignal syscall.Signal
-	again        time.Duration
+	args  []string
+	again time.Duration
 }
 
-func newNginx(site *Site, bin string) (*classic, error) {
+func newNginx(site *Site, bin string) (kind, error) {
 	file, err := site.render("nginx.conf")
 	args := []string{bin, "-p", site.Dir, "-e", site.Dir + "/error.log", "-c", file}
-	return &classic{args: args, reloadSignal: syscall.SIGHUP}, err
-}
-
-func newHAProxy(site *Site, bin string) (*classic, error) {
-	site.passSocket()
-	file, err := site.render("haproxy.cfg")
-	args := []string{bin, "-W", "-db", "-f", file}
-	return &classic{args: args, reloadSignal: syscall.SIGUSR2, again: systemdRestart}, err
+	return &classic{args: args}, err
 }
 
 func (c *classic) command() []string { return c.args }
@@ -61,14 +53,15 @@ func (c *classic) workers(_ context.Context, master int) ([]int, error) {
 	return pids, nil
 }
 
-// reload is done when workers live that did not before, all of them.
+// reload is done when a worker lives that did not before: nginx opens its sockets
+// before it starts them.
 func (c *classic) reload(ctx context.Context, p *Proxy) error {
 	master := p.Master()
 	before, err := c.workers(ctx, master)
 	if err != nil {
 		return err
 	}
-	if err = syscall.Kill(master, c.reloadSignal); err != nil {
+	if err = syscall.Kill(master, syscall.SIGHUP); err != nil {
 		return fmt.Errorf("signalling the master: %w", err)
 	}
 	return harness.Until(ctx, startPatience, func() error {

@@ -32,9 +32,12 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+// cases are those that templates know.
+var cases = []string{"kill", "reload", "refuse", "hang", "drop", "close", "reset", "cut", "outage", "failback", "cost", "memory"}
+
 func TestTemplatesFit(t *testing.T) {
 	for _, name := range []string{"plugin.caddyfile", "stock.caddyfile", "soak.caddyfile", "nginx.conf", "haproxy.cfg"} {
-		for _, c := range []string{"kill", "reload", "refuse", "hang", "drop", "close", "reset", "cut", "outage", "failback", "cost", "memory"} {
+		for _, c := range cases {
 			for _, tls := range []bool{false, true} {
 				site := &Site{
 					Case: c, TLS: tls, Dir: t.TempDir(), Port: "1234", Admin: "127.0.0.1:1", Workers: 3, HA: true, Policy: true,

@@ -16,6 +16,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"text/template"
 	"time"
 )
@@ -43,6 +46,7 @@ type Site struct {
 	Port           string
 	Admin          string // host:port
 	Cert, Key, Pem string // files; Pem is both in one
+	Version        string // of nginx or HAProxy, for settings that not all of them have
 	Root           bool
 	HA, Policy     bool
 	Standby        int
@@ -62,6 +66,23 @@ func (s *Site) listen() (*os.File, error) {
 	}
 	defer l.Close()
 	return l.(*net.TCPListener).File()
+}
+
+// AtLeast reports whether the program has this version or a newer one.
+func (s *Site) AtLeast(version string) bool {
+	return slices.Compare(numbers(s.Version), numbers(version)) >= 0
+}
+
+func numbers(version string) []int {
+	var list []int
+	for part := range strings.SplitSeq(version, ".") {
+		n, err := strconv.Atoi(part)
+		if err != nil {
+			return nil // older than all
+		}
+		list = append(list, n)
+	}
+	return list
 }
 
 // render writes the template into the site's folder and returns the path.

@@ -107,7 +107,7 @@ func PrepareSoak(ctx context.Context, dir string) (Subject, error) {
 var version = regexp.MustCompile(`\d+\.\d+\.\d+`)
 
 // other adds a program that may be installed or not.
-func (s *Set) other(ctx context.Context, name string, start func(*Site, string) (*classic, error)) {
+func (s *Set) other(ctx context.Context, name string, start func(*Site, string) (kind, error)) {
 	bin, err := exec.LookPath(name)
 	if err != nil {
 		s.Absent = append(s.Absent, name)
@@ -118,8 +118,12 @@ func (s *Set) other(ctx context.Context, name string, start func(*Site, string) 
 		s.Absent = append(s.Absent, fmt.Sprintf("%s (%v)", name, err))
 		return
 	}
+	has := version.FindString(string(out))
 	s.Others = append(s.Others, Subject{
-		Name: name + " " + version.FindString(string(out)), Peer: true,
-		start: func(site *Site) (kind, error) { return start(site, bin) },
+		Name: name + " " + has, Peer: true,
+		start: func(site *Site) (kind, error) {
+			site.Version = has
+			return start(site, bin)
+		},
 	})
 }

@@ -76,6 +76,9 @@ func (g Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		}
 	}
 
+	if r.ProtoMajor > 1 {
+		growStack() // for HTTP/3; one over HTTP/2 has it, unless it came in clear text
+	}
 	before := r.Context()
 	ctx, cancel := context.WithCancelCause(before)
 	defer cancel(nil)

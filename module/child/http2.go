@@ -61,7 +61,7 @@ func (rt *childRuntime) followHTTP2(server *http.Server) {
 			}
 			rt.http2.Store(&conn.server, conn)
 			defer conn.end()
-			serve(&conn.server, c, h)
+			serve(&conn.server, c, onDeepStack{h})
 		}
 	}
 	server.RegisterOnShutdown(func() {

@@ -60,6 +60,7 @@ func (f *Failover) attach(ctx caddy.Context) error {
 	if f.proxyName == "" {
 		f.proxyName = proxystatus.DefaultName
 	}
+	assumed.PutOffLog(h)
 	f.sentinel = &reverseproxy.Upstream{Host: new(reverseproxy.Host), Dial: "no-backend.invalid:0"}
 
 	// Caddy asks again whenever the transport returns a DialError, and at once;

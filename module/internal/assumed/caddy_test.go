@@ -105,12 +105,18 @@ var loading sync.Mutex
 // newContext is what a module is loaded with.
 func newContext(t *testing.T) caddy.Context {
 	t.Helper()
+	return newLoggingContext(t, caddy.BaseLog{Level: "PANIC"})
+}
+
+// newLoggingContext is a context with this log.
+func newLoggingContext(t *testing.T, log caddy.BaseLog) caddy.Context {
+	t.Helper()
 	loading.Lock() // Caddy loads one configuration at a time
 	defer loading.Unlock()
 	base, err := caddy.ProvisionContext(&caddy.Config{
 		Admin:      &caddy.AdminConfig{Disabled: true},
 		StorageRaw: json.RawMessage(fmt.Sprintf(`{"module": "file_system", "root": %q}`, t.TempDir())),
-		Logging:    &caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": {BaseLog: caddy.BaseLog{Level: "PANIC"}}}},
+		Logging:    &caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": {BaseLog: log}}},
 	})
 	if err != nil {
 		t.Fatal(err)

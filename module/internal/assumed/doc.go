@@ -12,6 +12,8 @@
 //   - reverse_proxy loads its transport before its policy and its dynamic upstreams
 //     after it, and uses the transport and the limits of retries that it finds when
 //     the policy has been provisioned (TestThePolicyComesBetween).
+//   - It has a logger for its round trips, in a field of which the name is known, and encodes
+//     each request for it whether it logs or not (TestRoundTripsAreEncodedForNothing).
 //   - It passes the same request to the policy for every attempt of one run, and
 //     another one for another run (TestARunHasOneRequest).
 //   - The request that a transport gets is a copy for that attempt, with a client
