@@ -8,8 +8,10 @@ package integration
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -61,7 +63,7 @@ func linkGo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Symlink(string(bytes.TrimSpace(dir)), filepath.Join(scratch, name)); err != nil {
+		if err := os.Symlink(string(bytes.TrimSpace(dir)), filepath.Join(scratch, name)); err != nil && !errors.Is(err, fs.ErrExist) {
 			t.Fatal(err)
 		}
 	}
@@ -71,11 +73,13 @@ func linkGo(t *testing.T) {
 // Podman says.
 func newPodman(t *testing.T) *podman {
 	t.Helper()
-	p := &podman{dir: filepath.Join(os.TempDir(), "podman")}
-	for _, dir := range []string{p.dir, filepath.Join(p.dir, "tmp")} {
-		if err := os.Mkdir(dir, 0o755); err != nil { //nolint:gosec // the folders of a machine
-			t.Fatal(err)
-		}
+	dir, err := os.MkdirTemp("", "podman") //nolint:usetesting // what is mounted there goes later than that of testing
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &podman{dir: dir}
+	if err := os.Mkdir(filepath.Join(dir, "tmp"), 0o700); err != nil {
+		t.Fatal(err)
 	}
 	var files, processes unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
