@@ -77,6 +77,8 @@ func newPodman(t *testing.T) *podman {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// What it notes of images is there, wherever else it keeps the rest.
+	mount(t, "tmpfs", "/var/lib", "tmpfs", "mode=0755")
 	p := &podman{dir: dir}
 	if err := os.Mkdir(filepath.Join(dir, "tmp"), 0o700); err != nil {
 		t.Fatal(err)
