@@ -52,7 +52,7 @@ func labelValues(t *testing.T, s *source) map[string][]string {
 		kinds = append(kinds, f.kind)
 	}
 	slices.Sort(kinds)
-	for _, c := range s.constants(t, "supervisor", "exit") {
+	for _, c := range s.constants(t, "supervisor/exits", "") {
 		reasons = append(reasons, c.value)
 	}
 	return map[string][]string{

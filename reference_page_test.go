@@ -122,7 +122,7 @@ func childStates(t *testing.T, s *source) string {
 }
 
 func exitReasons(t *testing.T, s *source) string {
-	return constantsTable(s.constants(t, "supervisor", "exit"))
+	return constantsTable(s.constants(t, "supervisor/exits", ""))
 }
 
 func poolStates(t *testing.T, s *source) string {

@@ -12,8 +12,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // pullingSite pulls its successor from {FROM} each second.
@@ -63,4 +65,70 @@ func TestPulledConfiguration(t *testing.T) {
 	answers(t, port, "second")
 	offer(configuration("static_response", "fourth"))
 	answers(t, port, "fourth")
+}
+
+// TestPulledAndRolledBack: what was rolled back is not pulled again and again, only to be
+// rolled back each time; what comes after it is.
+func TestPulledAndRolledBack(t *testing.T) {
+	t.Parallel()
+	var offered atomic.Pointer[string]
+	asked := make(chan struct{})
+	var pulls sync.RWMutex // held while nothing shall be pulled
+	from := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		select {
+		case asked <- struct{}{}:
+		default:
+		}
+		pulls.RLock()
+		defer pulls.RUnlock()
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, *offered.Load())
+	}))
+	t.Cleanup(from.Close)
+	port := freePort(t)
+	b := newBroker(t, "")
+	configuration := func(says string) string {
+		return strings.NewReplacer("{ADMIN}", b.AdminAddr(), "{FROM}", from.URL, "{PORT}", port, "{HANDLER}", "static_response", "{SAYS}", says,
+			`"broker": {}`, `"broker": {"probation": "1m", "state_dir": "off"}`).Replace(pullingSite)
+	}
+	offer := func(says string) {
+		text := configuration(says)
+		offered.Store(&text)
+	}
+	offer("good")
+	file := filepath.Join(b.Dir, "caddy.json")
+	if err := os.WriteFile(file, []byte(configuration("good")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.Args = []string{"run", "--config", file}
+	if err := b.Start(); err != nil {
+		t.Fatal(err)
+	}
+	first := awaitActive(t, b, 0)
+	answers(t, port, "good")
+	offer("bad")
+	answers(t, port, "bad")
+	bad := awaitActive(t, b, first)
+	good := func() int {
+		pulls.Lock()
+		defer pulls.Unlock()
+		if err := killProcess(t, bad); err != nil {
+			t.Fatal(err)
+		}
+		answers(t, port, "good")
+		return awaitActive(t, b, bad)
+	}()
+	for range 4 { // the first of these may have begun before
+		select {
+		case <-asked:
+		case <-time.After(soon):
+			t.Fatal("it is not pulled any more")
+		}
+	}
+	if now := awaitActive(t, b, 0); now != good {
+		t.Errorf("process %d serves, not %d", now, good)
+	}
+	answers(t, port, "good")
+	offer("better")
+	answers(t, port, "better")
 }

@@ -6,59 +6,54 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/caddy-broker/caddy-broker/integration/harness"
 )
 
-// TestContainer does by hand what the Dockerfile and compose.yaml of examples/container
-// ask for: nothing but the program, process 1, no root, a file system that is read-only but
-// for two folders.
-func TestContainer(t *testing.T) {
-	t.Parallel()
-	if os.Getenv(isolatedEnv) == "" {
-		skipShort(t)
-		if os.Geteuid() != 0 {
-			t.Skip("only root may make the namespaces of a container")
-		}
-		if err := releases(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	isolated(t, contained)
-}
-
+// containerUser is the user that the Dockerfile names.
 const containerUser = 65532
 
-// container is a container that is made by hand.
+// container is a container whose process 1 is the broker. TestImage lets Podman make it,
+// TestContainer makes it by hand.
 type container struct {
-	root  string
-	proc  *harness.Process
-	first int // process 1, as this machine counts
+	first   int                                                           // process 1, as this machine counts
+	find    func() (first int, err error)                                 // finds it
+	caddy   func(stdin io.Reader, args ...string) (out []byte, err error) // runs another caddy command inside
+	healthy func() error                                                  // what the health check says
+	output  func() string                                                 // of process 1
+	code    func() string                                                 // its exit code, for which it waits
 }
 
-func contained(t *testing.T) {
-	c := startContainer(t)
+// lives checks that the broker serves at addr, as process 1, without root, and whatever
+// ends beside it.
+func (c *container) lives(t *testing.T, addr string) {
+	t.Helper()
 	child := c.serving(t, 0)
 	if uid := owner(t, c.first); uid != strconv.Itoa(containerUser) {
 		t.Errorf("process 1 runs as user %s", uid)
 	}
-	get(t, "127.0.0.1:80")
-	if out, err := c.run(t, "broker", "check"); err != nil {
-		t.Errorf("the health check: %v\n%s", err, out)
+	get(t, addr)
+	// On a busy machine one may take too long, which is why it takes three to be unhealthy.
+	if err := harness.Until(t.Context(), soon, c.healthy); err != nil {
+		t.Errorf("the health check: %v", err)
 	}
 
 	c.inside(t, "kill -9 "+strconv.Itoa(child))
 	c.serving(t, child)
-	get(t, "127.0.0.1:80")
+	get(t, addr)
 
 	// Process 1 is the parent of what is left by others.
 	c.inside(t, "sleep 0.1 & exit 0")
@@ -69,92 +64,76 @@ func contained(t *testing.T) {
 			}
 			return nil
 		}); err != nil {
-			t.Fatalf("%s: %v\n%s", what, err, c.proc.Output())
+			t.Fatalf("%s: %v\n%s", what, err, c.output())
 		}
 	}
 	await("waiting until the orphan is dead", true)
 	await("waiting until it is reaped", false)
+}
 
+// drains checks that the broker takes another configuration, and that it ends at SIGTERM
+// when the request in progress has its answer.
+func (c *container) drains(t *testing.T, addr string) {
+	t.Helper()
+	var config net.ListenConfig
+	listener, err := config.Listen(t.Context(), "tcp", hubIP+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	arrived, release := make(chan struct{}), make(chan struct{})
+	backend := &http.Server{ReadHeaderTimeout: soon, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(arrived)
+		<-release
+	})}
+	go func() { _ = backend.Serve(listener) }()
+	t.Cleanup(func() { _ = backend.Close() })
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := fmt.Sprintf("http://:%s {\n\treverse_proxy %s {\n\t\tlb_policy failover\n\t}\n}\n", port, listener.Addr())
+	// On a busy machine a connection may take too long, and then this is refused.
+	if err := harness.Until(t.Context(), soon, func() error {
+		out, err := c.caddy(strings.NewReader(site), "reload", "--config", "-", "--adapter", "broker")
+		if err != nil {
+			err = fmt.Errorf("%w\n%s", err, out)
+		}
+		return err
+	}); err != nil {
+		t.Fatalf("reloading: %v\n%s", err, c.output())
+	}
+
+	answer := make(chan *harness.Result, 1)
+	go func() {
+		client := &harness.Client{Addr: addr}
+		answer <- client.Do(t.Context(), t.Name(), time.Now(), harness.Request{Method: http.MethodGet})
+	}()
+	select {
+	case <-arrived:
+	case res := <-answer:
+		t.Fatalf("the backend has not been asked: %s %d (%v)", res.Fate, res.Status, res.Err)
+	}
 	if err := syscall.Kill(c.first, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if code := c.proc.ExitCode(); code != 0 {
-		t.Errorf("after SIGTERM the exit code is %d\n%s", code, c.proc.Output())
-	}
-	if out, err := c.run(t, "broker", "check"); err == nil {
-		t.Errorf("the health check of a container that has ended: %s", out)
-	}
-}
-
-func startContainer(t *testing.T) *container {
-	t.Helper()
-	c := &container{root: filepath.Join(vanishing(t), "root")}
-	if err := os.Mkdir(c.root, 0o755); err != nil { //nolint:gosec // the root of a system
-		t.Fatal(err)
-	}
-	mount(t, "tmpfs", c.root, "tmpfs", "mode=0755")
-	r := &root{dir: c.root}
-	program, err := os.ReadFile(filepath.Join(os.TempDir(), "packages", "caddy-broker_0.0.1_linux_"+runtime.GOARCH))
-	if err != nil {
-		t.Fatal(err)
-	}
-	caddyfile, err := os.ReadFile("../packaging/Caddyfile")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.write(t, "usr/bin/caddy", string(program))
-	r.write(t, "etc/caddy/Caddyfile", string(caddyfile))
-	r.write(t, "etc/hosts", "127.0.0.1 localhost\n") // as every builder of containers does
-	for _, dir := range []string{"proc", "data", "run/caddy"} {
-		if err := os.MkdirAll(filepath.Join(c.root, dir), 0o755); err != nil { //nolint:gosec // folders of a system
-			t.Fatal(err)
+	if err := harness.Until(t.Context(), soon, func() error {
+		if !strings.Contains(c.output(), `"signal":"SIGTERM"`) {
+			return errors.New("it says nothing of SIGTERM")
 		}
+		return nil
+	}); err != nil {
+		t.Errorf("%v\n%s", err, c.output())
 	}
-	r.write(t, "dev/null", "") // what else is in /dev is not used
-	if err := syscall.Mount("/dev/null", filepath.Join(c.root, "dev/null"), "", syscall.MS_BIND, ""); err != nil {
-		t.Fatal(err)
+	close(release)
+	if res := <-answer; res.Fate != harness.OK {
+		t.Errorf("a request in progress at SIGTERM: %s %d (%v)", res.Fate, res.Status, res.Err)
 	}
-	user := fmt.Sprintf("mode=0700,uid=%d,gid=%d", containerUser, containerUser)
-	mount(t, "tmpfs", filepath.Join(c.root, "data"), "tmpfs", user)
-	mount(t, "tmpfs", filepath.Join(c.root, "run/caddy"), "tmpfs", user)
-	if err := syscall.Mount("", c.root, "", syscall.MS_REMOUNT|syscall.MS_BIND|syscall.MS_RDONLY, ""); err != nil {
-		t.Fatal(err)
+	if code := c.code(); code != "0" {
+		t.Errorf("after SIGTERM the exit code is %s\n%s", code, c.output())
 	}
-	// As in a container, everybody may open every port.
-	if err := os.WriteFile("/proc/sys/net/ipv4/ip_unprivileged_port_start", []byte("0"), 0o600); err != nil {
-		t.Skipf("the ports of this network cannot be set: %v", err)
+	if err := c.healthy(); err == nil {
+		t.Error("a container that has ended is healthy")
 	}
-	id := strconv.Itoa(containerUser)
-	cmd := exec.CommandContext(t.Context(), "unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc",
-		"--root="+c.root, "--wd=/data", "--setuid="+id, "--setgid="+id,
-		"/usr/bin/caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "broker")
-	cmd.Env = containerEnv
-	if c.proc, err = harness.StartProcess(cmd, filepath.Join(vanishing(t), "output.log")); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = c.proc.Kill()
-		if t.Failed() {
-			t.Log(c.proc.Output())
-		}
-	})
-	return c
-}
-
-// containerEnv is that of the Dockerfile.
-var containerEnv = []string{
-	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-	"HOME=/data", "XDG_DATA_HOME=/data", "XDG_CONFIG_HOME=/data", "XDG_RUNTIME_DIR=/run/caddy", "TMPDIR=/run/caddy",
-}
-
-// run runs another caddy command in the container's file system, as its user.
-func (c *container) run(t *testing.T, args ...string) (string, error) {
-	t.Helper()
-	id := strconv.Itoa(containerUser)
-	cmd := exec.CommandContext(t.Context(), "chroot", append([]string{"--userspec=" + id + ":" + id, c.root, "/usr/bin/caddy"}, args...)...)
-	cmd.Env = containerEnv
-	out, err := cmd.CombinedOutput()
-	return string(out), err
 }
 
 // inside runs a command of this machine's shell among the container's processes.
@@ -181,16 +160,16 @@ func (c *container) dead(t *testing.T) (n int) {
 // the ids are those of the container.
 func (c *container) serving(t *testing.T, notPid int) (pid int) {
 	t.Helper()
-	err := harness.Until(t.Context(), soon, func() error {
-		if children := childrenOf(t, c.proc.Pid()); len(children) == 1 {
-			c.first = children[0]
+	err := harness.Until(t.Context(), soon, func() (err error) {
+		if c.first, err = c.find(); err != nil {
+			return err
 		}
-		out, err := c.run(t, "broker", "status", "--json")
-		pid, err = activeOf(out, err, notPid)
+		out, err := c.caddy(nil, "broker", "status", "--json")
+		pid, err = activeOf(string(out), err, notPid)
 		return err
 	})
 	if err != nil {
-		t.Fatalf("%v\n%s", err, c.proc.Output())
+		t.Fatalf("%v\n%s", err, c.output())
 	}
 	return pid
 }

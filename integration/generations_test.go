@@ -225,3 +225,34 @@ func TestGenerationsWithoutAFolder(t *testing.T) {
 		t.Errorf("it was said %d times that no state is kept", n)
 	}
 }
+
+// TestOptionsOfWhatWasRefused: where what served last is started instead of a file that was
+// refused, it is so with its own options: those of the file may be why that was refused.
+func TestOptionsOfWhatWasRefused(t *testing.T) {
+	t.Parallel()
+	port := freePort(t)
+	text := strings.NewReplacer("ANSWER", "one", "TOKEN", "x").Replace(generational)
+	b := startBroker(t, text, "PORT="+port)
+	awaitActive(t, b, 0)
+	small := strings.NewReplacer("state_dir state", "state_dir state\n\t\tmax_memory 1MiB", "one", "two").Replace(text)
+	const why = "option max_memory: value 1.0 MiB is not allowed"
+	if out, err := reload(t, b, small); err == nil || !strings.Contains(out, why) {
+		t.Fatalf("reload with too small a limit: %v\n%s", err, out)
+	}
+	again(t, b)
+	if got := get(t, "127.0.0.1:"+port).Body; got != "one" {
+		t.Errorf("answered %q", got)
+	}
+	if out, err := b.Run(t.Context(), "broker", "status", "--address", b.AdminAddr()); err == nil || !strings.Contains(strings.Join(strings.Fields(out), " "), why) {
+		t.Errorf("status says nothing of what was refused: %v\n%s", err, out)
+	}
+	if out, err := reload(t, b, strings.Replace(text, "one", "three", 1)); err != nil || !strings.Contains(out, "what was loaded before was rolled back: ") {
+		t.Errorf("a reload after that says nothing of it: %v\n%s", err, out)
+	}
+	if got := get(t, "127.0.0.1:"+port).Body; got != "three" {
+		t.Errorf("answered %q after a good reload", got)
+	}
+	if out, err := reload(t, b, strings.Replace(text, "one", "four", 1)); err != nil || strings.Contains(out, "rolled back") {
+		t.Errorf("a reload after a good one: %v\n%s", err, out)
+	}
+}

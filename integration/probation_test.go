@@ -6,6 +6,7 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -121,6 +122,74 @@ func TestProbation(t *testing.T) {
 			}
 			if out, err := b.Run(t.Context(), "broker", "status", "--address", b.AdminAddr()); err != nil || !strings.Contains(out, "on probation") {
 				t.Errorf("after a good reload status says: %v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// TestRolledBackAtOnce: a load whose process dies before the load is answered has failed,
+// and says why; the next one says it, too.
+func TestRolledBackAtOnce(t *testing.T) {
+	t.Parallel()
+	with := func(answer, watchdog string) string {
+		return strings.Replace(onProbation(answer, ""), "watchdog 3s", "watchdog "+watchdog, 1)
+	}
+	for name, text := range map[string]string{
+		"sites":   with("two", "1m"),
+		"options": with("two", "2m"), // which Caddy itself loads
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			port := freePort(t)
+			addr := "127.0.0.1:" + port
+			b := startBroker(t, with("one", "1m"), "PORT="+port)
+			before := awaitActive(t, b, 0)
+			// The load waits until this one accepts no more, which it cannot say now.
+			if err := syscall.Kill(before, syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			var struck error
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				now, err := b.AwaitActive(t.Context(), before)
+				if err == nil {
+					err = syscall.Kill(now.Pid, syscall.SIGKILL)
+				}
+				struck = err
+			}()
+			out, err := reload(t, b, text)
+			<-done
+			if err := errors.Join(struck, syscall.Kill(before, syscall.SIGCONT)); err != nil {
+				t.Fatal(err)
+			}
+			const said = "generation 2 was rolled back to generation 1: "
+			if err == nil || !strings.Contains(out, said) || !strings.Contains(out, "its process ended after ") {
+				t.Errorf("the reload: %v\n%s", err, out)
+			}
+			awaitActive(t, b, before)
+			toldRolledBack(t, b, addr, "its process ended after ")
+			if out, err := b.Run(t.Context(), "broker", "reload", "--address", b.AdminAddr()); err != nil || !strings.Contains(strings.Join(strings.Fields(out), " "), said) {
+				t.Errorf("the next reload: %v\n%s", err, out)
+			}
+			if answer := get(t, addr).Body; answer != "two" {
+				t.Errorf("answered %q after the next reload", answer)
+			}
+
+			// What serves after a roll-back is loaded: all is right again.
+			pid := awaitActive(t, b, 0)
+			if err := killProcess(t, pid); err != nil {
+				t.Fatal(err)
+			}
+			awaitActive(t, b, pid)
+			if out, err := reload(t, b, with("one", "1m")); err != nil || !strings.Contains(strings.Join(strings.Fields(out), " "), "was rolled back to generation") {
+				t.Errorf("a reload of what serves: %v\n%s", err, out)
+			}
+			metrics := getPath(t, b.AdminAddr(), "/metrics")
+			for _, want := range []string{"caddy_broker_reload_success 1\n", "caddy_config_last_reload_successful 1\n"} {
+				if !strings.Contains(metrics, want) {
+					t.Errorf("metrics lack %s", want)
+				}
 			}
 		})
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 type actionKind uint8
@@ -46,7 +47,7 @@ type action struct {
 	id     int
 	spec   *Spec
 	handed *HandedProcess
-	exit   *Exit
+	exit   *exits.Exit
 	back   *RolledBack
 	cut    []account.Request
 	msg    control.Message

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 // Of a notification that is too long its beginning is read, and the next one is whole.
@@ -85,8 +87,8 @@ func TestInputsHaveABound(t *testing.T) {
 // A child's last words are cut before they become a reason that is shown.
 func TestLongReasonIsCut(t *testing.T) {
 	t.Parallel()
-	err := &StartError{Child: "a", Exit: Exit{Code: 2, Stderr: strings.Repeat("x", 10*maxReason)}}
-	if said := err.Error(); len(said) > maxReason+200 || len(said) < maxReason/2 {
-		t.Errorf("the reason has %d bytes, want some %d", len(said), maxReason)
+	err := &exits.StartError{Child: "a", Exit: exits.Exit{Code: 2, Stderr: strings.Repeat("x", 10*exits.MaxReason)}}
+	if said := err.Error(); len(said) > exits.MaxReason+200 || len(said) < exits.MaxReason/2 {
+		t.Errorf("the reason has %d bytes, want some %d", len(said), exits.MaxReason)
 	}
 }

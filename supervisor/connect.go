@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/internal/plain"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
@@ -19,7 +20,7 @@ func (s *Supervisor) connect(p *process, m control.Message) {
 	answer := control.Message{Kind: control.KindListened, ID: m.ID}
 	theirs, err := s.pair(m.Address)
 	if err != nil {
-		answer.Error = plain.Line(err.Error(), maxReason)
+		answer.Error = plain.Line(err.Error(), exits.MaxReason)
 		_ = p.wire.Send(answer)
 		return
 	}

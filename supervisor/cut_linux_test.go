@@ -6,7 +6,6 @@ package supervisor
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"reflect"
 	"slices"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 // What a process had in progress is handed on when it has ended, however it did, and
@@ -39,17 +39,17 @@ func TestRequestsThatAreCutOff(t *testing.T) {
 		reason string
 		end    func(w *watched)
 	}{
-		{exitKilled, func(w *watched) { _ = syscall.Kill(w.Status().Pid, syscall.SIGKILL) }},
-		{exitCrash, func(w *watched) { w.Tell("panic", nil) }},
-		{exitHang, func(w *watched) { _ = syscall.Kill(w.Status().Pid, syscall.SIGSTOP) }},
-		{exitStop, func(w *watched) { w.stop(control.Force) }},
+		{exits.Killed, func(w *watched) { _ = syscall.Kill(w.Status().Pid, syscall.SIGKILL) }},
+		{exits.Crash, func(w *watched) { w.Tell("panic", nil) }},
+		{exits.Hang, func(w *watched) { _ = syscall.Kill(w.Status().Pid, syscall.SIGSTOP) }},
+		{exits.Stop, func(w *watched) { w.stop(control.Force) }},
 	} {
 		t.Run(c.reason, func(t *testing.T) {
 			t.Parallel()
-			var exit *Exit
+			var exit *exits.Exit
 			var cut []account.Request
 			w := watch(t, func(cfg *Config) {
-				cfg.Cut = func(e *Exit, requests []account.Request) { exit, cut = e, requests }
+				cfg.Cut = func(e *exits.Exit, requests []account.Request) { exit, cut = e, requests }
 			})
 			w.start(childSpec(t, behaviour{}, func(s *Spec) { s.Watchdog = 2 * time.Second }))
 			w.Tell("requests", told)
@@ -79,12 +79,12 @@ func TestRequestsThatAreCutOff(t *testing.T) {
 func TestRequestsThatAreCutOffDuringAHandOver(t *testing.T) {
 	t.Parallel()
 	type left struct {
-		exit *Exit
+		exit *exits.Exit
 		cut  []account.Request
 	}
 	lefts := make(chan left, 10)
 	w := watch(t, func(cfg *Config) {
-		cfg.Cut = func(e *Exit, requests []account.Request) { lefts <- left{e, requests} }
+		cfg.Cut = func(e *exits.Exit, requests []account.Request) { lefts <- left{e, requests} }
 	})
 	w.start(childSpec(t, behaviour{}))
 	w.Tell("requests", []byte(`[{"Method":"POST","Unsafe":true,"Written":true}]`))
@@ -117,74 +117,8 @@ func TestRequestsThatAreCutOffDuringAHandOver(t *testing.T) {
 	if len(lefts) != 1 {
 		t.Fatalf("told %d times", len(lefts))
 	}
-	if l := <-lefts; len(l.cut) != 1 || l.exit.Reason != exitKilled || l.exit.InFlight.InDoubt != 1 {
+	if l := <-lefts; len(l.cut) != 1 || l.exit.Reason != exits.Killed || l.exit.InFlight.InDoubt != 1 {
 		t.Errorf("cut off are %+v by %+v", l.cut, l.exit)
-	}
-}
-
-func TestSummary(t *testing.T) {
-	died := time.Unix(1000, 0)
-	request := func(method, path string, written bool) account.Request {
-		return account.Request{Begun: died.Add(-time.Second), Method: method, Host: "a", Path: path, Unsafe: method == "POST", Written: written}
-	}
-	for _, c := range []struct {
-		name string
-		a    *account.Account
-		err  error
-		want *InFlight
-	}{
-		{"nothing", &account.Account{}, nil, nil},
-		{"no account", nil, nil, nil},
-		{"unreadable", nil, errors.New("of another version"), &InFlight{Unknown: "of another version"}},
-		{
-			"some", &account.Account{Requests: []account.Request{request("GET", "/", true), request("POST", "/x", true), request("POST", "/x", false)}}, nil,
-			&InFlight{Requests: 3, Unsafe: 2, Written: 2, InDoubt: 1, Routes: []Route{
-				{Method: "POST", Host: "a", Path: "/x", Requests: 2, Written: 1, InDoubt: 1, Oldest: 1},
-				{Method: "GET", Host: "a", Path: "/", Requests: 1, Written: 1, Oldest: 1},
-			}},
-		},
-		{
-			"more than fit", &account.Account{More: 7, MoreUnsafe: 2, Torn: 1}, nil,
-			&InFlight{Requests: 8, Unsafe: 2, Unlisted: 7, UnlistedUnsafe: 2, Torn: 1},
-		},
-	} {
-		if got := summary(c.a, c.err, died); !reflect.DeepEqual(got, c.want) {
-			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
-		}
-	}
-	// However many paths there are, few routes are shown, and all requests are in one.
-	for of, want := range map[string]string{"/order/%d": "/order/…", "/order%d": "…"} {
-		a := new(account.Account)
-		for i := range 3 * maxRoutes {
-			a.Requests = append(a.Requests, request("GET", fmt.Sprintf(of, i), false))
-		}
-		f := summary(a, nil, died)
-		n := 0
-		for _, r := range f.Routes {
-			n += r.Requests
-		}
-		if last := f.Routes[len(f.Routes)-1]; len(f.Routes) > maxRoutes || n != 3*maxRoutes || last.Path != want {
-			t.Errorf("%d routes of %d requests, the last one is %+v", len(f.Routes), n, last)
-		}
-	}
-}
-
-// A brief exit has short texts, and the whole one keeps its own.
-func TestBrief(t *testing.T) {
-	var none *Exit
-	if none.Brief() != nil {
-		t.Error("nothing became something")
-	}
-	long := strings.Repeat("x", 2*maxBrief)
-	e := &Exit{Code: 2, Stderr: long, Fault: "panic: x", Goroutine: "g", InFlight: &InFlight{Requests: 1, Routes: []Route{{}}}}
-	if b := e.Brief(); b.Stderr != "panic: x\n\ng" || b.Goroutine != "" || b.Fault != e.Fault || b.InFlight.Routes != nil || b.InFlight.Requests != 1 {
-		t.Errorf("%+v", b)
-	}
-	if e.Stderr != long || e.Goroutine != "g" || len(e.InFlight.Routes) != 1 {
-		t.Errorf("the whole one is %+v", e)
-	}
-	if b := (&Exit{Stderr: "a\n" + long}).Brief(); len(b.Stderr) > maxBrief+3 {
-		t.Errorf("%d bytes", len(b.Stderr))
 	}
 }
 
@@ -201,7 +135,7 @@ func TestReplacementThatFailsHidesNoCrash(t *testing.T) {
 		t.Error("a replacement that fails is no error")
 	}
 	st := w.Status()
-	if st.LastExit == nil || st.LastExit.Reason != exitStartFailure || st.LastExit.Role != "candidate" {
+	if st.LastExit == nil || st.LastExit.Reason != exits.StartFailure || st.LastExit.Role != "candidate" {
 		t.Errorf("the last exit is %+v", st.LastExit)
 	}
 	if st.LastFailure == nil || st.LastFailure.Code != 7 || st.LastFailure.Pid != first {

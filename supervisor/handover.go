@@ -8,6 +8,8 @@ import (
 	"maps"
 	"os"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 // Handover is a child on its way from a program to the one that takes its place in the
@@ -24,10 +26,10 @@ type Handover struct {
 	Processes []HandedProcess `json:"processes,omitempty"`
 	Sockets   HandedSockets   `json:"sockets,omitempty"`
 
-	Stats    Stats `json:"stats"`
-	LastExit *Exit `json:"last_exit,omitempty"`
+	Stats    Stats       `json:"stats"`
+	LastExit *exits.Exit `json:"last_exit,omitempty"`
 
-	LastFailure *Exit `json:"last_failure,omitempty"`
+	LastFailure *exits.Exit `json:"last_failure,omitempty"`
 }
 
 // HandedProcess is one process that is handed over.
@@ -69,7 +71,7 @@ func (h *HandedProcess) proc(now time.Time) *proc {
 	}
 	switch {
 	case h.Spec.External:
-		p.phase, p.cause, p.deadline, p.killAt = phaseStopping, exitReplace, time.Time{}, now.Add(2*endTime)
+		p.phase, p.cause, p.deadline, p.killAt = phaseStopping, exits.Replace, time.Time{}, now.Add(2*endTime)
 	case h.Spec.Watchdog > 0 && !h.Ready.IsZero():
 		p.lastBeat = now
 	}

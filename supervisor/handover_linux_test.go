@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 // TestHandOverThatIsCancelled: a child that stood still goes on as before: it is watched,
@@ -58,7 +59,7 @@ func TestHandOverThatIsCancelled(t *testing.T) {
 	<-time.After(500 * time.Millisecond)
 	cancel()
 	w.other(first)
-	if st := w.Status(); st.LastExit == nil || st.LastExit.Reason != exitKilled || st.Restarts != 1 {
+	if st := w.Status(); st.LastExit == nil || st.LastExit.Reason != exits.Killed || st.Restarts != 1 {
 		t.Errorf("after its death it is %+v", st)
 	}
 }

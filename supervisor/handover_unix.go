@@ -18,6 +18,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
@@ -217,7 +218,7 @@ func (s *Supervisor) Resume(ctx context.Context, spec *Spec) error {
 func (s *Supervisor) adopt(h *HandedProcess) input {
 	own, err := os.FindProcess(h.Pid)
 	if err != nil {
-		return inExited{id: h.ID, exit: Exit{Code: -1}, said: "it ended during the upgrade"}
+		return inExited{id: h.ID, exit: exits.Exit{Code: -1}, said: "it ended during the upgrade"}
 	}
 	p := emptyProcess(h.ID, h.Spec)
 	p.uid, p.cmd = h.UID, &exec.Cmd{Process: own}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/internal/plain"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
@@ -61,7 +62,7 @@ func (s *Supervisor) await(p *process) {
 	in := inExited{id: p.id, said: said, oom: p.end(&exit)}
 	in.exit = exit
 	requests, err := p.left()
-	if in.exit.InFlight = summary(requests, err, time.Now()); requests != nil {
+	if in.exit.InFlight = exits.Summary(requests, err, time.Now()); requests != nil {
 		in.cut = requests.Requests
 	}
 	s.put(in)
@@ -95,12 +96,12 @@ func (s *Supervisor) hear(p *process) {
 		case control.KindReleased:
 			s.put(inReleased{p.id})
 		case control.KindFailed:
-			said := plain.Text(m.Error, maxReason)
+			said := plain.Text(m.Error, exits.MaxReason)
 			p.said.Store(&said)
 		case control.KindProved:
-			s.put(inProved{p.id, plain.Text(m.Error, maxReason)})
+			s.put(inProved{p.id, plain.Text(m.Error, exits.MaxReason)})
 		case control.KindProbed:
-			s.put(inProbed{p.id, plain.Text(m.Error, maxReason)})
+			s.put(inProbed{p.id, plain.Text(m.Error, exits.MaxReason)})
 		case control.KindReport:
 			if err := s.report(p, m); errors.Is(err, control.ErrUnreadable) {
 				go s.lose(p, err)
@@ -122,7 +123,7 @@ func (s *Supervisor) lose(p *process, err error) {
 		case <-ending.C:
 		}
 	}
-	s.put(inBroken{p.id, plain.Line("its control connection has ended: "+err.Error(), maxReason)})
+	s.put(inBroken{p.id, plain.Line("its control connection has ended: "+err.Error(), exits.MaxReason)})
 }
 
 // endingTime is what a process may take to be gone after its control connection.
@@ -160,13 +161,13 @@ func (s *Supervisor) lend(ctx context.Context, p *process, m control.Message) {
 		})
 	}
 	if err != nil {
-		answer.Error = plain.Line(err.Error(), maxReason)
+		answer.Error = plain.Line(err.Error(), exits.MaxReason)
 		_ = p.wire.Send(answer)
 		return
 	}
 	defer sockets.CloseFD(fd)
 	if err := p.wire.Send(answer, fd); err != nil {
-		text := plain.Line(fmt.Sprintf("passing socket %s/%s: %v", m.Network, m.Address, err), maxReason)
+		text := plain.Line(fmt.Sprintf("passing socket %s/%s: %v", m.Network, m.Address, err), exits.MaxReason)
 		p.said.Store(&text)
 	}
 }

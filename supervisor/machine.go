@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/supervisor/answers"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 	"github.com/caddy-broker/caddy-broker/supervisor/halog"
 	"github.com/caddy-broker/caddy-broker/supervisor/memory"
 )
@@ -50,14 +51,14 @@ type machine struct {
 	starting []int // replies due when the child serves, or cannot start
 	stopping []int // replies due when nothing runs any more
 
-	gapSince time.Time // no process accepts since then, though one should; zero is none
-	hold     time.Time // the owner answers on the held sockets until then; zero is not
-	lastExit *Exit     // nil before the first
+	gapSince time.Time   // no process accepts since then, though one should; zero is none
+	hold     time.Time   // the owner answers on the held sockets until then; zero is not
+	lastExit *exits.Exit // nil before the first
 
 	probation *probation     // of what serves; nil is none
 	lately    answers.Window // of the process that serves
 
-	lastFailure *Exit // the last that was not asked for
+	lastFailure *exits.Exit // the last that was not asked for
 	stats       Stats
 	shown       string        // the child's state, as told to users
 	since       time.Time     // it is shown
@@ -228,7 +229,7 @@ func (m *machine) coming() int {
 		if p.gen != m.gen {
 			continue
 		}
-		failing := p.phase == phaseKilled && !p.lost && (p.cause == exitHang || p.cause == exitStartFailure || p.cause == exitCrash)
+		failing := p.phase == phaseKilled && !p.lost && (p.cause == exits.Hang || p.cause == exits.StartFailure || p.cause == exits.Crash)
 		if p.phase == phaseStarting || p.phase == phaseStandby || failing {
 			n++
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 	"github.com/caddy-broker/caddy-broker/supervisor/halog"
 )
 
@@ -43,7 +44,7 @@ func (in inExited) apply(m *machine, now time.Time) {
 	m.tellExited(now, p, exit, follows, spare)
 	m.packets()
 
-	failed := &StartError{Child: m.name, Exit: *exit, Cause: exit.Error}
+	failed := &exits.StartError{Child: m.name, Exit: *exit, Cause: exit.Error}
 	if in.said != "" || p.refused != "" { // which says it all
 		failed.Exit.Stderr = ""
 	}
@@ -74,7 +75,7 @@ func (m *machine) ended(failed error) {
 // postpone decides when the next process is started after one of the running generation is
 // gone though it was not asked for, and which spare serves instead of it: nil is none. If it
 // was on probation, they are of the configuration before; exit may be nil.
-func (m *machine) postpone(now time.Time, p *proc, exit *Exit) (spare *proc) {
+func (m *machine) postpone(now time.Time, p *proc, exit *exits.Exit) (spare *proc) {
 	if m.probation != nil {
 		m.rollBack(now, exit, m.probation.failed)
 		return m.first(phaseStandby)
@@ -134,7 +135,7 @@ func (m *machine) lose(now time.Time, p *proc) {
 	if c := m.candidate; c != nil && p.gen == c.gen {
 		m.candidateFailed(c, failed)
 	}
-	if m.wanted && p.gen == m.gen && !planned(p.cause) {
+	if m.wanted && p.gen == m.gen && !exits.Planned(p.cause) {
 		m.died(p, failed, m.postpone(now, p, nil))
 	}
 	m.ended(failed)

@@ -13,8 +13,8 @@ import (
 // ErrHandingOver says that another program is about to take this one's place.
 var ErrHandingOver = errors.New("the broker is being upgraded: try again when that is over")
 
-// ErrUnsettled says that a process is starting, or a change under way, which a hand-over
-// has to wait for.
+// ErrUnsettled says that a process is starting, or a change or a roll-back under way, which
+// a hand-over has to wait for.
 var ErrUnsettled = errors.New("a process of the child is starting or being replaced")
 
 type (
@@ -35,7 +35,7 @@ func (in inFreeze) apply(m *machine, now time.Time) {
 	switch {
 	case m.frozen:
 		m.reply(in.reply, ErrHandingOver)
-	case !m.wanted && m.left() > 0, m.candidate != nil,
+	case !m.wanted && m.left() > 0, m.candidate != nil, m.doubted(now),
 		slices.ContainsFunc(m.procs, func(p *proc) bool {
 			return p.lost || len(p.waiting) > 0 || p.phase == phaseStarting && !m.spareOfBefore(p)
 		}):

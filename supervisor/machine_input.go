@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 	"github.com/caddy-broker/caddy-broker/supervisor/halog"
 )
 
@@ -41,7 +42,7 @@ type (
 	inReleased struct{ id int }
 	inExited   struct {
 		id   int
-		exit Exit
+		exit exits.Exit
 		said string // by the process, about why it would end
 		oom  bool   // the system had no memory left for it
 		cut  []account.Request
@@ -72,7 +73,7 @@ func (in inBeat) apply(m *machine, now time.Time) {
 
 func (in inHung) apply(m *machine, now time.Time) {
 	if p := m.find(in.id); p != nil && p.phase != phaseKilled {
-		m.abort(now, p, exitHang)
+		m.abort(now, p, exits.Hang)
 	}
 }
 
@@ -85,9 +86,9 @@ func (in inBroken) apply(m *machine, now time.Time) {
 	}
 	p.broken = in.why
 	m.stats.Broken++
-	cause := exitCrash
+	cause := exits.Crash
 	if p.ready.IsZero() {
-		cause = exitStartFailure
+		cause = exits.StartFailure
 	}
 	m.kill(now, p, cause)
 }

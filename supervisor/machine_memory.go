@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 	"github.com/caddy-broker/caddy-broker/supervisor/memory"
 )
 
@@ -32,7 +33,7 @@ func (in inSample) apply(m *machine, now time.Time) {
 // blame notes what p is replaced for.
 func (m *machine) blame(c *candidate, p *proc) {
 	if c.recycles != nil {
-		p.cause = exitRecycled
+		p.cause = exits.Recycled
 	}
 }
 
@@ -56,6 +57,6 @@ func (m *machine) tooLarge(now time.Time, p *proc, own int64) bool {
 	}
 	p.refused = fmt.Sprintf("option max_memory: value %s is not allowed: a process that has just been loaded takes %s of its own: give it several times that",
 		memory.MiB(limit), memory.MiB(own))
-	m.kill(now, p, exitStartFailure)
+	m.kill(now, p, exits.StartFailure)
 	return true
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/supervisor/answers"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 	"github.com/caddy-broker/caddy-broker/supervisor/halog"
 )
 
@@ -33,7 +34,7 @@ const probeEvery = time.Second
 type RolledBack struct {
 	From, To *Spec
 	// Exit is how the process of From ended; nil if it did not end by itself.
-	Exit *Exit
+	Exit *exits.Exit
 	// Why is what else there was against it.
 	Why string
 }
@@ -150,6 +151,16 @@ func (m *machine) watchProbation(now time.Time) {
 	}
 }
 
+// doubted reports whether what is on probation may have to be rolled back for what has
+// happened already.
+func (m *machine) doubted(now time.Time) bool {
+	pr, p := m.probation, m.active()
+	if pr == nil {
+		return false
+	}
+	return pr.failed != "" || p == nil || p.spec.Watchdog > 0 && !p.lastBeat.IsZero() && now.Sub(p.lastBeat) >= quiet(p.spec.Watchdog)
+}
+
 // commit ends the probation: the spares are those of what serves from now on.
 func (m *machine) commit(now time.Time) {
 	m.dismiss(now, m.spareOfBefore)
@@ -193,7 +204,7 @@ func (m *machine) receded(now time.Time, err error) {
 
 // rollBack makes the spec before the one to run again. What would let the one that failed
 // come back is given up; who wants it all the same asks for it again.
-func (m *machine) rollBack(now time.Time, exit *Exit, why string) {
+func (m *machine) rollBack(now time.Time, exit *exits.Exit, why string) {
 	pr := m.probation
 	m.log(halog.Restarting, "rolling child broker back to the configuration before")
 	m.do(action{kind: actRolledBack, back: &RolledBack{From: m.spec, To: pr.good, Exit: exit, Why: why}})
@@ -203,7 +214,7 @@ func (m *machine) rollBack(now time.Time, exit *Exit, why string) {
 	m.dismiss(now, func(p *proc) bool { return p.spec.Equal(m.spec) })
 	for _, c := range []**candidate{&m.later, &m.candidate} {
 		if *c != nil && ((*c).recycles != nil || (*c).spec != nil && (*c).spec.Equal(m.spec)) {
-			m.replies(&(*c).reply, fmt.Errorf("replacing child %q: it was rolled back meanwhile: %s", m.name, cmp.Or(why, "its process cannot be ended")))
+			m.replies(&(*c).reply, fmt.Errorf("replacing child %q: %w: %s", m.name, ErrRolledBack, cmp.Or(why, "its process cannot be ended")))
 			*c = nil
 		}
 	}

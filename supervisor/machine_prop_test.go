@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/supervisor/answers"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 	"github.com/caddy-broker/caddy-broker/supervisor/restart"
 )
 
@@ -117,7 +118,7 @@ func (w *world) input() input {
 	case 11, 12:
 		id := w.id()
 		delete(w.running, id)
-		return inExited{id: id, exit: Exit{Code: rapid.IntRange(0, 3).Draw(w.T, "code")}}
+		return inExited{id: id, exit: exits.Exit{Code: rapid.IntRange(0, 3).Draw(w.T, "code")}}
 	case 13:
 		return inTell{topic: "news"}
 	case 14:
@@ -150,7 +151,7 @@ func (w *world) step(in input, spawns bool) {
 		}
 		var follow input = inSpawned{id: a.id, pid: 1000 + a.id}
 		if !spawns {
-			follow = inExited{id: a.id, exit: Exit{Code: 127}, said: "no such file"}
+			follow = inExited{id: a.id, exit: exits.Exit{Code: 127}, said: "no such file"}
 		} else {
 			w.running[a.id] = true
 		}
@@ -224,7 +225,7 @@ func (w *world) check(a action) {
 		// It may have been found hanging in the same step, or make room for what must be alone,
 		// or everything is closed.
 		alone := w.m.candidate != nil && w.m.specOf(w.m.candidate).StopFirst
-		hung := slices.ContainsFunc(w.m.procs, func(p *proc) bool { return p.phase == phaseKilled && p.cause == exitHang })
+		hung := slices.ContainsFunc(w.m.procs, func(p *proc) bool { return p.phase == phaseKilled && p.cause == exits.Hang })
 		if w.m.wanted && w.m.active() == nil && !hung && !alone {
 			w.Fatal("sweeps sockets while users wait there")
 		}
@@ -401,7 +402,7 @@ func TestRolledBackStaysAway(t *testing.T) {
 				w.step(inReady{id: w.m.lastID}, true)
 			case 2:
 				if p != nil {
-					w.step(rapid.SampledFrom([]input{inProbed{p.id, "no answer"}, inExited{id: p.id, exit: Exit{Code: 2}}}).Draw(t, "failure"), true)
+					w.step(rapid.SampledFrom([]input{inProbed{p.id, "no answer"}, inExited{id: p.id, exit: exits.Exit{Code: 2}}}).Draw(t, "failure"), true)
 				}
 			default:
 				w.step(w.input(), true)
@@ -426,7 +427,7 @@ func TestNeverRestartedTooFast(t *testing.T) {
 			}
 			w.now = w.now.Add(time.Millisecond)
 			last, died := w.m.lastID, w.now
-			w.step(inExited{id: last, exit: Exit{Code: 2}}, true)
+			w.step(inExited{id: last, exit: exits.Exit{Code: 2}}, true)
 			for w.m.lastID == last {
 				w.now = w.m.next()
 				w.step(inTick{}, true)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 // ProofError says that a replacement was ready and could not prove that it would serve
@@ -60,7 +61,7 @@ func (in inProved) apply(m *machine, now time.Time) {
 // unproved gives up a candidate: nothing has changed for users.
 func (m *machine) unproved(now time.Time, p *proc, why string) {
 	c := m.candidate
-	m.stop(now, p, exitStop)
+	m.stop(now, p, exits.Stop)
 	if c != nil && p.gen == c.gen {
 		m.candidateFailed(c, &ProofError{Child: m.name, Failed: why})
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 	"github.com/caddy-broker/caddy-broker/supervisor/memory"
 )
 
@@ -112,7 +113,7 @@ func (m *machine) begin(now time.Time) {
 	c.spec, c.gen, c.begun = m.specOf(c), m.lastGn, true
 	for _, p := range m.procs { // spares on their way would be the old generation's
 		if m.active() != nil && p.gen == m.gen && p.phase == phaseStarting {
-			m.kill(now, p, exitReplace)
+			m.kill(now, p, exits.Replace)
 		}
 	}
 	m.start(now, c.spec, c.gen)
@@ -122,7 +123,7 @@ func (m *machine) begin(now time.Time) {
 func (m *machine) dismiss(now time.Time, match func(*proc) bool) {
 	for _, p := range m.procs {
 		if (p.phase == phaseStarting || p.phase == phaseStandby || p.phase == phaseProving) && match(p) {
-			m.stop(now, p, exitReplace)
+			m.stop(now, p, exits.Replace)
 		}
 	}
 }
@@ -180,7 +181,7 @@ func (m *machine) limit(now time.Time, most int) {
 		if m.count(phaseActive)+len(m.unsettled()) <= most {
 			return
 		}
-		m.stop(now, p, exitReplace)
+		m.stop(now, p, exits.Replace)
 	}
 }
 
@@ -235,7 +236,7 @@ func (m *machine) makeRoom(now time.Time) {
 		return
 	}
 	if p := m.first(phaseDraining); p != nil && m.crowded() && m.finishing() == m.count(phaseDraining) {
-		m.stop(now, p, exitReplace)
+		m.stop(now, p, exits.Replace)
 	}
 	m.limit(now, m.maxGenerations()-1)
 }

@@ -6,6 +6,8 @@ package supervisor
 import (
 	"maps"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 // What users are told of a change is told once, with all that follows from it: an event
@@ -13,7 +15,7 @@ import (
 
 // tellExited says how a process ended, and what happens next; spare is the process that
 // takes its place at once, if there is one.
-func (m *machine) tellExited(now time.Time, p *proc, exit *Exit, follows bool, spare *proc) {
+func (m *machine) tellExited(now time.Time, p *proc, exit *exits.Exit, follows bool, spare *proc) {
 	data := map[string]any{
 		"code": exit.Code, "signal": exit.Signal, "reason": exit.Reason,
 		"role": exit.Role, "uptime_seconds": seconds(now.Sub(p.started)),

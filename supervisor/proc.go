@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 	"github.com/caddy-broker/caddy-broker/supervisor/halog"
 )
 
@@ -107,7 +108,7 @@ func (m *machine) sweep() {
 // too many ends the oldest drain early: what only waits to receive is cut, requests
 // in progress finish.
 func (m *machine) drain(now time.Time, p *proc) {
-	p.phase, p.cause = phaseDraining, exitReplace
+	p.phase, p.cause = phaseDraining, exits.Replace
 	if t := p.spec.DrainTimeout; t > 0 {
 		p.deadline = now.Add(t + endTime)
 	}
@@ -170,9 +171,9 @@ func (m *machine) clear(now time.Time) bool {
 	for _, p := range m.procs {
 		switch {
 		case p.phase == phaseStarting:
-			m.kill(now, p, exitReplace)
+			m.kill(now, p, exits.Replace)
 		case p.living():
-			m.stop(now, p, exitReplace)
+			m.stop(now, p, exits.Replace)
 			if t := p.spec.DrainTimeout; t > 0 && p.killAt.IsZero() {
 				if over := now.Add(t + endTime); p.deadline.IsZero() || over.Before(p.deadline) {
 					p.deadline = over
@@ -202,7 +203,7 @@ func (m *machine) abort(now time.Time, p *proc, cause string) {
 	if p.cause == "" {
 		p.cause = cause
 	}
-	if cause == exitHang {
+	if cause == exits.Hang {
 		if p.broken == "" && !p.lastBeat.IsZero() {
 			p.broken = fmt.Sprintf("no heartbeat for %s", now.Sub(p.lastBeat).Round(time.Second)) // its dump only shows what it did meanwhile
 		}
@@ -240,10 +241,10 @@ func (m *machine) deadlines(now time.Time) {
 				m.lose(now, p)
 			}
 		case p.spec.Watchdog > 0 && !p.lastBeat.IsZero() && due(p.lastBeat.Add(p.spec.Watchdog)):
-			m.abort(now, p, exitHang)
+			m.abort(now, p, exits.Hang)
 		case !due(p.deadline):
 		case p.phase == phaseStarting:
-			m.abort(now, p, exitStartFailure)
+			m.abort(now, p, exits.StartFailure)
 		case p.phase == phaseProving:
 			m.unproved(now, p, fmt.Sprintf("it has not said within %s whether it would", p.spec.ProveTimeout))
 		default: // a drain or a stop is over

@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 	"github.com/caddy-broker/caddy-broker/supervisor/memory"
 	"github.com/caddy-broker/caddy-broker/supervisor/output"
 )
@@ -162,7 +163,7 @@ func (b besteffort) Write(data []byte) (int, error) {
 
 // wait waits for the process to end, kills what it left behind in its group, and
 // returns how it ended. It is called once, by one goroutine.
-func (p *process) wait() Exit {
+func (p *process) wait() exits.Exit {
 	p.await()
 	close(p.gone)
 	p.awaitOutput()

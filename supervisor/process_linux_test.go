@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 	"github.com/caddy-broker/caddy-broker/supervisor/output"
 )
 
@@ -413,10 +414,10 @@ func TestSpawnFailureHasItsReason(t *testing.T) {
 	w.event("broker_child_exited")
 	e := w.event("broker_child_exited")
 	said, _ := e.Data["error"].(string)
-	if e.Data["reason"] != exitSpawn || !strings.Contains(said, "no such file") || !strings.Contains(said, spec.Command[0]) {
+	if e.Data["reason"] != exits.Spawn || !strings.Contains(said, "no such file") || !strings.Contains(said, spec.Command[0]) {
 		t.Errorf("event %v", e.Data)
 	}
-	if exit := w.Status().LastExit; exit == nil || exit.Reason != exitSpawn || exit.Error != said {
+	if exit := w.Status().LastExit; exit == nil || exit.Reason != exits.Spawn || exit.Error != said {
 		t.Errorf("last exit %+v, want %q", exit, said)
 	}
 }

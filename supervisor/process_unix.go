@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 	"github.com/caddy-broker/caddy-broker/supervisor/users"
 )
 
@@ -53,23 +54,23 @@ func (p *process) signal(s signal) {
 }
 
 // reap takes the process's exit. From then on nothing is signalled.
-func (p *process) reap() Exit {
+func (p *process) reap() exits.Exit {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	_ = p.cmd.Wait() // its state says it all
 	p.reaped = true
 	if p.cmd.ProcessState == nil { // it was handed over, and waited for before that
-		return Exit{Code: -1}
+		return exits.Exit{Code: -1}
 	}
 	return exitOf(p.cmd.ProcessState)
 }
 
-func exitOf(state *os.ProcessState) Exit {
+func exitOf(state *os.ProcessState) exits.Exit {
 	ws, ok := state.Sys().(syscall.WaitStatus)
 	if ok && ws.Signaled() {
-		return Exit{Code: 128 + int(ws.Signal()), Signal: unix.SignalName(ws.Signal())}
+		return exits.Exit{Code: 128 + int(ws.Signal()), Signal: unix.SignalName(ws.Signal())}
 	}
-	return Exit{Code: state.ExitCode()}
+	return exits.Exit{Code: state.ExitCode()}
 }
 
 // setUser makes the process run as name with all of that user's groups.

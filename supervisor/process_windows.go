@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 // ownGroup gives the process a console of its own (CREATE_NO_WINDOW), so that Ctrl-C and
@@ -29,4 +31,4 @@ func (*watcher) release() {}
 func (p *process) signal(signal) { _ = p.cmd.Process.Kill() }
 
 // reap returns how the process ended.
-func (p *process) reap() Exit { return Exit{Code: p.cmd.ProcessState.ExitCode()} }
+func (p *process) reap() exits.Exit { return exits.Exit{Code: p.cmd.ProcessState.ExitCode()} }

@@ -4,16 +4,12 @@
 package supervisor
 
 import (
-	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
-	"github.com/caddy-broker/caddy-broker/internal/plain"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 // Errors of requests to a supervisor.
@@ -28,6 +24,8 @@ var (
 	ErrNoStandby = errors.New("child has no ready standby")
 	// ErrProbation: the spares are of the configuration before.
 	ErrProbation = errors.New("what serves is on probation, and the standby has the configuration before: wait until that is over")
+	// ErrRolledBack: what was to be started again has given way to the spec before.
+	ErrRolledBack = errors.New("it was rolled back meanwhile")
 	// ErrSuperseded: the child was stopped before it served.
 	ErrSuperseded = errors.New("superseded by a stop")
 	// ErrStoppedFirst is part of the error of a replacement that failed when what ran
@@ -39,54 +37,6 @@ var (
 	// ErrClosed: the supervisor is.
 	ErrClosed = errors.New("supervisor is closed")
 )
-
-// StartError says that a child ended, or was ended, before it was ready.
-type StartError struct {
-	Child string
-	Exit  Exit
-	// Cause is what the child said, or why it was ended.
-	Cause string
-}
-
-func (e *StartError) Error() string {
-	how := fmt.Sprintf("exit code %d", e.Exit.Code)
-	if e.Exit.Signal != "" {
-		how = e.Exit.Signal
-	}
-	msg := fmt.Sprintf("starting child %q: %s (%s)", e.Child, cmp.Or(e.Cause, "ended before it was ready"), how)
-	if last := e.lastLines(); last != "" {
-		msg += ": " + last
-	}
-	return msg
-}
-
-// lastLines are the child's own last lines. Not among them are the goroutines that
-// Go dumps when the child is aborted, and a line that repeats the cause.
-func (e *StartError) lastLines() string {
-	text, _, _ := strings.Cut("\n"+e.Exit.Stderr, "\nSIGABRT:")
-	if e.Cause != "" {
-		lines := slices.DeleteFunc(strings.Split(text, "\n"), func(l string) bool { return strings.Contains(l, e.Cause) })
-		text = strings.Join(lines, "\n")
-	}
-	return plain.Text(plainLines(LastLines(text, 3)), maxReason)
-}
-
-// plainLines are lines of a log as a user reads them inside another message: of one
-// that is JSON, what it says and its error.
-func plainLines(text string) string {
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		var entry struct{ Msg, Error string }
-		if json.Unmarshal([]byte(line), &entry) != nil || entry.Msg == "" {
-			continue
-		}
-		lines[i] = entry.Msg
-		if entry.Error != "" {
-			lines[i] += ": " + entry.Error
-		}
-	}
-	return strings.Join(lines, "\n")
-}
 
 type (
 	// inStart wants the child to run with spec; with a nil spec, the one it has.
@@ -176,7 +126,7 @@ func (in inTune) apply(m *machine, now time.Time) {
 // dismissSpares ends the spares that are too many while a process serves.
 func (m *machine) dismissSpares(now time.Time) {
 	for m.active() != nil && m.probation == nil && m.count(phaseStandby) > m.spec.Standby {
-		m.stop(now, m.first(phaseStandby), exitStop)
+		m.stop(now, m.first(phaseStandby), exits.Stop)
 	}
 }
 
@@ -234,9 +184,9 @@ func (m *machine) stopAll(now time.Time, mode control.Mode) {
 	m.candidate, m.later = nil, nil
 	for _, p := range m.procs {
 		if mode == control.Force {
-			m.force(now, p, exitStop)
+			m.force(now, p, exits.Stop)
 		} else {
-			m.stop(now, p, exitStop)
+			m.stop(now, p, exits.Stop)
 		}
 	}
 	m.stopped()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/answers"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 	"github.com/caddy-broker/caddy-broker/supervisor/memory"
 )
 
@@ -88,7 +89,7 @@ func (s *sample) begin(pid int) {
 // for lack of memory, as far as the system says: it was killed, and the system has ended
 // a process since this one was looked at, the last time left out: the system counts a
 // moment before it ends one.
-func (p *process) end(exit *Exit) (oom bool) {
+func (p *process) end(exit *exits.Exit) (oom bool) {
 	s := &p.sample
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,4 +99,14 @@ func (p *process) end(exit *Exit) (oom bool) {
 	}
 	count, ok := s.kills.Count()
 	return ok && exit.Signal == "SIGKILL" && count > s.before
+}
+
+// left reads what the process, which is dead, had in progress, and gives its page back.
+// It is the one place where that is read.
+func (p *process) left() (*account.Account, error) {
+	if p.page == nil {
+		return nil, p.pageless
+	}
+	defer p.page.Close()
+	return account.Read(p.page)
 }

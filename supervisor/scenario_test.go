@@ -19,6 +19,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/supervisor/answers"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 	"github.com/caddy-broker/caddy-broker/supervisor/restart"
 )
 
@@ -141,7 +142,7 @@ func (s *scenario) handle(in input) {
 		}
 		var follow input = inSpawned{id: a.id, pid: 100 + a.id}
 		if s.broken != "" {
-			follow = inExited{id: a.id, exit: Exit{Code: 127}, said: s.broken}
+			follow = inExited{id: a.id, exit: exits.Exit{Code: 127}, said: s.broken}
 			s.broken = ""
 		}
 		todo = append(s.m.step(s.now, follow), todo...)
@@ -241,7 +242,7 @@ func (s *scenario) handed(processes []string) *Handover {
 		case phaseActive:
 			h.Generation = p.Generation
 		case phaseDraining:
-			p.Cause = exitReplace
+			p.Cause = exits.Replace
 		}
 		h.LastGeneration, h.LastID = max(h.LastGeneration, p.Generation), max(h.LastID, p.ID)
 		h.Processes = append(h.Processes, p)
@@ -253,9 +254,9 @@ func (s *scenario) handed(processes []string) *Handover {
 func (s *scenario) exited(id int, args []string) input {
 	in := inExited{id: id}
 	if signals := map[string]int{"SIGKILL": 9, "SIGABRT": 6, "SIGTERM": 15}; signals[args[0]] != 0 {
-		in.exit = Exit{Code: 128 + signals[args[0]], Signal: args[0]}
+		in.exit = exits.Exit{Code: 128 + signals[args[0]], Signal: args[0]}
 	} else {
-		in.exit = Exit{Code: s.number(args[0])}
+		in.exit = exits.Exit{Code: s.number(args[0])}
 	}
 	if len(args) > 2 {
 		in.said = strings.Join(args[2:], " ")

@@ -6,6 +6,8 @@ package supervisor
 import (
 	"maps"
 	"time"
+
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 // Status is what users see of a child.
@@ -18,11 +20,11 @@ type Status struct {
 	// Since is when the child came into its state.
 	Since time.Time `json:"since"`
 	// Restarts counts the starts that followed a death.
-	Restarts uint64 `json:"restarts"`
-	LastExit *Exit  `json:"last_exit,omitempty"`
+	Restarts uint64      `json:"restarts"`
+	LastExit *exits.Exit `json:"last_exit,omitempty"`
 	// LastFailure is the last exit that was not asked for, of a process that was to serve
 	// or did, until the next one of that kind. Users see it where it is not the last of all.
-	LastFailure *Exit `json:"last_failure,omitempty"`
+	LastFailure *exits.Exit `json:"last_failure,omitempty"`
 	// NextStart is set while the child is in backoff.
 	NextStart *time.Time `json:"next_start,omitempty"`
 	// Waiting is set while replacements wait for processes that finish requests, or
@@ -44,7 +46,7 @@ type Status struct {
 }
 
 // OtherFailure is the last exit that was not asked for, if that is another one than the last.
-func (s *Status) OtherFailure() *Exit {
+func (s *Status) OtherFailure() *exits.Exit {
 	if e, f := s.LastExit, s.LastFailure; e == nil || f == nil || f.Pid != e.Pid || !f.At.Equal(e.At) {
 		return f
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 	"github.com/caddy-broker/caddy-broker/supervisor/halog"
 	"github.com/caddy-broker/caddy-broker/supervisor/relay"
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
@@ -53,7 +54,7 @@ type Config struct {
 	Connect func(conn net.Conn, address string) error
 	// Cut gets the requests that the end of a process has cut off, before any event tells
 	// of that end, on the supervisor's goroutine. It must not block. It may be nil.
-	Cut func(exit *Exit, requests []account.Request)
+	Cut func(exit *exits.Exit, requests []account.Request)
 	// RolledBack is called when a spec that did not serve well has given way to the one
 	// before, on the supervisor's goroutine. It must not block. It may be nil.
 	RolledBack func(RolledBack)
@@ -329,7 +330,7 @@ func (s *Supervisor) spawn(id int, spec *Spec) input {
 		return err
 	})
 	if err != nil {
-		return inExited{id: id, exit: Exit{Code: 127}, said: err.Error()}
+		return inExited{id: id, exit: exits.Exit{Code: 127}, said: err.Error()}
 	}
 	s.procs[id] = p
 	return inSpawned{id: id, pid: p.cmd.Process.Pid}

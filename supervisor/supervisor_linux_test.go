@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 	"github.com/caddy-broker/caddy-broker/supervisor/halog"
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
@@ -226,7 +227,7 @@ func TestBrokenControlConnection(t *testing.T) {
 			w.Tell("deliver", []byte(`1`))
 			w.other(pid)
 			st := w.Status()
-			if exit := st.LastExit; exit == nil || exit.Reason != exitCrash || !strings.Contains(exit.Error, c.want) {
+			if exit := st.LastExit; exit == nil || exit.Reason != exits.Crash || !strings.Contains(exit.Error, c.want) {
 				t.Errorf("last exit %+v, want a crash because of %q", exit, c.want)
 			}
 			if st.Stats.Broken == 0 {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/supervisor/answers"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 	"github.com/caddy-broker/caddy-broker/supervisor/restart"
 )
 
@@ -67,61 +68,6 @@ func TestEnv(t *testing.T) {
 	}
 	if got, want := SetEnv([]string{"A=1", "B=2", "A=3"}, "A", "x=y"), []string{"B=2", "A=x=y"}; !slices.Equal(got, want) {
 		t.Errorf("set %q, want %q", got, want)
-	}
-}
-
-func TestLastLines(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		text string
-		n    int
-		want string
-	}{
-		{"", 3, ""},
-		{"one", 3, "one"},
-		{"one\n\ntwo\r\n  three  \n\n", 2, "two\nthree"},
-		{"one\ntwo", 0, ""},
-	} {
-		if got := LastLines(c.text, c.n); got != c.want {
-			t.Errorf("%d of %q: %q, want %q", c.n, c.text, got, c.want)
-		}
-	}
-}
-
-func TestLastWords(t *testing.T) {
-	t.Parallel()
-	const text = `{"level":"info","msg":"serving"}
-{"level":"warn","msg":"no room"}
-{"level":"debug","msg":"a detail"}
-plain
-{"Level":"INFO","msg":"serving"}
-{"level":"info" is no entry
-`
-	if got, want := LastWords(text, 5), "{\"level\":\"warn\",\"msg\":\"no room\"}\nplain\n{\"level\":\"info\" is no entry"; got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
-	if got := LastWords(text, 1); got != `{"level":"info" is no entry` {
-		t.Errorf("the last one is %q", got)
-	}
-}
-
-func TestStartErrorShowsLastLines(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		name, cause, stderr, want string
-	}{
-		{"nothing", "", "", `starting child "a": ended before it was ready (exit code 2)`},
-		{"no cause", "", "one\ntwo\nthree\nfour\n", "ended before it was ready (exit code 2): two\nthree\nfour"},
-		{"cause", "not ready within 30s", "loading\nwaiting for a lock\n", "not ready within 30s (exit code 2): loading\nwaiting for a lock"},
-		{"said twice", "unknown module: x", "loading\nError: unknown module: x\n", "unknown module: x (exit code 2): loading"},
-		{"aborted", "not ready within 30s", "waiting for a lock\nSIGABRT: abort\nPC=0x1 m=0\n\ngoroutine 1:\nmain()\n", "(exit code 2): waiting for a lock"},
-		{"log lines", "not ready within 30s", `{"level":"info","msg":"loading"}` + "\n" + `{"level":"error","msg":"opening","error":"no space"}` + "\n{}\n", "(exit code 2): loading\nopening: no space\n{}"},
-		{"only aborted", "not ready within 30s", "SIGABRT: abort\nPC=0x1 m=0\n", "not ready within 30s (exit code 2)"},
-	} {
-		err := &StartError{Child: "a", Exit: Exit{Code: 2, Stderr: c.stderr}, Cause: c.cause}
-		if got := err.Error(); !strings.HasSuffix(got, c.want) {
-			t.Errorf("%s: %q, want %q at its end", c.name, got, c.want)
-		}
 	}
 }
 
@@ -179,12 +125,12 @@ func TestOOM(t *testing.T) {
 		p    proc
 		want string
 	}{
-		"killed":            {inExited{exit: Exit{Signal: "SIGKILL"}}, proc{pid: 1, ready: ready}, exitKilled},
-		"oom":               {inExited{exit: Exit{Signal: "SIGKILL"}, oom: true}, proc{pid: 1, ready: ready}, exitOOM},
-		"oom while loading": {inExited{exit: Exit{Signal: "SIGKILL"}, oom: true}, proc{pid: 1}, exitOOM},
-		"crash":             {inExited{exit: Exit{Signal: "SIGSEGV"}}, proc{pid: 1, ready: ready}, exitCrash},
-		"not ready":         {inExited{exit: Exit{Signal: "SIGKILL"}}, proc{pid: 1}, exitStartFailure},
-		"not spawned":       {inExited{exit: Exit{Code: 127}}, proc{}, exitSpawn},
+		"killed":            {inExited{exit: exits.Exit{Signal: "SIGKILL"}}, proc{pid: 1, ready: ready}, exits.Killed},
+		"oom":               {inExited{exit: exits.Exit{Signal: "SIGKILL"}, oom: true}, proc{pid: 1, ready: ready}, exits.OOM},
+		"oom while loading": {inExited{exit: exits.Exit{Signal: "SIGKILL"}, oom: true}, proc{pid: 1}, exits.OOM},
+		"crash":             {inExited{exit: exits.Exit{Signal: "SIGSEGV"}}, proc{pid: 1, ready: ready}, exits.Crash},
+		"not ready":         {inExited{exit: exits.Exit{Signal: "SIGKILL"}}, proc{pid: 1}, exits.StartFailure},
+		"not spawned":       {inExited{exit: exits.Exit{Code: 127}}, proc{}, exits.Spawn},
 	} {
 		if got := c.in.reason(&c.p); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)

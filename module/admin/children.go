@@ -107,15 +107,20 @@ func reloadChild(c *broker.Hosted, _ *http.Request) error {
 	}
 }
 
+// conflicts are the errors of a supervisor that say what the state of the child does not
+// allow. All others are failures of its processes.
+var conflicts = []error{
+	supervisor.ErrStopped, supervisor.ErrStopping, supervisor.ErrRunning, supervisor.ErrNoStandby, supervisor.ErrProbation, supervisor.ErrRolledBack,
+	supervisor.ErrSuperseded, supervisor.ErrCrowded, supervisor.ErrHandingOver, supervisor.ErrClosed,
+}
+
 // conflict gives an error of a supervisor its status.
 func conflict(err error) error {
 	if _, ok := errors.AsType[apiError](err); ok {
 		return err
 	}
-	for _, known := range []error{supervisor.ErrStopped, supervisor.ErrStopping, supervisor.ErrRunning, supervisor.ErrNoStandby, supervisor.ErrSuperseded, supervisor.ErrCrowded, supervisor.ErrClosed} {
-		if errors.Is(err, known) {
-			return apiError{http.StatusConflict, err}
-		}
+	if slices.ContainsFunc(conflicts, func(known error) bool { return errors.Is(err, known) }) {
+		return apiError{http.StatusConflict, err}
 	}
 	return apiError{http.StatusBadGateway, err}
 }

@@ -17,8 +17,8 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/module/document"
 	"github.com/caddy-broker/caddy-broker/module/internal/assumed"
-	"github.com/caddy-broker/caddy-broker/module/internal/overview"
 	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 // changes is the one way in which the user's configuration changes.
@@ -56,6 +56,7 @@ func Change(ctx context.Context, r document.Request) error {
 		return &document.Error{Status: http.StatusConflict, Err: errors.New(
 			"this configuration was loaded as an earlier version has saved it, so that not all of the user's is known: load it as a whole (caddy reload, POST /load), then change it")}
 	}
+	defer host.generations.Sync() // who is told of a change can count on it after a crash of this process
 	return changes.Do(ctx, r)
 }
 
@@ -96,7 +97,7 @@ func (c carrier) Unchanged() error {
 	} else if serves := Shown(); host.isSubstituted() { // what is around it is another's
 		return c.Load(serves, serves, true)
 	} else {
-		note(overview.Unchanged, "")
+		unchanged()
 	}
 	return err
 }
@@ -113,7 +114,7 @@ func servable() error {
 // admin endpoint stays as it is, and with it every connection to it.
 func (carrier) Load(base, next *document.Document, force bool) (err error) {
 	defer func() {
-		if err != nil && !errors.Is(err, document.ErrOvertaken) {
+		if _, back := errors.AsType[rolledBackError](err); err != nil && !back && !errors.Is(err, document.ErrOvertaken) {
 			loaded(err)
 		}
 	}()
@@ -135,9 +136,14 @@ func (carrier) Load(base, next *document.Document, force bool) (err error) {
 		return fmt.Errorf("loading new config: %w", err)
 	}
 	if substituted := host.isSubstituted(); !same || substituted {
-		return w.load(&pending{base: base, next: next, config: w.config(), force: force || substituted})
+		err = w.load(&pending{base: base, next: next, config: w.config(), force: force || substituted})
+	} else {
+		err = inCaddysWords(host.change(base, next, w, force))
 	}
-	return inCaddysWords(host.change(base, next, w, force))
+	if err == nil {
+		err = host.keeps(next)
+	}
+	return err
 }
 
 // sameAround reports whether the parent's part of a configuration is that of what serves.
@@ -198,7 +204,7 @@ const childLoading = "loading new config: "
 // load there, and any other error as it is. What Caddy cannot say is added: that users
 // had to wait for it.
 func inCaddysWords(err error) error {
-	start, ok := errors.AsType[*supervisor.StartError](err)
+	start, ok := errors.AsType[*exits.StartError](err)
 	if !ok || !strings.HasPrefix(start.Cause, childLoading) {
 		return err
 	}

@@ -8,11 +8,12 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/overview"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 // left notes the requests that a process had in progress when it ended: those that may
 // have changed something are in doubt, unless the process has said so itself.
-func (c *Hosted) left(exit *supervisor.Exit, requests []account.Request) {
+func (c *Hosted) left(exit *exits.Exit, requests []account.Request) {
 	reason := overview.WhyCut(exit)
 	var cut []indoubt.Record
 	for i := range requests {

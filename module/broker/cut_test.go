@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
-	"github.com/caddy-broker/caddy-broker/supervisor"
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 // Of what a dead process had in progress, what may have been executed is in doubt, once,
@@ -32,7 +32,7 @@ func TestLeftRequestsAreInDoubtOnce(t *testing.T) {
 	c := &Hosted{name: "default"}
 	events, end := host.events.hub.Watch(0)
 	defer end()
-	c.left(&supervisor.Exit{Reason: "crash", Fault: "panic: no", At: at, InFlight: &supervisor.InFlight{UnlistedUnsafe: 3}}, []account.Request{
+	c.left(&exits.Exit{Reason: "crash", Fault: "panic: no", At: at, InFlight: &exits.InFlight{UnlistedUnsafe: 3}}, []account.Request{
 		request("written", same),
 		request("reported", same),
 		request("again", same),

@@ -6,6 +6,7 @@ package broker
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/generations"
 	"github.com/caddy-broker/caddy-broker/module/internal/overview"
 	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 // Latest makes this process start what it is given even if that was refused before.
@@ -28,8 +30,12 @@ var latest atomic.Bool
 // ErrNoGeneration says that there is no generation of a number.
 var ErrNoGeneration = generations.ErrUnknown
 
-// Generations are the configurations that have served.
-func Generations() generations.View { return host.generations.View() }
+// Generations are the configurations that have served, as they are known after a crash of
+// this process as well.
+func Generations() generations.View {
+	host.generations.Sync()
+	return host.generations.View()
+}
 
 // served notes that d serves, if it is the user's.
 func (h *hostState) served(d *document.Document, first bool) {
@@ -49,7 +55,7 @@ func (h *hostState) served(d *document.Document, first bool) {
 
 // refused notes that d could not take the place of what serves, if that was its fault.
 func (h *hostState) refused(d *document.Document, err error) {
-	_, start := errors.AsType[*supervisor.StartError](err)
+	_, start := errors.AsType[*exits.StartError](err)
 	_, proof := errors.AsType[*supervisor.ProofError](err)
 	if d != nil && h.shown.Load() != nil && (start || proof) {
 		h.generations.Refuse(generations.Refused{Digest: digest(d), At: time.Now(), Why: plain.Line(err.Error(), maxReload)})
@@ -66,34 +72,53 @@ func (h *hostState) lastGood(a *App, asked bool) string {
 	if g == nil {
 		return ""
 	}
-	sites := *a.Children[DefaultChild]
-	var spec *childSpec
-	d, err := document.Parse(g.Config)
-	if err == nil {
-		err = sites.run(d)
-	}
-	if err == nil {
-		spec, err = a.childSpec(DefaultChild, &sites)
-	}
-	if err == nil {
-		err = divideMemory(a.specs, DefaultChild, spec)
-	}
+	good, err := a.as(g.Config)
 	if err != nil {
 		a.logger.Error("starting the configuration that served last; the one that was given is started instead", zap.Int("generation", g.Number), zap.Error(err))
 		return ""
 	}
-	a.doc, a.Children[DefaultChild], a.specs[DefaultChild] = d.From(a.doc.Source), &sites, spec
+	a.ChildOptions, a.Children, a.specs, a.doc = good.ChildOptions, good.Children, good.specs, good.doc
+	a.Probes, a.Probation, a.ProbationErrors, a.ProbationRequests = good.Probes, good.Probation, good.ProbationErrors, good.ProbationRequests
 	return fmt.Sprintf("generation %d serves, which did so last: the configuration that this process was started with was refused at %s (%s); "+
 		"`caddy reload --force` loads it if it proves itself now, `caddy broker run --ha --latest` starts it in any case", g.Number, refused.At.Local().Format(time.DateTime), refused.Why)
 }
 
-// rolledBackEvent says that something else serves than what was loaded last.
-const rolledBackEvent = "broker_reload_rolled_back"
-
-// tellRolledBack says that.
-func tellRolledBack(why string) {
-	noteReload(overview.RolledBack, why)
-	host.events.put(supervisor.Event{Name: rolledBackEvent, Data: map[string]any{"error": plain.Line(why, maxEventText)}})
+// as is a with the children, and all that is said of them, of another configuration of the
+// user's: the options of one that does not serve must not keep another one from serving.
+// What is this process's own stays: the network, the state directory.
+func (a *App) as(config []byte) (*App, error) {
+	d, err := document.Parse(config)
+	if err != nil {
+		return nil, err
+	}
+	w, err := wrap(d)
+	if err != nil {
+		return nil, err
+	}
+	if w == nil {
+		return nil, errors.New("it is not supervised")
+	}
+	text, err := json.Marshal(w.app)
+	if err != nil {
+		return nil, err
+	}
+	as := &App{Network: a.Network, doc: d.From(a.doc.Source), logger: a.logger}
+	if err := json.Unmarshal(text, as); err != nil {
+		return nil, err
+	}
+	if err := appTable.Check(as); err != nil {
+		return nil, err
+	}
+	sites := &Child{Verbatim: true}
+	if err := sites.run(as.doc); err != nil {
+		return nil, err
+	}
+	if as.Children == nil {
+		as.Children = make(map[string]*Child)
+	}
+	as.Children[DefaultChild], as.Network = sites, a.Network // by whose secrets a child is kept from them
+	as.specs, err = as.childSpecs()
+	return as, err
 }
 
 // Rollback loads the generation of that number again, 0 is the one before that which
@@ -118,9 +143,22 @@ func Rollback(ctx context.Context, number int, by string) (to, from int, err err
 		return g.Number, serving.Number, nil
 	}
 	why := fmt.Sprintf("generation %d was rolled back to generation %d by %s; the file on disk is not what runs", serving.Number, g.Number, by)
-	host.generations.Refuse(generations.Refused{Digest: serving.Digest, At: time.Now(), Why: why})
-	tellRolledBack(why)
+	host.wentBack(g, serving, why)
+	host.generations.Sync()
 	return g.Number, serving.Number, nil
+}
+
+// wentBack notes that an operator has let g serve again in the place of another one, unless
+// something else was loaded since.
+func (h *hostState) wentBack(g, from generations.Generation, why string) {
+	h.turn.Lock()
+	defer h.turn.Unlock()
+	if d := h.shown.Load(); d == nil || digest(d) != g.Digest {
+		return
+	}
+	h.generations.Refuse(generations.Refused{Digest: from.Digest, At: time.Now(), Why: plain.Line(why, maxReload), RolledBack: true})
+	noteReload(overview.RolledBack, why)
+	h.tellRolledBack(why, nil, false)
 }
 
 // isSubstituted reports whether Caddy itself has to load the next configuration.

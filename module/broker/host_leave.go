@@ -37,6 +37,7 @@ func (h *hostState) prune(logger *zap.Logger) {
 		<-gone
 	}
 	h.state.end()
+	h.generations.Sync()
 	h.events.follow(nil)
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/indoubt"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 	"github.com/caddy-broker/caddy-broker/supervisor/sockets"
 )
 
@@ -46,10 +47,10 @@ func Overview() []*supervisor.Status {
 
 // LastExit is how the last process of a child ended; its Exit is nil before that.
 type LastExit struct {
-	*supervisor.Exit
+	*exits.Exit
 	// LastFailure is the last end that was not asked for, if that is another one: no
 	// replacement that failed takes its place.
-	LastFailure *supervisor.Exit `json:"last_failure,omitempty"`
+	LastFailure *exits.Exit `json:"last_failure,omitempty"`
 }
 
 // LastExit is how the last process of the child ended.

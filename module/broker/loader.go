@@ -51,7 +51,8 @@ func (l *Loader) Provision(ctx caddy.Context) error {
 
 // LoadConfig makes the configuration of a process that supervises of what the user's
 // loader brings, for Caddy to load. One that may wait for its turn takes the way of all
-// changes instead, and brings nothing.
+// changes instead, and brings nothing; nor does it bring back what was rolled back, which
+// only one who asks for it does.
 func (l *Loader) LoadConfig(ctx caddy.Context) ([]byte, error) {
 	text, err := l.loader.LoadConfig(ctx)
 	if err != nil || text == nil {
@@ -62,6 +63,9 @@ func (l *Loader) LoadConfig(ctx caddy.Context) ([]byte, error) {
 		return nil, err
 	}
 	if l.Delayed {
+		if host.generations.RolledBack(digest(d)) {
+			return nil, nil // it would serve again and again, and be rolled back each time
+		}
 		// When it serves, the configuration that has pulled it is over, and its context.
 		return nil, Change(context.WithoutCancel(ctx), document.Request{Whole: d, By: "the loader in admin.config.load"})
 	}

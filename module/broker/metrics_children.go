@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/module/internal/overview"
 	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 var (
@@ -58,7 +59,7 @@ func (childCollector) Collect(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstMetric(descUp, prometheus.GaugeValue, up, s.Name)
 		ch <- prometheus.MustNewConstMetric(descStarts, prometheus.CounterValue, float64(s.Stats.Starts), s.Name)
-		for _, reason := range supervisor.ExitReasons() { // every series exists from the start
+		for _, reason := range exits.Reasons() { // every series exists from the start
 			ch <- prometheus.MustNewConstMetric(descExits, prometheus.CounterValue, float64(s.Stats.Exits[reason]), s.Name, reason)
 		}
 		ch <- prometheus.MustNewConstMetric(descStart, prometheus.GaugeValue, s.Stats.StartSeconds, s.Name)

@@ -55,6 +55,23 @@ func (a *App) prove(s *supervisor.Spec) error {
 	return err
 }
 
+// place takes over where the probes of a configuration stand in a file, which is all in
+// which they can be others than a's.
+func (a *App) place(w *wrapped) error {
+	text, err := json.Marshal(w.app)
+	if err != nil {
+		return err
+	}
+	var own struct {
+		Probes []probe.Probe `json:"probes"` // in any case, as Caddy reads it
+	}
+	if err := json.Unmarshal(text, &own); err != nil {
+		return err
+	}
+	a.Probes = own.Probes
+	return nil
+}
+
 // digest is that of a configuration, wherever in a file its probes stand.
 func digest(d *document.Document) string {
 	if text, ok := probe.Unplaced(d.Config()); ok {

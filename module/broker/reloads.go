@@ -38,7 +38,17 @@ func loaded(err error) {
 func noteReload(result, why string) {
 	note(result, plain.Line(why, maxReload))
 	if a := host.deciding(); a != nil {
-		assumed.Loaded(a.ctx.GetMetricsRegistry(), result == overview.Served)
+		assumed.Loaded(a.ctx.GetMetricsRegistry(), result == overview.Served || result == overview.Unchanged)
+	}
+}
+
+// unchanged notes that what was loaded serves already. Caddy leaves its metrics alone then:
+// after a roll-back they say that something else serves, which is over.
+func unchanged() {
+	if RolledBack() == "" {
+		note(overview.Unchanged, "")
+	} else {
+		noteReload(overview.Unchanged, "")
 	}
 }
 

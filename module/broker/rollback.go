@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/generations"
 	"github.com/caddy-broker/caddy-broker/module/internal/overview"
 	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 // origin is what a spec of the sites was made of.
@@ -73,13 +74,9 @@ func (h *hostState) goBack(c *Hosted, a *App, from, to *origin, r supervisor.Rol
 	text := fmt.Sprintf("generation %d was rolled back to generation %d: %s; %s is not what runs",
 		h.generations.Number(was), h.generations.Number(digest(to.doc)),
 		cmp.Or(why, "its process cannot be ended"), loadedLast(from.doc))
-	data := map[string]any{"child": c.name, "error": plain.Line(text, maxEventText), "automatic": true}
-	if r.Exit != nil && r.Exit.InFlight != nil {
-		data["requests"], data["in_doubt"] = r.Exit.InFlight.Requests, r.Exit.InFlight.InDoubt
-	}
-	h.events.put(supervisor.Event{Name: rolledBackEvent, Data: data})
-	refused := generations.Refused{Digest: was, At: time.Now(), Why: plain.Line(text, maxReload)}
+	refused := generations.Refused{Digest: was, At: time.Now(), Why: plain.Line(text, maxReload), RolledBack: true}
 	if c.sup.Spec() != r.To { // another load was faster, and serves
+		h.tellRolledBack(text, r.Exit, true)
 		h.generations.Refuse(refused)
 		return
 	}
@@ -96,13 +93,60 @@ func (h *hostState) goBack(c *Hosted, a *App, from, to *origin, r supervisor.Rol
 	d.By = "roll-back by itself"
 	a.doc, a.Children[DefaultChild], a.specs[DefaultChild] = d, to.sites, to.spec
 	c.adopt(to.spec)
+	h.generations.Refuse(refused)
+	h.undone = undone{h.shown.Load(), text}
 	h.show(d, a.logger)
 	noteReload(overview.RolledBack, text)
-	h.generations.Refuse(refused)
+	h.tellRolledBack(text, r.Exit, true)
 	h.served(d, false)
 	if w != nil {
 		w.save()
 	}
+}
+
+// undone is the last document that was rolled back.
+type undone struct {
+	doc *document.Document
+	why string
+}
+
+// rolledBackError is why a load has failed that had come to serve.
+type rolledBackError struct{ why string }
+
+func (e rolledBackError) Error() string { return e.why }
+
+// keeps returns an error if d, which has just come to serve, was rolled back already: who
+// has loaded it must not take it for what runs.
+func (h *hostState) keeps(d *document.Document) error {
+	h.turn.Lock()
+	defer h.turn.Unlock()
+	h.noteRolledBack()
+	if h.undone.doc == d {
+		return rolledBackError{h.undone.why}
+	}
+	return nil
+}
+
+// rolledBackEvent says that something else serves than what was loaded last.
+const rolledBackEvent = "broker_reload_rolled_back"
+
+// tellRolledBack says that, and why; exit is how the process ended that was rolled back,
+// nil if it did not end by itself.
+func (h *hostState) tellRolledBack(why string, exit *exits.Exit, automatic bool) {
+	data := map[string]any{"child": DefaultChild, "error": plain.Line(why, maxEventText), "automatic": automatic}
+	if exit != nil && exit.InFlight != nil {
+		data["requests"], data["in_doubt"] = exit.InFlight.Requests, exit.InFlight.InDoubt
+	}
+	h.events.put(supervisor.Event{Name: rolledBackEvent, Data: data})
+}
+
+// RolledBack is why something else serves than what was loaded last; empty is that it does
+// not.
+func RolledBack() string {
+	if r := LastReload(); r != nil {
+		return r.RolledBack
+	}
+	return ""
 }
 
 // saveAgain saves what serves, if that is not what Caddy has just saved.

@@ -155,6 +155,7 @@ func (h *hostState) become(ctx context.Context, draft *handover.State, tried *ha
 	if err != nil {
 		return err
 	}
+	h.noteRolledBack() // what came while they were waited for
 	s, err := h.draft()
 	if err != nil {
 		return err
@@ -166,13 +167,13 @@ func (h *hostState) become(ctx context.Context, draft *handover.State, tried *ha
 	for name, handed := range still {
 		child := s.Children[name]
 		child.Handover, child.Dirs = handed, make(map[string]sockets.HandedDir)
-		for user, dir := range children[name].dirs.Range {
-			d, err := dir.(*sockets.Dir).HandOver()
+		for user, dir := range children[name].dirs.All() {
+			d, err := dir.HandOver()
 			if err != nil {
 				return err
 			}
 			undo = append(undo, d.Close)
-			child.Dirs[user.(string)] = d
+			child.Dirs[user] = d
 		}
 	}
 	a.logger.Info("upgrading: another program takes this one's place; children and connections stay",
@@ -180,6 +181,7 @@ func (h *hostState) become(ctx context.Context, draft *handover.State, tried *ha
 	if err := notify.Reloading(); err != nil {
 		a.logger.Warn("telling the service manager of the upgrade", zap.Error(err))
 	}
+	h.generations.Sync()
 	begins()
 	err = s.Become(tried)
 	if errNotify := notify.Ready(); errNotify != nil {
@@ -254,7 +256,7 @@ var resumed sync.Map // of handed children, by name
 func (c *Hosted) resume(h *handover.Child) error {
 	c.inDoubt.Store(h.Cut)
 	for user, dir := range h.Dirs {
-		c.dirs.Store(user, sockets.AdoptDir(dir))
+		c.dirs.Adopt(user, dir)
 	}
 	return c.pools.resume(h.Serving, h.Plain, h.Pools)
 }

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -82,7 +81,7 @@ func wrap(d *document.Document) (*wrapped, error) {
 	if storage, ok := user["storage"]; ok {
 		w.parent["storage"] = document.WithoutIDs(storage)
 	}
-	if logging := parentLogging(user["logging"]); logging != nil {
+	if logging := parentlog.Logging(document.WithoutIDs(user["logging"])); logging != nil {
 		w.parent["logging"] = logging
 	}
 	parentApps := object{"broker": app}
@@ -115,8 +114,13 @@ func (w *wrapped) text() ([]byte, error) {
 }
 
 // around is all but the user's configuration: what Caddy itself has to load anew if it
-// changes.
-func (w *wrapped) around() ([]byte, error) { return json.Marshal(w.parent) }
+// changes. Where probes stand in a file is no part of that.
+func (w *wrapped) around() ([]byte, error) {
+	if text, ok := probe.Unplaced(w.parent); ok {
+		return text, nil
+	}
+	return json.Marshal(w.parent)
+}
 
 // appOf is a copy of the broker's own app among those of a user, checked.
 func appOf(apps object) (object, error) {
@@ -159,6 +163,21 @@ func childConfig(d *document.Document) ([]byte, error) {
 	return document.Without(document.Without(document.DropIDs(text), "admin"), "apps", "broker"), nil
 }
 
+// AdminOf is the address of the admin endpoint of a user's configuration, empty if there is
+// none.
+func AdminOf(d *document.Document) string {
+	user, _ := d.Config().(object)
+	user, err := spelled(user, "admin")
+	if err != nil {
+		return ""
+	}
+	listen, err := adminListen(user["admin"])
+	if err != nil {
+		return ""
+	}
+	return listen
+}
+
 // adminListen is the address of the admin endpoint, "" if there is none.
 func adminListen(value any) (string, error) {
 	var admin struct {
@@ -178,42 +197,6 @@ func adminListen(value any) (string, error) {
 		return caddy.DefaultAdminListen, nil
 	}
 	return admin.Listen, nil
-}
-
-// parentLogging is the default log's level and format, on standard error, without the
-// requests that only ask how the broker is; at level debug they are there, too. What cannot
-// be read the child refuses, in Caddy's words.
-func parentLogging(value any) any {
-	text, err := json.Marshal(document.WithoutIDs(value))
-	if err != nil {
-		return nil
-	}
-	var logging struct {
-		Logs map[string]struct {
-			Level   any `json:"level,omitempty"`
-			Encoder any `json:"encoder,omitempty"`
-		} `json:"logs"`
-	}
-	if json.Unmarshal(text, &logging) != nil {
-		return nil
-	}
-	own := logging.Logs["default"]
-	def := object{"writer": object{"output": "stderr"}}
-	level, _ := own.Level.(string)
-	encoder := object{"format": parentlog.Format}
-	if own.Encoder != nil {
-		encoder["wrap"] = own.Encoder
-	}
-	switch {
-	case !strings.EqualFold(level, "debug"):
-		def["encoder"] = encoder
-	case own.Encoder != nil:
-		def["encoder"] = own.Encoder
-	}
-	if own.Level != nil {
-		def["level"] = own.Level
-	}
-	return object{"logs": object{"default": def}}
 }
 
 // spelled is a copy of an object in which members have the names by which they are

@@ -112,3 +112,31 @@ func TestLogOfTheParent(t *testing.T) {
 		}
 	}
 }
+
+// TestPlacesOfProbes: a line more above a probe is no reason to load all anew, and errors
+// name the new place.
+func TestPlacesOfProbes(t *testing.T) {
+	t.Parallel()
+	parts := func(probe string) *wrapped {
+		d, err := Unwrap([]byte(`{"apps":{"broker":{"probes":[` + probe + `]},"http":{"servers":{"s":{"listen":[":80"],"routes":[{}]}}}}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := wrap(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	first, moved := parts(`{"method":"GET","url":"http://a.test/","at":"f:1"}`), parts(`{"method":"GET","url":"http://a.test/","at":"f:2"}`)
+	if same, err := sameAround(first.user, moved); !same || err != nil {
+		t.Errorf("it is another one (%v)", err)
+	}
+	if same, err := sameAround(first.user, parts(`{"method":"GET","url":"http://a.test/x","at":"f:1"}`)); same || err != nil {
+		t.Errorf("another probe is the same (%v)", err)
+	}
+	a := new(App)
+	if err := a.place(moved); err != nil || len(a.Probes) != 1 || a.Probes[0].At != "f:2" {
+		t.Errorf("probes are %+v (%v)", a.Probes, err)
+	}
+}

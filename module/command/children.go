@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-broker/caddy-broker/module/broker"
+	"github.com/caddy-broker/caddy-broker/module/internal/overview"
 	"github.com/caddy-broker/caddy-broker/supervisor"
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 )
@@ -55,7 +57,14 @@ func cmdChild(fl caddycmd.Flags, verb string, args []string) (int, error) {
 	if verb == "stop" {
 		path += "?mode=" + url.QueryEscape(fl.String("mode"))
 	}
-	body, err := ask(fl, http.MethodPost, path, nil)
+	address, err := adminAddress(fl)
+	if err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
+	if verb == "reload" {
+		sayRolledBack(address)
+	}
+	body, err := askAt(address, http.MethodPost, path, nil)
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
@@ -65,6 +74,16 @@ func cmdChild(fl caddycmd.Flags, verb string, args []string) (int, error) {
 	}
 	fmt.Print(wrapped("", 2, cell(done(verb, &st))))
 	return caddy.ExitCodeSuccess, nil
+}
+
+// sayRolledBack says that what was loaded before was rolled back, if the broker at an
+// address knows of such: who loads the same again has to hear of it. What is wrong with the
+// address, the command that follows says.
+func sayRolledBack(address string) {
+	var o overview.Overview
+	if body, err := askAt(address, http.MethodGet, "/broker/", nil); err == nil && read(body, &o) == nil && o.Reload != nil && o.Reload.RolledBack != "" {
+		fmt.Fprint(os.Stderr, wrapped("", 2, cell("what was loaded before was rolled back: "+o.Reload.RolledBack)))
+	}
 }
 
 // done says what an operation on a child has led to.

@@ -95,7 +95,16 @@ func read(body []byte, v any) error {
 }
 
 func ask(fl caddycmd.Flags, method, path string, body io.Reader) ([]byte, error) {
-	resp, err := open(fl, method, path, body)
+	address, err := adminAddress(fl)
+	if err != nil {
+		return nil, err
+	}
+	return askAt(address, method, path, body)
+}
+
+// askAt asks the broker at an address.
+func askAt(address, method, path string, body io.Reader) ([]byte, error) {
+	resp, err := openAt(address, method, path, nil, body)
 	if err != nil {
 		return nil, err
 	}
@@ -110,10 +119,24 @@ func open(fl caddycmd.Flags, method, path string, body io.Reader) (io.ReadCloser
 
 // openWith is open with a header.
 func openWith(fl caddycmd.Flags, method, path string, header http.Header, body io.Reader) (io.ReadCloser, error) {
+	address, err := adminAddress(fl)
+	if err != nil {
+		return nil, err
+	}
+	return openAt(address, method, path, header, body)
+}
+
+// adminAddress is where the broker answers, by the flags of the command.
+func adminAddress(fl caddycmd.Flags) (string, error) {
 	address, err := caddycmd.DetermineAdminAPIAddress(fl.String("address"), nil, fl.String("config"), fl.String("adapter"))
 	if err != nil {
-		return nil, fmt.Errorf("finding the admin endpoint: %w", err)
+		return "", fmt.Errorf("finding the admin endpoint: %w", err)
 	}
+	return address, nil
+}
+
+// openAt asks the broker at an address.
+func openAt(address, method, path string, header http.Header, body io.Reader) (io.ReadCloser, error) {
 	resp, err := caddycmd.AdminAPIRequest(address, method, path, header, body)
 	if err != nil {
 		return nil, plainError(address, err)

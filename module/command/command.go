@@ -27,7 +27,7 @@ when it dies. The other commands talk to a running broker's admin endpoint.
 			cmd.AddCommand(runCommand(), statusCommand(), checkCommand(), lastExitCommand(), inDoubtCommand(), eventsCommand(), upgradeCommand(), versionCommand(), generationsCommand(), rollbackCommand(), serviceCommand())
 			cmd.AddCommand(childCommands()...)
 			cmd.AddCommand(poolCommands()...)
-			superviseRun(cmd)
+			beforeCommands(cmd)
 			cmd.RunE = withArgs(groupOf(cmd))
 		},
 	})

@@ -20,7 +20,8 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/internal/plain"
 	"github.com/caddy-broker/caddy-broker/module/broker"
-	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/module/internal/parentlog"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 func lastExitCommand() *cobra.Command {
@@ -77,7 +78,7 @@ func writeLastExit(w io.Writer, body []byte, now time.Time) error {
 	return writeExit(w, answer.LastFailure, now)
 }
 
-func writeExit(w io.Writer, e *supervisor.Exit, now time.Time) error {
+func writeExit(w io.Writer, e *exits.Exit, now time.Time) error {
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(tw, "%s\t%s\n", name, cell(fmt.Sprintf(format, args...)))
@@ -118,7 +119,7 @@ func writeExit(w io.Writer, e *supervisor.Exit, now time.Time) error {
 }
 
 // writeInFlight draws what was in progress.
-func writeInFlight(row func(name, format string, args ...any), f *supervisor.InFlight) {
+func writeInFlight(row func(name, format string, args ...any), f *exits.InFlight) {
 	switch {
 	case f == nil:
 		row("IN FLIGHT", "nothing")
@@ -146,7 +147,7 @@ func writeInFlight(row func(name, format string, args ...any), f *supervisor.InF
 
 // lastWords are the last lines that a process wrote before it began to say why it dies,
 // without those that say that all is as it should be.
-func lastWords(e *supervisor.Exit) string {
+func lastWords(e *exits.Exit) string {
 	text := e.Stderr
 	if e.Fault != "" {
 		first, _, _ := strings.Cut(e.Fault, " [signal ")
@@ -154,12 +155,12 @@ func lastWords(e *supervisor.Exit) string {
 			text = text[:i]
 		}
 	}
-	lines := slices.DeleteFunc(strings.Split(text, "\n"), func(line string) bool { return broker.Benign([]byte(line)) })
-	return supervisor.LastWords(strings.Join(lines, "\n"), 10)
+	lines := slices.DeleteFunc(strings.Split(text, "\n"), func(line string) bool { return parentlog.Benign([]byte(line)) })
+	return exits.LastWords(strings.Join(lines, "\n"), 10)
 }
 
 // how is how a process ended.
-func how(e *supervisor.Exit) string {
+func how(e *exits.Exit) string {
 	switch {
 	case e.Reason == "hang":
 		return "hang, ended by the broker"

@@ -10,17 +10,17 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/module/broker"
-	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 func TestLastExitIsShown(t *testing.T) {
 	at := time.Date(2030, 1, 2, 3, 4, 5, 0, time.Local)
-	crash := &supervisor.Exit{
+	crash := &exits.Exit{
 		Code: 2, Reason: "crash", At: at, Pid: 7, Role: "active", Generation: 3, Uptime: 24, Memory: 64 << 20, PeakMemory: 70 << 20,
 		Fault: "panic: no\x1b[2J", Goroutine: "goroutine 9 [running]:\nmain.fail()",
 		Stderr: `{"level":"warn","logger":"admin","msg":"admin endpoint on open interface; host checking disabled","address":"unix//tmp/1.sock|0600"}` +
 			"\n{\"level\":\"info\",\"msg\":\"serving\"}\n{\"msg\":\"before\"}\npanic: no\x1b[2J\n\ngoroutine 9 [running]:\nmain.fail()\n\ngoroutine 10 [select]:\n",
-		InFlight: &supervisor.InFlight{Requests: 12, InDoubt: 4, Unlisted: 2, UnlistedUnsafe: 1, Routes: []supervisor.Route{
+		InFlight: &exits.InFlight{Requests: 12, InDoubt: 4, Unlisted: 2, UnlistedUnsafe: 1, Routes: []exits.Route{
 			{Method: "POST", Host: "a", Path: "/order", Requests: 4, InDoubt: 4, Oldest: 3},
 			{Method: "GET", Host: "a", Path: "/", Requests: 6, Oldest: 1},
 		}},
@@ -48,7 +48,7 @@ Its last lines:
 		{"crash", broker.LastExit{Exit: crash}, crashed},
 		{
 			"a stop after it",
-			broker.LastExit{Exit: &supervisor.Exit{Code: 137, Signal: "SIGKILL", Reason: "stop", At: at, Pid: 8, Role: "active", Generation: 4}, LastFailure: crash},
+			broker.LastExit{Exit: &exits.Exit{Code: 137, Signal: "SIGKILL", Reason: "stop", At: at, Pid: 8, Role: "active", Generation: 4}, LastFailure: crash},
 			`END        stop, SIGKILL
 AT         2030-01-02 03:04:05, 1m ago
 PROCESS    8, active, generation 4, lived 0s
@@ -60,7 +60,7 @@ The last crash:
 		},
 		{
 			"a hang",
-			broker.LastExit{Exit: &supervisor.Exit{
+			broker.LastExit{Exit: &exits.Exit{
 				Code: 134, Signal: "SIGABRT", Reason: "hang", At: at, Pid: 8, Role: "active", Generation: 4, Error: "no heartbeat for 15s",
 				Fault: "SIGABRT: abort", Goroutine: "goroutine 0 [idle]:", Stderr: "before\nSIGABRT: abort\n\ngoroutine 0 [idle]:\n",
 			}},
@@ -79,9 +79,9 @@ before
 		},
 		{
 			"a spawn that failed",
-			broker.LastExit{Exit: &supervisor.Exit{
+			broker.LastExit{Exit: &exits.Exit{
 				Code: 127, Reason: "spawn", At: at, Role: "starting", Generation: 1, Error: "no such file", PeakMemory: 3 << 20,
-				InFlight: &supervisor.InFlight{Unknown: "another version"},
+				InFlight: &exits.InFlight{Unknown: "another version"},
 			}},
 			`END        spawn, code 127
 AT         2030-01-02 03:04:05, 1m ago

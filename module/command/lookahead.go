@@ -15,18 +15,27 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-broker/caddy-broker/module/broker"
+	"github.com/caddy-broker/caddy-broker/module/document"
 )
 
-// superviseRun makes `caddy run`, and `caddy start`, which executes it, supervise a
+// beforeCommands makes `caddy run`, and `caddy start`, which executes it, supervise a
 // configuration that asks for that: as with `--adapter broker`. Caddy offers no way to
 // say so in the configuration, so this is done between the reading of the flags and the
-// command itself.
-func superviseRun(ours *cobra.Command) {
+// command itself. So is what `caddy reload` has to say before it loads another one.
+func beforeCommands(ours *cobra.Command) {
 	cobra.OnInitialize(func() {
 		root := ours.Root()
 		cmd, _, err := root.Find(os.Args[1:])
-		if err == nil && cmd.Name() == "run" && cmd.Parent() == root {
+		if err != nil || cmd.Parent() != root {
+			return
+		}
+		switch cmd.Name() {
+		case "run":
 			lookAhead(cmd)
+		case "reload":
+			if address := adminOf(cmd.Flags()); address != "" {
+				sayRolledBack(address)
+			}
 		}
 	})
 }
@@ -73,6 +82,27 @@ func lookAhead(cmd *cobra.Command) {
 		return
 	}
 	setFlags(flags, map[string]string{"config": file, "adapter": broker.AdapterName})
+}
+
+// adminOf is where the broker answers to which a `reload` sends a configuration; empty is not
+// known. The command itself says what is wrong with its flags.
+func adminOf(flags *pflag.FlagSet) string {
+	if address, _ := flags.GetString("address"); address != "" {
+		return address
+	}
+	file, _ := flags.GetString("config")
+	adapter, _ := flags.GetString("adapter")
+	if file == "" {
+		file = "Caddyfile"
+	}
+	if adapter == "" && isCaddyfile(file) {
+		adapter = "caddyfile"
+	}
+	d, err := broker.Read(document.Source{File: file, Adapter: adapter})
+	if err != nil {
+		return ""
+	}
+	return broker.AdminOf(d)
 }
 
 // takeOver makes a `run` go on with the configuration that the program before has handed

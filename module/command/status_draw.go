@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/module/internal/overview"
 	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 // drawStatus draws an overview: the answer first, then the reasons, then the tables.
@@ -70,7 +71,7 @@ func drawChildren(out *strings.Builder, list []*supervisor.Status, said string, 
 	var table strings.Builder
 	tw := tabwriter.NewWriter(&table, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(tw, "CHILD\tSTATE\tPID\tSINCE\tHEARTBEAT\tSTANDBYS\tRESTARTS")
-	var exits []string
+	var ended []string
 	for _, c := range list {
 		standbys := "-"
 		if s := c.Standby; s != nil && s.Wanted > 0 {
@@ -85,10 +86,10 @@ func drawChildren(out *strings.Builder, list []*supervisor.Status, said string, 
 		}
 		for _, end := range []struct {
 			what string
-			*supervisor.Exit
+			*exits.Exit
 		}{{"exit", c.LastExit}, {"crash", c.LastFailure}} {
 			if end.Exit != nil && !strings.Contains(said, overview.Ended(end.Exit)) {
-				exits = append(exits, fmt.Sprintf("last %s of %s, %s ago: %s", end.what, c.Name, ago(now.Sub(end.At)), overview.Ended(end.Exit)))
+				ended = append(ended, fmt.Sprintf("last %s of %s, %s ago: %s", end.what, c.Name, ago(now.Sub(end.At)), overview.Ended(end.Exit)))
 			}
 		}
 	}
@@ -99,7 +100,7 @@ func drawChildren(out *strings.Builder, list []*supervisor.Status, said string, 
 	for row := range strings.Lines(table.String()) {
 		out.WriteString(strings.TrimRight(row, " \n") + "\n")
 	}
-	for _, exit := range exits {
+	for _, exit := range ended {
 		out.WriteString(wrapped("", 2, cell(exit)))
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/overview"
 	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 var drawnAt = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
@@ -30,9 +31,9 @@ func crashed() *overview.Overview {
 		Children: []*supervisor.Status{{
 			Name: "default", State: "active", Pid: 4711, Since: *before(time.Minute), Restarts: 2,
 			Standby: &supervisor.StandbyStatus{Wanted: 1},
-			LastExit: &supervisor.Exit{
+			LastExit: &exits.Exit{
 				Reason: "crash", Signal: "SIGSEGV", Code: 139, At: *before(24 * time.Second), Role: "active", Fault: "fatal error: all is lost",
-				InFlight: &supervisor.InFlight{Requests: 3, InDoubt: 1},
+				InFlight: &exits.InFlight{Requests: 3, InDoubt: 1},
 			},
 			Processes: []supervisor.ProcessStatus{
 				{Pid: 4700, State: "draining", Started: *before(time.Hour)},
@@ -50,7 +51,7 @@ func crashed() *overview.Overview {
 		Reload:  &overview.Reload{At: *before(2 * time.Minute), Result: overview.Failed, Error: "unrecognized directive: shpo", Serving: before(49 * time.Hour)},
 		InDoubt: &overview.InDoubt{Requests: 1, Last: *before(24 * time.Second)},
 	}
-	o.Children[0].LastFailure = &supervisor.Exit{Reason: "hang", At: *before(50 * time.Hour), Error: "no heartbeat for 15s"}
+	o.Children[0].LastFailure = &exits.Exit{Reason: "hang", At: *before(50 * time.Hour), Error: "no heartbeat for 15s"}
 	o.Verdict = o.Judge(drawnAt)
 	return o
 }

@@ -18,7 +18,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/internal/plain"
 	"github.com/caddy-broker/caddy-broker/module/internal/overview"
-	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 //go:embed web/page.html
@@ -41,7 +41,7 @@ const (
 var drawn = template.Must(template.New("").Funcs(template.FuncMap{
 	"short": short,
 	"long":  func(text string) string { return plain.Text(text, maxLong) },
-	"lines": func(text string) string { return plain.Text(supervisor.LastWords(text, maxLines), maxLong) },
+	"lines": func(text string) string { return plain.Text(exits.LastWords(text, maxLines), maxLong) },
 	"mark":  mark, "host": hostName, "standbys": Standbys,
 	"count": func(n any, one, many string) string {
 		if text := fmt.Sprint(n); text != "1" {
@@ -56,10 +56,10 @@ var drawn = template.Must(template.New("").Funcs(template.FuncMap{
 	"machine": func(at time.Time) string { return at.UTC().Format(time.RFC3339) },
 	"hourAgo": func(now time.Time) string { return now.Add(-time.Hour).Local().Format("15:04") },
 	"halfAgo": func(now time.Time) string { return now.Add(-30 * time.Minute).Local().Format("15:04") },
-	"ended":   func(e *supervisor.Exit) string { return short(ending(e)) },
+	"ended":   func(e *exits.Exit) string { return short(ending(e)) },
 	"lived":   func(s float64) string { return overview.Span(time.Duration(s * float64(time.Second))) },
 	"mib":     func(n int64) string { return fmt.Sprintf("%d MiB", n>>20) },
-	"few":     func(list []supervisor.Route) []supervisor.Route { return list[:min(len(list), 10)] },
+	"few":     func(list []exits.Route) []exits.Route { return list[:min(len(list), 10)] },
 	"verdict": verdict, "stateClass": stateClass, "poolClass": poolClass, "upstreamClass": upstreamClass,
 	"laneWidth": laneWidth, "laneLabel": laneLabel,
 	"chartWidth": func() int { return chartWidth }, "chartHeight": func() int { return chartHeight },
@@ -87,7 +87,7 @@ func moment(now, at time.Time) string {
 }
 
 // ending is how a process ended.
-func ending(e *supervisor.Exit) string {
+func ending(e *exits.Exit) string {
 	if e.Signal != "" {
 		return e.Reason + ", " + e.Signal
 	}

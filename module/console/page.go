@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/module/internal/history"
 	"github.com/caddy-broker/caddy-broker/module/internal/overview"
 	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 // maxShown bounds the rows of a list on the page.
@@ -294,7 +295,7 @@ func (p *page) Told() []told {
 // crash is how a process of a child ended.
 type crash struct {
 	Child string
-	*supervisor.Exit
+	*exits.Exit
 }
 
 // Crashes are the last ends of processes that were not asked for, of each child.

@@ -23,9 +23,6 @@ type Dir struct {
 	lock *os.File
 }
 
-// CheckPrivate returns nil: this system has private sockets.
-func CheckPrivate() error { return nil }
-
 // MakeDir makes a directory in base that only this user can enter, whose name begins
 // with prefix.
 func MakeDir(base, prefix string) (*Dir, error) {

@@ -9,13 +9,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"slices"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/internal/lockorder"
-	"github.com/caddy-broker/caddy-broker/module/internal/statefile"
 )
 
 // Kept is how many generations, and how many refused configurations, are remembered.
@@ -35,7 +32,7 @@ type Generation struct {
 	// Digest is that of the configuration.
 	Digest string `json:"digest"`
 	// Config is the user's configuration, with all its secrets.
-	Config json.RawMessage `json:"config"`
+	Config json.RawMessage `json:"config,omitempty"`
 }
 
 // Refused is a configuration that must not be started by itself again.
@@ -43,6 +40,9 @@ type Refused struct {
 	Digest string    `json:"digest"`
 	At     time.Time `json:"at"`
 	Why    string    `json:"why"`
+	// RolledBack says that it has served before it was found not to serve well, or before an
+	// operator let another one serve again.
+	RolledBack bool `json:"rolled_back,omitempty"`
 }
 
 // Digest is by what a configuration is known.
@@ -51,77 +51,100 @@ func Digest(config []byte) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// Store is the list. The zero value keeps it in memory alone.
+// Store is the list. The zero value keeps it in memory alone. What changes is on disk when
+// Sync returns: nothing else waits for that.
 type Store struct {
 	mu      lockorder.Mutex[Store]
-	list    []Generation // by mu; the oldest first, the last one serves
-	refused []Refused    // by mu; the oldest first
-	last    int          // by mu: the last number
-	file    string       // by mu; empty is memory alone
-	warn    func(error)  // by mu
-	failing bool         // by mu: the last write failed, which was told
+	list    []Generation  // by mu; the oldest first, the last one serves
+	refused []Refused     // by mu; the oldest first
+	last    int           // by mu: the last number
+	files   *files        // by mu; nil is memory alone
+	warn    func(error)   // by mu
+	failing bool          // by mu: the last write failed, which was told
+	changed bool          // by mu, since it was written last
+	written chan struct{} // by mu; closed when the goroutine that writes ends; nil is none
 }
 
-// stored is the file's text.
-type stored struct {
-	Version     int          `json:"caddy_broker_generations"`
-	Last        int          `json:"last"`
-	Generations []Generation `json:"generations"`
-	Refused     []Refused    `json:"refused,omitempty"`
-}
-
-const version = 1
-
-// Keep goes on with the list in a file, which is written with each change from then on;
+// Keep goes on with the list in a file, to which each change is written from then on;
 // empty is none. What goes wrong with it is told to warn, once until it is over.
 func (s *Store) Keep(file string, warn func(error)) {
+	s.Sync()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if file == s.file {
+	if file == s.files.name() {
 		return
 	}
-	s.file, s.warn, s.failing = file, warn, false
+	s.files, s.warn, s.failing = newFiles(file), warn, false
 	if file == "" || len(s.list) > 0 {
 		return
 	}
-	found, err := read(file)
+	found, err := s.files.read()
 	if err != nil {
-		aside := file + "." + time.Now().UTC().Format("20060102T150405Z")
+		aside, errMove := s.files.moveAside()
 		err = fmt.Errorf("reading the generations in %s: %w; they are moved to %s, and the list begins anew", file, err, aside)
-		warn(errors.Join(err, os.Rename(file, aside)))
+		warn(errors.Join(err, errMove))
 		return
 	}
 	s.list, s.refused, s.last = found.Generations, found.Refused, found.Last
 }
 
-func read(file string) (found stored, err error) {
-	text, err := os.ReadFile(file) //nolint:gosec // the operator's own
-	if errors.Is(err, fs.ErrNotExist) {
-		return found, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(text, &found)
-	}
-	if err == nil && found.Version != version {
-		err = fmt.Errorf("it is of version %d, this program reads version %d", found.Version, version)
-	}
-	return found, err
-}
-
-// write is called with mu held. A configuration is loaded so seldom that its file is
-// written at once, as Caddy does with the one that it saves.
-func (s *Store) write() {
-	if s.file == "" {
+// change makes the list be written soon. It is called with mu held.
+func (s *Store) change() {
+	if s.files == nil {
 		return
 	}
-	text, err := json.Marshal(stored{version, s.last, s.list, s.refused})
-	if err == nil {
-		err = statefile.Replace(s.file, text)
+	s.changed = true
+	if s.written == nil {
+		s.written = make(chan struct{})
+		go s.write(s.written)
 	}
-	if err != nil && !s.failing {
-		s.warn(fmt.Errorf("writing the generations: %w; the service goes on, and if this process died now, the last one would be lost", err))
+}
+
+// write writes until nothing has changed.
+func (s *Store) write(written chan struct{}) {
+	defer close(written)
+	for {
+		files, next, ok := s.next()
+		if !ok {
+			return
+		}
+		s.wrote(files.write(next))
 	}
+}
+
+// next is what is to be written, and where, if anything is.
+func (s *Store) next() (to *files, next stored, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.changed {
+		s.written = nil
+		return nil, next, false
+	}
+	s.changed = false
+	return s.files, stored{version, s.last, slices.Clone(s.list), slices.Clone(s.refused)}, true
+}
+
+// wrote tells why the list could not be written, if it is not known yet.
+func (s *Store) wrote(err error) {
+	s.mu.Lock()
+	tell := err != nil && !s.failing
 	s.failing = err != nil
+	warn := s.warn
+	s.mu.Unlock()
+	if tell {
+		warn(fmt.Errorf("writing the generations: %w; the service goes on, and if this process died now, the last one would be lost", err))
+	}
+}
+
+// Sync returns when all that has changed before it was called is on disk, or cannot be
+// written.
+func (s *Store) Sync() {
+	s.mu.Lock()
+	written := s.written
+	s.mu.Unlock()
+	if written != nil {
+		<-written
+	}
 }
 
 // Served notes that a configuration serves. If it is the one that did before, nothing has
@@ -134,7 +157,7 @@ func (s *Store) Served(g Generation) {
 	n := len(s.list)
 	if n > 0 && s.list[n-1].Digest == g.Digest {
 		if len(s.refused) != refused {
-			s.write()
+			s.change()
 		}
 		return
 	}
@@ -142,17 +165,20 @@ func (s *Store) Served(g Generation) {
 	g.Number = s.last
 	s.list = append(s.list, g)
 	s.list = slices.Delete(s.list, 0, max(0, len(s.list)-Kept))
-	s.write()
+	s.change()
 }
 
 // Refuse notes that a configuration does not serve well.
 func (s *Store) Refuse(r Refused) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.refused = slices.DeleteFunc(s.refused, func(o Refused) bool { return o.Digest == r.Digest })
+	s.refused = slices.DeleteFunc(s.refused, func(o Refused) bool {
+		r.RolledBack = r.RolledBack || o.Digest == r.Digest && o.RolledBack
+		return o.Digest == r.Digest
+	})
 	s.refused = append(s.refused, r)
 	s.refused = slices.Delete(s.refused, 0, max(0, len(s.refused)-Kept))
-	s.write()
+	s.change()
 }
 
 // Instead is the generation that is to start instead of a configuration that was refused,
@@ -170,6 +196,13 @@ func (s *Store) Instead(digest string) (*Generation, Refused) {
 		}
 	}
 	return nil, Refused{}
+}
+
+// RolledBack reports whether a configuration was rolled back, and has not served since.
+func (s *Store) RolledBack(digest string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.refused, func(r Refused) bool { return r.Digest == digest && r.RolledBack })
 }
 
 // Number is that of the newest generation with a digest; 0 if there is none.

@@ -37,6 +37,7 @@ func TestStore(t *testing.T) {
 		s.Served(of(fmt.Sprintf("[%d]", i)))
 		s.Served(of(fmt.Sprintf("[%d]", i))) // again
 	}
+	s.Sync()
 	var next Store
 	next.Keep(file, warn)
 	next.Served(of("[11]"))
@@ -44,9 +45,105 @@ func TestStore(t *testing.T) {
 	if got := numbers(&next); !strings.HasPrefix(got, "13:test 12:test ") || len(strings.Fields(got)) != Kept {
 		t.Errorf("kept are %s", got)
 	}
-	info, err := os.Stat(file)
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the file has mode %v (%v)", info.Mode(), err)
+	next.Sync()
+	for path, want := range map[string]os.FileMode{file: 0o600, filepath.Dir(file) + "/g": 0o700, configOf(file, "[0]"): 0o600} {
+		info, err := os.Stat(path)
+		if err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s has another mode than %v, or is not there (%v)", path, want, err)
+		}
+	}
+}
+
+// configOf is the file of a configuration.
+func configOf(file, text string) string {
+	return filepath.Join(strings.TrimSuffix(file, ".json"), Digest([]byte(text))+".json")
+}
+
+// What a change costs does not grow with what was kept before: a configuration is written
+// once, however often it serves, and removed when no generation has it any more.
+func TestOneConfigurationIsWrittenOnce(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "g.json")
+	var s Store
+	s.Keep(file, func(err error) { t.Error(err) })
+	s.Served(of("[0]"))
+	s.Sync()
+	first, err := os.Stat(configOf(file, "[0]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range Kept - 1 {
+		s.Served(of(fmt.Sprintf("[%d]", i+1)))
+		s.Refuse(refused("[x]"))
+	}
+	s.Sync()
+	if now, err := os.Stat(configOf(file, "[0]")); err != nil || !os.SameFile(first, now) {
+		t.Errorf("it was written again (%v)", err)
+	}
+	list, err := os.ReadFile(file)
+	if err != nil || strings.Contains(string(list), `"config"`) {
+		t.Errorf("the list has configurations (%v): %s", err, list)
+	}
+	s.Served(of("[0]")) // again, and the first generation is too old
+	s.Served(of("[20]"))
+	s.Sync()
+	entries, err := os.ReadDir(filepath.Dir(configOf(file, "")))
+	if err != nil || len(entries) != Kept {
+		t.Errorf("%d configurations are there (%v)", len(entries), err)
+	}
+	if now, err := os.Stat(configOf(file, "[0]")); err != nil || !os.SameFile(first, now) {
+		t.Errorf("what serves again was written again (%v)", err)
+	}
+}
+
+// A list of the version before, which has the configurations in it, is gone on with.
+func TestFirstVersion(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "g.json")
+	if err := os.WriteFile(file, []byte(`{"caddy_broker_generations":1,"last":7,"generations":[{"number":7,"digest":"a","config":{"b":1}}],"refused":[{"digest":"c"}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // as it was, and as it is written now
+		var s Store
+		s.Keep(file, func(err error) { t.Error(err) })
+		if g, _ := s.Instead("c"); g == nil || string(g.Config) != `{"b":1}` || g.Number != 7 {
+			t.Errorf("it has %+v", g)
+		}
+		s.Refuse(Refused{Digest: "d"})
+		s.Sync()
+	}
+}
+
+// A process that was killed at any point of a change finds a whole list: the one before or
+// the new one, with all of its configurations.
+func TestKilledInBetween(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "g.json")
+	var s Store
+	s.Keep(file, func(err error) { t.Error(err) })
+	s.Served(of("[1]"))
+	s.Sync()
+	for _, remains := range []string{configOf(file, "[2]") + ".new", configOf(file, "[2]"), file + ".new"} {
+		if err := os.WriteFile(remains, []byte("[2"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var next Store
+		next.Keep(file, func(err error) { t.Error(err) })
+		if got := numbers(&next); got != "1:test" {
+			t.Errorf("with %s there are %s", remains, got)
+		}
+	}
+	var next Store
+	next.Keep(file, func(err error) { t.Error(err) })
+	next.Served(of("[2]"))
+	next.Sync()
+	var last Store
+	last.Keep(file, func(err error) { t.Error(err) })
+	if g, _, err := last.Back(2); err != nil || string(g.Config) != "[2]" {
+		t.Errorf("it has %s (%v)", g.Config, err)
+	}
+	if entries, err := os.ReadDir(filepath.Dir(configOf(file, ""))); err != nil || len(entries) != 2 {
+		t.Errorf("%d configurations are there (%v)", len(entries), err)
 	}
 }
 
@@ -119,8 +216,13 @@ func TestComplaints(t *testing.T) {
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(dir, nil, 0o600); err != nil { // no folder
+		t.Fatal(err)
+	}
 	s.Served(of("1"))
+	s.Sync()
 	s.Served(of("2"))
+	s.Sync()
 	if len(said) != 2 || !strings.Contains(said[1], "writing the generations") {
 		t.Errorf("said was %q", said)
 	}
@@ -143,5 +245,27 @@ func TestBackPassesOver(t *testing.T) {
 	s.Refuse(Refused{Digest: "b"})
 	if to, _, err := s.Back(0); !errors.Is(err, ErrUnknown) {
 		t.Errorf("back leads to %q (%v), want an error", to.Digest, err)
+	}
+}
+
+// What was rolled back is known as such until it serves after all, whatever else is said
+// against it meanwhile.
+func TestRolledBack(t *testing.T) {
+	t.Parallel()
+	var s Store
+	s.Served(of("1"))
+	bad := refused("2")
+	bad.RolledBack = true
+	s.Refuse(bad)
+	s.Refuse(refused("2"))
+	s.Refuse(refused("3"))
+	for text, want := range map[string]bool{"1": false, "2": true, "3": false} {
+		if got := s.RolledBack(Digest([]byte(text))); got != want {
+			t.Errorf("%s was rolled back: %v, want %v", text, got, want)
+		}
+	}
+	s.Served(of("2"))
+	if s.RolledBack(bad.Digest) {
+		t.Error("what serves was rolled back")
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/internal/plain"
 	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 const (
@@ -74,7 +75,7 @@ func (s *State) Try(ctx context.Context, program string) (*Tried, error) {
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.WaitDelay = time.Second
 	if err = cmd.Run(); err != nil {
-		said := plain.Text(supervisor.LastLines(stderr.String(), 3), maxReason)
+		said := plain.Text(exits.LastLines(stderr.String(), 3), maxReason)
 		switch {
 		case ctx.Err() != nil:
 			err = fmt.Errorf("it has not said within %s that it could take over", trialTime)
@@ -86,7 +87,7 @@ func (s *State) Try(ctx context.Context, program string) (*Tried, error) {
 		return nil, fmt.Errorf("trying %s: %w", program, err)
 	}
 	var v verdict
-	last := supervisor.LastLines(stdout.String(), 1)
+	last := exits.LastLines(stdout.String(), 1)
 	if json.Unmarshal([]byte(last), &v) != nil || v.Version == "" {
 		return nil, fmt.Errorf("trying %s: it does not say that it could take over; is it a Caddy with this plugin?", program)
 	}

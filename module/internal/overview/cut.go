@@ -6,11 +6,11 @@ package overview
 import (
 	"cmp"
 
-	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 // WhyCut is why a process ended, as a reason for which a request is in doubt.
-func WhyCut(exit *supervisor.Exit) string {
+func WhyCut(exit *exits.Exit) string {
 	how := exit.Signal
 	if exit.Fault != "" {
 		how = exit.Fault

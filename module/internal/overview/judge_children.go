@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 // silentFor is how long a process that gives a sign of life each second may give none
@@ -26,7 +27,7 @@ func Active(c *supervisor.Status) *supervisor.ProcessStatus {
 }
 
 // Failure is the last exit of a child that was not asked for; nil if there is none.
-func Failure(c *supervisor.Status) *supervisor.Exit {
+func Failure(c *supervisor.Status) *exits.Exit {
 	if e := c.LastExit; e != nil && !e.Planned() {
 		return e
 	}
@@ -117,7 +118,7 @@ func (j *judging) down(c *supervisor.Status) {
 }
 
 // Ended is how a process ended, in a line.
-func Ended(e *supervisor.Exit) string {
+func Ended(e *exits.Exit) string {
 	text := fmt.Sprintf("%s, code %d", e.Reason, e.Code)
 	switch {
 	case e.Reason == "hang": // it was ended by us

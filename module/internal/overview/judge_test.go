@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/failover/report"
 	"github.com/caddy-broker/caddy-broker/module/internal/overview"
 	"github.com/caddy-broker/caddy-broker/supervisor"
+	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 )
 
 var now = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
@@ -39,9 +40,9 @@ func serving() *overview.Overview {
 }
 
 func TestJudge(t *testing.T) {
-	crash := &supervisor.Exit{
+	crash := &exits.Exit{
 		Code: 139, Signal: "SIGSEGV", At: before(24 * time.Second), Reason: "crash", Fault: "fatal error: boom", Role: "active",
-		InFlight: &supervisor.InFlight{Requests: 3, InDoubt: 1},
+		InFlight: &exits.InFlight{Requests: 3, InDoubt: 1},
 	}
 	const crashed = "crash, SIGSEGV, 3 requests cut (1 in doubt): fatal error: boom"
 	for name, c := range map[string]struct {
@@ -71,7 +72,7 @@ func TestJudge(t *testing.T) {
 		"stopped": {
 			func(o *overview.Overview) {
 				c := o.Children[0]
-				c.State, c.Since, c.Processes, c.LastExit = "stopped", before(time.Minute), nil, &supervisor.Exit{Reason: "stop"}
+				c.State, c.Since, c.Processes, c.LastExit = "stopped", before(time.Minute), nil, &exits.Exit{Reason: "stop"}
 			},
 			"NOT all right: child default is stopped for 1m",
 			"error|child default is stopped for 1m||start it: caddy broker start default", "",
@@ -91,7 +92,7 @@ func TestJudge(t *testing.T) {
 		"standby lost": {
 			func(o *overview.Overview) {
 				o.Children[0].Standby.Ready = 0
-				o.Children[0].LastExit = &supervisor.Exit{Reason: "killed", Signal: "SIGKILL", Role: "standby", At: before(time.Second)}
+				o.Children[0].LastExit = &exits.Exit{Reason: "killed", Signal: "SIGKILL", Role: "standby", At: before(time.Second)}
 			},
 			"NOT all right: child default has 0 of 1 standby ready",
 			"warn|child default has 0 of 1 standby ready|a process that was standby ended 1s ago: killed, SIGKILL|the next one starts by itself", "",
@@ -103,7 +104,7 @@ func TestJudge(t *testing.T) {
 		},
 		"a restart after a crash": {
 			func(o *overview.Overview) {
-				o.Children[0].LastExit = &supervisor.Exit{Reason: "replace", At: before(time.Second)}
+				o.Children[0].LastExit = &exits.Exit{Reason: "replace", At: before(time.Second)}
 				o.Children[0].LastFailure = crash
 			},
 			"all right: default serves for 1h2m, 1 standby; 2 pools, 3/3 upstreams up", "",

@@ -1,37 +1,33 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package supervisor
+package exits
 
 import (
-	"cmp"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/internal/plain"
-	"github.com/caddy-broker/caddy-broker/supervisor/account"
-	"github.com/caddy-broker/caddy-broker/supervisor/output"
 )
 
 // Reasons of an exit, as they are counted and reported.
 const (
-	exitCrash        = "crash"         // its own doing
-	exitHang         = "hang"          // it gave no sign of life any more
-	exitOOM          = "oom"           // the system had no memory left for it
-	exitKilled       = "killed"        // by a signal that was not ours
-	exitSpawn        = "spawn"         // it could not be started at all
-	exitStartFailure = "start_failure" // it ended before it was ready, or was not ready in time
-	exitStop         = "stop"          // it was asked to
-	exitReplace      = "replace"       // another process had taken its place
-	exitRecycled     = "recycled"      // likewise, because it had too much memory
+	Crash        = "crash"         // its own doing
+	Hang         = "hang"          // it gave no sign of life any more
+	OOM          = "oom"           // the system had no memory left for it
+	Killed       = "killed"        // by a signal that was not ours
+	Spawn        = "spawn"         // it could not be started at all
+	StartFailure = "start_failure" // it ended before it was ready, or was not ready in time
+	Stop         = "stop"          // it was asked to
+	Replace      = "replace"       // another process had taken its place
+	Recycled     = "recycled"      // likewise, because it had too much memory
 )
 
-// ExitReasons are all values of [Exit.Reason].
-func ExitReasons() []string {
-	return []string{exitCrash, exitHang, exitOOM, exitKilled, exitSpawn, exitStartFailure, exitStop, exitReplace, exitRecycled}
+// Reasons are all values of [Exit.Reason].
+func Reasons() []string {
+	return []string{Crash, Hang, OOM, Killed, Spawn, StartFailure, Stop, Replace, Recycled}
 }
 
 // Exit is how a process ended, and what is known of why.
@@ -45,7 +41,7 @@ type Exit struct {
 	// Stderr is the last of what the process wrote to its standard error, and the
 	// beginning of a dump.
 	Stderr string `json:"stderr,omitempty"`
-	// Reason is one of [ExitReasons].
+	// Reason is one of [Reasons].
 	Reason string `json:"reason"`
 	// Error is what is known of the reason: what the process said about it, or why it
 	// was ended or could not be started.
@@ -94,76 +90,15 @@ func (e *Exit) Brief() *Exit {
 }
 
 // Planned reports whether the exit was asked for.
-func (e *Exit) Planned() bool { return planned(e.Reason) }
+func (e *Exit) Planned() bool { return Planned(e.Reason) }
 
-func planned(reason string) bool {
-	return reason == exitStop || reason == exitReplace || reason == exitRecycled
+// Planned reports whether what ends for a reason was asked to.
+func Planned(reason string) bool {
+	return reason == Stop || reason == Replace || reason == Recycled
 }
 
-// maxReason bounds what is kept of the reason of an exit, in bytes.
-const maxReason = 16 << 10
-
-// maxFault bounds the line with which a program says why it dies, in bytes.
-const maxFault = 1 << 10
-
-// exitOf is all that is known of the end of p.
-func (in *inExited) exitOf(m *machine, p *proc, now time.Time) *Exit {
-	exit := in.exit
-	exit.At, exit.Pid, exit.Reason = now, p.pid, cmp.Or(p.cause, in.reason(p))
-	exit.Role, exit.Generation, exit.Uptime = m.role(p), p.gen, now.Sub(p.started).Seconds()
-	if exit.Reason == exitKilled || exit.Reason == exitOOM { // it had no time to say anything
-		exit.Fault, exit.Goroutine = "", ""
-	}
-	if p.ready.IsZero() && exit.InFlight != nil && exit.InFlight.Requests == 0 {
-		exit.InFlight = nil // it had not come so far
-	}
-	exit.Error = plain.Text(cmp.Or(p.refused, in.said, p.broken), maxReason)
-	exit.Stderr = plain.Text(exit.Stderr, output.MaxText)
-	exit.Fault = plain.Line(exit.Fault, maxFault)
-	exit.Goroutine = plain.Text(exit.Goroutine, output.MaxGoroutine)
-	if p.cause == exitStartFailure && exit.Error == "" {
-		exit.Error = fmt.Sprintf("not ready within %s", p.spec.ReadyTimeout)
-	}
-	return &exit
-}
-
-// cut hands on the requests that the end of a process has cut off.
-func (m *machine) cut(exit *Exit, requests []account.Request) {
-	if len(requests) > 0 {
-		m.do(action{kind: actCut, exit: exit, cut: requests})
-	}
-}
-
-// reason is why a process ended that nothing here has ended.
-func (in *inExited) reason(p *proc) string {
-	switch {
-	case p.pid == 0:
-		return exitSpawn
-	case in.oom:
-		return exitOOM
-	case p.ready.IsZero():
-		return exitStartFailure
-	}
-	switch in.exit.Signal {
-	case "SIGKILL", "SIGTERM", "SIGINT", "SIGHUP":
-		return exitKilled
-	}
-	return exitCrash
-}
-
-// roleCandidate is the role of what is to replace the active process.
-const roleCandidate = "candidate"
-
-// role is what p is for the child.
-func (m *machine) role(p *proc) string {
-	switch c := m.candidate; {
-	case (p.phase == phaseStarting || p.phase == phaseProving) && c != nil && c.begun && p.gen == c.gen:
-		return roleCandidate
-	case p.phase == phaseStopping, p.phase == phaseKilled:
-		return p.role
-	}
-	return string(p.phase)
-}
+// MaxReason bounds what is kept of the reason of an exit, in bytes.
+const MaxReason = 16 << 10
 
 // LastLines are the last n lines of text that are not empty, joined: what fits
 // into an error message.

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package broker
+package parentlog
 
 import (
 	"bytes"
@@ -52,7 +52,7 @@ func TestOutput(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				core, logs := observer.New(zapcore.DebugLevel)
 				var to bytes.Buffer
-				o := &output{child: "default", logs: c.logs, calm: true, to: &to, own: zap.New(core)}
+				o := &Output{child: "default", logs: c.logs, calm: true, to: &to, own: zap.New(core)}
 				for _, text := range c.writes {
 					if n, err := o.Write([]byte(text)); n != len(text) || err != nil {
 						t.Errorf("%d, %v", n, err)

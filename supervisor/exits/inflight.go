@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package supervisor
+package exits
 
 import (
 	"cmp"
@@ -50,8 +50,8 @@ type Route struct {
 // maxRoutes bounds the routes of an exit: the last one stands for the rest.
 const maxRoutes = 20
 
-// summary is a as users see it; nil if there was nothing. why says why it is not known.
-func summary(a *account.Account, why error, died time.Time) *InFlight {
+// Summary is a as users see it; nil if there was nothing. why says why it is not known.
+func Summary(a *account.Account, why error, died time.Time) *InFlight {
 	if why != nil && a == nil {
 		return &InFlight{Unknown: why.Error()}
 	}
@@ -125,14 +125,4 @@ func routes(requests []account.Request, died time.Time, of func(path string) str
 			strings.Compare(a.Host+a.Path, b.Host+b.Path), strings.Compare(a.Method, b.Method))
 	})
 	return list
-}
-
-// left reads what the process, which is dead, had in progress, and gives its page back.
-// It is the one place where that is read.
-func (p *process) left() (*account.Account, error) {
-	if p.page == nil {
-		return nil, p.pageless
-	}
-	defer p.page.Close()
-	return account.Read(p.page)
 }

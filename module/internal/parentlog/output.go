@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The caddy-broker authors
 // SPDX-License-Identifier: Apache-2.0
 
-package broker
+package parentlog
 
 import (
 	"bytes"
@@ -16,15 +16,14 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/internal/plain"
-	"github.com/caddy-broker/caddy-broker/module/document"
 )
 
-// output hands on what a process of a child writes to its standard error. Lines of a log
+// Output hands on what a process of a child writes to its standard error. Lines of a log
 // stay as they are. Where this process's own log is JSON, plain text, such as what Go writes
 // when a program dies, becomes an entry of that log, so that what reads it understands
 // every line and knows whose it is. Plain lines that come together stand in one entry, and
 // what is written again and again, as by a log whose disk is full, is counted only.
-type output struct {
+type Output struct {
 	child string
 	pid   int
 	logs  bool // this process's log is JSON
@@ -32,7 +31,7 @@ type output struct {
 	to    io.Writer
 	own   *zap.Logger // of this process; nil is Caddy's
 
-	mu     lockorder.Mutex[output]
+	mu     lockorder.Mutex[Output]
 	part   []byte // by mu: a line that has not ended
 	text   []byte // by mu: plain lines that were not handed on yet
 	cut    int    // by mu: bytes that had no room there
@@ -52,19 +51,21 @@ const (
 	complaintEvery = time.Minute
 )
 
-func (c *Hosted) output(pid int) io.WriteCloser {
-	d := host.shown.Load()
-	if a := host.deciding(); d == nil && a != nil {
-		d = a.doc // the first one, which nothing changes before it is shown
+// maxComplaint bounds what is said of a log that cannot be written, in bytes.
+const maxComplaint = 2 << 10
+
+// NewOutput is that of the process with that id. config is the user's configuration as
+// JSON, by which this process's own log is written; nil is not known.
+func NewOutput(child string, pid int, config []byte) *Output {
+	return &Output{
+		child: child, pid: pid, logs: logsJSON(config), to: os.Stderr,
+		// Where the user says what servers are to speak, it is news that they do not.
+		calm: !bytes.Contains(config, []byte(`protocols"`)),
 	}
-	o := &output{child: c.name, pid: pid, logs: logsJSON(d), to: os.Stderr}
-	// Where the user says what servers are to speak, it is news that they do not.
-	o.calm = d == nil || !bytes.Contains(d.JSON(), []byte(`protocols"`))
-	return o
 }
 
 // Write takes what the process wrote. It never fails.
-func (o *output) Write(p []byte) (int, error) {
+func (o *Output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.logs {
@@ -84,7 +85,7 @@ func (o *output) Write(p []byte) (int, error) {
 }
 
 // Close hands on what is left.
-func (o *output) Close() error {
+func (o *Output) Close() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.rest()
@@ -92,7 +93,7 @@ func (o *output) Close() error {
 }
 
 // line takes a whole line.
-func (o *output) line() {
+func (o *Output) line() {
 	line := o.part
 	o.part = o.part[:0]
 	if !json.Valid(line) || len(line) == 0 || line[0] != '{' {
@@ -107,7 +108,7 @@ func (o *output) line() {
 }
 
 // plain takes a line that is none of a log.
-func (o *output) plain(line []byte) {
+func (o *Output) plain(line []byte) {
 	if o.repeats(line) {
 		return
 	}
@@ -124,7 +125,7 @@ func (o *output) plain(line []byte) {
 const complaint = " write error: "
 
 // repeats reports whether a line says again what was said less than complaintEvery ago.
-func (o *output) repeats(line []byte) bool {
+func (o *Output) repeats(line []byte) bool {
 	_, what, found := strings.Cut(string(line), complaint)
 	if !found {
 		return false
@@ -135,20 +136,20 @@ func (o *output) repeats(line []byte) bool {
 	}
 	o.flush()
 	o.logger().Warn("a log of the child cannot be written: its lines are lost; the service goes on; make room, or write it elsewhere",
-		zap.String("child", o.child), zap.Int("pid", o.pid), zap.String("error", plain.Line(what, maxEventText)), zap.Int("lost_before", o.untold))
+		zap.String("child", o.child), zap.Int("pid", o.pid), zap.String("error", plain.Line(what, maxComplaint)), zap.Int("lost_before", o.untold))
 	o.last, o.until, o.untold = what, time.Now().Add(complaintEvery), 0
 	return true
 }
 
 // later hands plain lines on when those that come with them are there.
-func (o *output) later() {
+func (o *Output) later() {
 	if o.timer == nil {
 		o.timer = time.AfterFunc(together, func() { _ = o.Close() })
 	}
 }
 
 // rest hands on all there is, also of a line that has not ended.
-func (o *output) rest() {
+func (o *Output) rest() {
 	if len(o.part) > 0 && o.part[0] != '{' {
 		o.line()
 	}
@@ -160,7 +161,7 @@ func (o *output) rest() {
 }
 
 // flush makes an entry of the plain lines.
-func (o *output) flush() {
+func (o *Output) flush() {
 	if len(o.text) == 0 {
 		return
 	}
@@ -172,7 +173,7 @@ func (o *output) flush() {
 	o.text, o.cut = o.text[:0], 0
 }
 
-func (o *output) logger() *zap.Logger {
+func (o *Output) logger() *zap.Logger {
 	if o.own != nil {
 		return o.own
 	}
@@ -199,20 +200,19 @@ func Benign(line []byte) bool {
 	return false
 }
 
-// logsJSON reports whether this process writes its log as JSON, by the user's configuration,
-// which may be nil.
-func logsJSON(d *document.Document) bool {
-	var config struct {
+// logsJSON reports whether this process writes its log as JSON, by the user's configuration.
+func logsJSON(config []byte) bool {
+	var user struct {
 		Logging struct {
 			Logs map[string]struct {
 				Encoder struct{ Format string }
 			}
 		}
 	}
-	if d != nil && json.Unmarshal(d.JSON(), &config) != nil {
+	if config != nil && json.Unmarshal(config, &user) != nil {
 		return false
 	}
-	switch config.Logging.Logs["default"].Encoder.Format {
+	switch user.Logging.Logs["default"].Encoder.Format {
 	case "": // Caddy looks whether it is a terminal, which is a device
 		info, err := os.Stderr.Stat()
 		return err == nil && info.Mode()&os.ModeCharDevice == 0
