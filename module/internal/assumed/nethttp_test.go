@@ -173,8 +173,10 @@ func TestAFailedWriteClosesTheConnection(t *testing.T) {
 	r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
 		GotConn: func(info httptrace.GotConnInfo) { info.Conn.(*tap).refuses.Store(true) },
 	}))
-	if err := send(tr, r); !errors.Is(err, errRefused) {
-		t.Errorf("got %v, want the error of the write", err)
+	// The error is that of the write, or of the read that the end of the connection has ended:
+	// net/http does not say which comes first.
+	if err := send(tr, r); !errors.Is(err, errRefused) && !errors.Is(err, net.ErrClosed) {
+		t.Errorf("got %v, want the error of the write or of the closed connection", err)
 	}
 	<-(<-taps).closed
 }
