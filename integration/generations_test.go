@@ -246,7 +246,7 @@ func TestOptionsOfWhatWasRefused(t *testing.T) {
 	if out, err := b.Run(t.Context(), "broker", "status", "--address", b.AdminAddr()); err == nil || !strings.Contains(strings.Join(strings.Fields(out), " "), why) {
 		t.Errorf("status says nothing of what was refused: %v\n%s", err, out)
 	}
-	if out, err := reload(t, b, strings.Replace(text, "one", "three", 1)); err != nil || !strings.Contains(out, "what was loaded before was rolled back: ") {
+	if out, err := reload(t, b, strings.Replace(text, "one", "three", 1)); err != nil || !strings.Contains(out, "what was loaded last is not what runs: ") {
 		t.Errorf("a reload after that says nothing of it: %v\n%s", err, out)
 	}
 	if got := get(t, "127.0.0.1:"+port).Body; got != "three" {

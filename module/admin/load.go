@@ -57,7 +57,7 @@ func serveLoad(w http.ResponseWriter, r *http.Request) error {
 		d = d.From(sourceOf(r))
 	}
 	if back := broker.RolledBack(); back != "" {
-		warnings = append(warnings, caddyconfig.Warning{Message: "what was loaded before was rolled back: " + back})
+		warnings = append(warnings, caddyconfig.Warning{Message: "what was loaded last is not what runs: " + back})
 	}
 	if err := broker.Change(r.Context(), document.Request{Whole: d, Force: forced(r), By: senderOf(r)}); err != nil {
 		if errors.Is(err, document.ErrFull) {

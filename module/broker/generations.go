@@ -143,22 +143,26 @@ func Rollback(ctx context.Context, number int, by string) (to, from int, err err
 		return g.Number, serving.Number, nil
 	}
 	why := fmt.Sprintf("generation %d was rolled back to generation %d by %s; the file on disk is not what runs", serving.Number, g.Number, by)
-	host.wentBack(g, serving, why)
+	if err := host.wentBack(g, serving, why); err != nil {
+		return 0, 0, fmt.Errorf("rolling back to generation %d: %w", g.Number, err)
+	}
 	host.generations.Sync()
 	return g.Number, serving.Number, nil
 }
 
-// wentBack notes that an operator has let g serve again in the place of another one, unless
-// something else was loaded since.
-func (h *hostState) wentBack(g, from generations.Generation, why string) {
+// wentBack notes that an operator has let g serve again in the place of another one. It is an
+// error if something else serves by now.
+func (h *hostState) wentBack(g, from generations.Generation, why string) error {
 	h.turn.Lock()
 	defer h.turn.Unlock()
+	h.noteRolledBack()
 	if d := h.shown.Load(); d == nil || digest(d) != g.Digest {
-		return
+		return errors.New("it served, and something else does by now: see `caddy broker generations`")
 	}
 	h.generations.Refuse(generations.Refused{Digest: from.Digest, At: time.Now(), Why: plain.Line(why, maxReload), RolledBack: true})
 	noteReload(overview.RolledBack, why)
 	h.tellRolledBack(why, nil, false)
+	return nil
 }
 
 // isSubstituted reports whether Caddy itself has to load the next configuration.

@@ -36,8 +36,8 @@ func (h *hostState) prune(logger *zap.Logger) {
 	for _, gone := range ends {
 		<-gone
 	}
+	h.generations.Sync() // while the folder is this process's alone
 	h.state.end()
-	h.generations.Sync()
 	h.events.follow(nil)
 }
 

@@ -60,6 +60,7 @@ func (s *parentState) follow(h *hostState, a *App) {
 		return
 	}
 	first := s.place == ""
+	h.generations.Sync() // while the folder is this process's alone
 	s.end()
 	s.place = place
 	if dir == "" {

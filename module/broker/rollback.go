@@ -115,6 +115,8 @@ type rolledBackError struct{ why string }
 
 func (e rolledBackError) Error() string { return e.why }
 
+func (rolledBackError) Unwrap() error { return document.ErrUndone }
+
 // keeps returns an error if d, which has just come to serve, was rolled back already: who
 // has loaded it must not take it for what runs.
 func (h *hostState) keeps(d *document.Document) error {

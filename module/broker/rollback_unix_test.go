@@ -77,7 +77,9 @@ func TestWentBackAndOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.wentBack(to, from, "an operator")
+	if err := h.wentBack(to, from, "an operator"); err == nil {
+		t.Error("it is told as done")
+	}
 	if v := h.generations.View(); len(v.Refused) > 0 {
 		t.Errorf("what serves is refused: %+v", v.Refused)
 	}

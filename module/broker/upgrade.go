@@ -149,6 +149,7 @@ func (h *hostState) become(ctx context.Context, draft *handover.State, tried *ha
 			f()
 		}
 	}()
+	h.generations.Sync() // so that next to nothing of it is left when they stand still
 	children := h.list()
 	still, cancel, err := standStill(ctx, children)
 	undo = append(undo, cancel)

@@ -12,7 +12,7 @@ import (
 // stack. On the way through Caddy's handlers to a backend it is doubled again and again until
 // it has 32 KiB, and each time everything on it is looked through and copied: a tenth of the
 // processor time of a request over HTTP/2. It is made that large at once here, while there is
-// next to nothing on it. The memory is the same.
+// next to nothing on it. A request that goes to no backend has more than it needs.
 
 // deepStack is less than such a request needs, and more than half of the stack that has room
 // for it: what is on the stack before may take up to 10 KiB without making it still larger.

@@ -76,13 +76,13 @@ func cmdChild(fl caddycmd.Flags, verb string, args []string) (int, error) {
 	return caddy.ExitCodeSuccess, nil
 }
 
-// sayRolledBack says that what was loaded before was rolled back, if the broker at an
+// sayRolledBack says that what was loaded last is not what runs, if the broker at an
 // address knows of such: who loads the same again has to hear of it. What is wrong with the
 // address, the command that follows says.
 func sayRolledBack(address string) {
 	var o overview.Overview
 	if body, err := askAt(address, http.MethodGet, "/broker/", nil); err == nil && read(body, &o) == nil && o.Reload != nil && o.Reload.RolledBack != "" {
-		fmt.Fprint(os.Stderr, wrapped("", 2, cell("what was loaded before was rolled back: "+o.Reload.RolledBack)))
+		fmt.Fprint(os.Stderr, wrapped("", 2, cell("what was loaded last is not what runs: "+o.Reload.RolledBack)))
 	}
 }
 

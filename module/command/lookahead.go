@@ -65,6 +65,9 @@ func lookAhead(cmd *cobra.Command) {
 	if file == "" || file == "-" || adapter != "" && adapter != "caddyfile" {
 		return
 	}
+	if !readable(file) {
+		return
+	}
 	text, err := os.ReadFile(file) //nolint:gosec // the file that the user names
 	if err != nil {
 		return
@@ -84,6 +87,13 @@ func lookAhead(cmd *cobra.Command) {
 	setFlags(flags, map[string]string{"config": file, "adapter": broker.AdapterName})
 }
 
+// readable reports whether a file may be read before the command reads it: what comes through
+// a pipe is there once.
+func readable(file string) bool {
+	info, err := os.Stat(file)
+	return err == nil && info.Mode().IsRegular()
+}
+
 // adminOf is where the broker answers to which a `reload` sends a configuration; empty is not
 // known. The command itself says what is wrong with its flags.
 func adminOf(flags *pflag.FlagSet) string {
@@ -97,6 +107,9 @@ func adminOf(flags *pflag.FlagSet) string {
 	}
 	if adapter == "" && isCaddyfile(file) {
 		adapter = "caddyfile"
+	}
+	if !readable(file) {
+		return ""
 	}
 	d, err := broker.Read(document.Source{File: file, Adapter: adapter})
 	if err != nil {

@@ -43,6 +43,10 @@ type Effects interface {
 	Unchanged() error
 }
 
+// ErrUndone is an error of a load that has served and was taken back: its parts are not to
+// be tried one after the other, as those of one that never served.
+var ErrUndone = errors.New("the configuration was rolled back")
+
 // ErrOvertaken says that a document was computed from one that does not serve any more.
 var ErrOvertaken = errors.New("the configuration was changed by another load in the meantime")
 
@@ -178,8 +182,8 @@ func (q *Queue) commit(batch []*ticket) {
 		case errors.Is(err, ErrOvertaken) && overtaken < maxOvertaken:
 			overtaken++
 			continue
-		case err == nil:
-			p.answer(batch, nil)
+		case err == nil, errors.Is(err, ErrUndone):
+			p.answer(batch, err)
 			return
 		case len(p.made) == 1: // it is the one that fails; what came after it was computed with it
 			last := p.made[0] + 1

@@ -43,6 +43,9 @@ func (s *service) Load(base, next *Document, _ bool) error {
 	if strings.Contains(string(next.JSON()), "bad") {
 		return errors.New("loading new config: it is bad")
 	}
+	if strings.Contains(string(next.JSON()), "undone") {
+		return fmt.Errorf("it crashed: %w", ErrUndone)
+	}
 	s.current = next
 	return nil
 }
@@ -232,4 +235,20 @@ func TestGoneSender(t *testing.T) {
 			t.Errorf("the document is %s", got)
 		}
 	})
+}
+
+// TestUndoneIsNotTriedInParts: what has served together and was rolled back is not loaded
+// again in parts, each of which would serve and be rolled back as well.
+func TestUndoneIsNotTriedInParts(t *testing.T) {
+	t.Parallel()
+	s := &service{current: parse(t, `{"a":0,"b":0,"c":0}`)}
+	answers := together(t, s, []Request{patch("a", "1"), patch("b", `"undone"`), patch("c", "3")})
+	if s.loads != 1 {
+		t.Errorf("%d loads, want one", s.loads)
+	}
+	for i, err := range answers {
+		if !errors.Is(err, ErrUndone) {
+			t.Errorf("change %d is answered %v", i, err)
+		}
+	}
 }

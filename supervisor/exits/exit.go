@@ -41,7 +41,8 @@ type Exit struct {
 	// Stderr is the last of what the process wrote to its standard error, and the
 	// beginning of a dump.
 	Stderr string `json:"stderr,omitempty"`
-	// Reason is one of [Reasons].
+	// Reason is why it ended: crash, hang, oom, killed, spawn, start_failure, stop, replace or
+	// recycled.
 	Reason string `json:"reason"`
 	// Error is what is known of the reason: what the process said about it, or why it
 	// was ended or could not be started.

@@ -130,6 +130,9 @@ func (f *files) write(next stored) error {
 func (f *files) tidy(needed map[string]bool) error {
 	entries, err := os.ReadDir(f.configs)
 	for _, e := range entries {
+		if e.IsDir() {
+			continue // none of ours
+		}
 		if digest := strings.TrimSuffix(e.Name(), ".json"); !needed[digest] {
 			err = errors.Join(err, os.Remove(filepath.Join(f.configs, e.Name())))
 		}

@@ -51,7 +51,20 @@ func Digest(config []byte) string {
 	return hex.EncodeToString(sum[:8])
 }
 
+// again is after how long a list that could not be written is tried again.
+const again = time.Second
+
 // Store is the list. The zero value keeps it in memory alone. What changes is on disk when
+// tryAgain writes what could not be written.
+func (s *Store) tryAgain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.retry = nil
+	if s.failing {
+		s.change()
+	}
+}
+
 // Sync returns: nothing else waits for that.
 type Store struct {
 	mu      lockorder.Mutex[Store]
@@ -62,6 +75,7 @@ type Store struct {
 	warn    func(error)   // by mu
 	failing bool          // by mu: the last write failed, which was told
 	changed bool          // by mu, since it was written last
+	retry   *time.Timer   // by mu: calls tryAgain; nil is none
 	written chan struct{} // by mu; closed when the goroutine that writes ends; nil is none
 }
 
@@ -75,7 +89,11 @@ func (s *Store) Keep(file string, warn func(error)) {
 		return
 	}
 	s.files, s.warn, s.failing = newFiles(file), warn, false
-	if file == "" || len(s.list) > 0 {
+	if file == "" {
+		return
+	}
+	if len(s.list) > 0 {
+		s.change()
 		return
 	}
 	found, err := s.files.read()
@@ -129,6 +147,9 @@ func (s *Store) wrote(err error) {
 	s.mu.Lock()
 	tell := err != nil && !s.failing
 	s.failing = err != nil
+	if s.failing && s.retry == nil {
+		s.retry = time.AfterFunc(again, s.tryAgain)
+	}
 	warn := s.warn
 	s.mu.Unlock()
 	if tell {

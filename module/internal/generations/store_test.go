@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -229,6 +230,38 @@ func TestComplaints(t *testing.T) {
 	if got := numbers(&s); got != "2:test 1:test" {
 		t.Errorf("known are %s", got)
 	}
+}
+
+// TestTriedAgain: a list that could not be written is written when it can be, without a change.
+func TestTriedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "g.json")
+		blocked := file + ".new"
+		if err := os.Mkdir(blocked, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		var said int
+		var s Store
+		s.Keep(file, func(error) { said++ })
+		defer s.Keep("", nil)
+		s.Served(of("1"))
+		time.Sleep(2 * again)
+		synctest.Wait()
+		if said != 1 {
+			t.Fatalf("%d warnings, want one", said)
+		}
+		if err := os.Remove(blocked); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * again)
+		synctest.Wait()
+		var after Store
+		after.Keep(file, func(err error) { t.Error(err) })
+		if got := numbers(&after); got != "1:test" {
+			t.Errorf("on disk are %q", got)
+		}
+	})
 }
 
 // The one before is another one, and none that was refused.

@@ -104,8 +104,10 @@ func (f *File) Close() {
 // follow writes until Close.
 func (f *File) follow() {
 	failing := false
+	var retry <-chan time.Time // nil is never
 	for last := false; !last; {
 		select {
+		case <-retry:
 		case <-f.wake:
 			select {
 			case <-time.After(gather):
@@ -122,8 +124,9 @@ func (f *File) follow() {
 		if err != nil && !failing {
 			f.warn(fmt.Errorf("writing the state: %w; the service goes on, and if this process died now, it would be lost", err))
 		}
+		retry = nil
 		if failing = err != nil; failing {
-			time.AfterFunc(again, f.Changed)
+			retry = time.After(again)
 		}
 	}
 }
