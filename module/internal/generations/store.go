@@ -55,16 +55,6 @@ func Digest(config []byte) string {
 const again = time.Second
 
 // Store is the list. The zero value keeps it in memory alone. What changes is on disk when
-// tryAgain writes what could not be written.
-func (s *Store) tryAgain() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.retry = nil
-	if s.failing {
-		s.change()
-	}
-}
-
 // Sync returns: nothing else waits for that.
 type Store struct {
 	mu      lockorder.Mutex[Store]
@@ -154,6 +144,16 @@ func (s *Store) wrote(err error) {
 	s.mu.Unlock()
 	if tell {
 		warn(fmt.Errorf("writing the generations: %w; the service goes on, and if this process died now, the last one would be lost", err))
+	}
+}
+
+// tryAgain writes what could not be written.
+func (s *Store) tryAgain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.retry = nil
+	if s.failing {
+		s.change()
 	}
 }
 
