@@ -23,7 +23,7 @@ import (
 type Hosted struct {
 	name  string
 	sup   *supervisor.Supervisor
-	spec  *supervisor.Spec // what was applied last; owned by whoever holds host.turn
+	spec  *supervisor.Spec // what was applied last; guarded by host.turn
 	haLog string
 	log   *halog.Log
 	pools *poolKeeper
