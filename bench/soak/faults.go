@@ -108,8 +108,10 @@ func reload(ctx context.Context, w *world, _ *rand.Rand, _ time.Duration) error 
 	return w.proxy.Reload(ctx)
 }
 
+// promote comes after the probation of a reload: the standby has the configuration
+// before until then, and is not promoted by hand.
 func promote(ctx context.Context, w *world, _ *rand.Rand, _ time.Duration) error {
-	if _, _, err := w.settled(ctx); err != nil {
+	if err := w.proved(ctx); err != nil {
 		return err
 	}
 	return w.admin(ctx, http.MethodPost, "/broker/children/default/promote", nil)

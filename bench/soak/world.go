@@ -97,8 +97,9 @@ func (w *world) admin(ctx context.Context, method, path string, v any) error {
 
 // child is the serving process and its spares.
 type child struct {
-	State     string `json:"state"`
-	Pid       int    `json:"pid"`
+	State     string     `json:"state"`
+	Pid       int        `json:"pid"`
+	Probation *time.Time `json:"probation_until"`
 	Processes []struct {
 		Pid   int    `json:"pid"`
 		State string `json:"state"`
@@ -125,6 +126,23 @@ func (w *world) settled(ctx context.Context) (active, spare int, err error) {
 		return nil
 	})
 	return active, spare, err
+}
+
+// proved waits until the child is settled and what serves can no more be rolled back.
+func (w *world) proved(ctx context.Context) error {
+	return harness.Until(ctx, patience, func() error {
+		if _, _, err := w.settled(ctx); err != nil {
+			return err
+		}
+		var c child
+		if err := w.admin(ctx, http.MethodGet, "/broker/children/default", &c); err != nil {
+			return err
+		}
+		if c.Probation != nil {
+			return fmt.Errorf("the child is on probation until %s", c.Probation.Format(time.TimeOnly))
+		}
+		return nil
+	})
 }
 
 // collect takes in the list of requests in doubt, which has room for the last
