@@ -43,21 +43,22 @@ const (
 
 // action is something for the owner to do; kind says which fields count.
 type action struct {
-	kind   actionKind
-	id     int
-	spec   *Spec
-	handed *HandedProcess
-	exit   *exits.Exit
-	back   *RolledBack
-	cut    []account.Request
-	msg    control.Message
-	signal signal
-	reply  int
-	err    error
-	code   string
-	text   string
-	event  Event
-	at     time.Time
+	kind    actionKind
+	id      int
+	spec    *Spec
+	unbound bool // it takes no socket before it is activated
+	handed  *HandedProcess
+	exit    *exits.Exit
+	back    *RolledBack
+	cut     []account.Request
+	msg     control.Message
+	signal  signal
+	reply   int
+	err     error
+	code    string
+	text    string
+	event   Event
+	at      time.Time
 }
 
 // Event is a change in a child's life, told once.

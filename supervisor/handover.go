@@ -41,6 +41,7 @@ type HandedProcess struct {
 	Cause      string    `json:"cause,omitempty"`
 	Role       string    `json:"role,omitempty"`
 	Packets    bool      `json:"packets,omitempty"`
+	Unbound    bool      `json:"unbound,omitempty"`
 	Started    time.Time `json:"started"`
 	Ready      time.Time `json:"ready"`
 	Deadline   time.Time `json:"deadline"`
@@ -63,7 +64,7 @@ type HandedProcess struct {
 // hand-over: their watchers end them, as at the end of the process.
 func (h *HandedProcess) proc(now time.Time) *proc {
 	p := &proc{
-		id: h.ID, gen: h.Generation, spec: h.Spec, pid: h.Pid, phase: phase(h.Phase), role: h.Role, cause: h.Cause, packets: h.Packets,
+		id: h.ID, gen: h.Generation, spec: h.Spec, pid: h.Pid, phase: phase(h.Phase), role: h.Role, cause: h.Cause, packets: h.Packets, unbound: h.Unbound,
 		started: h.Started, ready: h.Ready, deadline: h.Deadline, killAt: h.KillAt,
 	}
 	if p.finishes() {
@@ -134,7 +135,7 @@ func (s *Supervisor) show() (f frozen) {
 		}
 		f.processes = append(f.processes, own)
 		f.handover.Processes = append(f.handover.Processes, HandedProcess{
-			ID: p.id, Generation: p.gen, Pid: p.pid, Phase: string(p.phase), Role: p.role, Cause: p.cause, Packets: p.packets,
+			ID: p.id, Generation: p.gen, Pid: p.pid, Phase: string(p.phase), Role: p.role, Cause: p.cause, Packets: p.packets, Unbound: p.unbound,
 			Started: p.started, Ready: p.ready, Deadline: p.deadline, KillAt: p.killAt, Spec: p.spec,
 		})
 	}

@@ -20,8 +20,8 @@ import (
 
 // launch starts a process and the goroutines that belong to it: one that writes
 // to it, one that reads from it, one that waits for its end. All of them end with
-// the process.
-func (s *Supervisor) launch(id int, spec *Spec) (*process, error) {
+// the process. One that is unbound takes no socket before it is activated.
+func (s *Supervisor) launch(id int, spec *Spec, unbound bool) (*process, error) {
 	if spec.External {
 		return s.launchExternal(id, spec)
 	}
@@ -29,7 +29,7 @@ func (s *Supervisor) launch(id int, spec *Spec) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	hello := control.Message{Kind: control.KindHello, Config: spec.Config, Timeout: spec.DrainTimeout}
+	hello := control.Message{Kind: control.KindHello, Config: spec.Config, Timeout: spec.DrainTimeout, Unbound: unbound}
 	if s.cfg.AdminSocket != nil {
 		hello.Admin = s.cfg.AdminSocket(id, spec.User)
 	}
@@ -95,6 +95,8 @@ func (s *Supervisor) hear(p *process) {
 			s.put(inBeat{p.id})
 		case control.KindReleased:
 			s.put(inReleased{p.id})
+		case control.KindBound:
+			s.put(inBound{p.id})
 		case control.KindFailed:
 			said := plain.Text(m.Error, exits.MaxReason)
 			p.said.Store(&said)

@@ -240,7 +240,7 @@ func (m *machine) coming() int {
 func (m *machine) start(now time.Time, spec *Spec, gen int) {
 	m.release()
 	m.lastID++
-	p := &proc{id: m.lastID, gen: gen, spec: spec, phase: phaseStarting, started: now}
+	p := &proc{id: m.lastID, gen: gen, spec: spec, phase: phaseStarting, started: now, unbound: m.probation != nil && gen == m.probation.gen}
 	if spec.ReadyTimeout > 0 {
 		p.deadline = now.Add(spec.ReadyTimeout)
 	}
@@ -251,7 +251,7 @@ func (m *machine) start(now time.Time, spec *Spec, gen int) {
 	}
 	m.log(halog.Command, "[HA] command line for child broker: ["+spec.shown()+"]")
 	m.log(halog.Creating, "[HA] creating process for child broker")
-	m.do(action{kind: actSpawn, id: p.id, spec: spec})
+	m.do(action{kind: actSpawn, id: p.id, spec: spec, unbound: p.unbound})
 }
 
 // restarting notes that another process takes a dead one's place.

@@ -40,7 +40,9 @@ type (
 	// inReleased is a draining process that accepts nothing any more, and reads no
 	// datagram socket.
 	inReleased struct{ id int }
-	inExited   struct {
+	// inBound is a process that was activated without sockets and has them.
+	inBound  struct{ id int }
+	inExited struct {
 		id   int
 		exit exits.Exit
 		said string // by the process, about why it would end
@@ -101,6 +103,13 @@ func (in inReleased) apply(m *machine, _ time.Time) {
 	}
 }
 
+func (in inBound) apply(m *machine, _ time.Time) {
+	if p := m.find(in.id); p != nil {
+		p.unbound = false
+		m.sweep()
+	}
+}
+
 func (in inTell) apply(m *machine, _ time.Time) {
 	for _, p := range m.procs {
 		if !p.spec.External && p.phase != phaseKilled {
@@ -137,6 +146,7 @@ func (in inReady) apply(m *machine, now time.Time) {
 		m.replies(&m.starting, nil)
 	default:
 		m.dismissSpares(now)
+		m.unbindSpares()
 	}
 }
 
@@ -150,6 +160,7 @@ func (m *machine) takeOver(now time.Time, p *proc, c *candidate) {
 	m.tryOut(now, before, gen, old != nil || c.replaced != 0)
 	m.deaths, m.nextStart, m.restart = 0, time.Time{}, false
 	m.dismiss(now, func(q *proc) bool { return q.gen != m.gen && !m.spareOfBefore(q) })
+	m.unbindSpares()
 	m.activate(p)
 	if c.recycles == nil {
 		m.memory.Renew()

@@ -106,6 +106,15 @@ func (m *machine) tryOut(now time.Time, before *Spec, gen int, served bool) {
 // spareOfBefore reports whether p is there to come back during the probation.
 func (m *machine) spareOfBefore(p *proc) bool { return m.probation != nil && p.gen == m.probation.gen }
 
+// unbindSpares takes the sockets from those that are there to come back.
+func (m *machine) unbindSpares() {
+	for _, p := range m.procs {
+		if m.spareOfBefore(p) && p.phase == phaseStandby {
+			m.unbind(p)
+		}
+	}
+}
+
 // keepSpare starts a spare of the spec before where there is none. Where one dies it is
 // not started again and again: it is needed for seconds.
 func (m *machine) keepSpare(now time.Time) {

@@ -88,7 +88,7 @@ func (w *world) maybeSpec() *Spec {
 }
 
 func (w *world) input() input {
-	switch rapid.IntRange(0, 24).Draw(w.T, "what") {
+	switch rapid.IntRange(0, 25).Draw(w.T, "what") {
 	case 0:
 		return inStart{w.maybeSpec(), w.token()}
 	case 1:
@@ -115,6 +115,8 @@ func (w *world) input() input {
 		return inHung{w.id()}
 	case 10:
 		return inReleased{w.id()}
+	case 24:
+		return inBound{w.id()}
 	case 11, 12:
 		id := w.id()
 		delete(w.running, id)
@@ -228,6 +230,9 @@ func (w *world) check(a action) {
 		hung := slices.ContainsFunc(w.m.procs, func(p *proc) bool { return p.phase == phaseKilled && p.cause == exits.Hang })
 		if w.m.wanted && w.m.active() == nil && !hung && !alone {
 			w.Fatal("sweeps sockets while users wait there")
+		}
+		if p := w.m.active(); p != nil && p.unbound {
+			w.Fatalf("sweeps sockets before process %d has taken its own", p.id)
 		}
 	}
 }

@@ -36,6 +36,7 @@ type proc struct {
 	role    string // of Exit, from before its end was begun
 	cause   string
 	packets bool   // may read datagram sockets
+	unbound bool   // has no sockets, until it serves and has said so
 	lost    bool   // SIGKILL does not end it: it is not waited for any more
 	broken  string // why nothing can be heard of it any more; empty while it can
 	refused string // why it was not let serve; empty if it was
@@ -96,9 +97,26 @@ func (m *machine) packets() {
 	m.do(action{kind: actSend, id: p.id, msg: control.Message{Kind: control.KindPackets}})
 }
 
-// sweep closes the sockets that no process uses. While no process is active
-// all are kept: users are queueing there for the next one.
+// unbind takes the sockets from a process that waits to come back: on an address that
+// what serves does not have, users would wait for it in vain. It takes them again when it
+// is activated.
+func (m *machine) unbind(p *proc) {
+	if p.unbound || p.spec.External {
+		return
+	}
+	p.unbound = true
+	m.do(action{kind: actSend, id: p.id, msg: control.Message{Kind: control.KindUnbind}})
+	m.do(action{kind: actLeave, id: p.id})
+}
+
+// sweep closes the sockets that no process uses. While no process is active, or that has
+// not taken its sockets yet, all are kept: users are queueing there.
 func (m *machine) sweep() {
+	for _, p := range m.procs {
+		if p.phase == phaseActive && p.unbound {
+			return
+		}
+	}
 	if m.active() != nil {
 		m.do(action{kind: actSweep})
 	}

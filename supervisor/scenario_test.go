@@ -213,6 +213,8 @@ func (s *scenario) input(verb string, args []string) input {
 		return in
 	case "answers":
 		return inAnswers{id(), answers.Counts{All: uint64(s.number(args[1])), Failed: uint64(s.number(args[2]))}}
+	case "bound":
+		return inBound{id()}
 	case "released":
 		return inReleased{id()}
 	case "exited":
@@ -338,7 +340,11 @@ func (s *scenario) show(a action) string {
 	switch a.kind {
 	case actSpawn:
 		p := s.m.find(a.id)
-		return fmt.Sprintf("spawn %d (%s, generation %d)", a.id, a.spec.Command[0], p.gen)
+		text := fmt.Sprintf("spawn %d (%s, generation %d)", a.id, a.spec.Command[0], p.gen)
+		if a.unbound {
+			text += " without sockets"
+		}
+		return text
 	case actSend:
 		text := fmt.Sprintf("tell %d to %s", a.id, a.msg.Kind)
 		if a.msg.Kind == control.KindDrain {

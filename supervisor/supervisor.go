@@ -266,7 +266,7 @@ func (s *Supervisor) step(in input) []action {
 func (s *Supervisor) carryOut(a action) input {
 	switch a.kind {
 	case actSpawn:
-		return s.spawn(a.id, a.spec)
+		return s.spawn(a.id, a.spec, a.unbound)
 	case actAdopt:
 		return s.adopt(a.handed)
 	case actSend:
@@ -322,11 +322,11 @@ func (s *Supervisor) carryOut(a action) input {
 	return nil
 }
 
-func (s *Supervisor) spawn(id int, spec *Spec) input {
+func (s *Supervisor) spawn(id int, spec *Spec, unbound bool) input {
 	s.sockets.Open()
 	var p *process
 	err := s.reserve.With(func() (err error) {
-		p, err = s.launch(id, spec)
+		p, err = s.launch(id, spec, unbound)
 		return err
 	})
 	if err != nil {

@@ -51,12 +51,12 @@ func TestInheritedDatagramSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	file, err := conn.(*net.UDPConn).File()
-	if err != nil {
+	if file, err := conn.(*net.UDPConn).File(); err != nil {
 		t.Skipf("no descriptors of sockets on this system: %v", err)
+	} else {
+		_ = file.Close()
 	}
-	defer file.Close()
-	ln, err := newChildRuntime(nil).takeSocket(file, networks[addr.Network], addr.Host, net.ListenConfig{})
+	ln, err := newChildRuntime(nil).lent(networks[addr.Network], addr.Host, net.ListenConfig{}, conn.(*net.UDPConn).File)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,15 +24,15 @@ type systemListener interface {
 // activated, and not after it was told to leave. While it must not accept it
 // blocks, so that http.Server keeps its state. Probe connections pass at any time.
 type listener struct {
-	systemListener
+	socket    socketCopy[systemListener]
+	addr      net.Addr // of the socket, or what it was asked for by
 	rt        *childRuntime
 	keepAlive net.KeepAliveConfig
 	injected  chan net.Conn
 
-	accepting  lockorder.Mutex[listener] // held from asking the system for a connection until it is counted
-	closed     chan struct{}
-	closeOnce  sync.Once
-	systemOnce sync.Once
+	accepting lockorder.Mutex[listener] // held from asking the system for a connection until it is counted
+	closed    chan struct{}
+	closeOnce sync.Once
 }
 
 func (rt *childRuntime) newListener(ln net.Listener, cfg net.ListenConfig) net.Listener {
@@ -40,14 +40,30 @@ func (rt *childRuntime) newListener(ln net.Listener, cfg net.ListenConfig) net.L
 	if !ok { // no such listener exists on the systems that pass sockets
 		return ln
 	}
+	l := rt.unboundListener(ln.Addr(), nil, cfg)
+	l.socket.put(sys)
+	return l
+}
+
+// unboundListener has no socket until it is bound.
+func (rt *childRuntime) unboundListener(addr net.Addr, take func() (systemListener, error), cfg net.ListenConfig) *listener {
 	l := &listener{
-		systemListener: sys, rt: rt, keepAlive: cfg.KeepAliveConfig,
+		addr: addr, rt: rt, keepAlive: cfg.KeepAliveConfig,
 		injected: make(chan net.Conn, 1), closed: make(chan struct{}),
 	}
+	l.socket.take = take
 	rt.mu.Lock()
 	rt.listeners[l] = struct{}{}
 	rt.mu.Unlock()
 	return l
+}
+
+// Addr is the address of the socket.
+func (l *listener) Addr() net.Addr {
+	if sys, ok := l.socket.get(); ok {
+		return sys.Addr()
+	}
+	return l.addr
 }
 
 // Accept returns the next connection.
@@ -77,7 +93,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			// Somebody wants our attention. What he put into the queue was put
 			// there before, so it is seen now.
-			_ = l.systemListener.SetDeadline(time.Time{})
+			l.setDeadline(time.Time{})
 		case closed(l.rt.leaving) || closed(l.closed):
 		default:
 			return nil, err
@@ -89,11 +105,21 @@ func (l *listener) Accept() (net.Conn, error) {
 func (l *listener) accept() (net.Conn, error) {
 	l.accepting.Lock()
 	defer l.accepting.Unlock()
-	c, err := l.systemListener.Accept()
+	sys, ok := l.socket.get()
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	c, err := sys.Accept()
 	if err != nil {
 		return nil, err
 	}
 	return l.wrap(c), nil
+}
+
+func (l *listener) setDeadline(t time.Time) {
+	if sys, ok := l.socket.get(); ok {
+		_ = sys.SetDeadline(t)
+	}
 }
 
 // open reports whether the system's queue may be read.
@@ -120,7 +146,7 @@ func closed(ch <-chan struct{}) bool {
 func (l *listener) inject(c net.Conn) bool {
 	select {
 	case l.injected <- c:
-		_ = l.systemListener.SetDeadline(time.Unix(1, 0))
+		l.setDeadline(time.Unix(1, 0))
 		return true
 	default:
 		return false
@@ -131,7 +157,7 @@ func (l *listener) inject(c net.Conn) bool {
 func (l *listener) put(ctx context.Context, c net.Conn) error {
 	select {
 	case l.injected <- c:
-		_ = l.systemListener.SetDeadline(time.Unix(1, 0))
+		l.setDeadline(time.Unix(1, 0))
 		return nil
 	case <-l.closed:
 		return net.ErrClosed
@@ -140,15 +166,16 @@ func (l *listener) put(ctx context.Context, c net.Conn) error {
 	}
 }
 
+func (l *listener) bind() error { return l.socket.bind() }
+func (l *listener) unbind()     { l.socket.unbind() }
+
 // release closes this process's copy of the socket. The parent's stays, and with
 // it the queue of those who wait. When it returns, every connection that was
 // taken from there is counted: nobody may find that none is left before.
 func (l *listener) release() {
-	l.systemOnce.Do(func() {
-		_ = l.systemListener.Close()
-		l.accepting.Lock()
-		defer l.accepting.Unlock()
-	})
+	_ = l.socket.close()
+	l.accepting.Lock()
+	defer l.accepting.Unlock()
 }
 
 // Close ends Accept. It may be called more than once: http.Server does.

@@ -71,12 +71,44 @@ func listen(ctx context.Context, network, host, portRange string, portOffset uin
 	if real == "fdgram" { // to the parent a descriptor is a descriptor
 		asked = "fd"
 	}
-	file, err := rt.link.Listen(asked, address, perm)
+	return rt.lent(real, address, cfg, func() (*os.File, error) { return rt.link.Listen(asked, address, perm) })
+}
+
+// lent makes what ask gets from the parent what Caddy expects of a network.
+func (rt *childRuntime) lent(real, address string, cfg net.ListenConfig, ask func() (*os.File, error)) (any, error) {
+	name := real + "/" + address
+	if datagram(real) {
+		return rt.bound(rt.unboundPacketConn(place{real, address}, name, func() (net.PacketConn, error) {
+			return takeSocket[net.PacketConn](ask, name, net.FilePacketConn)
+		}))
+	}
+	return rt.bound(rt.unboundListener(place{real, address}, func() (systemListener, error) {
+		return takeSocket[systemListener](ask, name, net.FileListener)
+	}, cfg))
+}
+
+// place is the address of what has no socket yet.
+type place struct{ network, address string }
+
+func (p place) Network() string { return p.network }
+func (p place) String() string  { return p.address }
+
+// takeSocket makes a socket of what ask gets.
+func takeSocket[S, From any](ask func() (*os.File, error), name string, from func(*os.File) (From, error)) (s S, err error) {
+	file, err := ask()
 	if err != nil {
-		return nil, err
+		return s, err
 	}
 	defer file.Close()
-	return rt.takeSocket(file, real, address, cfg)
+	of, err := from(file)
+	if err != nil {
+		return s, fmt.Errorf("taking over socket %s: %w", name, err)
+	}
+	s, ok := any(of).(S)
+	if !ok {
+		return s, fmt.Errorf("taking over socket %s: %T is none that can be used", name, of)
+	}
+	return s, nil
 }
 
 // openOwn opens a socket that the parent cannot lend: it is gone with this process.
@@ -91,22 +123,6 @@ func (rt *childRuntime) openOwn(ctx context.Context, real, address string, cfg n
 	ln, err := cfg.Listen(ctx, real, address)
 	if err != nil {
 		return nil, err
-	}
-	return rt.newListener(ln, cfg), nil
-}
-
-// takeSocket makes a socket from the parent what Caddy expects of its network.
-func (rt *childRuntime) takeSocket(file *os.File, real, address string, cfg net.ListenConfig) (any, error) {
-	if datagram(real) {
-		pc, err := net.FilePacketConn(file)
-		if err != nil {
-			return nil, fmt.Errorf("taking over socket %s/%s: %w", real, address, err)
-		}
-		return rt.newPacketConn(pc, real+"/"+address), nil
-	}
-	ln, err := net.FileListener(file)
-	if err != nil {
-		return nil, fmt.Errorf("taking over socket %s/%s: %w", real, address, err)
 	}
 	return rt.newListener(ln, cfg), nil
 }

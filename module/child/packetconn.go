@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/supervisor/relay"
@@ -19,9 +20,12 @@ import (
 //
 // It deliberately has no way to the socket beneath: QUIC would read past the gate.
 type packetConn struct {
-	conn net.PacketConn
-	name string // network and address, by which other children know it
+	conn socketCopy[net.PacketConn]
+	addr net.Addr // of the socket, or what it was asked for by
+	name string   // network and address, by which other children know it
 	rt   *childRuntime
+
+	readBuffer, writeBuffer atomic.Int64 // what QUIC has asked for; 0 is nothing
 
 	closed    chan struct{}
 	closeOnce sync.Once
@@ -42,10 +46,18 @@ type handedPacket struct {
 const maxHanded = 512
 
 func (rt *childRuntime) newPacketConn(pc net.PacketConn, name string) *packetConn {
+	p := rt.unboundPacketConn(pc.LocalAddr(), name, nil)
+	p.conn.put(pc)
+	return p
+}
+
+// unboundPacketConn has no socket until it is bound.
+func (rt *childRuntime) unboundPacketConn(addr net.Addr, name string, take func() (net.PacketConn, error)) *packetConn {
 	p := &packetConn{
-		conn: pc, name: name, rt: rt, closed: make(chan struct{}),
+		addr: addr, name: name, rt: rt, closed: make(chan struct{}),
 		left: make(chan struct{}), kept: make(chan struct{}), handed: make(chan handedPacket, maxHanded),
 	}
+	p.conn.take = take
 	rt.mu.Lock()
 	rt.datagrams[p] = struct{}{}
 	rt.mu.Unlock()
@@ -59,7 +71,7 @@ func (p *packetConn) ReadFrom(b []byte) (int, net.Addr, error) {
 		return 0, nil, net.ErrClosed
 	}
 	if !closed(p.left) {
-		n, addr, err := p.conn.ReadFrom(b)
+		n, addr, err := p.socket().ReadFrom(b)
 		if err == nil {
 			p.rt.note(b[:n])
 			p.rt.handOn(p.name, addr, b[:n])
@@ -76,7 +88,7 @@ func (p *packetConn) ReadFrom(b []byte) (int, net.Addr, error) {
 			return copy(b, h.data), net.UDPAddrFromAddrPort(h.from), nil
 		case <-p.kept:
 			// No other process reads here, and there are no new connections to be had.
-			n, addr, err := p.conn.ReadFrom(b)
+			n, addr, err := p.socket().ReadFrom(b)
 			if err != nil || !relay.Begins(b[:n]) {
 				return n, addr, err
 			}
@@ -95,7 +107,7 @@ func (rt *childRuntime) handOn(name string, from net.Addr, data []byte) {
 func (p *packetConn) release() {
 	p.leftOnce.Do(func() {
 		close(p.left)
-		_ = p.conn.SetReadDeadline(time.Unix(1, 0))
+		_ = p.socket().SetReadDeadline(time.Unix(1, 0))
 	})
 }
 
@@ -111,7 +123,7 @@ func (p *packetConn) deliver(from netip.AddrPort, data []byte) {
 // keep begins to read again after release: the next child has no such socket.
 func (p *packetConn) keep() {
 	p.keepOnce.Do(func() {
-		_ = p.conn.SetReadDeadline(time.Time{})
+		_ = p.socket().SetReadDeadline(time.Time{})
 		close(p.kept)
 	})
 }
@@ -123,25 +135,44 @@ func (p *packetConn) Close() error {
 		p.rt.mu.Lock()
 		delete(p.rt.datagrams, p)
 		p.rt.mu.Unlock()
-		err = p.conn.Close()
+		err = p.conn.close()
 	})
 	return err
 }
 
-func (p *packetConn) WriteTo(b []byte, addr net.Addr) (int, error) {
-	p.rt.note(b)
-	return p.conn.WriteTo(b, addr)
+// socket is the system's socket, or what stands for it.
+func (p *packetConn) socket() net.PacketConn {
+	if pc, ok := p.conn.get(); ok {
+		return pc
+	}
+	return noSocket{p.addr}
 }
 
-func (p *packetConn) LocalAddr() net.Addr               { return p.conn.LocalAddr() }
-func (p *packetConn) SetDeadline(t time.Time) error     { return p.conn.SetDeadline(t) }
-func (p *packetConn) SetReadDeadline(t time.Time) error { return p.conn.SetReadDeadline(t) }
+// noSocket is what a packetConn has instead of a socket.
+type noSocket struct{ addr net.Addr }
 
-func (p *packetConn) SetWriteDeadline(t time.Time) error { return p.conn.SetWriteDeadline(t) }
+func (noSocket) ReadFrom([]byte) (int, net.Addr, error) { return 0, nil, net.ErrClosed }
+func (noSocket) WriteTo([]byte, net.Addr) (int, error)  { return 0, net.ErrClosed }
+func (noSocket) Close() error                           { return nil }
+func (n noSocket) LocalAddr() net.Addr                  { return n.addr }
+func (noSocket) SetDeadline(time.Time) error            { return nil }
+func (noSocket) SetReadDeadline(time.Time) error        { return nil }
+func (noSocket) SetWriteDeadline(time.Time) error       { return nil }
+
+func (p *packetConn) WriteTo(b []byte, addr net.Addr) (int, error) {
+	p.rt.note(b)
+	return p.socket().WriteTo(b, addr)
+}
+
+func (p *packetConn) LocalAddr() net.Addr                { return p.socket().LocalAddr() }
+func (p *packetConn) SetDeadline(t time.Time) error      { return p.socket().SetDeadline(t) }
+func (p *packetConn) SetReadDeadline(t time.Time) error  { return p.socket().SetReadDeadline(t) }
+func (p *packetConn) SetWriteDeadline(t time.Time) error { return p.socket().SetWriteDeadline(t) }
 
 // SetReadBuffer and SetWriteBuffer let QUIC ask for the buffers it needs.
 func (p *packetConn) SetReadBuffer(n int) error {
-	if c, ok := p.conn.(*net.UDPConn); ok {
+	p.readBuffer.Store(int64(n))
+	if c, ok := p.socket().(*net.UDPConn); ok {
 		return c.SetReadBuffer(n)
 	}
 	return nil
@@ -149,8 +180,28 @@ func (p *packetConn) SetReadBuffer(n int) error {
 
 // SetWriteBuffer sets the size of the send buffer.
 func (p *packetConn) SetWriteBuffer(n int) error {
-	if c, ok := p.conn.(*net.UDPConn); ok {
+	p.writeBuffer.Store(int64(n))
+	if c, ok := p.socket().(*net.UDPConn); ok {
 		return c.SetWriteBuffer(n)
 	}
 	return nil
 }
+
+// bind takes the socket if there is none, with the buffers that QUIC has asked for.
+func (p *packetConn) bind() error {
+	if err := p.conn.bind(); err != nil {
+		return err
+	}
+	if n := p.readBuffer.Load(); n > 0 {
+		_ = p.SetReadBuffer(int(n))
+	}
+	if n := p.writeBuffer.Load(); n > 0 {
+		_ = p.SetWriteBuffer(int(n))
+	}
+	return nil
+}
+
+func (p *packetConn) unbind() { p.conn.unbind() }
+
+// Addr is the address of the socket.
+func (p *packetConn) Addr() net.Addr { return p.LocalAddr() }

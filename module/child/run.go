@@ -48,6 +48,7 @@ func Run() (int, error) {
 	if rt.account == nil {
 		rt.account = account.New() // for what this process reports itself
 	}
+	rt.unbound.Store(hello.Unbound && control.PassesSockets)
 	runtime.Store(rt)
 	collector := memory.NewCollector()
 	childStart(hello.Data, collector)
@@ -100,6 +101,7 @@ func sizeOf(limit int64) string {
 func (rt *childRuntime) orders(hello control.Hello, collector *memory.Collector) control.Orders {
 	told := &told{collector: collector}
 	return control.Orders{
+		Unbind: rt.unbind,
 		Activate: func() {
 			poolsActivate(rt.link, told.pools())
 			rt.activate()
@@ -115,8 +117,13 @@ func (rt *childRuntime) orders(hello control.Hello, collector *memory.Collector)
 		Probe: func(data json.RawMessage) {
 			go func() { _ = rt.link.Probed(rt.probe(data)) }()
 		},
-		Packets: func() { go rt.readPackets() },
-		Drain:   func(timeout time.Duration) { go rt.drain(timeout) },
+		Packets: func() {
+			go func() {
+				<-rt.activated
+				rt.readPackets()
+			}()
+		},
+		Drain: func(timeout time.Duration) { go rt.drain(timeout) },
 		Stop: func(mode control.Mode) {
 			if mode == control.Force {
 				rt.force()

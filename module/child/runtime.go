@@ -26,6 +26,7 @@ type childRuntime struct {
 	account *account.Writer // of the requests in progress; nil keeps none
 	config  []byte          // what Caddy has loaded; not changed once this process is ready
 
+	unbound   atomic.Bool   // take no socket before this process is activated
 	activated chan struct{} // closed: accept connections
 	packets   chan struct{} // closed: read datagram sockets
 	leaving   chan struct{} // closed: accept nothing new, on any socket
@@ -73,8 +74,21 @@ func newChildRuntime(link *control.Link) *childRuntime {
 	}
 }
 
-// activate opens the gate of all listeners. It is called once or not at all.
-func (rt *childRuntime) activate() { rt.activateOnce.Do(func() { close(rt.activated) }) }
+// activate opens the gate of all listeners. It is called once or not at all. What is
+// unbound takes its sockets before that, for which the parent's answers have to be read.
+func (rt *childRuntime) activate() {
+	rt.activateOnce.Do(func() {
+		if !rt.unbound.Load() {
+			close(rt.activated)
+			return
+		}
+		go func() {
+			rt.bind()
+			close(rt.activated)
+			_ = rt.link.Bound()
+		}()
+	})
+}
 
 // leave ends accepting: the listeners' own copies of the sockets are closed, the
 // queue stays with the parent. From now on responses end their connections, so

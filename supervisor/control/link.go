@@ -73,7 +73,7 @@ func Connect() (*Link, Hello, error) {
 		return nil, Hello{}, fmt.Errorf("connecting to broker: %w", err)
 	}
 	link := &Link{wire: w, pending: make(map[uint64]chan Message)}
-	return link, Hello{Config: m.Config, Admin: m.Admin, DrainTimeout: m.Timeout, Data: m.Data}, nil
+	return link, Hello{Config: m.Config, Admin: m.Admin, DrainTimeout: m.Timeout, Data: m.Data, Unbound: m.Unbound}, nil
 }
 
 // Serve carries out orders until the supervisor is gone. It must run before
@@ -95,6 +95,8 @@ func (l *Link) Serve(o Orders) {
 		}
 		closeFiles(m.files)
 		switch m.Kind {
+		case KindUnbind:
+			o.Unbind()
 		case KindActivate:
 			o.Activate()
 		case KindProve:
@@ -168,6 +170,9 @@ func (l *Link) found(kind Kind, failed error) error {
 // Released says that this process accepts and reads on no socket any more: the
 // next one may read datagrams.
 func (l *Link) Released() error { return l.wire.Send(Message{Kind: KindReleased}) }
+
+// Bound says that this process, which was activated without sockets, has them.
+func (l *Link) Bound() error { return l.wire.Send(Message{Kind: KindBound}) }
 
 // Failed says why this process is about to exit. It waits a second at most, and
 // is the last thing that is said.

@@ -25,6 +25,7 @@ const (
 	KindReady    Kind = "ready"    // loaded; may be activated
 	KindBeat     Kind = "beat"     // alive, and it proved it
 	KindReleased Kind = "released" // a draining child accepts and reads no more
+	KindBound    Kind = "bound"    // after KindActivate, of one that was unbound: it has its sockets
 	KindFailed   Kind = "failed"   // Error: why it is about to exit
 	KindProved   Kind = "proved"   // the proof succeeded, or Error says why not
 	KindProbed   Kind = "probed"   // it serves well, or Error says why not
@@ -46,9 +47,10 @@ const (
 
 // Messages of a parent.
 const (
-	KindHello    Kind = "hello"    // the first one: Config, Admin, Timeout (of a drain), Data
+	KindHello    Kind = "hello"    // the first one: Config, Admin, Timeout (of a drain), Data, Unbound
 	KindListened Kind = "listened" // Error, or one file
 	KindReported Kind = "reported" // the report with that ID was taken, or Error says why not
+	KindUnbind   Kind = "unbind"   // close the sockets, and ask for them again when activated
 	KindProve    Kind = "prove"    // Data: what to prove, still gated; the answer is KindProved
 	KindProbe    Kind = "probe"    // Data: how to find out whether it serves well; the answer is KindProbed
 	KindActivate Kind = "activate" // accept connections
@@ -72,6 +74,7 @@ type Message struct {
 	Timeout time.Duration   `json:"timeout,omitempty"`
 	Topic   string          `json:"topic,omitempty"`
 	Data    json.RawMessage `json:"data,omitempty"`
+	Unbound bool            `json:"unbound,omitempty"`
 	Files   int             `json:"files,omitempty"`
 
 	files []int // those that came with it

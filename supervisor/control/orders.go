@@ -18,13 +18,18 @@ type Hello struct {
 	DrainTimeout time.Duration
 	// Data is from the supervisor's user.
 	Data json.RawMessage
+	// Unbound: take no socket before this process is activated.
+	Unbound bool
 }
 
 // Orders is what a supervisor may tell its child. The functions are called one
 // at a time, in order, on the link's goroutine: they must not wait for users.
 type Orders struct {
+	// Unbind: close the sockets, and take them again when activated: on an address that only
+	// a process has which waits, users would wait as well.
+	Unbind func()
 	// Activate: accept connections. What the process shall know for that was told
-	// right before.
+	// right before. One that was unbound says [Link.Bound] when it has its sockets.
 	Activate func()
 	// Prove: say with [Link.Proved] whether this process would serve well. What it shall
 	// know for that was told right before; data says what to prove.
