@@ -82,7 +82,7 @@ func (g Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	before := r.Context()
 	ctx, cancel := context.WithCancelCause(before)
 	defer cancel(nil)
-	q := &inflight{cancel: cancel, http3: r.ProtoMajor == 3, client: r.RemoteAddr}
+	q := &inflight{cancel: cancel, http3: r.ProtoMajor == 3, client: r.RemoteAddr, ctx: remember(ctx)}
 	rt.begin(q, r, g.Open)
 	caddyhttp.SetVar(before, indoubt.PlaceVar, indoubt.Place(&q.entry))
 	rt.requests.add(q)
@@ -98,10 +98,10 @@ func (g Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return caddyhttp.Error(http.StatusServiceUnavailable, errStopping)
 	}
 	body := watchBody(r)
-	gw := &guardWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, rt: rt, q: q, body: body, server: before.Value(http.ServerContextKey)}
+	gw := &guardWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, rt: rt, q: q, body: body}
 	// Placeholders, error routes and the access log are about this very request: what
 	// handlers do to a copy, a body that was read among it, would be lost to them.
-	*r = *r.WithContext(ctx)
+	*r = *r.WithContext(&q.ctx)
 	// They go on with it after the guard, whose context has ended then.
 	defer func() { *r = *r.WithContext(before) }()
 	err := next.ServeHTTP(gw, r)
@@ -123,7 +123,6 @@ type guardWriter struct {
 	rt     *childRuntime
 	q      *inflight
 	body   *guardBody // nil for none
-	server any        // of the client's connection
 	wrote  bool
 	status int // that was written
 }
@@ -149,7 +148,7 @@ func (w *guardWriter) WriteHeader(status int) {
 
 func (w *guardWriter) prepare() {
 	h := w.Header()
-	if w.rt.closing.Load() && !w.q.http3 && !w.rt.awaitsQuiet(w.server) { // HTTP/3 forbids the field: clients would discard the answer
+	if w.rt.closing.Load() && !w.q.http3 && !w.rt.awaitsQuiet(w.q.ctx.server) { // HTTP/3 forbids the field: clients would discard the answer
 		// On HTTP/2 exactly this value makes the server send GOAWAY, in most cases before the answer.
 		h["Connection"] = []string{"close"}
 	}

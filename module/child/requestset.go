@@ -7,9 +7,13 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
 	"net/netip"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
@@ -20,6 +24,7 @@ var errStopping = errors.New("broker is stopping")
 
 // inflight is a request in progress.
 type inflight struct {
+	ctx      requestContext
 	cancel   context.CancelCauseFunc
 	http3    bool
 	client   string // its address and port
@@ -30,6 +35,31 @@ type inflight struct {
 
 	shard      *requestShard
 	prev, next *inflight
+}
+
+// requestContext is the context of a request in progress. It has at hand what handlers ask
+// for again and again: each time they would come by a dozen contexts of the request, its
+// connection and its server.
+type requestContext struct {
+	context.Context
+	replacer, vars, server any
+}
+
+func remember(ctx context.Context) requestContext {
+	return requestContext{ctx, ctx.Value(caddy.ReplacerCtxKey), ctx.Value(caddyhttp.VarsCtxKey), ctx.Value(http.ServerContextKey)}
+}
+
+// Value is that of the contexts below.
+func (c *requestContext) Value(key any) any {
+	switch key {
+	case caddy.ReplacerCtxKey:
+		return c.replacer
+	case caddyhttp.VarsCtxKey:
+		return c.vars
+	case http.ServerContextKey:
+		return c.server
+	}
+	return c.Context.Value(key)
 }
 
 const requestShards = 32
