@@ -60,7 +60,7 @@ func generationsOf(t *testing.T, b *harness.Broker) (l listed) {
 func awaitGeneration(t *testing.T, b *harness.Broker, number int) (l listed) {
 	t.Helper()
 	if err := harness.Until(t.Context(), soon, func() error {
-		if l = generationsOf(t, b); l.Generations[0].Number != number {
+		if l = generationsOf(t, b); len(l.Generations) == 0 || l.Generations[0].Number != number {
 			return fmt.Errorf("generations are %+v", l)
 		}
 		return nil
@@ -223,6 +223,40 @@ func TestGenerationsWithoutAFolder(t *testing.T) {
 	}
 	if n := strings.Count(b.Process().Output(), "state of the broker"); n != 1 {
 		t.Errorf("it was said %d times that no state is kept", n)
+	}
+}
+
+// TestGenerationsLeaveTheFolder: a folder that the state has left is another broker's to
+// use: nothing is written there any more.
+func TestGenerationsLeaveTheFolder(t *testing.T) {
+	t.Parallel()
+	text := strings.Replace(generational, "TOKEN", "x", 1)
+	answering := func(answer, dir string) string {
+		return strings.NewReplacer("ANSWER", answer, "state_dir state", "state_dir "+dir).Replace(text)
+	}
+	b := startBroker(t, answering("one", "state"), "PORT="+freePort(t))
+	list := func() (all string) {
+		t.Helper()
+		files, _ := filepath.Glob(filepath.Join(b.Dir, "state", "*.generations.json"))
+		if len(files) != 1 {
+			t.Fatalf("the lists are %v", files)
+		}
+		text, err := os.ReadFile(files[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	awaitGeneration(t, b, 1)
+	was := list()
+	for number, dir := range []string{"off", "off", "elsewhere", "off"} {
+		if out, err := reload(t, b, answering(fmt.Sprintf("then%d", number), dir)); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		awaitGeneration(t, b, number+2)
+		if now := list(); now != was {
+			t.Errorf("after state_dir %s the list in the first folder is %s, was %s", dir, now, was)
+		}
 	}
 }
 

@@ -60,13 +60,12 @@ func (s *parentState) follow(h *hostState, a *App) {
 		return
 	}
 	first := s.place == ""
-	h.generations.Sync() // while the folder is this process's alone
+	h.generations.Keep("", nil) // what has changed is written, while the folder is this process's alone
 	s.end()
 	s.place = place
 	if dir == "" {
 		return
 	}
-	h.generations.Keep("", nil)
 	file, state, err := statefile.Open(dir, name, h.stateNow, func(err error) {
 		a.logger.Warn("state of the broker", zap.Error(err))
 	})
