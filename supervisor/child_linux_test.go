@@ -104,6 +104,7 @@ type child struct {
 	link        *control.Link
 	requests    *account.Writer
 	activated   chan struct{}
+	unbound     bool // it is to say when it has its sockets
 	packets     chan struct{}
 	end         chan int
 	listeners   []net.Listener
@@ -195,8 +196,14 @@ func (c *child) orders() control.Orders {
 		_ = c.link.Released()
 	}
 	return control.Orders{
-		Activate: func() { close(c.activated) },
-		Packets:  func() { close(c.packets) },
+		Unbind: func() { c.unbound = true },
+		Activate: func() {
+			close(c.activated)
+			if c.unbound {
+				_ = c.link.Bound()
+			}
+		},
+		Packets: func() { close(c.packets) },
 		Drain: func(time.Duration) {
 			leave()
 			if !c.b.Drains {

@@ -73,6 +73,7 @@ func (s *Supervisor) hear(p *process) {
 	defer close(p.heard)
 	ctx, cancel := p.lifetime()
 	defer cancel()
+	loaded := false
 	for {
 		m, err := p.wire.Recv()
 		if p.parked(err, func(hold *parking) chan struct{} { return hold.heard }) {
@@ -88,10 +89,12 @@ func (s *Supervisor) hear(p *process) {
 				s.connect(p, m)
 				continue
 			}
-			s.lend(ctx, p, m)
+			s.lend(ctx, p, m, loaded)
 		case control.KindReady:
+			loaded = true
 			s.put(p.ready())
 		case control.KindBeat:
+			loaded = true
 			s.put(inBeat{p.id})
 		case control.KindReleased:
 			s.put(inReleased{p.id})
@@ -147,9 +150,18 @@ func (s *Supervisor) report(p *process, m control.Message) (err error) {
 	return err
 }
 
+// rebindTime is what finding out whether an address can be had may take for a process that
+// has loaded: it may be about to serve, and its other sockets and signs of life wait behind.
+const rebindTime = 250 * time.Millisecond
+
 // lend answers a process that wants to listen. It ends with ctx, when the process
 // is gone.
-func (s *Supervisor) lend(ctx context.Context, p *process, m control.Message) {
+func (s *Supervisor) lend(ctx context.Context, p *process, m control.Message, loaded bool) {
+	if loaded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, rebindTime)
+		defer cancel()
+	}
 	answer := control.Message{Kind: control.KindListened, ID: m.ID}
 	fd, err := -1, s.allow(p, m)
 	if err == nil {

@@ -37,7 +37,7 @@ func (in inFreeze) apply(m *machine, now time.Time) {
 		m.reply(in.reply, ErrHandingOver)
 	case !m.wanted && m.left() > 0, m.candidate != nil, m.doubted(now),
 		slices.ContainsFunc(m.procs, func(p *proc) bool {
-			return p.lost || len(p.waiting) > 0 || p.phase == phaseStarting && !m.spareOfBefore(p)
+			return p.lost || len(p.waiting) > 0 || p.phase == phaseStarting && !m.spareOfBefore(p) || p.phase == phaseActive && p.unbound
 		}):
 		m.reply(in.reply, fmt.Errorf("child %q: %w", m.name, ErrUnsettled))
 	default:

@@ -106,6 +106,9 @@ func (in inReleased) apply(m *machine, _ time.Time) {
 func (in inBound) apply(m *machine, _ time.Time) {
 	if p := m.find(in.id); p != nil {
 		p.unbound = false
+		if p.phase != phaseActive { // it was replaced meanwhile, and took them all the same
+			m.do(action{kind: actLeave, id: p.id})
+		}
 		m.sweep()
 	}
 }

@@ -31,6 +31,7 @@ type world struct {
 	asked   int          // the last request
 	hold    bool
 
+	serving    int     // the process that was activated last
 	rolledBack []*Spec // none of them serves before it is asked for again
 }
 
@@ -207,6 +208,9 @@ func (w *world) check(a action) {
 		if w.m.find(a.id) == nil {
 			w.Fatalf("process %d is addressed after its end", a.id)
 		}
+		if a.msg.Kind == control.KindActivate {
+			w.serving = a.id
+		}
 	case actReply:
 		i := slices.Index(w.pending, a.reply)
 		if i < 0 {
@@ -231,7 +235,7 @@ func (w *world) check(a action) {
 		if w.m.wanted && w.m.active() == nil && !hung && !alone {
 			w.Fatal("sweeps sockets while users wait there")
 		}
-		if p := w.m.active(); p != nil && p.unbound {
+		if p := w.m.find(w.serving); p != nil && p.phase == phaseActive && p.unbound {
 			w.Fatalf("sweeps sockets before process %d has taken its own", p.id)
 		}
 	}

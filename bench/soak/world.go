@@ -109,6 +109,22 @@ type child struct {
 // settled waits until one child serves, one is spare and no other is left, and
 // returns them.
 func (w *world) settled(ctx context.Context) (active, spare int, err error) {
+	return w.await(ctx, func(child) error { return nil })
+}
+
+// proved waits until the child is settled and what serves can no more be rolled back.
+func (w *world) proved(ctx context.Context) error {
+	_, _, err := w.await(ctx, func(c child) error {
+		if c.Probation != nil {
+			return fmt.Errorf("the child is on probation until %s", c.Probation.Format(time.TimeOnly))
+		}
+		return nil
+	})
+	return err
+}
+
+// await waits until the child is settled and as check wants it.
+func (w *world) await(ctx context.Context, check func(child) error) (active, spare int, err error) {
 	err = harness.Until(ctx, patience, func() error {
 		var c child
 		if err := w.admin(ctx, http.MethodGet, "/broker/children/default", &c); err != nil {
@@ -123,26 +139,9 @@ func (w *world) settled(ctx context.Context) (active, spare int, err error) {
 		if c.State != "active" || active == 0 || spare == 0 || len(c.Processes) != 2 {
 			return fmt.Errorf("the child is not settled: %+v", c)
 		}
-		return nil
+		return check(c)
 	})
 	return active, spare, err
-}
-
-// proved waits until the child is settled and what serves can no more be rolled back.
-func (w *world) proved(ctx context.Context) error {
-	return harness.Until(ctx, patience, func() error {
-		if _, _, err := w.settled(ctx); err != nil {
-			return err
-		}
-		var c child
-		if err := w.admin(ctx, http.MethodGet, "/broker/children/default", &c); err != nil {
-			return err
-		}
-		if c.Probation != nil {
-			return fmt.Errorf("the child is on probation until %s", c.Probation.Format(time.TimeOnly))
-		}
-		return nil
-	})
 }
 
 // collect takes in the list of requests in doubt, which has room for the last

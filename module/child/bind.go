@@ -19,7 +19,7 @@ import (
 // waits to come back after a roll-back has none until it serves: on an address that the
 // process which serves does not have, users would wait for it in vain.
 type socketCopy[S io.Closer] struct {
-	take func() (S, error) // asks the parent for it; nil where it cannot be had again
+	take func() (S, error) // asks the parent for it; nil where it is not asked again
 
 	held atomic.Pointer[S]              // nil is none
 	mu   lockorder.Mutex[socketCopy[S]] // for changes
@@ -34,11 +34,12 @@ func (c *socketCopy[S]) get() (s S, ok bool) {
 	return s, false
 }
 
-// put makes s the copy; it is closed at once if the copy is closed for good.
+// put makes s the copy. It is closed at once if there is one already, or if the copy is
+// closed for good.
 func (c *socketCopy[S]) put(s S) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.over {
+	if c.over || c.held.Load() != nil {
 		_ = s.Close()
 		return
 	}
@@ -78,8 +79,8 @@ func (c *socketCopy[S]) close() error {
 	return nil
 }
 
-// socketed is a *listener or a *packetConn.
-type socketed interface {
+// bindable is a *listener or a *packetConn.
+type bindable interface {
 	bind() error
 	unbind()
 	Addr() net.Addr
@@ -87,7 +88,7 @@ type socketed interface {
 }
 
 // bound takes the socket of s, unless this process takes none before it is activated.
-func (rt *childRuntime) bound(s socketed) (any, error) {
+func (rt *childRuntime) bound(s bindable) (any, error) {
 	if rt.unbound.Load() {
 		return s, nil
 	}
@@ -99,7 +100,7 @@ func (rt *childRuntime) bound(s socketed) (any, error) {
 }
 
 // sockets are all that this process has, or will have.
-func (rt *childRuntime) sockets() (all []socketed) {
+func (rt *childRuntime) sockets() (all []bindable) {
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
 	for l := range rt.listeners {
@@ -122,12 +123,15 @@ func (rt *childRuntime) unbind() {
 	}
 }
 
-// bind takes the sockets. What cannot be had is said: the others serve.
+// bind takes the sockets, each of which serves from then on. What cannot be had is said.
 func (rt *childRuntime) bind() {
 	rt.unbound.Store(false)
 	for _, s := range rt.sockets() {
-		if err := s.bind(); err != nil {
-			caddy.Log().Named("broker").Error("an address of the configuration before cannot be listened on again: it is not served until the next reload",
+		if closed(rt.leaving) {
+			return
+		}
+		if err := s.bind(); err != nil && !closed(rt.leaving) {
+			caddy.Log().Named("broker").Error("an address cannot be listened on again: it is not served until another process can",
 				zap.Stringer("address", s.Addr()), zap.Error(err))
 		}
 	}

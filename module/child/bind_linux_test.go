@@ -9,6 +9,8 @@ import (
 	"os"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // lender is a parent that holds one socket of each kind.
@@ -94,8 +96,11 @@ func TestUnbound(t *testing.T) {
 			if parent.udp, err = net.ListenPacket("udp", udp); err != nil {
 				t.Fatal(err)
 			}
-			rt.bind()
 			rt.activate()
+			<-rt.taken
+			if size := receiveBuffer(t, pc); size < 2<<16 { // the kernel doubles it
+				t.Errorf("the receive buffer is %d bytes", size)
+			}
 			conn, err := net.Dial("tcp", tcp)
 			if err != nil {
 				t.Fatal(err)
@@ -123,6 +128,61 @@ func TestUnbound(t *testing.T) {
 	}
 }
 
+// receiveBuffer is the size of a socket's.
+func receiveBuffer(t *testing.T, pc *packetConn) (size int) {
+	t.Helper()
+	raw, err := pc.socket().(*net.UDPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sockErr error
+	if err := raw.Control(func(fd uintptr) {
+		size, sockErr = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF)
+	}); err != nil || sockErr != nil {
+		t.Fatal(err, sockErr)
+	}
+	return size
+}
+
+// An address that takes its time holds up no other one, and what was put into a listener's
+// own queue before it had a socket is found.
+func TestUnboundOneByOne(t *testing.T) {
+	t.Parallel()
+	parent, rt := newLender(t), newChildRuntime(nil)
+	rt.unbound.Store(true)
+	ln, _ := parent.lend(t, rt)
+	goOn := make(chan struct{})
+	defer close(goOn)
+	for range 3 { // whatever comes first
+		_ = rt.unboundListener(place{"tcp", "slow.example:80"}, func() (systemListener, error) {
+			<-goOn
+			return nil, errors.New("no such host")
+		}, net.ListenConfig{})
+	}
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	if !ln.inject(theirs) {
+		t.Fatal("no room")
+	}
+	if c, err := ln.Accept(); err != nil || c != theirs {
+		t.Errorf("accepted %v, %v", c, err)
+	}
+	if err := ln.bind(); err != nil { // as activate does, in some order
+		t.Fatal(err)
+	}
+	rt.activate()
+	conn, err := net.Dial("tcp", parent.tcp.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	accepted, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = accepted.Close()
+}
+
 // What cannot be had again is not served, and keeps nothing else from it; what has left
 // meanwhile takes nothing any more.
 func TestUnboundForGood(t *testing.T) {
@@ -131,8 +191,8 @@ func TestUnboundForGood(t *testing.T) {
 	ln, pc := parent.lend(t, rt)
 	rt.unbind()
 	parent.gone = errors.New("address already in use")
-	rt.bind()
 	rt.activate()
+	<-rt.taken
 	if conn, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("accepted without a socket: %v, %v", conn, err)
 	}

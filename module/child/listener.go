@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-broker/caddy-broker/internal/lockorder"
@@ -30,7 +31,8 @@ type listener struct {
 	keepAlive net.KeepAliveConfig
 	injected  chan net.Conn
 
-	accepting lockorder.Mutex[listener] // held from asking the system for a connection until it is counted
+	tried     atomic.Pointer[chan struct{}] // closed: there is a socket, or none can be had
+	accepting lockorder.Mutex[listener]     // held from asking the system for a connection until it is counted
 	closed    chan struct{}
 	closeOnce sync.Once
 }
@@ -42,6 +44,7 @@ func (rt *childRuntime) newListener(ln net.Listener, cfg net.ListenConfig) net.L
 	}
 	l := rt.unboundListener(ln.Addr(), nil, cfg)
 	l.socket.put(sys)
+	_ = l.bind()
 	return l
 }
 
@@ -52,6 +55,7 @@ func (rt *childRuntime) unboundListener(addr net.Addr, take func() (systemListen
 		injected: make(chan net.Conn, 1), closed: make(chan struct{}),
 	}
 	l.socket.take = take
+	l.tried.Store(new(make(chan struct{})))
 	rt.mu.Lock()
 	rt.listeners[l] = struct{}{}
 	rt.mu.Unlock()
@@ -123,14 +127,19 @@ func (l *listener) setDeadline(t time.Time) {
 }
 
 // open reports whether the system's queue may be read.
-func (l *listener) open() bool { return closed(l.rt.activated) && !closed(l.rt.leaving) }
+func (l *listener) open() bool {
+	return closed(l.rt.activated) && closed(*l.tried.Load()) && !closed(l.rt.leaving)
+}
 
 // gate is closed when open may have changed to true; nil for ever after leaving.
 func (l *listener) gate() <-chan struct{} {
 	if closed(l.rt.leaving) {
 		return nil
 	}
-	return l.rt.activated
+	if !closed(l.rt.activated) {
+		return l.rt.activated
+	}
+	return *l.tried.Load()
 }
 
 func closed(ch <-chan struct{}) bool {
@@ -166,8 +175,19 @@ func (l *listener) put(ctx context.Context, c net.Conn) error {
 	}
 }
 
-func (l *listener) bind() error { return l.socket.bind() }
-func (l *listener) unbind()     { l.socket.unbind() }
+func (l *listener) bind() error {
+	err := l.socket.bind()
+	if tried := *l.tried.Load(); !closed(tried) {
+		close(tried)
+	}
+	l.setDeadline(time.Unix(1, 0)) // what was injected before was not seen
+	return err
+}
+
+func (l *listener) unbind() {
+	l.tried.Store(new(make(chan struct{})))
+	l.socket.unbind()
+}
 
 // release closes this process's copy of the socket. The parent's stays, and with
 // it the queue of those who wait. When it returns, every connection that was

@@ -78,16 +78,49 @@ func listen(ctx context.Context, network, host, portRange string, portOffset uin
 func (rt *childRuntime) lent(real, address string, cfg net.ListenConfig, ask func() (*os.File, error)) (any, error) {
 	name := real + "/" + address
 	if datagram(real) {
-		return rt.bound(rt.unboundPacketConn(place{real, address}, name, func() (net.PacketConn, error) {
-			return takeSocket[net.PacketConn](ask, name, net.FilePacketConn)
-		}))
+		take := func() (net.PacketConn, error) { return takeSocket[net.PacketConn](ask, name, net.FilePacketConn) }
+		if inherited(real) {
+			pc, err := take()
+			if err != nil {
+				return nil, err
+			}
+			return rt.newPacketConn(pc, name), nil
+		}
+		return rt.bound(rt.unboundPacketConn(addressOf(real, address), name, take))
 	}
-	return rt.bound(rt.unboundListener(place{real, address}, func() (systemListener, error) {
-		return takeSocket[systemListener](ask, name, net.FileListener)
-	}, cfg))
+	take := func() (systemListener, error) { return takeSocket[systemListener](ask, name, net.FileListener) }
+	if inherited(real) {
+		ln, err := take()
+		if err != nil {
+			return nil, err
+		}
+		return rt.newListener(ln, cfg), nil
+	}
+	return rt.bound(rt.unboundListener(addressOf(real, address), take, cfg))
 }
 
-// place is the address of what has no socket yet.
+// inherited reports whether the sockets of a network are those that the parent was started
+// with. It never closes them, so that nobody gains anything if a process gives them back.
+func inherited(network string) bool { return network == "fd" || network == "fdgram" }
+
+// addressOf is the address of what has no socket yet, as Caddy reads it.
+func addressOf(network, address string) net.Addr {
+	host, port, err := net.SplitHostPort(address)
+	n, errPort := strconv.ParseUint(port, 10, 16)
+	ip := net.ParseIP(host)
+	switch {
+	case network == "unix":
+		return &net.UnixAddr{Net: network, Name: address}
+	case err != nil || errPort != nil || ip == nil && host != "":
+		return place{network, address}
+	case datagram(network):
+		return &net.UDPAddr{IP: ip, Port: int(n)}
+	default:
+		return &net.TCPAddr{IP: ip, Port: int(n)}
+	}
+}
+
+// place is an address with the name of a host.
 type place struct{ network, address string }
 
 func (p place) Network() string { return p.network }

@@ -7,13 +7,9 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/http"
 	"net/netip"
 	"sync/atomic"
 	"time"
-
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-broker/caddy-broker/internal/lockorder"
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
@@ -25,7 +21,7 @@ var errStopping = errors.New("broker is stopping")
 // inflight is a request in progress.
 type inflight struct {
 	ctx      requestContext
-	cancel   context.CancelCauseFunc
+	cancel   context.CancelCauseFunc // nil where ctx.half is what ends it
 	http3    bool
 	client   string // its address and port
 	told     bool   // it is in doubt, and is reported; guarded by the shard's mu
@@ -35,31 +31,6 @@ type inflight struct {
 
 	shard      *requestShard
 	prev, next *inflight
-}
-
-// requestContext is the context of a request in progress. It has at hand what handlers ask
-// for again and again: each time they would come by a dozen contexts of the request, its
-// connection and its server.
-type requestContext struct {
-	context.Context
-	replacer, vars, server any
-}
-
-func remember(ctx context.Context) requestContext {
-	return requestContext{ctx, ctx.Value(caddy.ReplacerCtxKey), ctx.Value(caddyhttp.VarsCtxKey), ctx.Value(http.ServerContextKey)}
-}
-
-// Value is that of the contexts below.
-func (c *requestContext) Value(key any) any {
-	switch key {
-	case caddy.ReplacerCtxKey:
-		return c.replacer
-	case caddyhttp.VarsCtxKey:
-		return c.vars
-	case http.ServerContextKey:
-		return c.server
-	}
-	return c.Context.Value(key)
 }
 
 const requestShards = 32
@@ -149,6 +120,15 @@ func (s *requestSet) http3Clients() (clients []netip.AddrPort) {
 // do so once in a process's life, and requests shall not pay for it.
 const idlePoll = 10 * time.Millisecond
 
+// end ends the context of a request.
+func (q *inflight) end() {
+	if q.cancel != nil {
+		q.cancel(errStopping)
+		return
+	}
+	_ = q.ctx.half.CloseRead()
+}
+
 // interrupt ends the requests that only wait to receive.
 func (s *requestSet) interrupt() {
 	s.each(func(q *inflight) {
@@ -156,7 +136,7 @@ func (s *requestSet) interrupt() {
 			_ = (*c).Close()
 		}
 		if q.stream.Load() {
-			q.cancel(errStopping)
+			q.end()
 		}
 	})
 }

@@ -119,7 +119,7 @@ func (rt *childRuntime) orders(hello control.Hello, collector *memory.Collector)
 		},
 		Packets: func() {
 			go func() {
-				<-rt.activated
+				<-rt.taken
 				rt.readPackets()
 			}()
 		},

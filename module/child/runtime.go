@@ -28,6 +28,7 @@ type childRuntime struct {
 
 	unbound   atomic.Bool   // take no socket before this process is activated
 	activated chan struct{} // closed: accept connections
+	taken     chan struct{} // closed: the sockets are there, as far as they can be had
 	packets   chan struct{} // closed: read datagram sockets
 	leaving   chan struct{} // closed: accept nothing new, on any socket
 	closing   atomic.Bool   // responses say Connection: close
@@ -64,6 +65,7 @@ func newChildRuntime(link *control.Link) *childRuntime {
 	return &childRuntime{
 		link:      link,
 		activated: make(chan struct{}),
+		taken:     make(chan struct{}),
 		packets:   make(chan struct{}),
 		leaving:   make(chan struct{}),
 		listeners: make(map[*listener]struct{}),
@@ -75,17 +77,20 @@ func newChildRuntime(link *control.Link) *childRuntime {
 }
 
 // activate opens the gate of all listeners. It is called once or not at all. What is
-// unbound takes its sockets before that, for which the parent's answers have to be read.
+// unbound takes its sockets now, for which the parent's answers have to be read.
 func (rt *childRuntime) activate() {
 	rt.activateOnce.Do(func() {
+		close(rt.activated)
 		if !rt.unbound.Load() {
-			close(rt.activated)
+			close(rt.taken)
 			return
 		}
 		go func() {
 			rt.bind()
-			close(rt.activated)
-			_ = rt.link.Bound()
+			close(rt.taken)
+			if rt.link != nil {
+				_ = rt.link.Bound()
+			}
 		}()
 	})
 }

@@ -12,7 +12,7 @@
 //	if err != nil {
 //		return err // ErrNoParent: this process is not supervised
 //	}
-//	go link.Serve(control.Orders{Activate: accept, Drain: drain, Stop: stop, Orphaned: exit})
+//	go link.Serve(control.Orders{Unbind: closeSockets, Activate: accept, Drain: drain, Stop: stop, Orphaned: exit})
 //	// Load hello.Config; link.Listen lends a socket.
 //	err = link.Ready()
 //

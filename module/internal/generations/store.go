@@ -72,9 +72,14 @@ type Store struct {
 // Keep goes on with the list in a file, to which each change is written from then on;
 // empty is none. What goes wrong with it is told to warn, once until it is over.
 func (s *Store) Keep(file string, warn func(error)) {
-	s.Sync()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for s.written != nil { // the file is left when nothing is to be written there
+		written := s.written
+		s.mu.Unlock()
+		<-written
+		s.mu.Lock()
+	}
 	if file == s.files.name() {
 		return
 	}
