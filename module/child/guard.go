@@ -55,11 +55,11 @@ func (Guard) Provision(ctx caddy.Context) error {
 	if srv, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && rt != nil {
 		srv.RegisterConnState(rt.connState)
 		var once sync.Once
-		srv.RegisterConnContext(func(ctx context.Context, c net.Conn) context.Context {
+		srv.RegisterConnContext(func(ctx context.Context, _ net.Conn) context.Context {
 			if server, ok := ctx.Value(http.ServerContextKey).(*http.Server); ok {
 				once.Do(func() { rt.followHTTP2(server) })
 			}
-			return withClient(ctx, c)
+			return ctx
 		})
 	}
 	return nil
@@ -80,11 +80,9 @@ func (g Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		growStack() // for HTTP/3; one over HTTP/2 has it, unless it came in clear text
 	}
 	before := r.Context()
-	q := &inflight{http3: r.ProtoMajor == 3, client: r.RemoteAddr, ctx: remember(r)}
-	if q.ctx.half == nil {
-		q.ctx.Context, q.cancel = context.WithCancelCause(before)
-		defer q.cancel(nil)
-	}
+	ctx, cancel := context.WithCancelCause(before)
+	defer cancel(nil)
+	q := &inflight{cancel: cancel, http3: r.ProtoMajor == 3, client: r.RemoteAddr, ctx: remember(ctx)}
 	rt.begin(q, r, g.Open)
 	caddyhttp.SetVar(before, indoubt.PlaceVar, indoubt.Place(&q.entry))
 	rt.requests.add(q)

@@ -21,7 +21,7 @@ var errStopping = errors.New("broker is stopping")
 // inflight is a request in progress.
 type inflight struct {
 	ctx      requestContext
-	cancel   context.CancelCauseFunc // nil where ctx.half is what ends it
+	cancel   context.CancelCauseFunc
 	http3    bool
 	client   string // its address and port
 	told     bool   // it is in doubt, and is reported; guarded by the shard's mu
@@ -120,15 +120,6 @@ func (s *requestSet) http3Clients() (clients []netip.AddrPort) {
 // do so once in a process's life, and requests shall not pay for it.
 const idlePoll = 10 * time.Millisecond
 
-// end ends the context of a request.
-func (q *inflight) end() {
-	if q.cancel != nil {
-		q.cancel(errStopping)
-		return
-	}
-	_ = q.ctx.half.CloseRead()
-}
-
 // interrupt ends the requests that only wait to receive.
 func (s *requestSet) interrupt() {
 	s.each(func(q *inflight) {
@@ -136,7 +127,7 @@ func (s *requestSet) interrupt() {
 			_ = (*c).Close()
 		}
 		if q.stream.Load() {
-			q.end()
+			q.cancel(errStopping)
 		}
 	})
 }
