@@ -244,9 +244,12 @@ func (rt *childRuntime) stop() {
 		<-tick.C
 	}
 	<-packets
+	// A client that was just accepted, or answered, may be about to send a request.
+	quiet := bornTime
 	if rt.replaced.Load() {
-		rt.awaitQuiet(movedTime, tick.C)
+		quiet = movedTime
 	}
+	rt.awaitQuiet(quiet, tick.C)
 	terminate()
 	// http.Server would give connections on which nothing came seconds to begin.
 	for ; ; <-tick.C {
@@ -260,7 +263,7 @@ func (rt *childRuntime) stop() {
 // that has been quiet for long a request at that very moment is as unlikely as it can be.
 const movedTime = time.Second
 
-// bornTime is the same for a process whose broker is gone: the next one waits for it.
+// bornTime is the same for a process that nothing serves beside: who comes next waits for it.
 const bornTime = 200 * time.Millisecond
 
 // awaitQuiet returns when nothing has come on any connection for as long as quiet and no
