@@ -240,7 +240,8 @@ func (m *machine) coming() int {
 func (m *machine) start(now time.Time, spec *Spec, gen int) {
 	m.release()
 	m.lastID++
-	p := &proc{id: m.lastID, gen: gen, spec: spec, phase: phaseStarting, started: now, unbound: m.probation != nil && gen == m.probation.gen}
+	p := &proc{id: m.lastID, gen: gen, spec: spec, phase: phaseStarting, started: now}
+	p.unbound = m.spareOfBefore(p)
 	if spec.ReadyTimeout > 0 {
 		p.deadline = now.Add(spec.ReadyTimeout)
 	}

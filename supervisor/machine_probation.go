@@ -108,8 +108,14 @@ func (m *machine) spareOfBefore(p *proc) bool { return m.probation != nil && p.g
 
 // unbindSpares takes the sockets from those that are there to come back.
 func (m *machine) unbindSpares() {
+	if m.probation != nil {
+		m.unbindStandbys(m.probation.gen)
+	}
+}
+
+func (m *machine) unbindStandbys(gen int) {
 	for _, p := range m.procs {
-		if m.spareOfBefore(p) && p.phase == phaseStandby {
+		if p.gen == gen && p.phase == phaseStandby {
 			m.unbind(p)
 		}
 	}

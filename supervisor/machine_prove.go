@@ -45,11 +45,7 @@ func (m *machine) prove(now time.Time, p *proc) {
 	m.do(action{kind: actSend, id: p.id, msg: control.Message{Kind: control.KindProve, Data: p.spec.Prove}})
 	// It takes them a while, and what serves leaves its sockets as soon as p serves.
 	if p.spec.Probation > 0 && !p.spec.Equal(m.spec) && m.probation == nil {
-		for _, q := range m.procs {
-			if q.phase == phaseStandby && q.gen == m.gen {
-				m.unbind(q)
-			}
-		}
+		m.unbindStandbys(m.gen)
 	}
 }
 

@@ -101,16 +101,7 @@ func TestUnbound(t *testing.T) {
 			if size := receiveBuffer(t, pc); size < 2<<16 { // the kernel doubles it
 				t.Errorf("the receive buffer is %d bytes", size)
 			}
-			conn, err := net.Dial("tcp", tcp)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
-			accepted, err := ln.Accept()
-			if err != nil {
-				t.Fatal(err)
-			}
-			_ = accepted.Close()
+			accepts(t, ln, tcp)
 			rt.readPackets()
 			client, err := net.Dial("udp", udp)
 			if err != nil {
@@ -126,6 +117,21 @@ func TestUnbound(t *testing.T) {
 			}
 		})
 	}
+}
+
+// accepts makes a connection that ln has to accept.
+func accepts(t *testing.T, ln *listener, addr string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	accepted, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = accepted.Close()
 }
 
 // receiveBuffer is the size of a socket's.
@@ -171,16 +177,7 @@ func TestUnboundOneByOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	rt.activate()
-	conn, err := net.Dial("tcp", parent.tcp.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	accepted, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = accepted.Close()
+	accepts(t, ln, parent.tcp.Addr().String())
 }
 
 // What cannot be had again is not served, and keeps nothing else from it; what has left
