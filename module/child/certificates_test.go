@@ -5,7 +5,6 @@ package child
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
 	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
+	"go.uber.org/goleak"
 
 	"github.com/caddy-broker/caddy-broker/module/internal/testwait"
 )
@@ -90,14 +90,12 @@ func TestAwaitCertificates(t *testing.T) {
 				"tls": {"automation": {"policies": [%s{"issuers": [{"module": "internal"}]}]}}
 			}}`, dir, deferred)
 	}
-	dir, err := os.MkdirTemp(t.TempDir(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	// What an issuer was asked for goes on for a moment after caddy.Stop, and writes there.
-	t.Cleanup(func() {
-		testwait.Until(t, "nothing writes to the storage", func() bool { return os.RemoveAll(dir) == nil })
-	})
+	dir, before := t.TempDir(), goleak.IgnoreCurrent()
+	keepsLock := goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh") // sleeps, and ends
+	defer func() {
+		_ = caddy.Stop()
+		testwait.Until(t, "nothing writes to the storage any more", func() bool { return goleak.Find(before, keepsLock) == nil })
+	}()
 	load := func(deferred string) *caddytls.TLS {
 		t.Helper()
 		if err := caddy.Load([]byte(config(dir, deferred)), true); err != nil {
@@ -109,7 +107,6 @@ func TestAwaitCertificates(t *testing.T) {
 		}
 		return app.(*caddytls.TLS)
 	}
-	defer func() { _ = caddy.Stop() }()
 
 	app := load("")
 	for name := range strings.SplitSeq("plain.test shop.test", " ") {

@@ -211,6 +211,7 @@ func TestComplaints(t *testing.T) {
 	var said []string
 	var s Store
 	s.Keep(file, func(err error) { said = append(said, err.Error()) })
+	defer s.Keep("", nil)
 	if aside, _ := filepath.Glob(file + ".*Z"); len(aside) != 1 || len(said) != 1 || !strings.Contains(said[0], "version 7") {
 		t.Errorf("aside are %q, said was %q", aside, said)
 	}

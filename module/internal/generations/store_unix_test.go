@@ -24,6 +24,7 @@ func TestSlowDisk(t *testing.T) {
 	told := make(chan error, 1)
 	var s Store
 	s.Keep(file, func(err error) { told <- err })
+	defer s.Keep("", nil)
 	s.Served(of("[1]"))
 	s.Served(of("[2]"))
 	s.Refuse(refused("[2]"))
