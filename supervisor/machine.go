@@ -333,7 +333,7 @@ func (m *machine) next() time.Time {
 		sooner(c.until)
 	}
 	if pr := m.probation; pr != nil && m.active() != nil {
-		for _, at := range []time.Time{pr.until, pr.probeAt} {
+		for _, at := range []time.Time{pr.until, pr.probeAt, m.active().nextLook()} {
 			if at.After(m.seen) {
 				sooner(at)
 			}

@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 	"github.com/caddy-broker/caddy-broker/supervisor/halog"
+	"github.com/caddy-broker/caddy-broker/supervisor/still"
 )
 
 // probation is the time after a process of another spec has come to serve, in which what
@@ -51,6 +52,11 @@ type (
 		id     int
 		counts answers.Counts
 	}
+	// inLooked is what was found out about a process that may stand still.
+	inLooked struct {
+		id    int
+		found still.Finding
+	}
 )
 
 func (in inProbed) apply(m *machine, now time.Time) {
@@ -67,6 +73,37 @@ func (in inAnswers) apply(m *machine, _ time.Time) {
 	if pr := m.probation; pr != nil {
 		m.doubt(in.id, m.spec.Errors.Exceeded(pr.before, in.counts))
 	}
+}
+
+func (in inLooked) apply(m *machine, now time.Time) {
+	p := m.find(in.id)
+	if p == nil || !p.looking { // it has given a sign of life meanwhile
+		return
+	}
+	p.looking, p.lookAt = false, now.Add(lookTime)
+	if in.found == still.Lives || m.frozen || m.probation == nil || p.phase != phaseActive {
+		return
+	}
+	m.abort(now, p, exits.Hang)
+	p.broken += ", and it stands still"
+	if in.found == still.Stopped {
+		p.killAt = now // it writes no dump
+	}
+}
+
+// lateTime is for how long nothing may be heard of a process on probation before it is
+// found out whether it stands still. It gives a sign of life each second.
+const lateTime = 1250 * time.Millisecond
+
+// nextLook is when that is; zero is never.
+func (p *proc) nextLook() time.Time {
+	if p.spec.Watchdog <= 0 || p.spec.External || p.lastBeat.IsZero() || p.looking {
+		return time.Time{}
+	}
+	if late := p.lastBeat.Add(lateTime); late.After(p.lookAt) {
+		return late
+	}
+	return p.lookAt
 }
 
 // doubt notes what is wrong with a process, empty is nothing, and reports whether it is
@@ -154,6 +191,10 @@ func (m *machine) watchProbation(now time.Time) {
 		m.recede(now, p)
 		return
 	}
+	if at := p.nextLook(); !at.IsZero() && !now.Before(at) {
+		p.looking = true
+		m.do(action{kind: actLook, id: p.id})
+	}
 	asks := m.spec.Probe != nil && !p.spec.External
 	if asks && !pr.probeAt.IsZero() && !now.Before(pr.probeAt) {
 		pr.probeAt = time.Time{}
@@ -173,7 +214,7 @@ func (m *machine) doubted(now time.Time) bool {
 	if pr == nil {
 		return false
 	}
-	return pr.failed != "" || p == nil || p.spec.Watchdog > 0 && !p.lastBeat.IsZero() && now.Sub(p.lastBeat) >= quiet(p.spec.Watchdog)
+	return pr.failed != "" || p == nil || p.looking || p.spec.Watchdog > 0 && !p.lastBeat.IsZero() && now.Sub(p.lastBeat) >= quiet(p.spec.Watchdog)
 }
 
 // commit ends the probation: the spares are those of what serves from now on.

@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 	"github.com/caddy-broker/caddy-broker/supervisor/restart"
+	"github.com/caddy-broker/caddy-broker/supervisor/still"
 )
 
 // world is what surrounds a machine: processes that do what they like, people who
@@ -89,7 +90,7 @@ func (w *world) maybeSpec() *Spec {
 }
 
 func (w *world) input() input {
-	switch rapid.IntRange(0, 25).Draw(w.T, "what") {
+	switch rapid.IntRange(0, 26).Draw(w.T, "what") {
 	case 0:
 		return inStart{w.maybeSpec(), w.token()}
 	case 1:
@@ -118,6 +119,8 @@ func (w *world) input() input {
 		return inReleased{w.id()}
 	case 24:
 		return inBound{w.id()}
+	case 25:
+		return inLooked{w.id(), rapid.SampledFrom([]still.Finding{still.Lives, still.Asleep, still.Stopped}).Draw(w.T, "found")}
 	case 11, 12:
 		id := w.id()
 		delete(w.running, id)

@@ -45,6 +45,8 @@ type proc struct {
 	ready    time.Time
 	lastBeat time.Time // zero: it is not watched
 	silent   bool      // and it was told that nothing is heard of it
+	looking  bool      // it is being found out whether it stands still
+	lookAt   time.Time // not before then
 	deadline time.Time // of the phase; zero is none
 	killAt   time.Time // SIGKILL then; zero is never
 	settleAt time.Time // it counts among those that serve at the same time until then; zero before it is replaced, and after

@@ -21,6 +21,7 @@ import (
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 	"github.com/caddy-broker/caddy-broker/supervisor/restart"
+	"github.com/caddy-broker/caddy-broker/supervisor/still"
 )
 
 var update = flag.Bool("update", false, "write the scenarios' outcome into testdata instead of comparing it")
@@ -213,6 +214,8 @@ func (s *scenario) input(verb string, args []string) input {
 		return in
 	case "answers":
 		return inAnswers{id(), answers.Counts{All: uint64(s.number(args[1])), Failed: uint64(s.number(args[2]))}}
+	case "looked":
+		return inLooked{id(), map[string]still.Finding{"lives": still.Lives, "asleep": still.Asleep, "stopped": still.Stopped}[args[1]]}
 	case "bound":
 		return inBound{id()}
 	case "released":
@@ -390,6 +393,8 @@ func (s *scenario) show(a action) string {
 		return fmt.Sprintf("hold sockets until %s", a.at.Sub(s.start))
 	case actRelease:
 		return "release sockets"
+	case actLook:
+		return fmt.Sprintf("look whether %d stands still", a.id)
 	case actAdopt:
 		return fmt.Sprintf("adopt %d", a.id)
 	}

@@ -309,6 +309,10 @@ func (s *Supervisor) carryOut(a action) input {
 		s.sockets.Sweep()
 	case actCloseSockets:
 		s.sockets.CloseAll()
+	case actLook:
+		if p := s.procs[a.id]; p != nil {
+			go s.look(p)
+		}
 	case actHold:
 		if s.cfg.Hold != nil {
 			s.release = s.cfg.Hold(s.sockets, a.at)
