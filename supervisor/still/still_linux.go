@@ -22,8 +22,10 @@ func Watch(pid int, over time.Duration, wake func() bool) Finding {
 	if found == Lives || !wake() {
 		return Lives
 	}
+	tick := time.NewTicker(over / looks)
+	defer tick.Stop()
 	for range looks {
-		time.Sleep(over / looks)
+		<-tick.C
 		if !maps.Equal(threadsOf(pid), first) {
 			return Lives
 		}
