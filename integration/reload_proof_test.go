@@ -16,7 +16,10 @@ import (
 	"github.com/caddy-broker/caddy-broker/integration/harness"
 )
 
-var faultyRounds = flag.Int("faulty-reloads", 1, "how many rounds of faulty reloads of each kind the broker gets under load")
+var (
+	faultyRounds = flag.Int("faulty-reloads", 1, "how many rounds of faulty reloads of each kind the broker gets under load")
+	faultyAfter  = flag.Duration("faulty-after", 0, "how long a process serves before it crashes or hangs")
+)
 
 // proving is a broker whose new processes have to prove themselves, over TLS and without.
 const proving = `{
@@ -106,6 +109,7 @@ func TestFaultyReloads(t *testing.T) {
 			}
 			bad := awaitActive(t, b, pid)
 			awaitStandby(t, b)
+			<-time.After(*faultyAfter)
 			struck.strike(t, func() error {
 				if err := syscall.Kill(bad, fault.sends); err != nil {
 					return err
