@@ -40,9 +40,9 @@ http://:{$PORT} {
 }
 `
 
-// lateTime is how long it may take, at the latest, to find out that a process on probation
-// stands still; its watchdog is far longer.
-const lateTime = 5 * time.Second
+// hangTime is how long it takes at most to find out that a signal has stopped a process on
+// probation. Its watchdog is far longer.
+const hangTime = 2 * time.Second
 
 // onProbation is the configuration with an answer. What is as well as a file says fails
 // its probes when that is gone.
@@ -68,7 +68,7 @@ func TestProbation(t *testing.T) {
 		cuts  bool // what the process has in progress
 	}{
 		{"crash", func(pid int, _ string) error { return syscall.Kill(pid, syscall.SIGSEGV) }, 0, "its process ended after ", true},
-		{"hang", func(pid int, _ string) error { return syscall.Kill(pid, syscall.SIGSTOP) }, lateTime, "s, and it stands still", true},
+		{"hang", func(pid int, _ string) error { return syscall.Kill(pid, syscall.SIGSTOP) }, hangTime, ": hang: no heartbeat, and a signal has stopped it", true},
 		{"probe", func(_ int, well string) error { return os.Remove(well) }, time.Second, "/health: answered 500 Internal Server Error, expected 200", false},
 	} {
 		t.Run(fault.name, func(t *testing.T) {

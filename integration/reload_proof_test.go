@@ -102,7 +102,7 @@ func TestFaultyReloads(t *testing.T) {
 			name  string
 			sends syscall.Signal
 			found time.Duration
-		}{{"crashing", syscall.SIGSEGV, 0}, {"hanging", syscall.SIGSTOP, lateTime}} {
+		}{{"crashing", syscall.SIGSEGV, 0}, {"hanging", syscall.SIGSTOP, hangTime}} {
 			header := fmt.Sprintf("X-Site right\n\theader X-New %s-%d\n\thandle", fault.name, round)
 			if out, err := reload(t, b, strings.Replace(proving, "X-Site right\n\thandle", header, 1)); err != nil {
 				t.Fatalf("%s: %v\n%s", fault.name, err, out)

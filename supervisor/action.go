@@ -30,7 +30,7 @@ const (
 	actAdopt        // go on with a process that was handed over
 	actRolledBack   // tell that the spec before runs again
 	actCut          // hand on the requests that the end of a process has cut off
-	actLook         // find out whether a process stands still
+	actLook         // find out whether a signal has stopped a process
 )
 
 // signal is what a process is sent; the names keep the machine free of systems.

@@ -178,7 +178,7 @@ func (m *machine) wake(now time.Time) {
 	m.seen, m.slept = now, slept
 	for _, p := range m.procs {
 		if w := p.spec.Watchdog; w > 0 && slept > doze(w) && !p.lastBeat.IsZero() {
-			p.lastBeat = now
+			p.beat(now)
 		}
 		if r := p.spec.ReadyTimeout; p.phase == phaseStarting && r > 0 && slept > doze(r) {
 			p.deadline = now.Add(r)

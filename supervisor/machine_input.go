@@ -69,7 +69,7 @@ func (in inSpawned) apply(m *machine, _ time.Time) {
 
 func (in inBeat) apply(m *machine, now time.Time) {
 	if p := m.find(in.id); p != nil {
-		p.lastBeat, p.looking = now, false
+		p.beat(now)
 	}
 }
 

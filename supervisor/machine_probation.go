@@ -12,7 +12,6 @@ import (
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 	"github.com/caddy-broker/caddy-broker/supervisor/halog"
-	"github.com/caddy-broker/caddy-broker/supervisor/still"
 )
 
 // probation is the time after a process of another spec has come to serve, in which what
@@ -52,10 +51,10 @@ type (
 		id     int
 		counts answers.Counts
 	}
-	// inLooked is what was found out about a process that may stand still.
+	// inLooked is whether a signal has stopped a process that was looked at.
 	inLooked struct {
-		id    int
-		found still.Finding
+		id      int
+		stopped bool
 	}
 )
 
@@ -75,29 +74,32 @@ func (in inAnswers) apply(m *machine, _ time.Time) {
 	}
 }
 
+// A process on probation that a signal has stopped is not waited for as long as one that
+// may only be late: twice in a row is enough.
 func (in inLooked) apply(m *machine, now time.Time) {
-	p := m.find(in.id)
-	if p == nil || !p.looking { // it has given a sign of life meanwhile
+	p := m.active()
+	if p == nil || p.id != in.id {
 		return
 	}
-	p.looking, p.lookAt = false, now.Add(lookTime)
-	if in.found == still.Lives || m.frozen || m.probation == nil || p.phase != phaseActive {
-		return
+	if in.stopped && p.stopped {
+		p.broken = "no heartbeat, and a signal has stopped it"
+		m.hangs(now, p)
+		m.kill(now, p, exits.Hang) // what it did when it was stopped says nothing
 	}
-	m.abort(now, p, exits.Hang)
-	p.broken += ", and it stands still"
-	if in.found == still.Stopped {
-		p.killAt = now // it writes no dump
-	}
+	p.stopped = in.stopped
 }
 
-// lateTime is for how long nothing may be heard of a process on probation before it is
-// found out whether it stands still. It gives a sign of life each second.
-const lateTime = 1250 * time.Millisecond
+const (
+	// lateTime is for how long nothing may be heard of a process on probation before it is
+	// looked at. It gives a sign of life each second.
+	lateTime = 1200 * time.Millisecond
+	// lookEvery is the time between two looks at it.
+	lookEvery = 400 * time.Millisecond
+)
 
-// nextLook is when that is; zero is never.
+// nextLook is when the process is to be looked at if nothing is heard of it; zero is never.
 func (p *proc) nextLook() time.Time {
-	if p.spec.Watchdog <= 0 || p.spec.External || p.lastBeat.IsZero() || p.looking {
+	if p.spec.Watchdog <= 0 || p.spec.External || p.lastBeat.IsZero() {
 		return time.Time{}
 	}
 	if late := p.lastBeat.Add(lateTime); late.After(p.lookAt) {
@@ -192,7 +194,7 @@ func (m *machine) watchProbation(now time.Time) {
 		return
 	}
 	if at := p.nextLook(); !at.IsZero() && !now.Before(at) {
-		p.looking = true
+		p.lookAt = now.Add(lookEvery)
 		m.do(action{kind: actLook, id: p.id})
 	}
 	asks := m.spec.Probe != nil && !p.spec.External
@@ -214,7 +216,7 @@ func (m *machine) doubted(now time.Time) bool {
 	if pr == nil {
 		return false
 	}
-	return pr.failed != "" || p == nil || p.looking || p.spec.Watchdog > 0 && !p.lastBeat.IsZero() && now.Sub(p.lastBeat) >= quiet(p.spec.Watchdog)
+	return pr.failed != "" || p == nil || p.stopped || p.spec.Watchdog > 0 && !p.lastBeat.IsZero() && now.Sub(p.lastBeat) >= quiet(p.spec.Watchdog)
 }
 
 // commit ends the probation: the spares are those of what serves from now on.

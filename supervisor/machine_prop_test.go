@@ -16,7 +16,6 @@ import (
 	"github.com/caddy-broker/caddy-broker/supervisor/control"
 	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 	"github.com/caddy-broker/caddy-broker/supervisor/restart"
-	"github.com/caddy-broker/caddy-broker/supervisor/still"
 )
 
 // world is what surrounds a machine: processes that do what they like, people who
@@ -120,7 +119,7 @@ func (w *world) input() input {
 	case 24:
 		return inBound{w.id()}
 	case 25:
-		return inLooked{w.id(), rapid.SampledFrom([]still.Finding{still.Lives, still.Asleep, still.Stopped}).Draw(w.T, "found")}
+		return inLooked{w.id(), rapid.Bool().Draw(w.T, "stopped")}
 	case 11, 12:
 		id := w.id()
 		delete(w.running, id)

@@ -45,8 +45,8 @@ type proc struct {
 	ready    time.Time
 	lastBeat time.Time // zero: it is not watched
 	silent   bool      // and it was told that nothing is heard of it
-	looking  bool      // it is being found out whether it stands still
-	lookAt   time.Time // not before then
+	stopped  bool      // a signal had stopped it when it was looked at last
+	lookAt   time.Time // when it may be looked at next
 	deadline time.Time // of the phase; zero is none
 	killAt   time.Time // SIGKILL then; zero is never
 	settleAt time.Time // it counts among those that serve at the same time until then; zero before it is replaced, and after
@@ -55,6 +55,9 @@ type proc struct {
 	waiting []int     // replies due when it accepts nothing any more
 	leaveBy time.Time // and then at the latest; zero while there are none
 }
+
+// beat notes a sign of life.
+func (p *proc) beat(now time.Time) { p.lastBeat, p.stopped, p.lookAt = now, false, time.Time{} }
 
 // living reports whether nothing was done yet to end p.
 func (p *proc) living() bool { return p.phase != phaseStopping && p.phase != phaseKilled }
@@ -217,6 +220,16 @@ func (m *machine) force(now time.Time, p *proc, cause string) {
 	m.do(action{kind: actSend, id: p.id, msg: control.Message{Kind: control.KindStop, Mode: control.Force}})
 }
 
+// hangs notes that nothing is heard of a process.
+func (m *machine) hangs(now time.Time, p *proc) {
+	if p.broken == "" && !p.lastBeat.IsZero() {
+		p.broken = fmt.Sprintf("no heartbeat for %s", now.Sub(p.lastBeat).Round(time.Second)) // its dump only shows what it did meanwhile
+	}
+	if p.phase == phaseActive {
+		m.gapSince = p.lastBeat // it has served no one since then, as far as is known
+	}
+}
+
 // abort ends a process that hangs, with a goroutine dump.
 func (m *machine) abort(now time.Time, p *proc, cause string) {
 	p.role = m.role(p)
@@ -224,12 +237,7 @@ func (m *machine) abort(now time.Time, p *proc, cause string) {
 		p.cause = cause
 	}
 	if cause == exits.Hang {
-		if p.broken == "" && !p.lastBeat.IsZero() {
-			p.broken = fmt.Sprintf("no heartbeat for %s", now.Sub(p.lastBeat).Round(time.Second)) // its dump only shows what it did meanwhile
-		}
-		if p.phase == phaseActive {
-			m.gapSince = p.lastBeat // it has served no one since then, as far as is known
-		}
+		m.hangs(now, p)
 	}
 	p.phase, p.deadline, p.killAt = phaseKilled, time.Time{}, now.Add(dumpTime)
 	m.do(action{kind: actSignal, id: p.id, signal: sigAbort})

@@ -9,10 +9,8 @@ import (
 
 	"github.com/caddy-broker/caddy-broker/supervisor/account"
 	"github.com/caddy-broker/caddy-broker/supervisor/answers"
-	"github.com/caddy-broker/caddy-broker/supervisor/control"
 	"github.com/caddy-broker/caddy-broker/supervisor/exits"
 	"github.com/caddy-broker/caddy-broker/supervisor/memory"
-	"github.com/caddy-broker/caddy-broker/supervisor/still"
 )
 
 // sampleEvery is how often a process is looked at.
@@ -76,27 +74,6 @@ func (s *Supervisor) sample(p *process) {
 			s.put(inAnswers{p.id, answers.Counts{All: all, Failed: failed}})
 		}
 	}
-}
-
-// lookTime is for how long a process is watched that may stand still.
-const lookTime = 500 * time.Millisecond
-
-// look finds out whether a process stands still.
-func (s *Supervisor) look(p *process) {
-	found := still.Watch(p.pid(), lookTime, func() bool {
-		p.post(control.Message{Kind: control.KindWake}, nil)
-		sent, timer := make(chan struct{}), time.NewTimer(lookTime)
-		defer timer.Stop()
-		p.outbox.put(order{sent: sent})
-		select {
-		case <-sent:
-			return true
-		case <-p.gone:
-		case <-timer.C:
-		}
-		return false
-	})
-	s.put(inLooked{p.id, found})
 }
 
 // begin notes how many processes were ended for lack of memory before this one was started.

@@ -311,7 +311,7 @@ func (s *Supervisor) carryOut(a action) input {
 		s.sockets.CloseAll()
 	case actLook:
 		if p := s.procs[a.id]; p != nil {
-			go s.look(p)
+			return inLooked{a.id, isStopped(p.pid())}
 		}
 	case actHold:
 		if s.cfg.Hold != nil {

@@ -58,7 +58,6 @@ const (
 	KindDrain    Kind = "drain"    // replaced: finish what is in progress within Timeout
 	KindStop     Kind = "stop"     // Mode: immediate or force
 	KindTell     Kind = "tell"     // Topic, Data: for the child's user
-	KindWake     Kind = "wake"     // nothing: a process that lives wakes up to read it
 )
 
 // Message is one line of JSON on the control connection. Files travel beside it.
