@@ -15,6 +15,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"syscall"
 )
@@ -24,6 +25,7 @@ var ErrNone = errors.New("no chromium is installed")
 
 // Browser is a running browser.
 type Browser struct {
+	dir string // of its profile
 	cmd *exec.Cmd
 	out *os.File // to it
 
@@ -71,7 +73,7 @@ func Start(dir string, more ...string) (*Browser, error) {
 		return nil, err
 	}
 	defer theirOut.Close()
-	b := &Browser{out: ourOut, pending: make(map[int]chan message), pages: make(map[string]*Page), ended: make(chan struct{})}
+	b := &Browser{dir: dir, out: ourOut, pending: make(map[int]chan message), pages: make(map[string]*Page), ended: make(chan struct{})}
 	// Its own sandbox needs what containers and root do not have; it shows our pages only.
 	b.cmd = exec.Command(path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--no-first-run", //nolint:gosec // found above
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-proxy-server",
@@ -95,6 +97,10 @@ func (b *Browser) Close() error {
 	_ = b.cmd.Wait()
 	err := b.out.Close()
 	<-b.ended
+	// What is killed leaves the folder of its socket, beside its profile.
+	if socket, errLink := os.Readlink(filepath.Join(b.dir, "SingletonSocket")); errLink == nil && filepath.IsAbs(socket) {
+		err = errors.Join(err, os.RemoveAll(filepath.Dir(socket)))
+	}
 	return err
 }
 
