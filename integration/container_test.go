@@ -81,7 +81,11 @@ func (c *container) drains(t *testing.T, addr string) {
 		t.Fatal(err)
 	}
 	arrived, release := make(chan struct{}), make(chan struct{})
-	backend := &http.Server{ReadHeaderTimeout: soon, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	backend := &http.Server{ReadHeaderTimeout: soon, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.Header.Get(harness.RequestID) != t.Name() {
+			t.Logf("the backend is asked by somebody else, too: %s %s from %s with %v", r.Method, r.RequestURI, r.RemoteAddr, r.Header)
+			return
+		}
 		close(arrived)
 		<-release
 	})}
@@ -103,6 +107,18 @@ func (c *container) drains(t *testing.T, addr string) {
 		t.Fatalf("reloading: %v\n%s", err, c.output())
 	}
 
+	// The process that was replaced says as well that it ends.
+	if err := harness.Until(t.Context(), soon, func() error {
+		if !strings.Contains(c.output(), `"reason":"replace"`) {
+			return errors.New("the process that was replaced has not ended")
+		}
+		return nil
+	}); err != nil {
+		t.Fatalf("%v\n%s", err, c.output())
+	}
+	const ends = `"signal":"SIGTERM"`
+	said := strings.Count(c.output(), ends)
+
 	answer := make(chan *harness.Result, 1)
 	go func() {
 		client := &harness.Client{Addr: addr}
@@ -117,7 +133,7 @@ func (c *container) drains(t *testing.T, addr string) {
 		t.Fatal(err)
 	}
 	if err := harness.Until(t.Context(), soon, func() error {
-		if !strings.Contains(c.output(), `"signal":"SIGTERM"`) {
+		if strings.Count(c.output(), ends) == said {
 			return errors.New("it says nothing of SIGTERM")
 		}
 		return nil
