@@ -174,7 +174,7 @@ func TestEnvironmentIsClean(t *testing.T) {
 // A configuration of several MiB goes through the control connection.
 func TestLargeConfiguration(t *testing.T) {
 	t.Parallel()
-	const size = 8 << 20
+	const size = 3 << 20 // the race detector takes a third of a second for each MiB, and ten times as long on a busy machine
 	w := watch(t)
 	w.start(childSpec(t, behaviour{Filler: strings.Repeat("x", size)}))
 	var got int

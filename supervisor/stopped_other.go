@@ -5,5 +5,5 @@
 
 package supervisor
 
-// isStopped reports false: it is not asked for on this system.
+// isStopped finds nothing out on this system.
 func isStopped(int) bool { return false }
