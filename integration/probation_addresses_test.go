@@ -108,7 +108,7 @@ func TestProbationOfAddresses(t *testing.T) {
 			second := awaitActive(t, b, pid)
 			awaitStandby(t, b)
 			sent(t, run, 400)
-			// A socket that is closed resets who is just connecting, and nobody else.
+			// Closing a socket resets the clients that are just connecting, and no others.
 			resets := 0
 			for _, r := range run.Stop().Failed() {
 				if resets++; r.Fate != harness.Reset || resets > 2 {

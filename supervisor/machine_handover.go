@@ -52,7 +52,7 @@ func (inThaw) apply(m *machine, now time.Time) {
 	m.frozen, m.missed = false, nil
 	for _, p := range m.procs { // nothing was heard of them
 		if !p.lastBeat.IsZero() {
-			p.lastBeat = now
+			p.beat(now)
 		}
 	}
 	for _, in := range missed {

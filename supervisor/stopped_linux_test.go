@@ -14,7 +14,7 @@ import (
 )
 
 // Only a child that a signal has stopped is stopped: not one that sleeps or computes, and
-// not a process of somebody else.
+// not another program's child.
 func TestIsStopped(t *testing.T) {
 	t.Parallel()
 	begin := func(name string, args ...string) *exec.Cmd {
@@ -86,7 +86,7 @@ func TestIsStopped(t *testing.T) {
 		}
 	}
 	if isStopped(pid) {
-		t.Error("a process of somebody else is taken for a child")
+		t.Error("another program's child is taken for one of ours")
 	}
 	if isStopped(1<<22 + 1) {
 		t.Error("no process is stopped")
