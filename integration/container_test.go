@@ -6,7 +6,6 @@
 package integration
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -107,16 +106,19 @@ func (c *container) drains(t *testing.T, addr string) {
 		t.Fatalf("reloading: %v\n%s", err, c.output())
 	}
 
-	// The process that was replaced says as well that it ends.
-	if err := harness.Until(t.Context(), soon, func() error {
-		if !strings.Contains(c.output(), `"reason":"replace"`) {
-			return errors.New("the process that was replaced has not ended")
+	says := func(text string, times int) {
+		t.Helper()
+		if err := harness.Until(t.Context(), soon, func() error {
+			if n := strings.Count(c.output(), text); n < times {
+				return fmt.Errorf("it says %s %d times, want %d", text, n, times)
+			}
+			return nil
+		}); err != nil {
+			t.Errorf("%v\n%s", err, c.output())
 		}
-		return nil
-	}); err != nil {
-		t.Fatalf("%v\n%s", err, c.output())
 	}
 	const ends = `"signal":"SIGTERM"`
+	says(`"reason":"replace"`, 1) // the process that was replaced says as well that it ends
 	said := strings.Count(c.output(), ends)
 
 	answer := make(chan *harness.Result, 1)
@@ -132,14 +134,7 @@ func (c *container) drains(t *testing.T, addr string) {
 	if err := syscall.Kill(c.first, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if err := harness.Until(t.Context(), soon, func() error {
-		if strings.Count(c.output(), ends) == said {
-			return errors.New("it says nothing of SIGTERM")
-		}
-		return nil
-	}); err != nil {
-		t.Errorf("%v\n%s", err, c.output())
-	}
+	says(ends, said+1)
 	close(release)
 	if res := <-answer; res.Fate != harness.OK {
 		t.Errorf("a request in progress at SIGTERM: %s %d (%v)", res.Fate, res.Status, res.Err)
